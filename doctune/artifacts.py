@@ -1,0 +1,62 @@
+"""A local copy of a folder or file that a URI names.
+
+The stages read local paths only; what they are given may be a path, a Cloud Storage FUSE mount or
+any URL that fsspec knows (`gs://`, `s3://`, ...). This is the one place that tells them apart.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from doctune.digests import digest_value
+from doctune.errors import StorageError
+from doctune.files import atomic_folder
+
+
+def cache_folder() -> Path:
+    """Returns where doctune keeps what it can make or fetch again (`DOCTUNE_CACHE`)."""
+    root = os.environ.get("DOCTUNE_CACHE")
+    return Path(root) if root else Path.home() / ".cache" / "doctune"
+
+
+def local_folder(uri: str) -> Path:
+    """Returns a local folder with what is under `uri`, downloading it where it must.
+
+    A download is kept in the cache by URI: artifacts are content-addressed and never change.
+
+    Raises:
+        StorageError: Nothing is there, or it cannot be read.
+    """
+    if "://" not in uri or uri.startswith("file://"):
+        path = Path(uri.removeprefix("file://"))
+        if not path.is_dir():
+            raise StorageError(f"{path} is not a folder: give an existing folder or a gs:// URI.")
+        return path
+    if uri.startswith("gs://") and Path("/gcs", uri.removeprefix("gs://")).is_dir():
+        return Path("/gcs", uri.removeprefix("gs://"))
+    target = cache_folder() / "artifacts" / digest_value(uri.rstrip("/"))
+    if not target.is_dir():
+        _download(uri.rstrip("/"), target)
+    return target
+
+
+def _download(uri: str, target: Path) -> None:
+    # gcsfs probes a control service at import that may not answer, for up to a minute a call.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    import fsspec
+
+    try:
+        filesystem, root = fsspec.core.url_to_fs(uri)
+        names = filesystem.find(root)
+        if not names:
+            raise StorageError(f"{uri} holds no files: check the URI.")
+        with atomic_folder(target) as folder:
+            for name in names:
+                relative = Path(str(name)).relative_to(root)
+                if ".." in relative.parts:
+                    raise StorageError(f"{uri} holds a file with an unsafe name: {name}.")
+                (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+                with filesystem.open(name, "rb") as source, (folder / relative).open("wb") as file:
+                    shutil.copyfileobj(source, file, 8 << 20)
+    except (OSError, ImportError, ValueError) as error:
+        raise StorageError(f"{uri} cannot be read: {error}.") from error

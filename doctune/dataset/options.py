@@ -1,0 +1,24 @@
+"""What a user may set about making training examples."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DatasetOptions(BaseModel):
+    """Settings of `prepare_dataset`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chunk_tokens: int = Field(256, ge=32, le=4096, description="Most tokens in a chunk.")
+    validation_share: float = Field(0.1, gt=0, lt=0.5, description="Share of validation examples.")
+    test_share: float = Field(0.15, gt=0, lt=0.5, description="Share of test examples.")
+    near_duplicate_threshold: float = Field(
+        0.85, gt=0, le=1, description="Jaccard similarity from which two texts count as one."
+    )
+    max_examples: int | None = Field(None, ge=1, description="Most examples to keep; None for all.")
+    seed: int = Field(13, ge=0)
+    teacher: Literal["none", "gemini"] = Field(
+        "none", description="Who writes examples beyond the rules: nobody, or Gemini."
+    )
+    teacher_model: str = Field("gemini-2.5-flash", description="The teacher's model name.")

@@ -1,0 +1,108 @@
+"""Progress of long work: a bar on a terminal, a log line every few seconds elsewhere.
+
+The log line is also what the local runner reads to show how far a step has come, so its form is
+fixed: `[description] done/total unit, rate unit/s, ETA s | note`.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+LOG_INTERVAL_SECONDS = 2.0
+
+logger = logging.getLogger("doctune.progress")
+
+
+class Bar(Protocol):
+    """What the work that is watched calls."""
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        """Adds to what is done; `note` says what is worth seeing now, such as the loss."""
+
+    def set_total(self, total: float | None) -> None:
+        """Sets the total when it becomes known only later."""
+
+
+@contextmanager
+def progress(description: str, total: float | None = None, unit: str = "") -> Iterator[Bar]:
+    """Shows progress while the block runs.
+
+    Args:
+        description: What is being done, as a person would say it: "Parsing PDFs".
+        total: How many units there are; None while it is not known.
+        unit: The unit's name in the plural: "pages".
+    """
+    if sys.stderr.isatty():
+        with _terminal_bar(description, total, unit) as bar:
+            yield bar
+    else:
+        line = _LogBar(description, total, unit)
+        line.log()
+        yield line
+        line.log()
+
+
+class _LogBar:
+    def __init__(self, description: str, total: float | None, unit: str) -> None:
+        self._description, self._total, self._unit = description, total, unit
+        self._done, self._note = 0.0, ""
+        self._start = self._last = time.monotonic()
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        self._done += amount
+        self._note = note or self._note
+        if time.monotonic() - self._last >= LOG_INTERVAL_SECONDS:
+            self.log()
+
+    def set_total(self, total: float | None) -> None:
+        self._total = total
+
+    def log(self) -> None:
+        self._last = time.monotonic()
+        seconds = self._last - self._start
+        total = "" if self._total is None else f"/{self._total:g}"
+        parts = [f"{self._done:g}{total} {self._unit}".rstrip()]
+        if self._done and seconds > 0:
+            rate = self._done / seconds
+            parts.append(f"{rate:.3g} {self._unit}/s".replace(" /s", "/s"))
+            if self._total and self._total > self._done:
+                parts.append(f"ETA {(self._total - self._done) / rate:.0f} s")
+        note = f" | {self._note}" if self._note else ""
+        logger.info("[%s] %s%s", self._description, ", ".join(parts), note)
+
+
+@contextmanager
+def _terminal_bar(description: str, total: float | None, unit: str) -> Iterator[Bar]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(description, total=total, note="")
+
+        class _RichBar:
+            def advance(self, amount: float = 1, note: str = "") -> None:
+                shown.advance(task, amount)
+                if note:
+                    shown.update(task, note=note)
+
+            def set_total(self, total: float | None) -> None:
+                shown.update(task, total=total)
+
+        yield _RichBar()
