@@ -1,1 +1,1 @@
-
+"""The model server that the endpoint runs: `python -m doctune.serving`."""

@@ -1,0 +1,103 @@
+"""Serve a model over HTTP as Vertex AI asks: `python -m doctune.serving`.
+
+It listens at once and loads the model behind; health says 503 with the reason until it is loaded.
+A model that cannot be loaded ends the process: one log line with the reason, exit code 1. On
+Vertex AI that fails a deployment within minutes, with the reason in the log, where a server that
+stayed up would keep it waiting until it times out. SIGTERM ends it with exit code 0 once the
+requests in flight are answered.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+
+from doctune.errors import DoctuneError
+from doctune.logs import configure_logging
+from doctune.serving.options import VERTEX_VARIABLES, ServingOptions, options_from
+
+logger = logging.getLogger("doctune.serving")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the server; returns the exit code."""
+    configure_logging()
+    try:
+        options = options_from(os.environ, vars(_parser().parse_args(arguments)))
+    except DoctuneError as error:
+        logger.error("%s", error)
+        return error.exit_code
+    return serve(options)
+
+
+def serve(options: ServingOptions) -> int:
+    """Serves until SIGTERM or SIGINT, or until the model turns out not to load."""
+    import uvicorn
+
+    from doctune.serving.app import Readiness, create_app
+
+    readiness = Readiness()
+    failures: list[str] = []
+
+    def load() -> None:
+        from doctune.serving.engine import load_engine
+
+        try:
+            readiness.engine = load_engine(options)
+        except Exception as error:
+            reason = str(error) if isinstance(error, DoctuneError) else repr(error)
+            logger.error("The model cannot be loaded: %s", reason)
+            readiness.reason = f"the model cannot be loaded: {reason}"
+            failures.append(reason)
+            server.should_exit = True
+
+    loader = threading.Thread(target=load, name="loading", daemon=True)
+    app = create_app(options, readiness, loader.start)
+    config = uvicorn.Config(
+        app,
+        host=options.host,
+        port=options.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(options.shutdown_seconds) or 1,
+    )
+    server = uvicorn.Server(config)
+    _share_logging()
+    # uvicorn raises the signal again when it has shut down; by then it is dealt with.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server.run()
+    if loader.is_alive():
+        # An interpreter that ends while torch is being imported in a thread may crash.
+        sys.stderr.flush()
+        os._exit(0)
+    return 1 if failures else 0
+
+
+def _share_logging() -> None:
+    for name in ("uvicorn", "uvicorn.error"):
+        uvicorn_logger = logging.getLogger(name)
+        uvicorn_logger.handlers[:] = logging.getLogger("doctune").handlers
+        uvicorn_logger.setLevel(logging.INFO)
+        uvicorn_logger.propagate = False
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m doctune.serving", description=__doc__)
+    variables = {option: variable for variable, option in VERTEX_VARIABLES.items()}
+    for name, field in ServingOptions.model_fields.items():
+        variable = f" Or {variables[name]}." if name in variables else ""
+        default = "" if field.is_required() else f" Default: {field.default}."
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            metavar="VALUE",
+            help=f"{field.description or ''}{variable}{default}".strip().replace("%", "%%"),
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

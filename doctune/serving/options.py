@@ -1,0 +1,103 @@
+"""What the model server may be told: Vertex AI's `AIP_*` variables, then command-line flags."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from doctune.errors import ConfigurationError
+
+_Route = Annotated[str, StringConstraints(pattern=r"^/[\w./:-]*$")]
+
+# The variables that Vertex AI sets, and the option that each one gives.
+VERTEX_VARIABLES = {
+    "AIP_HTTP_PORT": "port",
+    "AIP_HEALTH_ROUTE": "health_route",
+    "AIP_PREDICT_ROUTE": "predict_route",
+    "AIP_STORAGE_URI": "model_uri",
+}
+
+
+class ServingOptions(BaseModel):
+    """Settings of the model server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_uri: str = Field(
+        min_length=1, description="Folder, or gs:// URI, with the weights or with model/ inside."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
+    port: int = Field(8080, ge=1, le=65535)
+    health_route: _Route = "/health"
+    predict_route: _Route = "/predict"
+    max_body_bytes: int = Field(
+        1_500_000, ge=1, description="Largest request body; Vertex AI passes no more than 1.5 MB."
+    )
+    max_instances: int = Field(32, ge=1, description="Most instances in one request.")
+    max_new_tokens: int = Field(
+        1024, ge=1, description="Most tokens that a request may ask for in one answer."
+    )
+    max_batch_size: int = Field(16, ge=1, description="Most instances that are decoded together.")
+    batch_wait_ms: float = Field(
+        5.0, ge=0, le=1000, description="How long the first of a batch waits for company."
+    )
+    max_waiting: int = Field(
+        128, ge=1, description="Most instances that wait; what comes on top is answered 429."
+    )
+    request_timeout_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Longest time to an answer; Vertex AI gives up after 60 s by default.",
+    )
+    shutdown_seconds: float = Field(
+        30.0, gt=0, description="Time that requests in flight have to finish after SIGTERM."
+    )
+
+    @model_validator(mode="after")
+    def _a_request_fits_the_queue(self) -> "ServingOptions":
+        if self.max_instances > self.max_waiting:
+            raise ValueError("max_instances must not be more than max_waiting")
+        return self
+
+
+def options_from(environment: Mapping[str, str], flags: Mapping[str, object]) -> ServingOptions:
+    """Returns the options that the environment and the flags give; flags win.
+
+    Raises:
+        ConfigurationError: A value is missing or out of range; the message names it.
+    """
+    values: dict[str, object] = {
+        option: environment[variable]
+        for variable, option in VERTEX_VARIABLES.items()
+        if environment.get(variable)
+    }
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return ServingOptions.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, flags)) from error
+
+
+def _explain(error: ValidationError, flags: Mapping[str, object]) -> str:
+    variables = {option: variable for variable, option in VERTEX_VARIABLES.items()}
+    problems = []
+    for problem in error.errors():
+        if not problem["loc"]:
+            problems.append(str(problem["msg"]).removeprefix("Value error, "))
+            continue
+        option = str(problem["loc"][0])
+        flag = f"--{option.replace('_', '-')}"
+        if problem["type"] == "missing":
+            problems.append(f"no model is named: set {variables[option]} or give {flag}")
+        else:
+            given_by_flag = flags.get(option) is not None
+            source = flag if given_by_flag else variables.get(option, flag)
+            problems.append(f"{source}: {problem['msg'].lower()} (it is {problem['input']!r})")
+    return "; ".join(problems) + "."
