@@ -126,7 +126,7 @@ class TextGenerator:
                 "temperature": options.temperature,
                 "top_p": options.top_p,
             }
-        stops = self._stop_tokens()
+        stops = self.stop_tokens()
         with torch.inference_mode():
             output = self.model.generate(
                 input_ids=torch.tensor(rows, device=self.model.device),
@@ -142,7 +142,8 @@ class TextGenerator:
             for prompt, row in zip(prompts, output, strict=True)
         ]
 
-    def _stop_tokens(self) -> set[int]:
+    def stop_tokens(self) -> set[int]:
+        """Returns the ids of the tokens that end a turn."""
         configured = self.model.generation_config.eos_token_id
         ids = configured if isinstance(configured, list) else [configured]
         return {token for token in [*ids, self.tokenizer.eos_token_id] if token is not None}

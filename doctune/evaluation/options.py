@@ -13,16 +13,25 @@ class EvaluationOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     primary_metric: Metric = Field(
-        "perplexity", description="The metric that decides; lower is better for perplexity alone."
+        default="perplexity",
+        description="The metric that decides; lower is better for perplexity alone.",
     )
     min_gain: float = Field(
-        0.0, ge=0, description="Least improvement over base and champion, in the metric's unit."
+        default=0.0,
+        ge=0,
+        description="Least improvement over base and champion, in the metric's unit; "
+        "for perplexity the share by which it falls (0.05: 5 % lower).",
     )
-    max_new_tokens: int = Field(64, ge=1, le=4096)
-    batch_size: int = Field(16, ge=1)
+    min_examples: int = Field(
+        default=8, ge=2, description="Fewest test examples that a decision may stand on."
+    )
+    max_new_tokens: int = Field(default=64, ge=1, le=4096)
+    batch_size: int = Field(default=16, ge=1, description="Most conversations decoded together.")
     max_examples: int | None = Field(
-        None, ge=1, description="Most test examples to generate for; None for all."
+        default=None,
+        ge=1,
+        description="Most test examples to score, drawn by the seed; None for all.",
     )
-    bootstrap_resamples: int = Field(2000, ge=100)
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    seed: int = Field(13, ge=0)
+    bootstrap_resamples: int = Field(default=10_000, ge=100)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    seed: int = Field(default=13, ge=0)

@@ -1,0 +1,84 @@
+"""Paired bootstrap: how far a metric, or a difference, could be from what this test set shows.
+
+Examples are drawn with replacement, the same draws for every model and metric, so differences
+between models are paired. All resamples are weighted sums, done a block at a time as one matrix
+product: 10,000 resamples of 1,000 examples take about a second a metric and at most
+`BLOCK_CELLS` cells of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from doctune.evaluation.samples import Floats, Sample
+
+BLOCK_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval; `low` <= `high`, both NaN where it is undefined."""
+
+    low: float
+    high: float
+
+    def excludes_zero(self) -> bool:
+        """Says whether all of the interval is on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """The resampling of one test set.
+
+    Attributes:
+        resamples: How many times the test set is drawn again.
+        confidence: Share of resamples that an interval holds.
+        seed: The same seed gives the same intervals.
+    """
+
+    resamples: int
+    confidence: float
+    seed: int
+
+    def distributions(self, samples: Mapping[str, Sample]) -> dict[str, Floats]:
+        """Returns each metric's value in every resample; all samples are of the same examples."""
+        if not samples:
+            return {}
+        (examples,) = {len(sample.addends) for sample in samples.values()}
+        values: dict[str, list[Floats]] = {name: [] for name in samples}
+        for weights in self._weights(examples):
+            for name, sample in samples.items():
+                values[name].append(sample.score(weights @ sample.addends))
+        return {name: np.concatenate(parts) for name, parts in values.items()}
+
+    def interval(self, distribution: Floats) -> Interval:
+        """Returns the percentile interval of a distribution, without its undefined values."""
+        defined = distribution[np.isfinite(distribution)]
+        if not defined.size:
+            return Interval(float("nan"), float("nan"))
+        tail = (1 - self.confidence) / 2
+        low, high = np.quantile(defined, [tail, 1 - tail])
+        return Interval(float(low), float(high))
+
+    def _weights(self, examples: int) -> Iterator[Floats]:
+        random = np.random.default_rng(self.seed)
+        block = max(1, BLOCK_CELLS // examples)
+        for start in range(0, self.resamples, block):
+            rows = min(block, self.resamples - start)
+            drawn = random.integers(0, examples, size=(rows, examples))
+            drawn += np.arange(rows)[:, None] * examples
+            counts = np.bincount(drawn.ravel(), minlength=rows * examples)
+            yield counts.reshape(rows, examples).astype(np.float64)
+
+
+def p_value(differences: Floats) -> float:
+    """Returns the two-sided bootstrap p-value of "there is no difference", in (0, 1]."""
+    defined = differences[np.isfinite(differences)]
+    if not defined.size:
+        return 1.0
+    least = min(np.count_nonzero(defined <= 0), np.count_nonzero(defined >= 0))
+    return min(1.0, 2 * (least + 1) / (defined.size + 1))

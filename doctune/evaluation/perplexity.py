@@ -1,0 +1,146 @@
+"""How likely a model finds the reference answers: negative log-likelihood of the answer's tokens.
+
+The answer's tokens are those that the tokenizer's own chat template adds after the prompt, up to
+and with the end-of-turn token, so that ending in the right place counts too. Batches are planned
+by tokens, longest first, and only the answer's logits are kept: memory is bounded by
+`MAX_BATCH_TOKENS` tokens of activations and `MAX_LOGIT_ROWS` rows of logits, whatever the test set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from doctune.errors import EvaluationError
+from doctune.evaluation.test_set import Example
+from doctune.generation import TextGenerator
+
+MAX_BATCH_TOKENS = 4096
+MAX_LOGIT_ROWS = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likelihood:
+    """The reference answer's negative log-likelihood, in nats, and its number of tokens."""
+
+    nll: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    prompt: list[int]
+    answer: list[int]
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+def score_answers(
+    generator: TextGenerator,
+    examples: Sequence[Example],
+    *,
+    on_batch: Callable[[int], None] | None = None,
+) -> list[Likelihood]:
+    """Returns the likelihood of each example's reference answer, in the order given.
+
+    An example longer than the model's context loses the start of its prompt.
+
+    Raises:
+        EvaluationError: The chat template adds no tokens for an answer.
+    """
+    limit = getattr(generator.model.config, "max_position_embeddings", None)
+    rows = [_encode(generator, example, limit) for example in examples]
+    results: dict[int, Likelihood] = {}
+    for batch in plan_batches([row.length for row in rows], [len(row.answer) for row in rows]):
+        for index, value in zip(
+            batch, _score_batch(generator, [rows[i] for i in batch]), strict=True
+        ):
+            results[index] = Likelihood(nll=value, tokens=len(rows[index].answer))
+        if on_batch:
+            on_batch(len(batch))
+    return [results[index] for index in range(len(rows))]
+
+
+def plan_batches(lengths: Sequence[int], answers: Sequence[int]) -> list[list[int]]:
+    """Groups rows of like length so that no batch passes the bounds; a row alone may."""
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
+    batches: list[list[int]] = []
+    widest = kept = 0
+    for index in order:
+        if batches:
+            size = len(batches[-1]) + 1
+            kept = max(kept, answers[index] + 1)
+            if size * widest <= MAX_BATCH_TOKENS and size * kept <= MAX_LOGIT_ROWS:
+                batches[-1].append(index)
+                continue
+        batches.append([index])
+        widest, kept = lengths[index], answers[index] + 1
+    return batches
+
+
+def answer_tokens(generator: TextGenerator, example: Example) -> tuple[list[int], list[int]]:
+    """Returns the token ids of the prompt and of the answer with its end-of-turn token."""
+    prompt = generator.encode(example.prompt)
+    whole = generator.tokenizer.apply_chat_template(
+        [*example.prompt, {"role": "assistant", "content": example.reference}],
+        tokenize=True,
+        return_dict=True,
+    )["input_ids"]
+    # Some templates change what stands before the answer (a thinking tag, merged white space):
+    # the answer begins where the two first differ.
+    start = next(
+        (i for i, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b),
+        min(len(prompt), len(whole)),
+    )
+    answer = list(whole[start:])
+    stops = generator.stop_tokens()
+    ends = [position for position, token in enumerate(answer) if token in stops]
+    if ends:
+        answer = answer[: ends[-1] + 1]  # what the template adds after the turn is not the answer
+    if not answer or start == 0:
+        raise EvaluationError(
+            f"Example {example.index + 1}: the model's chat template adds no tokens for the "
+            "answer; the tokenizer needs a template that holds the assistant's turn."
+        )
+    return list(whole[:start]), answer
+
+
+def _encode(generator: TextGenerator, example: Example, limit: int | None) -> _Row:
+    prompt, answer = answer_tokens(generator, example)
+    if limit is not None and len(prompt) + len(answer) > limit:
+        answer = answer[: limit - 1]
+        prompt = prompt[-(limit - len(answer)) :]
+    return _Row(prompt, answer)
+
+
+def _score_batch(generator: TextGenerator, rows: Sequence[_Row]) -> list[float]:
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    model = generator.model
+    width = max(row.length for row in rows)
+    kept = max(len(row.answer) for row in rows) + 1
+    # Padded on the left, so that all answers end together and one slice holds their logits.
+    ids = torch.zeros((len(rows), width), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, (line, present) in zip(rows, zip(ids, mask, strict=True), strict=True):
+        line[width - row.length :] = torch.tensor(row.prompt + row.answer)
+        present[width - row.length :] = 1
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    with torch.inference_mode():
+        logits = model(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            position_ids=positions.to(model.device),
+            logits_to_keep=kept,
+            use_cache=False,
+        ).logits
+        values = []
+        for row, line in zip(rows, logits, strict=True):
+            count = len(row.answer)
+            predicted = line[-count - 1 : -1].float()
+            target = torch.tensor(row.answer, device=predicted.device)
+            values.append(float(cross_entropy(predicted, target, reduction="sum")))
+    return values

@@ -1,0 +1,104 @@
+"""Small plots as inline SVG: no script, no network, coloured by the page's own style sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 640, 220
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 34
+
+
+def whisker(value: float, low: float, high: float, reach: float) -> Markup:
+    """Returns a point with its interval on an axis from -reach to reach with a line at zero."""
+    width, middle = 160, 9
+
+    def x(number: float) -> float:
+        share = max(-1.0, min(1.0, number / reach)) if reach > 0 else 0.0
+        return width / 2 + share * (width / 2 - 6)
+
+    side = "good" if low > 0 else "bad" if high < 0 else "level"
+    return Markup(
+        '<svg class="whisker {side}" viewBox="0 0 {width} 18" role="img" aria-label="{label}">'
+        '<line class="axis" x1="{zero}" y1="1" x2="{zero}" y2="17"/>'
+        '<line class="bar" x1="{low:.1f}" y1="{middle}" x2="{high:.1f}" y2="{middle}"/>'
+        '<circle cx="{value:.1f}" cy="{middle}" r="3.5"/></svg>'
+    ).format(
+        side=side,
+        width=width,
+        label=f"{value:.3g}, interval {low:.3g} to {high:.3g}",
+        zero=width / 2,
+        low=x(low),
+        high=x(high),
+        value=x(value),
+        middle=middle,
+    )
+
+
+def histogram(values: Sequence[float], *, label: str, bins: int = 31) -> Markup:
+    """Returns a histogram of differences: left of zero is worse, right is better."""
+    finite = np.array([value for value in values if math.isfinite(value)])
+    if not finite.size:
+        return Markup("")
+    reach = float(np.quantile(np.abs(finite), 0.99)) or 1.0
+    edges = np.linspace(-reach, reach, bins + 1)
+    counts, _ = np.histogram(np.clip(finite, -reach, reach), bins=edges)
+    top = int(counts.max())
+    plot_width, plot_height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+    step = plot_width / bins
+    bars = Markup("").join(
+        Markup(
+            '<rect class="{side}" x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}">'
+            "<title>{count} from {low:.3g} to {high:.3g}</title></rect>"
+        ).format(
+            side=_side(float(edges[i] + edges[i + 1]) / 2, reach / bins),
+            x=_LEFT + i * step,
+            y=_TOP + plot_height * (1 - count / top),
+            w=max(step - 1, 0.5),
+            h=plot_height * count / top,
+            count=int(count),
+            low=float(edges[i]),
+            high=float(edges[i + 1]),
+        )
+        for i, count in enumerate(counts)
+    )
+    ticks = [(-reach, "worse"), (0.0, ""), (reach, "better")]
+    axis = _x_axis([(value, f"{value:.3g} {note}".strip()) for value, note in ticks], -reach, reach)
+    return _figure(bars + axis + _y_label("0", 0.0) + _y_label(str(top), 1.0), label)
+
+
+def _side(middle: float, tolerance: float) -> str:
+    if abs(middle) <= tolerance:
+        return "level"
+    return "good" if middle > 0 else "bad"
+
+
+def _x_axis(ticks: Sequence[tuple[float, str]], low: float, high: float) -> Markup:
+    plot_width, base = WIDTH - _LEFT - _RIGHT, HEIGHT - _BOTTOM
+    line = Markup('<line class="axis" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
+        _LEFT, base, WIDTH - _RIGHT, base
+    )
+    anchors = ["start", *["middle"] * (len(ticks) - 2), "end"]
+    labels = Markup("").join(
+        Markup('<text x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
+            _LEFT + plot_width * (value - low) / (high - low), base + 18, anchor, text
+        )
+        for anchor, (value, text) in zip(anchors, ticks, strict=True)
+    )
+    return line + labels
+
+
+def _y_label(text: str, share: float) -> Markup:
+    y = _TOP + (HEIGHT - _TOP - _BOTTOM) * (1 - share)
+    return Markup('<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
+        _LEFT - 6, y + 4, text
+    )
+
+
+def _figure(content: Markup, label: str) -> Markup:
+    return Markup(
+        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
+    ).format(WIDTH, HEIGHT, label, content)

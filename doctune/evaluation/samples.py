@@ -1,0 +1,67 @@
+"""Metrics as sums over examples, which is what lets one bootstrap serve them all.
+
+A metric of a whole test set is a function of sums: a mean is (sum of values) / (count), perplexity
+exp(sum of nll / sum of tokens), corpus BLEU and chrF a formula over summed n-gram counts. A
+`Sample` keeps one row of addends an example, so a resample is a weighted sum of rows, and 10,000
+resamples are one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """One metric on one model's answers.
+
+    Attributes:
+        addends: One row an example, one column a sum.
+        score: From sums (..., columns) to the metric (...). NaN where it is undefined.
+    """
+
+    addends: Floats
+    score: Callable[[Floats], Floats]
+
+    @property
+    def value(self) -> float:
+        """The metric over all examples."""
+        return float(self.score(self.addends.sum(axis=0)))
+
+    def each(self) -> Floats:
+        """Returns the metric of each example by itself."""
+        return self.score(self.addends)
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Sample:
+        """Returns the same metric on some of the examples."""
+        return Sample(addends=self.addends[chosen], score=self.score)
+
+
+def mean_sample(values: Sequence[float | None] | Floats) -> Sample:
+    """Returns the mean of a value an example; None or NaN leaves the example out."""
+    column = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    present = np.isfinite(column)
+    addends = np.stack([np.where(present, column, 0.0), present.astype(np.float64)], axis=1)
+    return Sample(addends=addends, score=_ratio)
+
+
+def perplexity_sample(nll: Sequence[float], tokens: Sequence[int]) -> Sample:
+    """Returns perplexity: each token counts the same, whichever example it is in."""
+    addends = np.stack([np.asarray(nll, np.float64), np.asarray(tokens, np.float64)], axis=1)
+    return Sample(addends=addends, score=_exp_ratio)
+
+
+def _ratio(sums: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums[..., 0] / sums[..., 1]
+
+
+def _exp_ratio(sums: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        return np.exp(_ratio(sums))

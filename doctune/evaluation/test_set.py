@@ -1,0 +1,102 @@
+"""The frozen test set: examples in chat form, checked line by line, with a digest."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doctune.digests import digest_file
+from doctune.errors import EvaluationError
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One question with its reference answer and where it came from."""
+
+    index: int  # 0-based line of the file
+    prompt: tuple[Message, ...]
+    reference: str
+    kind: str
+    passage: str
+    source: Mapping[str, Any]
+
+    @property
+    def question(self) -> str:
+        """The last thing the user said."""
+        return self.prompt[-1]["content"]
+
+    @property
+    def document(self) -> str:
+        """The name of the source document, or its id, or "" when unknown."""
+        return str(self.source.get("file") or self.source.get("doc_id") or "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """The examples to score and the digest of the whole file that they come from."""
+
+    __test__ = False  # not a test case, whatever pytest makes of its name
+
+    examples: tuple[Example, ...]
+    digest: str
+
+
+def load_test_set(path: Path, *, max_examples: int | None = None, seed: int = 0) -> TestSet:
+    """Reads a JSONL file of chat examples.
+
+    Args:
+        max_examples: Most examples to keep, drawn by `seed`; file order is kept.
+
+    Raises:
+        EvaluationError: The file is missing, empty, or a line is not a chat example.
+    """
+    if not path.is_file():
+        raise EvaluationError(f"{path}: no such test set; prepare_dataset writes one.")
+    examples = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for index, line in enumerate(file):
+                if line.strip():
+                    examples.append(_example(path, index, line))
+    except UnicodeDecodeError as error:
+        raise EvaluationError(f"{path} is not UTF-8 text: {error.reason}.") from error
+    if not examples:
+        raise EvaluationError(f"{path} holds no examples: give the dataset more documents.")
+    if max_examples is not None and max_examples < len(examples):
+        drawn = np.random.default_rng(seed).choice(len(examples), max_examples, replace=False)
+        examples = [examples[position] for position in sorted(drawn)]
+    return TestSet(examples=tuple(examples), digest=digest_file(path))
+
+
+def _example(path: Path, index: int, line: str) -> Example:
+    where = f"{path}, line {index + 1}"
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise EvaluationError(f"{where} is not JSON: {error.msg}.") from error
+    messages = row.get("messages") if isinstance(row, dict) else None
+    if not isinstance(messages, list) or len(messages) < 2:
+        raise EvaluationError(f'{where}: "messages" must hold a user\'s turn and its answer.')
+    for message in messages:
+        if not isinstance(message, dict) or not all(
+            isinstance(message.get(key), str) for key in ("role", "content")
+        ):
+            raise EvaluationError(f'{where}: each message needs a text "role" and "content".')
+    if messages[-1]["role"] != "assistant" or messages[-2]["role"] != "user":
+        raise EvaluationError(f"{where}: the last messages must be the user's and the assistant's.")
+    if not messages[-1]["content"].strip():
+        raise EvaluationError(f"{where}: the assistant's answer is empty.")
+    source = row.get("source")
+    return Example(
+        index=index,
+        prompt=tuple({"role": m["role"], "content": m["content"]} for m in messages[:-1]),
+        reference=messages[-1]["content"],
+        kind=str(row.get("kind") or ""),
+        passage=str(row.get("passage") or ""),
+        source=source if isinstance(source, dict) else {},
+    )

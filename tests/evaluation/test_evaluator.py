@@ -1,0 +1,155 @@
+"""`evaluate_model` from a model folder and a test set to scores, predictions and report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doctune.errors import DoctuneError
+from doctune.evaluation import Evaluation, EvaluationOptions, evaluate_model
+from tests.evaluation.tiny_models import make_row, write_rows, write_tuned
+
+OPTIONS = EvaluationOptions(max_new_tokens=8, bootstrap_resamples=200)
+
+
+def run(
+    out: Path, model_dir: Path, test_path: Path, options: EvaluationOptions = OPTIONS, **more: Any
+) -> Evaluation:
+    return evaluate_model(
+        model_dir,
+        test_path,
+        scores_path=out / "scores.json",
+        predictions_path=out / "predictions.jsonl",
+        report_path=out / "report.html",
+        options=options,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    tmp_path_factory: pytest.TempPathFactory, tuned_dir: Path, base_dir: Path, test_path: Path
+) -> tuple[Evaluation, Path]:
+    out = tmp_path_factory.mktemp("out")
+    champion = write_tuned(out / "champion", base_dir, seed=2)
+    return run(out, tuned_dir, test_path, champion_uri=str(champion)), out
+
+
+def test_every_metric_of_every_model_has_a_value_and_an_interval(
+    evaluated: tuple[Evaluation, Path],
+) -> None:
+    scores = evaluated[0].scores
+    for metric in ("perplexity", "token_f1", "rouge_l", "exact_match", "chrf"):
+        for model in ("base", "tuned", "champion"):
+            name = f"{metric}_{model}"
+            assert scores[f"{name}_low"] <= scores[name] <= scores[f"{name}_high"]
+        for gain in (f"{metric}_gain", f"{metric}_champion_gain"):
+            assert scores[f"{gain}_low"] <= scores[gain] <= scores[f"{gain}_high"]
+
+
+def test_the_gain_in_perplexity_is_the_share_by_which_it_falls(
+    evaluated: tuple[Evaluation, Path],
+) -> None:
+    scores = evaluated[0].scores
+    expected = 1 - scores["perplexity_tuned"] / scores["perplexity_base"]
+    assert scores["perplexity_gain"] == pytest.approx(expected)
+
+
+def test_the_scores_file_holds_the_verdict_and_the_same_numbers(
+    evaluated: tuple[Evaluation, Path],
+) -> None:
+    evaluation, out = evaluated
+    stored = json.loads((out / "scores.json").read_text())
+    assert stored["scores"] == evaluation.scores
+    assert (stored["passed"], stored["outcome"]) == (evaluation.passed, evaluation.outcome)
+    assert stored["test_digest"] == evaluation.test_digest
+    assert stored["examples"] == 12
+
+
+def test_every_answer_is_kept_with_its_reference(evaluated: tuple[Evaluation, Path]) -> None:
+    lines = (evaluated[1] / "predictions.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["index"] for row in rows] == list(range(12))
+    assert set(rows[0]["answers"]) == {"base", "tuned", "champion"}
+    assert rows[0]["reference"].startswith("Part 0")
+    assert rows[0]["answers"]["tuned"]["completion_tokens"] <= 8
+
+
+def test_the_report_opens_with_the_verdict_and_needs_no_network(
+    evaluated: tuple[Evaluation, Path],
+) -> None:
+    page = (evaluated[1] / "report.html").read_text()
+    places = [page.index(f'id="{part}"') for part in ("verdict", "metrics", "examples-title")]
+    assert places == sorted(places)
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "src=" not in page
+
+
+def test_what_a_model_or_document_says_is_never_markup(tmp_path: Path, tuned_dir: Path) -> None:
+    rows = [make_row(number) for number in range(3)]
+    rows[0]["messages"][0]["content"] = "<script>alert(1)</script>"
+    rows[1]["passage"] = "</p><img src=x onerror=alert(1)>"
+    run(tmp_path, tuned_dir, write_rows(tmp_path / "test.jsonl", rows))
+    page = (tmp_path / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert "<img" not in page
+
+
+def test_the_same_inputs_give_the_same_scores(
+    tmp_path: Path, tuned_dir: Path, test_path: Path
+) -> None:
+    first = run(tmp_path / "a", tuned_dir, test_path).scores
+    assert first == run(tmp_path / "b", tuned_dir, test_path).scores
+
+
+def test_batch_size_does_not_change_the_answers(
+    tmp_path: Path, tuned_dir: Path, test_path: Path
+) -> None:
+    texts = []
+    for size in (1, 5):
+        options = OPTIONS.model_copy(update={"batch_size": size})
+        run(tmp_path, tuned_dir, test_path, options)
+        lines = (tmp_path / "predictions.jsonl").read_text().splitlines()
+        texts.append([json.loads(line)["answers"]["tuned"]["text"] for line in lines])
+    assert texts[0] == texts[1]
+
+
+def test_a_model_against_itself_is_a_tie(tmp_path: Path, base_dir: Path, test_path: Path) -> None:
+    twin = write_tuned(tmp_path / "twin", base_dir, seed=0)
+    evaluation = run(tmp_path, twin, test_path)
+    assert (evaluation.outcome, evaluation.passed) == ("tie", False)
+    assert evaluation.scores["perplexity_gain"] == 0
+
+
+@pytest.mark.parametrize(
+    ("breakage", "message"),
+    [
+        ("no training.json", "has no training.json"),
+        ("bad training.json", "cannot be read"),
+        ("no base", 'does not name its "base_model"'),
+        ("no weights", "config.json is missing"),
+        ("no champion", "is not a folder"),
+    ],
+)
+def test_a_broken_model_folder_is_one_plain_line(
+    tmp_path: Path, base_dir: Path, test_path: Path, breakage: str, message: str
+) -> None:
+    folder = tmp_path / "model-dir"
+    (folder / "model").mkdir(parents=True)
+    record = folder / "training.json"
+    if breakage != "no training.json":
+        record.write_text(json.dumps({"base_model": str(base_dir)}))
+    if breakage == "bad training.json":
+        record.write_text("{")
+    if breakage == "no base":
+        record.write_text("{}")
+    champion = ""
+    if breakage == "no champion":
+        (folder / "model" / "config.json").write_text("{}")
+        champion = str(tmp_path / "nowhere")
+    with pytest.raises(DoctuneError, match=message) as raised:
+        run(tmp_path / "out", folder, test_path, champion_uri=champion)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "out").exists()
