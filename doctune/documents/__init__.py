@@ -1,1 +1,47 @@
+"""PDFs to Documents: pages, blocks and tables, and folders of them to Parquet."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from doctune.documents.corpus import CorpusSummary, Reject, parse_corpus
+    from doctune.documents.errors import PdfError
+    from doctune.documents.files import corpus_digest, list_pdfs
+    from doctune.documents.model import Block, Document, Page
+    from doctune.documents.options import ParseOptions
+    from doctune.documents.parser import parse_pdf
+
+# Loaded when first used, so that importing the options or the command line stays fast.
+_HOMES = {
+    "Block": "model",
+    "CorpusSummary": "corpus",
+    "Document": "model",
+    "Page": "model",
+    "ParseOptions": "options",
+    "PdfError": "errors",
+    "Reject": "corpus",
+    "corpus_digest": "files",
+    "list_pdfs": "files",
+    "parse_corpus": "corpus",
+    "parse_pdf": "parser",
+}
+
+__all__ = [
+    "Block",
+    "CorpusSummary",
+    "Document",
+    "Page",
+    "ParseOptions",
+    "PdfError",
+    "Reject",
+    "corpus_digest",
+    "list_pdfs",
+    "parse_corpus",
+    "parse_pdf",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"doctune.documents.{_HOMES[name]}"), name)

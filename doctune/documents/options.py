@@ -1,5 +1,7 @@
 """What a user may set about reading PDFs."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -8,12 +10,32 @@ class ParseOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    workers: int | None = Field(None, ge=1, description="Worker processes; None for one a core.")
-    timeout_seconds: float = Field(120.0, gt=0, description="Time one file may take.")
-    memory_limit_mb: int = Field(2048, ge=128, description="Memory one worker may use, in MiB.")
+    workers: int | None = Field(
+        default=None, ge=1, description="Worker processes; None for one a core."
+    )
+    timeout_seconds: float = Field(
+        default=120.0, gt=0, description="Time that each hundred pages of a file may take."
+    )
+    memory_limit_mb: int = Field(
+        default=2048, ge=128, description="Memory one worker may use, in MiB."
+    )
+    output_limit_mb: int = Field(
+        default=256, ge=1, description="Text that one file may give, in MiB."
+    )
+    max_pages: int = Field(
+        default=100_000, ge=1, description="Pages above which a file is rejected."
+    )
     max_failure_share: float = Field(
-        0.5, ge=0, le=1, description="Share of rejected files above which the run fails."
+        default=0.9,
+        ge=0,
+        le=1,
+        description="Share of rejected files above which the run fails. High by default: every "
+        "rejected file is named with its reason, and what could be read is worth going on with.",
     )
     password: str | None = Field(
-        None, description="Password to try on encrypted files.", repr=False
+        default=None, description="Password to try on encrypted files.", repr=False
+    )
+    tables: Literal["all", "ruled", "none"] = Field(
+        default="all",
+        description="Which tables to look for: ruled ones are those with drawn lines.",
     )

@@ -1,0 +1,213 @@
+"""Lines in reading order become blocks: paragraphs, headings, lists, captions, code, tables."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from doctune.documents.lines import Line
+from doctune.documents.markdown import table_markdown
+from doctune.documents.model import FURNITURE, BBox, Block
+from doctune.documents.tables.grid import Grid
+from doctune.documents.words import breaks_word, clean_text, join_lines
+
+_BULLET = re.compile(
+    r"^(?:[\u2022\u25cf\u25aa\u25e6\u25a0\u25cb\u2023\u2043\u2013\u2014*\u00b7\u27a2\uf0b7-]"
+    r"|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\(?[ivx]{1,4}[.)])\s+\S"
+)
+_BULLET_SIGN = re.compile(r"^[^\w\s(\[\"'\u201c\u2018\u00bf\u00a1]\s+\S")
+_CAPTION = re.compile(
+    r"^(?:fig(?:ure|\.)?|table|tab\.|listing|algorithm|abbildung|tabelle|tableau|figura|tabla|"
+    r"\u0440\u0438\u0441\u0443\u043d\u043e\u043a|\u0442\u0430\u0431\u043b\u0438\u0446\u0430|[\u56f3\u8868\u5716\u56fe])\s*[\dIVX]+(?:[.\-\u2013]\d+)*\s*(?:[.:\u2013\u2014-]|$|\s)",
+    re.IGNORECASE,
+)
+_NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
+_HEADING_SIZE = 1.12  # of the body's size
+_MAX_HEADING_CHARS = 160
+_MAX_BOLD_CHARS = 100
+
+
+@dataclass
+class PageLines:
+    """A page on its way to blocks: its lines in reading order, and the tables on it."""
+
+    number: int
+    width: float
+    height: float
+    lines: list[Line] = field(default_factory=list)
+    tables: list[Grid] = field(default_factory=list)
+    char_count: int = 0
+    unmapped_count: int = 0
+
+
+@dataclass
+class _Draft:
+    """A block that more lines may join."""
+
+    page: int
+    kind: str
+    lines: list[Line]
+    grid: Grid | None = None
+
+
+def build_blocks(pages: Iterable[PageLines]) -> list[list[Block]]:
+    """Returns the blocks of each page; a paragraph that goes on stands where it begins."""
+    pages = list(pages)
+    body = body_size(pages)
+    drafts: list[_Draft] = []
+    for page in pages:
+        _draft_page(page, body, drafts)
+    result: dict[int, list[Block]] = {page.number: [] for page in pages}
+    for draft in drafts:
+        block = _finish(draft)
+        if block.text:
+            result[block.page].append(block)
+    return [_furniture_outside(blocks) for blocks in result.values()]
+
+
+def _furniture_outside(blocks: list[Block]) -> list[Block]:
+    """Files draw running lines at any time; they stand first and last on the page."""
+    headers = [block for block in blocks if block.kind == "header"]
+    footers = [block for block in blocks if block.kind == "footer"]
+    return headers + [block for block in blocks if block.kind not in FURNITURE] + footers
+
+
+def body_size(pages: Iterable[PageLines]) -> float:
+    """The font size that most characters have."""
+    sizes: Counter[float] = Counter()
+    for page in pages:
+        for line in page.lines:
+            if not line.kind and not line.mono:
+                sizes[round(line.size, 1)] += len(line.text)
+    return sizes.most_common(1)[0][0] if sizes else 10.0
+
+
+def _draft_page(page: PageLines, body: float, drafts: list[_Draft]) -> None:
+    open_draft = next((d for d in reversed(drafts) if d.kind not in FURNITURE), None)
+    placed: set[int] = set()
+    for line in page.lines:
+        inside = _table_around(line, page.tables)
+        if inside is not None:
+            if inside not in placed:
+                placed.add(inside)
+                open_draft = _Draft(page.number, "table", [], page.tables[inside])
+                drafts.append(open_draft)
+            continue
+        kind = line.kind or _kind(line, body)
+        if open_draft is not None and _joins(open_draft, line, kind, page.number):
+            open_draft.lines.append(line)
+            continue
+        draft = _Draft(page.number, kind, [line])
+        drafts.append(draft)
+        # Running lines stand between the two halves of a paragraph without ending it.
+        if kind not in FURNITURE:
+            open_draft = draft
+
+
+def _table_around(line: Line, tables: list[Grid]) -> int | None:
+    x, y = (line.x0 + line.x1) / 2, (line.y0 + line.y1) / 2
+    for index, table in enumerate(tables):
+        x0, y0, x1, y1 = table.bbox
+        if x0 - 2 <= x <= x1 + 2 and y0 - 1 <= y <= y1 + 1:
+            return index
+    return None
+
+
+def _kind(line: Line, body: float) -> str:
+    text = line.text
+    if line.turn:
+        return "figure"
+    if line.mono:
+        return "code"
+    if _CAPTION.match(text):
+        return "caption"
+    large = line.size > _HEADING_SIZE * body
+    limit = _MAX_HEADING_CHARS if large else _MAX_BOLD_CHARS if line.bold else 0
+    if len(text) < limit and not _BULLET_SIGN.match(text) and any(map(str.isalpha, text)):
+        return "heading"
+    return "list" if _BULLET.match(text) else "paragraph"
+
+
+def _joins(draft: _Draft, line: Line, kind: str, page: int) -> bool:
+    """Tells whether a line goes on with a block."""
+    if draft.grid is not None or draft.kind in FURNITURE:
+        return False
+    last = draft.lines[-1]
+    gap = line.y0 - last.y1
+    em = max(6.0, line.size)
+    same_page = page == draft.page
+    if kind in ("figure", "code") or draft.kind in ("figure", "code"):
+        near = same_page and -em < gap < (3 if kind == "code" else 10) * em
+        return kind == draft.kind and near
+    same_size = abs(line.size - last.size) < 0.6
+    if kind == "heading" or draft.kind == "heading":
+        alike = kind == draft.kind and same_size and line.bold == last.bold
+        return alike and same_page and -em < gap < 0.8 * em and not _NUMBERED.match(line.text)
+    if kind == "caption" or (kind == "list" and line.text != ""):
+        return False
+    return _continues(last, line, em, gap, same_size)
+
+
+def _continues(last: Line, line: Line, em: float, gap: float, same_size: bool) -> bool:
+    """Tells whether a line goes on with the paragraph or list item that `last` is part of."""
+    lower = line.text[:1].islower()
+    if last.hyphen and lower:
+        return True
+    if abs(line.y0 - last.y0) < 0.5 * max(1.0, line.y1 - line.y0) and line.x0 >= last.x1 - 2:
+        return True
+    overlaps = min(line.x1, last.x1) > max(line.x0, last.x0)
+    if overlaps and same_size and -0.6 * em - 1 < gap < 0.6 * em:
+        not_indented = line.x0 < last.x0 + em or _BULLET.match(last.text) is not None
+        width = last.x1 - last.x0
+        reaches = last.x1 > max(line.x1, last.x1) - 0.35 * (width + 1) - 20
+        return not_indented and reaches
+    # The paragraph goes on at the top of the next column or page.
+    moved_up = line.y0 < last.y0
+    return (
+        moved_up and same_size and (lower or breaks_word(last.text)) and last.text[-1:] not in ".:"
+    )
+
+
+def _finish(draft: _Draft) -> Block:
+    if draft.grid is not None:
+        rows = draft.grid.rows
+        return Block(draft.page, "table", table_markdown(rows), _round(draft.grid.bbox), None, rows)
+    first = draft.lines[0]
+    own = _first_part(draft.lines)
+    box = (
+        min(line.x0 for line in own),
+        min(line.y0 for line in own),
+        max(line.x1 for line in own),
+        max(line.y1 for line in own),
+    )
+    if draft.kind == "code":
+        text = _code_text(draft.lines)
+    elif draft.kind == "figure":
+        text = clean_text("\n".join(line.text for line in draft.lines))
+    else:
+        text = join_lines([line.text for line in draft.lines])
+    level = 1 if draft.kind == "list" else None
+    return Block(draft.page, draft.kind, text, _round(box), level, None, round(first.size, 2))
+
+
+def _first_part(lines: list[Line]) -> list[Line]:
+    """The lines of a block before it goes on in another column or page."""
+    for index in range(1, len(lines)):
+        if lines[index].y0 < lines[index - 1].y0 - lines[index].size:
+            return lines[:index]
+    return lines
+
+
+def _code_text(lines: list[Line]) -> str:
+    """The lines of a listing with the indentation that they are drawn with."""
+    left = min(line.x0 for line in lines)
+    shown = []
+    for line in lines:
+        advance = (line.x1 - line.x0) / max(1, len(line.text))
+        indent = round((line.x0 - left) / advance) if advance > 0 else 0
+        shown.append(" " * min(indent, 80) + clean_text(line.text))
+    return "\n".join(shown)
+
+
+def _round(box: BBox) -> BBox:
+    return round(box[0], 1), round(box[1], 1), round(box[2], 1), round(box[3], 1)

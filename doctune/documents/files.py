@@ -1,0 +1,65 @@
+"""Which files of a folder are PDFs, and the digest of them all. Imports nothing heavy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from doctune.digests import digest_file, digest_value
+from doctune.errors import CorpusError
+
+_MAGIC = b"%PDF-"
+
+
+def list_pdfs(folder: Path) -> list[Path]:
+    """Returns the PDFs under a folder, sorted: by their name's ending or by their first bytes.
+
+    Hidden files and folders are left out.
+
+    Raises:
+        CorpusError: There is no such folder, or no PDF in it.
+    """
+    if not folder.is_dir():
+        raise CorpusError(f"{folder} is not a folder: give the folder that holds the PDFs.")
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+        and (path.suffix.lower() == ".pdf" or _begins_as_pdf(path))
+    )
+    if not found:
+        raise CorpusError(f"{folder} holds no PDF: put at least one .pdf file into it.")
+    return found
+
+
+def corpus_digest(folder: Path) -> str:
+    """Returns the digest of the names and contents of the PDFs under a folder.
+
+    Raises:
+        CorpusError: There is no such folder, or no PDF in it.
+    """
+    return combine_digests(digest_pdfs(folder, list_pdfs(folder)))
+
+
+def digest_pdfs(folder: Path, paths: list[Path]) -> dict[str, str]:
+    """Returns the SHA-256 of each file by its name under the folder; "" where it cannot be read."""
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in paths}
+
+
+def combine_digests(digests: Mapping[str, str]) -> str:
+    """Returns one digest of files by their names and digests."""
+    return digest_value(dict(digests))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest_file(path)
+    except OSError:
+        return ""
+
+
+def _begins_as_pdf(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False

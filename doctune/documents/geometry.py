@@ -1,0 +1,67 @@
+"""Page coordinates: points from the top left corner of the page as it is shown."""
+
+import ctypes
+from typing import Any, NamedTuple
+
+import pypdfium2.raw as pdfium
+
+from doctune.documents.model import BBox
+
+
+class PageSpace(NamedTuple):
+    """How PDF user space maps to the page as it is shown.
+
+    Attributes:
+        rotation: Quarter turns clockwise.
+        width, height: Of the page as it is shown, in points.
+    """
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+    rotation: int
+
+    @property
+    def width(self) -> float:
+        return self.top - self.bottom if self.rotation % 2 else self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.right - self.left if self.rotation % 2 else self.top - self.bottom
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> BBox:
+        """Maps a box of user space."""
+        if self.rotation == 0:
+            return left - self.left, self.top - top, right - self.left, self.top - bottom
+        if self.rotation == 1:
+            return bottom - self.bottom, left - self.left, top - self.bottom, right - self.left
+        if self.rotation == 2:
+            return self.right - right, bottom - self.bottom, self.right - left, top - self.bottom
+        return self.top - top, self.right - right, self.top - bottom, self.right - left
+
+    def user_box(self, x0: float, y0: float, x1: float, y1: float) -> BBox:
+        """Maps a box of the shown page back: left, bottom, right, top in user space."""
+        if self.rotation == 0:
+            return x0 + self.left, self.top - y1, x1 + self.left, self.top - y0
+        if self.rotation == 1:
+            return y0 + self.left, x0 + self.bottom, y1 + self.left, x1 + self.bottom
+        if self.rotation == 2:
+            return self.right - x1, y0 + self.bottom, self.right - x0, y1 + self.bottom
+        return self.right - y1, self.top - x1, self.right - y0, self.top - x0
+
+    def turned(self, quarters: int) -> "PageSpace":
+        """The space of the same page turned clockwise by quarters."""
+        return self._replace(rotation=(self.rotation + quarters) % 4)
+
+
+def page_space(page: Any) -> PageSpace:
+    """Reads how a page of PDFium is shown."""
+    rect = pdfium.FS_RECTF()
+    if not pdfium.FPDF_GetPageBoundingBox(page, ctypes.byref(rect)):
+        width, height = pdfium.FPDF_GetPageWidthF(page), pdfium.FPDF_GetPageHeightF(page)
+        return PageSpace(0.0, 0.0, width, height, 0)
+    rotation = max(0, pdfium.FPDFPage_GetRotation(page)) % 4
+    left, right = sorted((rect.left, rect.right))
+    bottom, top = sorted((rect.bottom, rect.top))
+    return PageSpace(left, bottom, right, top, rotation)

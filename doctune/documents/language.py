@@ -1,0 +1,56 @@
+"""The language of a text, from its script and its commonest words. No model, no network."""
+
+import json
+import re
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+_SCRIPTS = (
+    ("ja", re.compile(r"[\u3040-\u30ff]")),
+    ("ko", re.compile(r"[\uac00-\ud7af\u1100-\u11ff]")),
+    ("zh", re.compile(r"[\u4e00-\u9fff]")),
+    ("el", re.compile(r"[\u0370-\u03ff]")),
+    ("he", re.compile(r"[\u0590-\u05ff]")),
+    ("th", re.compile(r"[\u0e00-\u0e7f]")),
+    ("hi", re.compile(r"[\u0900-\u097f]")),
+)
+_LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W\d_]+")
+_SAMPLE_CHARS = 20_000
+_MIN_LETTERS = 20
+
+
+def detect_language(text: str) -> str:
+    """Returns the ISO 639-1 code of a text's language, or "" when it cannot be told."""
+    sample = text[:_SAMPLE_CHARS].lower()
+    letters = len(_LETTER.findall(sample))
+    if letters < _MIN_LETTERS:
+        return ""
+    for language, pattern in _SCRIPTS:
+        # Kana among ideographs tell Japanese from Chinese, so little of them is enough.
+        share = 0.05 if language == "ja" else 0.3
+        if len(pattern.findall(sample)) > share * letters:
+            return language
+    votes: Counter[str] = Counter()
+    vocabulary = _vocabulary()
+    words = _WORD.findall(sample)
+    for word in words:
+        found = vocabulary.get(word, ())
+        for language in found:
+            votes[language] += 1
+    if not votes:
+        return ""
+    language, count = votes.most_common(1)[0]
+    return language if count >= max(2, 0.03 * len(words)) else ""
+
+
+@cache
+def _vocabulary() -> dict[str, list[str]]:
+    """The languages that each common word belongs to."""
+    common = json.loads(Path(__file__).with_name("common_words.json").read_text("utf-8"))
+    languages: dict[str, list[str]] = {}
+    for language, words in common.items():
+        for word in words.split():
+            languages.setdefault(word, []).append(language)
+    return languages

@@ -1,0 +1,58 @@
+"""Reading order. The file's own order is right more often than any geometry: it is kept unless it
+goes up and down the page, and only then is the page cut into columns and bands."""
+
+from itertools import pairwise
+
+from doctune.documents.lines import Line
+
+_DISORDER_LIMIT = 0.25
+_MIN_GUTTER = 6.0
+_MAX_CUTS = 12
+
+
+def reading_order(lines: list[Line]) -> list[Line]:
+    """Returns the lines of a page in the order in which a person reads them."""
+    if len(lines) > 4 and disorder(lines) > _DISORDER_LIMIT:
+        return _cut(lines, 0)
+    return lines
+
+
+def disorder(lines: list[Line]) -> float:
+    """Share of the steps from line to line that go up the page within a column."""
+    ups = sum(
+        1
+        for one, other in pairwise(lines)
+        if other.y1 < one.y0 - 2 and min(one.x1, other.x1) > max(one.x0, other.x0)
+    )
+    return ups / max(1, len(lines) - 1)
+
+
+def _cut(lines: list[Line], depth: int) -> list[Line]:
+    """Cuts at the widest gutter between columns, else at the widest gap between bands."""
+    if len(lines) <= 1 or depth > _MAX_CUTS:
+        return lines
+    gutter = _widest_gap([(line.x0, line.x1) for line in lines], _MIN_GUTTER)
+    if gutter is not None:
+        left = [line for line in lines if line.x1 <= gutter]
+        right = [line for line in lines if line.x0 >= gutter]
+        if len(left) >= 3 and len(right) >= 3:
+            return _cut(left, depth + 1) + _cut(right, depth + 1)
+    gap = _widest_gap([(line.y0, line.y1) for line in lines], -1.0)
+    if gap is not None:
+        above = [line for line in lines if line.y0 + line.y1 < 2 * gap]
+        below = [line for line in lines if line.y0 + line.y1 >= 2 * gap]
+        if above and below:
+            return _cut(above, depth + 1) + _cut(below, depth + 1)
+    return sorted(lines, key=lambda line: (round(line.y0 / 3), line.x0))
+
+
+def _widest_gap(intervals: list[tuple[float, float]], least: float) -> float | None:
+    """The middle of the widest gap that no interval covers, if it is wider than `least`."""
+    intervals.sort()
+    end = intervals[0][1]
+    best, middle = least, None
+    for start, stop in intervals[1:]:
+        if start - end > best:
+            best, middle = start - end, (start + end) / 2
+        end = max(end, stop)
+    return middle

@@ -1,0 +1,157 @@
+"""One PDF to a Document.
+
+A file is read in parts of a hundred pages, each on its own: what is held in memory is bounded by
+the part, and the parts of one huge file can be read by several processes. What needs the whole
+document (levels of headings, language) is settled when the parts are put together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from doctune.documents.blocks import PageLines, body_size, build_blocks
+from doctune.documents.errors import PdfError
+from doctune.documents.furniture import mark_figure_text, mark_running_lines
+from doctune.documents.geometry import PageSpace, page_space
+from doctune.documents.headings import assign_levels
+from doctune.documents.language import detect_language
+from doctune.documents.lines import PageText, glue_fragments
+from doctune.documents.model import FURNITURE, Block, Document, Page
+from doctune.documents.options import ParseOptions
+from doctune.documents.order import reading_order
+from doctune.documents.pdfium import OutlineEntry, PdfFile
+from doctune.documents.tables.ruled import find_ruled_tables
+
+PAGES_PER_PART = 100
+_LANGUAGE_SAMPLE_CHARS = 20_000
+_UNMAPPED_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What the file as a whole says."""
+
+    page_count: int
+    metadata: dict[str, str]
+    outline: list[OutlineEntry]
+
+
+@dataclass(frozen=True)
+class PartPage:
+    """A page as a part gives it: headings have no level yet."""
+
+    number: int
+    width: float
+    height: float
+    blocks: list[Block]
+    char_count: int
+    unmapped_count: int
+
+
+def parse_pdf(path: Path, options: ParseOptions | None = None) -> Document:
+    """Reads a PDF in this process.
+
+    Raises:
+        PdfError: It cannot be read; the message says why.
+    """
+    options = options or ParseOptions()
+    path = Path(path)
+    facts = read_facts(path, options)
+    pages: list[PartPage] = []
+    for first in range(0, facts.page_count, PAGES_PER_PART):
+        pages += read_part(path, first, min(first + PAGES_PER_PART, facts.page_count), options)
+    return assemble(facts, pages)
+
+
+def read_facts(path: Path, options: ParseOptions) -> FileFacts:
+    """Opens a file and reads what it says as a whole.
+
+    Raises:
+        PdfError: It cannot be read, has no page, or has more than `options.max_pages`.
+    """
+    with PdfFile(path, options.password) as file:
+        if file.page_count < 1:
+            raise PdfError("damaged", f"{path.name} is damaged: no page can be found in it.")
+        if file.page_count > options.max_pages:
+            raise PdfError(
+                "too large",
+                f"{path.name} has {file.page_count} pages: raise `max_pages` to read it.",
+            )
+        return FileFacts(file.page_count, file.metadata, file.outline)
+
+
+def read_part(path: Path, first: int, stop: int, options: ParseOptions) -> list[PartPage]:
+    """Reads the pages from index `first` up to but not including `stop`.
+
+    Raises:
+        PdfError: The file cannot be opened.
+    """
+    with PdfFile(path, options.password) as file:
+        pages = [_read_page(file, index, options) for index in range(first, stop)]
+    mark_running_lines([(page.lines, page.height) for page in pages], body_size(pages))
+    return [
+        PartPage(page.number, page.width, page.height, blocks, page.char_count, page.unmapped_count)
+        for page, blocks in zip(pages, build_blocks(pages), strict=True)
+    ]
+
+
+def assemble(facts: FileFacts, pages: Sequence[PartPage]) -> Document:
+    """Puts the pages of all parts together."""
+    leveled = assign_levels([page.blocks for page in pages], facts.outline)
+    whole = tuple(
+        Page(page.number, page.width, page.height, tuple(blocks))
+        for page, blocks in zip(pages, leveled, strict=True)
+    )
+    language = detect_language(_sample(whole))
+    return Document(whole, facts.metadata, language, tuple(_warnings(pages)))
+
+
+def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
+    with file.page(index) as page:
+        if page is None:
+            return PageLines(index + 1, 0.0, 0.0)
+        space = page_space(page)
+        result = PageLines(index + 1, round(space.width, 2), round(space.height, 2))
+        with PageText(page) as text:
+            lines = glue_fragments(text.lines(space))
+            result.char_count = sum(len(line.text) for line in lines)
+            result.unmapped_count = sum(
+                line.text.count("\ufffd") + line.text.count("\x00") for line in lines
+            )
+            mark_figure_text(lines)
+            result.lines = reading_order(lines)
+            if options.tables != "none" and lines:
+                result.tables = _find_tables(page, text, space)
+    return result
+
+
+def _find_tables(page: Any, text: PageText, space: PageSpace) -> list[Any]:
+    return find_ruled_tables(page, text, space)
+
+
+def _sample(pages: Sequence[Page]) -> str:
+    """Running text from the middle of the document on, where it is least of it front matter."""
+    parts: list[str] = []
+    length = 0
+    middle = len(pages) // 3
+    for page in (*pages[middle:], *pages[:middle]):
+        for block in page.blocks:
+            if block.kind not in FURNITURE and block.kind not in ("code", "table"):
+                parts.append(block.text)
+                length += len(block.text)
+        if length > _LANGUAGE_SAMPLE_CHARS:
+            break
+    return "\n".join(parts)
+
+
+def _warnings(pages: Sequence[PartPage]) -> list[str]:
+    found = []
+    silent = sum(1 for page in pages if page.char_count == 0)
+    if silent:
+        found.append(f"{silent} of {len(pages)} pages without text: scanned?")
+    chars = sum(page.char_count for page in pages)
+    unmapped = sum(page.unmapped_count for page in pages)
+    if unmapped > _UNMAPPED_SHARE * chars:
+        found.append(f"{unmapped} of {chars} characters have no Unicode: the font has no map.")
+    return found

@@ -1,0 +1,135 @@
+"""A PDF opened with PDFium: its pages, what it says of itself, and why it cannot be read.
+
+PDFium is not thread-safe: use it from one thread of a process.
+"""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# Importing the helper sets PDFium up and takes it down again at exit.
+import pypdfium2 as _helper  # noqa: F401
+import pypdfium2.raw as pdfium
+
+from doctune.documents.errors import PdfError
+
+_METADATA_KEYS = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate")
+_MAX_OUTLINE_ENTRIES = 20_000
+_MAX_OUTLINE_DEPTH = 12
+_ERROR_PASSWORD, _ERROR_SECURITY = 4, 5
+
+
+class OutlineEntry(NamedTuple):
+    """A bookmark: its depth from 1, its title, the page it leads to (from 1; 0 when unknown)."""
+
+    level: int
+    title: str
+    page: int
+
+
+class PdfFile:
+    """An open PDF. Use it as a context manager."""
+
+    def __init__(self, path: Path, password: str | None = None) -> None:
+        """Opens the file.
+
+        Raises:
+            PdfError: It cannot be read; the message says why and how to mend it.
+        """
+        _check_readable(path)
+        secret = None if password is None else password.encode()
+        self._document = pdfium.FPDF_LoadDocument(os.fsencode(path), secret)
+        if not self._document:
+            raise _explain_failure(path, pdfium.FPDF_GetLastError(), password)
+        self.page_count: int = pdfium.FPDF_GetPageCount(self._document)
+
+    def __enter__(self) -> "PdfFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pdfium.FPDF_CloseDocument(self._document)
+
+    @contextmanager
+    def page(self, index: int) -> Iterator[Any]:
+        """Yields the raw handle of the page at `index` (from 0), or None if it cannot be loaded."""
+        page = pdfium.FPDF_LoadPage(self._document, index)
+        try:
+            yield page or None
+        finally:
+            if page:
+                pdfium.FPDF_ClosePage(page)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself; empty values are left out."""
+        found = {}
+        for key in _METADATA_KEYS:
+            name = key.encode()
+            value = _utf16(lambda b, n, k=name: pdfium.FPDF_GetMetaText(self._document, k, b, n))
+            if value.strip():
+                found[key.lower()] = value.strip()
+        return found
+
+    @property
+    def outline(self) -> list[OutlineEntry]:
+        """The bookmarks in order, as many as are sane."""
+        entries: list[OutlineEntry] = []
+        # Files exist whose bookmarks form a loop.
+        seen: set[int] = set()
+        stack = [(pdfium.FPDFBookmark_GetFirstChild(self._document, None), 1)]
+        while stack and len(entries) < _MAX_OUTLINE_ENTRIES:
+            bookmark, level = stack.pop()
+            address = ctypes.cast(bookmark, ctypes.c_void_p).value if bookmark else None
+            if address is None or address in seen:
+                continue
+            seen.add(address)
+            title = _utf16(lambda b, n, m=bookmark: pdfium.FPDFBookmark_GetTitle(m, b, n))
+            target = pdfium.FPDFBookmark_GetDest(self._document, bookmark)
+            page = pdfium.FPDFDest_GetDestPageIndex(self._document, target) + 1 if target else 0
+            entries.append(OutlineEntry(level, " ".join(title.split()), max(0, page)))
+            stack.append((pdfium.FPDFBookmark_GetNextSibling(self._document, bookmark), level))
+            if level < _MAX_OUTLINE_DEPTH:
+                child = pdfium.FPDFBookmark_GetFirstChild(self._document, bookmark)
+                stack.append((child, level + 1))
+        return entries
+
+
+def _utf16(read: Any, unit: int = 2) -> str:
+    """Calls one of PDFium's functions that fill a buffer with UTF-16 and return its bytes."""
+    size = read(None, 0)
+    if size <= unit or size > 1 << 20:
+        return ""
+    buffer = ctypes.create_string_buffer(size)
+    read(buffer, size)
+    return buffer.raw[: size - unit].decode("utf-16-le", "replace")
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        if not path.is_file():
+            raise PdfError("missing", f"{path.name}: there is no such file.")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise PdfError("empty", f"{path.name} is empty (0 bytes).")
+    except OSError as error:
+        raise PdfError("missing", f"{path.name} cannot be opened: {error.strerror}.") from error
+
+
+def _explain_failure(path: Path, code: int, password: str | None) -> PdfError:
+    if code == _ERROR_PASSWORD:
+        given = "the password given does not open it" if password else "no password was given"
+        return PdfError("encrypted", f"{path.name} is encrypted and {given}: set `password`.")
+    if code == _ERROR_SECURITY:
+        return PdfError("encrypted", f"{path.name} is encrypted in a way that PDFium cannot read.")
+    with path.open("rb") as file:
+        head = file.read(1024)
+        file.seek(max(0, path.stat().st_size - 2048))
+        tail = file.read()
+    if b"%PDF-" not in head:
+        return PdfError("not a PDF", f"{path.name} is not a PDF: it begins with other bytes.")
+    if b"%%EOF" not in tail:
+        return PdfError("truncated", f"{path.name} is truncated: its end is missing.")
+    return PdfError("damaged", f"{path.name} is damaged: PDFium cannot follow its structure.")

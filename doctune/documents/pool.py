@@ -1,0 +1,216 @@
+"""Worker processes that read PDFs under limits: what goes wrong in one costs one file.
+
+A worker that runs out of time is killed; one that crashes is replaced. The parent waits on all of
+them in one thread.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from doctune.documents.errors import PdfError
+from doctune.documents.options import ParseOptions
+from doctune.documents.wire import HEADER_BYTES
+from doctune.errors import CorpusError
+
+_START_SECONDS = 60.0
+_RETIRE_SHARE = 0.5  # of the memory limit: a worker that once used so much makes way for a new one
+# What a worker needs of the environment; no secret of ours goes where hostile files are read.
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "HOME")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file whose facts are asked for (`first` is None), or a range of its pages."""
+
+    index: int
+    path: Path
+    first: int | None = None
+    stop: int | None = None
+
+
+Outcome = dict[str, Any] | PdfError
+Handler = Callable[[Task, Outcome], Iterable[Task]]
+
+
+class WorkerPool:
+    """Runs tasks in worker processes. Use it as a context manager."""
+
+    def __init__(self, workers: int, options: ParseOptions) -> None:
+        self._size = workers
+        self._options = options
+        self._packed_options = options.model_dump()
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> "WorkerPool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+
+    def run(self, tasks: Iterable[Task], handle: Handler) -> None:
+        """Runs tasks and those that `handle` returns for their outcomes, until none is left."""
+        waiting = deque(tasks)
+        with selectors.DefaultSelector() as selector:
+            for worker in self._workers:
+                selector.register(worker.output, selectors.EVENT_READ, worker)
+            while waiting or any(worker.task for worker in self._workers):
+                self._assign(waiting, selector)
+                for worker in self._ready(selector):
+                    task, outcome = worker.take()
+                    if worker.dead or worker.peak_mb > self._retire_above:
+                        selector.unregister(worker.output)
+                        worker.kill()
+                        self._workers.remove(worker)
+                    if task is not None:
+                        waiting.extend(handle(task, outcome))
+
+    @property
+    def _retire_above(self) -> float:
+        return _RETIRE_SHARE * self._options.memory_limit_mb
+
+    def _assign(self, waiting: deque[Task], selector: selectors.BaseSelector) -> None:
+        busy = sum(1 for worker in self._workers if worker.task)
+        while len(self._workers) < min(self._size, busy + len(waiting)):
+            worker = _Worker(self._options.memory_limit_mb)
+            self._workers.append(worker)
+            selector.register(worker.output, selectors.EVENT_READ, worker)
+        for worker in self._workers:
+            if waiting and worker.idle:
+                worker.give(waiting.popleft(), self._packed_options, self._options.timeout_seconds)
+
+    def _ready(self, selector: selectors.BaseSelector) -> list["_Worker"]:
+        """Waits until a worker has answered, died or run out of time; returns those."""
+        now = time.monotonic()
+        deadlines = [worker.deadline for worker in self._workers]
+        wait = max(0.0, min(deadlines, default=now) - now)
+        for key, _ in selector.select(timeout=min(wait, 1.0)):
+            key.data.receive()
+        now = time.monotonic()
+        for worker in self._workers:
+            if not worker.answered and now > worker.deadline:
+                worker.expire()
+        return [worker for worker in self._workers if worker.answered]
+
+
+class _Worker:
+    """One worker process and the task that it is at."""
+
+    def __init__(self, memory_limit_mb: int) -> None:
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "doctune.documents.worker", str(memory_limit_mb)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+        self._input: IO[bytes] = self._process.stdin  # type: ignore[assignment]
+        self.output: IO[bytes] = self._process.stdout  # type: ignore[assignment]
+        os.set_blocking(self.output.fileno(), False)
+        self.deadline = time.monotonic() + _START_SECONDS
+        self.task: Task | None = None
+        self.started = self.dead = self._expired = False
+        self.peak_mb = 0.0
+        self._limit_mb = memory_limit_mb
+        self._buffer = bytearray()
+        self._reply: dict[str, Any] | None = None
+
+    @property
+    def idle(self) -> bool:
+        return self.started and self.task is None and not self.dead
+
+    @property
+    def answered(self) -> bool:
+        return self._reply is not None or self.dead
+
+    def give(self, task: Task, options: dict[str, Any], timeout_seconds: float) -> None:
+        self.task = task
+        self.deadline = time.monotonic() + timeout_seconds
+        request = {
+            "path": str(task.path),
+            "first": task.first,
+            "stop": task.stop,
+            "options": options,
+        }
+        # A worker that has died meanwhile is noticed by the end of its output.
+        with contextlib.suppress(OSError):
+            self._input.write(json.dumps(request).encode() + b"\n")
+            self._input.flush()
+
+    def receive(self) -> None:
+        """Reads what has come."""
+        chunk = self.output.read(1 << 20)
+        if chunk is None:
+            return
+        if not chunk:
+            self.dead = True
+            return
+        self._buffer += chunk
+        if len(self._buffer) < HEADER_BYTES:
+            return
+        size = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
+        if len(self._buffer) - HEADER_BYTES >= size:
+            self._reply = json.loads(self._buffer[HEADER_BYTES : HEADER_BYTES + size])
+            del self._buffer[: HEADER_BYTES + size]
+
+    def expire(self) -> None:
+        """Ends a worker that has run out of time."""
+        self._expired = self.dead = True
+
+    def take(self) -> tuple[Task | None, Outcome]:
+        """Returns the task that is done and what came of it.
+
+        Raises:
+            CorpusError: The worker could not even start.
+        """
+        reply, task = self._reply, self.task
+        self._reply = self.task = None
+        self.deadline = float("inf")
+        if reply is None:
+            status = self.kill()
+            if not self.started:
+                raise CorpusError(
+                    f"A worker process could not start (status {status}): raise "
+                    f"`memory_limit_mb` (now {self._limit_mb}) or look at `doctune doctor`."
+                )
+            return task, self._explain(task.path.name if task else "", status)
+        if not self.started:
+            self.started = True
+            return None, {}
+        self.peak_mb = float(reply.get("peak_mb", 0.0))
+        if "error" in reply:
+            error = reply["error"]
+            return task, PdfError(error["reason"], str(error["message"]))
+        return task, reply
+
+    def _explain(self, name: str, status: int) -> PdfError:
+        if self._expired:
+            return PdfError("timeout", f"{name} takes longer than `timeout_seconds` allows.")
+        ended = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+        return PdfError("crashed", f"{name} crashed the PDF library ({ended}): it is damaged.")
+
+    def kill(self) -> int:
+        """Ends the process; returns its exit status."""
+        if self._process.poll() is None:
+            if self.dead and not self._expired:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return self._process.wait(2)
+            self._process.kill()
+        with contextlib.suppress(OSError):
+            self._input.close()
+        self.output.close()
+        return self._process.wait()

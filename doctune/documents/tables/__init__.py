@@ -1,0 +1,1 @@
+"""Tables: those drawn with rules, and those that only stand in columns."""
