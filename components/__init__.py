@@ -1,0 +1,1 @@
+"""The steps: one KFP component a file; interface only, one call into doctune each."""

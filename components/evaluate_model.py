@@ -1,0 +1,53 @@
+"""Score a tuned model against its base and the current champion."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.TRAINING, install_kfp_package=False)
+def evaluate_model(
+    model: dsl.Input[dsl.Model],
+    test_set: dsl.Input[dsl.Dataset],
+    scores: dsl.Output[dsl.Metrics],
+    predictions: dsl.Output[dsl.Dataset],
+    report: dsl.Output[dsl.HTML],
+    champion_uri: str = "",
+    primary_metric: str = "perplexity",
+    min_gain: float = 0.0,
+    max_new_tokens: int = 64,
+    advanced: dict = {},
+) -> bool:
+    """Returns whether the model may be released.
+
+    Args:
+        scores: Flat numbers for base, tuned and champion, with the ends of their intervals.
+        predictions: One row a test example, each model's answer beside the reference.
+        report: One self-contained file that opens with the verdict.
+        champion_uri: The artifact of the incumbent; "" where there is none.
+        primary_metric: The metric that decides; higher is better for all but perplexity.
+        min_gain: Least improvement over base and champion, in the metric's unit.
+        advanced: Any other field of `doctune.evaluation.EvaluationOptions`.
+    """
+    from pathlib import Path
+
+    from doctune.evaluation import EvaluationOptions, evaluate_model
+
+    evaluation = evaluate_model(
+        Path(model.path),
+        Path(test_set.path),
+        scores_path=Path(scores.path),
+        predictions_path=Path(predictions.path),
+        report_path=Path(report.path),
+        options=EvaluationOptions(
+            primary_metric=primary_metric,
+            min_gain=min_gain,
+            max_new_tokens=max_new_tokens,
+            **advanced,
+        ),
+        champion_uri=champion_uri,
+    )
+    for name, value in evaluation.scores.items():
+        scores.log_metric(name, value)
+    scores.metadata.update(outcome=evaluation.outcome, reason=evaluation.reason)
+    return evaluation.passed

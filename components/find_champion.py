@@ -1,0 +1,28 @@
+"""Find the model version that a new model has to beat."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.OPS, install_kfp_package=False)
+def find_champion(
+    model: dsl.Input[dsl.Model],
+    model_name: str,
+    project: str,
+    location: str,
+    staging_bucket: str,
+) -> str:
+    """Returns the URI of the champion's artifact, or "" where there is no incumbent.
+
+    Args:
+        model: The candidate. A champion that is this very model is no incumbent: a run that is
+            repeated gives the same verdict.
+        model_name: Display name in the Model Registry.
+        staging_bucket: gs://NAME.
+    """
+    from doctune.vertex import find_champion, init_session
+
+    init_session(project, location, staging_bucket)
+    champion = find_champion(model_name, exclude_digest=model.metadata["digest"])
+    return champion.uri if champion else ""

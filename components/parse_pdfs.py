@@ -1,0 +1,42 @@
+"""Read a folder of PDFs into blocks of text and tables."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.DOCUMENTS, install_kfp_package=False)
+def parse_pdfs(
+    pdfs: dsl.Input[dsl.Artifact],
+    documents: dsl.Output[dsl.Dataset],
+    report: dsl.Output[dsl.HTML],
+    corpus_digest: str = "",
+    advanced: dict = {},
+) -> None:
+    """Writes one row a block and one row a file; a bad PDF is a row with its reason.
+
+    Args:
+        pdfs: A folder that holds PDFs, at any depth.
+        documents: `blocks.parquet` and `documents.parquet`.
+        report: What was read as what.
+        corpus_digest: Digest of the PDFs. It is how the cache notices that the folder's contents
+            have changed, since a folder's URI does not tell.
+        advanced: Fields of `doctune.documents.ParseOptions`.
+    """
+    from pathlib import Path
+
+    from doctune.documents import ParseOptions, parse_corpus
+
+    summary = parse_corpus(
+        Path(pdfs.path),
+        Path(documents.path),
+        ParseOptions(**advanced),
+        report_path=Path(report.path),
+    )
+    documents.metadata.update(
+        files_parsed=summary.files_parsed,
+        files_rejected=summary.files_rejected,
+        pages=summary.pages,
+        digest=summary.digest,
+        corpus_digest=corpus_digest,
+    )

@@ -1,0 +1,45 @@
+"""Make chat examples from parsed documents, clean them and split them by document."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.DOCUMENTS, install_kfp_package=False)
+def prepare_dataset(
+    documents: dsl.Input[dsl.Dataset],
+    train_set: dsl.Output[dsl.Dataset],
+    validation_set: dsl.Output[dsl.Dataset],
+    test_set: dsl.Output[dsl.Dataset],
+    manifest: dsl.Output[dsl.Artifact],
+    card: dsl.Output[dsl.Markdown],
+    chunk_tokens: int = 256,
+    advanced: dict = {},
+) -> None:
+    """Writes three JSONL files of chat examples, the manifest of the split and a data set card.
+
+    Args:
+        documents: The output of parse_pdfs.
+        manifest: Which document is on which side, with digests and settings.
+        card: What the data set holds, for people.
+        chunk_tokens: Most tokens in a chunk.
+        advanced: Any other field of `doctune.dataset.DatasetOptions`.
+    """
+    from pathlib import Path
+
+    from doctune.dataset import DatasetOptions, prepare_dataset
+
+    summary = prepare_dataset(
+        Path(documents.path),
+        train_path=Path(train_set.path),
+        validation_path=Path(validation_set.path),
+        test_path=Path(test_set.path),
+        manifest_path=Path(manifest.path),
+        card_path=Path(card.path),
+        options=DatasetOptions(chunk_tokens=chunk_tokens, **advanced),
+    )
+    made_from = {"documents_digest": documents.metadata["digest"], "digest": summary.digest}
+    train_set.metadata.update(made_from, examples=summary.train)
+    validation_set.metadata.update(made_from, examples=summary.validation)
+    test_set.metadata.update(made_from, examples=summary.test)
+    manifest.metadata.update(made_from, examples=summary.examples, kinds=summary.kinds)

@@ -1,0 +1,65 @@
+"""Fine-tune a causal language model with LoRA on chat examples."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.TRAINING, install_kfp_package=False)
+def tune_model(
+    train_set: dsl.Input[dsl.Dataset],
+    validation_set: dsl.Input[dsl.Dataset],
+    model: dsl.Output[dsl.Model],
+    curves: dsl.Output[dsl.HTML],
+    base_model: str = "smollm2-135m-instruct",
+    learning_rate: float = 1e-3,
+    num_train_epochs: float = 3.0,
+    per_device_train_batch_size: int = 8,
+    max_length: int = 512,
+    lora_r: int = 16,
+    lora_alpha: int = 32,
+    advanced: dict = {},
+) -> None:
+    """Writes the adapter, the merged model and `training.json`.
+
+    Args:
+        model: `adapter/`, `model/` (safetensors, tokenizer, chat template), `training.json`.
+        curves: Loss over steps.
+        base_model: The bundled SmolLM2, a hub id, a local folder, or a gs:// folder.
+        learning_rate: Peak learning rate of the adapter.
+        num_train_epochs: Passes over the training set, at most.
+        max_length: Most tokens in an example.
+        lora_r: Rank of the adapter.
+        lora_alpha: Scale of the adapter.
+        advanced: Any other field of `doctune.training.TrainingOptions`.
+    """
+    from pathlib import Path
+
+    from doctune.training import TrainingOptions, tune_model
+
+    summary = tune_model(
+        Path(train_set.path),
+        Path(validation_set.path),
+        Path(model.path),
+        TrainingOptions(
+            base_model=base_model,
+            learning_rate=learning_rate,
+            num_train_epochs=num_train_epochs,
+            per_device_train_batch_size=per_device_train_batch_size,
+            max_length=max_length,
+            lora_r=lora_r,
+            lora_alpha=lora_alpha,
+            **advanced,
+        ),
+        curves_path=Path(curves.path),
+    )
+    model.metadata.update(
+        base_model=base_model,
+        tokens_trained=summary.tokens_trained,
+        steps=summary.steps,
+        loss_before=summary.loss_before,
+        loss_after=summary.loss_after,
+        digest=summary.digest,
+        dataset_digest=train_set.metadata["digest"],
+        documents_digest=train_set.metadata["documents_digest"],
+    )

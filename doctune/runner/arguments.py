@@ -1,0 +1,76 @@
+"""Pipeline parameters from the configuration."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from doctune.errors import UsageError
+from doctune.settings import Settings, VertexSettings
+
+_SECTIONS = ("documents", "dataset", "training", "evaluation")
+
+
+def spec_parameters(spec: Path) -> dict[str, Any]:
+    """Returns the parameters that a compiled pipeline declares: name to its definition.
+
+    Raises:
+        UsageError: The file is missing or is not a compiled pipeline.
+    """
+    if not spec.is_file():
+        raise UsageError(f"{spec} is missing: make it with `python compile.py`.")
+    try:
+        document = next(iter(yaml.safe_load_all(spec.read_text(encoding="utf-8"))))
+        return dict(document["root"].get("inputDefinitions", {}).get("parameters", {}))
+    except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
+        raise UsageError(f"{spec} is not a compiled pipeline: compile it again.") from error
+
+
+def pipeline_arguments(
+    settings: Settings,
+    vertex: VertexSettings,
+    declared: dict[str, Any],
+    *,
+    pdfs: str,
+    corpus_digest: str,
+    question: str,
+) -> dict[str, Any]:
+    """Returns a value for each parameter of the train-and-deploy pipeline that is configured.
+
+    A setting that the pipeline declares by name is passed by name; any other that differs from its
+    default goes into the `advanced` parameter of its stage, so that none is ever dropped.
+
+    Args:
+        declared: What `spec_parameters` gave.
+        pdfs: Folder of PDFs, absolute path or gs:// URI.
+        corpus_digest: Digest of the folder's contents.
+        question: What the new deployment is asked.
+    """
+    arguments: dict[str, Any] = {
+        "pdfs": pdfs,
+        "corpus_digest": corpus_digest,
+        "question": question,
+        "model_name": settings.model_name,
+        "endpoint_name": vertex.endpoint.name,
+        "project": vertex.project,
+        "location": vertex.location,
+        "staging_bucket": vertex.staging_bucket,
+    }
+    for section in _SECTIONS:
+        named, advanced = _split(getattr(settings, section), declared)
+        arguments |= named
+        arguments[f"{section}_advanced"] = advanced
+    return {name: value for name, value in arguments.items() if name in declared}
+
+
+def _split(options: BaseModel, declared: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    values = options.model_dump(mode="json")
+    default = type(options)().model_dump(mode="json")
+    named = {name: value for name, value in values.items() if name in declared}
+    advanced = {
+        name: value
+        for name, value in values.items()
+        if name not in declared and value != default[name]
+    }
+    return named, advanced

@@ -1,0 +1,97 @@
+"""How a run looks while it goes on: a live table on a terminal, a line an event elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+
+from doctune.runner.events import Event
+from doctune.runner.run import Watcher
+
+_LINE_INTERVAL_SECONDS = 5.0
+_MARKS = {
+    "task_succeeded": "[green]✓[/]",
+    "task_cached": "[green]=[/]",
+    "task_failed": "[red]✗[/]",
+}
+_WORDS = {"task_succeeded": "done", "task_cached": "unchanged, reused", "task_failed": "failed"}
+
+
+@contextmanager
+def watch(console: Console) -> Iterator[Watcher]:
+    """Yields what shows a run on this console."""
+    if console.is_terminal:
+        table = _LiveTable()
+        with Live(get_renderable=table.render, console=console, refresh_per_second=8):
+            yield table
+    else:
+        yield _Lines(console)
+
+
+@dataclass
+class _Step:
+    name: str
+    start: float
+    seconds: float | None = None
+    kind: str = "task_started"
+    note: str = ""
+
+
+class _LiveTable:
+    def __init__(self) -> None:
+        self._steps: dict[str, _Step] = {}
+        self._current = ""
+
+    def on_event(self, event: Event) -> None:
+        if event.kind == "task_started":
+            self._steps[event.task] = _Step(event.display_name, time.monotonic())
+            self._current = event.task
+        elif event.task:
+            step = self._steps[event.task]
+            step.kind, step.seconds, step.note = event.kind, event.seconds, ""
+
+    def on_progress(self, line: str) -> None:
+        if self._current:
+            self._steps[self._current].note = line
+
+    def on_tick(self) -> None:
+        """The live display refreshes itself."""
+
+    def render(self) -> Table:
+        table = Table.grid(padding=(0, 1))
+        for step in self._steps.values():
+            seconds = step.seconds if step.seconds is not None else time.monotonic() - step.start
+            mark = _MARKS.get(step.kind) or Spinner("dots")
+            note = step.note or _WORDS.get(step.kind, "")
+            table.add_row(mark, step.name, f"{seconds:6.1f} s", f"[dim]{_escape(note)}[/]")
+        return table
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._latest = 0.0
+
+    def on_event(self, event: Event) -> None:
+        if event.kind == "task_started":
+            self._console.print(f"> {event.display_name}", markup=False, highlight=False)
+        elif event.task:
+            text = f"  {_WORDS[event.kind]} ({event.seconds:.1f} s)"
+            self._console.print(text, markup=False, highlight=False)
+
+    def on_progress(self, line: str) -> None:
+        if time.monotonic() - self._latest >= _LINE_INTERVAL_SECONDS:
+            self._latest = time.monotonic()
+            self._console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+    def on_tick(self) -> None:
+        """Lines are printed as they come."""
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,66 @@
+"""What a running pipeline reports: one JSON object a line, written as it happens.
+
+The worker appends to `events.jsonl`; whoever watches (the terminal, localvertex's PipelineJobs)
+reads it. A line is written with one call, so that a reader never sees half of one but the last.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EventKind = Literal[
+    "task_started", "task_cached", "task_succeeded", "task_failed", "run_succeeded", "run_failed"
+]
+
+
+class Event(BaseModel):
+    """One thing that happened in a run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: EventKind
+    time: float = Field(default_factory=time.time, description="Seconds since the epoch.")
+    task: str = ""
+    display_name: str = ""
+    seconds: float = 0.0
+    outputs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Parameter values; artifacts as {uri, metadata, schema_title}.",
+    )
+    error: str = ""
+
+
+class EventLog:
+    """Appends events to a file."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+
+    def write(self, event: Event) -> None:
+        """Appends one event and flushes it."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(event.model_dump_json() + "\n")
+
+
+class EventReader:
+    """Reads the events that have been added since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def new_events(self) -> Iterator[Event]:
+        """Yields what is new; an unfinished last line is left for the next look."""
+        if not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                yield Event.model_validate_json(line)

@@ -1,0 +1,155 @@
+"""The main job: a folder of PDFs to an answering endpoint, by the compiled pipeline."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from doctune.errors import DeploymentError, UsageError
+from doctune.files import write_json
+from doctune.runner.arguments import pipeline_arguments, spec_parameters
+from doctune.runner.display import watch
+from doctune.runner.run import RunResult, run_pipeline
+from doctune.runner.summary import RunSummary, copy_reports, read_rejects
+from doctune.settings import Settings, VertexSettings
+
+LAST_RUN = "last_run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MainJob:
+    """What one run of the main job needs to know."""
+
+    settings: Settings
+    vertex: VertexSettings
+    spec: Path
+    root: Path
+    pdfs: str
+    question: str
+    enable_caching: bool = True
+
+
+def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console) -> RunSummary:
+    """Runs the pipeline, asks the endpoint, and writes `last_run.json`.
+
+    Args:
+        environment: What points Google's clients at the Vertex AI that the job runs on.
+
+    Raises:
+        DoctuneError: A step failed, or nothing answers in the end.
+    """
+    from doctune.documents import corpus_digest
+
+    if "://" in job.pdfs:
+        raise UsageError(f"{job.pdfs} is not a folder on this machine: copy the PDFs to one first.")
+    pdfs = Path(job.pdfs).expanduser().absolute()
+    arguments = pipeline_arguments(
+        job.settings,
+        job.vertex,
+        spec_parameters(job.spec),
+        pdfs=str(pdfs),
+        corpus_digest=corpus_digest(pdfs),
+        question=job.question,
+    )
+    with watch(console) as watcher:
+        result = run_pipeline(
+            job.spec,
+            arguments,
+            root=job.root,
+            environment={**os.environ, **environment},
+            watcher=watcher,
+            enable_caching=job.enable_caching,
+        )
+    with console.status("Asking the endpoint and the base model"):
+        summary = _summarise(job, result)
+    write_json(job.root / LAST_RUN, summary.model_dump(mode="json"))
+    return summary
+
+
+def answer_by_endpoint(vertex: VertexSettings, question: str) -> tuple[str, str]:
+    """Asks the endpoint of the configured name; returns its resource name and its answer.
+
+    Raises:
+        DeploymentError: There is no such endpoint, or it does not answer.
+    """
+    from doctune.vertex import ask, find_endpoint, init_session
+
+    init_session(vertex.project, vertex.location, vertex.staging_bucket)
+    endpoint = find_endpoint(vertex.endpoint.name)
+    if endpoint is None:
+        raise DeploymentError(
+            f"There is no endpoint {vertex.endpoint.name!r} in {vertex.project}: "
+            "deploy a model first with `doctune run`."
+        )
+    answers = ask(endpoint, [{"prompt": question}])
+    return endpoint, str(answers[0]["text"])
+
+
+def answer_by_base(base_model: str, question: str) -> str:
+    """Asks the base model, in this process."""
+    from doctune.generation import TextGenerator
+    from doctune.training import resolve_base_model
+
+    generator = TextGenerator.load(resolve_base_model(base_model))
+    return generator.generate([[{"role": "user", "content": question}]])[0].text
+
+
+def _summarise(job: MainJob, result: RunResult) -> RunSummary:
+    documents = _artifact(result, "parse-pdfs", "documents")
+    model = _artifact(result, "tune-model", "model")["metadata"]
+    scores = _artifact(result, "evaluate-model", "scores")["metadata"]
+    passed = bool(result.outputs("evaluate-model")["Output"])
+    version = result.outputs("register-model").get("model_version")
+    reports = copy_reports(result)
+    try:
+        endpoint, answer = answer_by_endpoint(job.vertex, job.question)
+    except DeploymentError as error:
+        if passed:
+            raise
+        raise DeploymentError(
+            f"The model was not released and no earlier one answers: {scores['reason']} "
+            f"(report: {reports['evaluation.html']})"
+        ) from error
+    interval = None
+    if "perplexity_gain_low" in scores:
+        interval = (scores["perplexity_gain_low"], scores["perplexity_gain_high"])
+    return RunSummary(
+        files_parsed=documents["metadata"]["files_parsed"],
+        files_rejected=documents["metadata"]["files_rejected"],
+        rejects=read_rejects(Path(documents["uri"])),
+        pages=documents["metadata"]["pages"],
+        examples=_artifact(result, "prepare-dataset", "manifest")["metadata"]["examples"],
+        tokens_trained=model["tokens_trained"],
+        loss_before=model["loss_before"],
+        loss_after=model["loss_after"],
+        perplexity_base=scores["perplexity_base"],
+        perplexity_tuned=scores["perplexity_tuned"],
+        perplexity_gain_interval=interval,
+        passed=passed,
+        outcome=scores["outcome"],
+        reason=scores["reason"],
+        model_version=version["metadata"]["resourceName"] if version else "",
+        endpoint=endpoint,
+        question=job.question,
+        answer_base=answer_by_base(model["base_model"], job.question),
+        answer_tuned=answer,
+        report=str(reports["evaluation.html"]),
+        parsing_report=str(reports.get("parsing.html", "")),
+        folder=str(result.folder),
+        step_seconds=result.step_seconds,
+        cached_steps=result.cached_steps,
+        seconds=round(result.seconds, 1),
+    )
+
+
+def _artifact(result: RunResult, task: str, output: str) -> dict[str, Any]:
+    artifact = result.outputs(task).get(output)
+    if artifact is None:
+        raise UsageError(
+            f"The spec has no step {task} with output {output}: `doctune run` runs "
+            "pipelines/train_and_deploy; compile it with `python compile.py`."
+        )
+    return artifact

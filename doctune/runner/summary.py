@@ -1,0 +1,138 @@
+"""The summary of a train-and-deploy run: what a person wants to know, and the same as JSON."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from doctune.runner.run import RunResult
+
+_REJECTS_SHOWN = 10
+
+
+class Reject(BaseModel):
+    """A PDF that could not be read."""
+
+    source: str
+    reason: str
+
+
+class RunSummary(BaseModel):
+    """What came of a train-and-deploy run; `.doctune/last_run.json` holds it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files_parsed: int
+    files_rejected: int
+    rejects: list[Reject]
+    pages: int
+    examples: int
+    tokens_trained: int
+    loss_before: float
+    loss_after: float
+    perplexity_base: float
+    perplexity_tuned: float
+    perplexity_gain_interval: tuple[float, float] | None
+    passed: bool
+    outcome: str
+    reason: str
+    model_version: str = Field(description="Resource name with the version, such as ...@3.")
+    endpoint: str = Field(description="Resource name of the endpoint that answers.")
+    question: str
+    answer_base: str
+    answer_tuned: str
+    report: str = Field(description="The evaluation's HTML report.")
+    parsing_report: str
+    folder: str
+    step_seconds: dict[str, float]
+    cached_steps: list[str]
+    seconds: float
+
+
+def show(summary: RunSummary, console: Console) -> None:
+    """Prints the summary for a person."""
+    console.print(Panel(Group(*_parts(summary)), title="doctune", border_style="cyan"))
+
+
+def _parts(summary: RunSummary) -> list[RenderableType]:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(summary):
+        facts.add_row(name, value)
+    answers = Table(title=Text(f"Q: {summary.question}", style="bold"), expand=True)
+    answers.add_column("base model", ratio=1)
+    answers.add_column("tuned model, from the endpoint", ratio=1)
+    answers.add_row(Text(summary.answer_base), Text(summary.answer_tuned))
+    return [facts, Text(""), answers]
+
+
+def _facts(summary: RunSummary) -> list[tuple[str, RenderableType]]:
+    verdict = Text(f"{'passed' if summary.passed else 'not passed'} ({summary.outcome})")
+    verdict.stylize("bold green" if summary.passed else "bold red")
+    perplexity = f"{summary.perplexity_base:.2f} before, {summary.perplexity_tuned:.2f} after"
+    if summary.perplexity_gain_interval:
+        low, high = summary.perplexity_gain_interval
+        perplexity += f" (95% interval of the gain: {low:.2f} to {high:.2f})"
+    steps = ", ".join(
+        f"{name} {seconds:.0f} s" + (" (reused)" if name in summary.cached_steps else "")
+        for name, seconds in summary.step_seconds.items()
+    )
+    return [
+        ("PDFs", Text(f"{summary.files_parsed} parsed, {summary.pages} pages")),
+        ("rejected", _rejects(summary)),
+        ("examples", Text(str(summary.examples))),
+        ("tokens trained", Text(f"{summary.tokens_trained:,}")),
+        ("loss", Text(f"{summary.loss_before:.3f} before, {summary.loss_after:.3f} after")),
+        ("perplexity", Text(perplexity)),
+        ("verdict", verdict),
+        ("", Text(summary.reason)),
+        ("model version", Text(summary.model_version or "none registered")),
+        ("endpoint", Text(summary.endpoint)),
+        ("report", Text(summary.report)),
+        ("parsing report", Text(summary.parsing_report)),
+        ("steps", Text(steps)),
+        ("in all", Text(f"{summary.seconds:.0f} s")),
+    ]
+
+
+def _rejects(summary: RunSummary) -> Text:
+    if not summary.rejects:
+        return Text("none")
+    lines = [f"{reject.source}: {reject.reason}" for reject in summary.rejects[:_REJECTS_SHOWN]]
+    if (more := len(summary.rejects) - _REJECTS_SHOWN) > 0:
+        lines.append(f"and {more} more: see the parsing report and last_run.json")
+    return Text("\n".join(lines), style="yellow")
+
+
+def read_rejects(documents: Path) -> list[Reject]:
+    """Returns the rejected files of parse_pdfs' output, each with its reason."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(
+        documents / "documents.parquet",
+        columns=["source", "error"],
+        filters=[("status", "=", "rejected")],
+    ).to_pylist()
+    return [Reject(source=row["source"], reason=row["error"]) for row in rows]
+
+
+def copy_reports(result: RunResult) -> dict[str, Path]:
+    """Copies the run's reports to its folder under names that a browser opens."""
+    copied = {}
+    for task, output, name in (
+        ("evaluate-model", "report", "evaluation.html"),
+        ("parse-pdfs", "report", "parsing.html"),
+        ("tune-model", "curves", "training.html"),
+        ("prepare-dataset", "card", "dataset_card.md"),
+    ):
+        artifact: Any = result.outputs(task).get(output)
+        if artifact and Path(artifact["uri"]).is_file():
+            target = result.folder / name
+            target.write_bytes(Path(artifact["uri"]).read_bytes())
+            copied[name] = target
+    return copied

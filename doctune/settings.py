@@ -1,0 +1,228 @@
+"""Configuration: what to build (`config.yaml`) and where it runs (`vertex_config.yaml`).
+
+Environment variables win over the files: `DOCTUNE_TRAINING__LEARNING_RATE=0.001` sets
+`training.learning_rate` of config.yaml, `DOCTUNE_VERTEX_PROJECT=my-project` sets `project` of
+vertex_config.yaml. An unknown key or a bad value is an error that names the file or the variable,
+the key, and what is allowed.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from doctune.dataset.options import DatasetOptions
+from doctune.documents.options import ParseOptions
+from doctune.errors import ConfigurationError
+from doctune.evaluation.options import EvaluationOptions
+from doctune.training.options import TrainingOptions
+
+CONFIG_FILE = "config.yaml"
+VERTEX_CONFIG_FILE = "vertex_config.yaml"
+
+# Read by other parts of doctune than the two settings classes.
+_OTHER_VARIABLES = {"DOCTUNE_CACHE", "DOCTUNE_CONFIG", "DOCTUNE_LOG_FORMAT", "DOCTUNE_DEBUG"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _pinned_tag(tag: Any) -> Any:
+    if tag == "latest":
+        raise ValueError("an image tag must name one build, such as a git SHA; 'latest' does not")
+    return tag
+
+
+class ImageSettings(_Section):
+    """Where the steps' container images are."""
+
+    prefix: str = Field(min_length=1, description="Registry, project and repository.")
+    tag: Annotated[str, BeforeValidator(_pinned_tag)] = Field(pattern=r"^[\w][\w.-]{0,127}$")
+
+
+class MachineSettings(_Section):
+    """The machine one step runs on."""
+
+    cpu_limit: str = Field("4", pattern=r"^\d+(\.\d+)?m?$")
+    memory_limit: str = Field("16G", pattern=r"^\d+(\.\d+)?([KMGT]i?)?$")
+    accelerator_type: str = Field("", description="Such as NVIDIA_L4; empty for none.")
+    accelerator_count: int = Field(0, ge=0, le=16)
+
+
+class MachinesSettings(_Section):
+    """A machine for each image."""
+
+    documents: MachineSettings = MachineSettings()
+    training: MachineSettings = MachineSettings()
+    ops: MachineSettings = MachineSettings()
+
+
+class EndpointSettings(_Section):
+    """The endpoint and the machines behind it."""
+
+    name: str = Field(min_length=1, max_length=128)
+    machine_type: str = "n1-standard-4"
+    min_replica_count: int = Field(1, ge=1)
+    max_replica_count: int = Field(1, ge=1)
+    accelerator_type: str = ""
+    accelerator_count: int = Field(0, ge=0, le=16)
+    traffic_percentage: int = Field(
+        10, ge=1, le=100, description="First share of traffic of a new version, before its test."
+    )
+
+
+class LocalSettings(_Section):
+    """Vertex AI on this machine."""
+
+    state_dir: Path = Path(".doctune/localvertex")
+    programs: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="What runs for an image: pattern of the image's URI to a command line.",
+    )
+
+
+class Settings(BaseSettings):
+    """What to build: config.yaml."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DOCTUNE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    pdfs: str = Field("samples/pdfs", description="Folder of PDFs, or a gs:// folder.")
+    question: str = Field(description="What the endpoint is asked at the end of a run.")
+    model_name: str = Field(min_length=1, max_length=128, description="Name in the Model Registry.")
+    documents: ParseOptions = ParseOptions()
+    dataset: DatasetOptions = DatasetOptions()
+    training: TrainingOptions = TrainingOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings, init_settings)
+
+
+class VertexSettings(BaseSettings):
+    """Where it runs: vertex_config.yaml."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DOCTUNE_VERTEX_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    project: str = Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")
+    location: str = Field("us-central1", pattern=r"^[a-z]+-[a-z]+\d+$")
+    staging_bucket: str = Field(
+        pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", description="gs://NAME."
+    )
+    images: ImageSettings
+    machines: MachinesSettings = MachinesSettings()
+    endpoint: EndpointSettings
+    local: LocalSettings = LocalSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings, init_settings)
+
+
+def config_folder() -> Path:
+    """Returns the folder of the two files: `DOCTUNE_CONFIG`, or `config` here."""
+    return Path(os.environ.get("DOCTUNE_CONFIG", "config"))
+
+
+def load_settings(folder: Path | None = None) -> Settings:
+    """Reads config.yaml and the environment.
+
+    Raises:
+        ConfigurationError: The file is missing or not YAML, a key is unknown, a value is bad.
+    """
+    return _load(Settings, (folder or config_folder()) / CONFIG_FILE)
+
+
+def load_vertex_settings(folder: Path | None = None) -> VertexSettings:
+    """Reads vertex_config.yaml and the environment.
+
+    Raises:
+        ConfigurationError: As `load_settings`.
+    """
+    return _load(VertexSettings, (folder or config_folder()) / VERTEX_CONFIG_FILE)
+
+
+_S = TypeVar("_S", Settings, VertexSettings)
+
+
+def _load(settings_class: type[_S], path: Path) -> _S:
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{path} is missing: run doctune where its config folder is, or set DOCTUNE_CONFIG."
+        )
+    _refuse_unknown_variables()
+    try:
+        values = YamlConfigSettingsSource(settings_class, path)()
+        return settings_class(**values)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, settings_class, path)) from error
+
+
+def _refuse_unknown_variables() -> None:
+    known = set(_OTHER_VARIABLES)
+    for settings_class in (Settings, VertexSettings):
+        prefix = str(settings_class.model_config["env_prefix"])
+        known |= {f"{prefix}{name}".upper() for name in settings_class.model_fields}
+    for variable in sorted(os.environ):
+        if variable.startswith("DOCTUNE_") and variable.split("__")[0] not in known:
+            near = difflib.get_close_matches(variable, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+            raise ConfigurationError(f"environment variable {variable} is unknown: {hint}")
+
+
+def _explain(error: ValidationError, settings_class: type[BaseSettings], path: Path) -> str:
+    lines = []
+    for problem in error.errors():
+        location = [str(part) for part in problem["loc"]]
+        variable = f"{settings_class.model_config['env_prefix']}{'__'.join(location)}".upper()
+        source = f"environment variable {variable}" if variable in os.environ else str(path)
+        key = ".".join(location)
+        if problem["type"] == "extra_forbidden":
+            allowed = ", ".join(_fields_at(settings_class, location[:-1]))
+            lines.append(f"{source}: unknown key {key}; allowed here: {allowed}")
+        elif problem["type"] == "missing":
+            lines.append(f"{source}: {key} is missing")
+        else:
+            value = problem["input"]
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{source}: {key}: {message} (it is {value!r})")
+    return "; ".join(lines) + "."
+
+
+def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:
+    for name in location:
+        annotation = model.model_fields[name].annotation if name in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,53 @@
+"""Every setting reaches the pipeline: by name, or in its stage's `advanced` parameter."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from doctune.errors import UsageError
+from doctune.runner.arguments import pipeline_arguments, spec_parameters
+from doctune.settings import Settings, VertexSettings
+
+VERTEX = VertexSettings(
+    project="my-project",
+    staging_bucket="gs://bucket",
+    images={"prefix": "example/doctune", "tag": "abc"},
+    endpoint={"name": "handbook"},
+)
+
+
+def _arguments(settings: Settings, *declared: str) -> dict[str, Any]:
+    return pipeline_arguments(
+        settings,
+        VERTEX,
+        dict.fromkeys(declared),
+        pdfs="/pdfs",
+        corpus_digest="abc",
+        question="Why?",
+    )
+
+
+def test_a_setting_that_the_pipeline_declares_goes_by_name() -> None:
+    settings = Settings(question="?", model_name="m", training={"learning_rate": 0.5})
+
+    arguments = _arguments(settings, "learning_rate", "training_advanced", "pdfs")
+
+    assert arguments == {"learning_rate": 0.5, "training_advanced": {}, "pdfs": "/pdfs"}
+
+
+def test_any_other_setting_goes_into_the_stages_advanced_parameter() -> None:
+    settings = Settings(question="?", model_name="m", training={"weight_decay": 0.25})
+
+    arguments = _arguments(settings, "training_advanced")
+
+    assert arguments == {"training_advanced": {"weight_decay": 0.25}}
+
+
+def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump({"hello": 1}))
+
+    with pytest.raises(UsageError, match="compile it again"):
+        spec_parameters(path)

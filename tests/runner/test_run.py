@@ -1,0 +1,135 @@
+"""A compiled spec runs in a worker, is watched, cached, and ended without a trace."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from doctune.errors import PipelineError, UsageError
+from doctune.runner.run import run_pipeline
+from tests.runner.conftest import Recorder
+
+
+def test_a_run_gives_each_steps_outputs(
+    spec: Path, tmp_path: Path, recorder: Recorder, environment: dict[str, str]
+) -> None:
+    result = run_pipeline(
+        spec, {"number": 21}, root=tmp_path, environment=environment, watcher=recorder
+    )
+
+    assert result.outputs("double-number")["Output"] == 42
+    written = result.outputs("write-number")["written"]
+    assert written["metadata"] == {"number": 21}
+    assert Path(written["uri"]).read_text() == "21"
+    assert [event.kind for event in recorder.events] == [
+        "task_started",
+        "task_succeeded",
+        "task_started",
+        "task_succeeded",
+        "run_succeeded",
+    ]
+    assert recorder.events[0].display_name == "Write number"
+    assert set(result.step_seconds) == {"write-number", "double-number"}
+
+
+def test_steps_are_reused_until_an_argument_changes(
+    spec: Path, tmp_path: Path, recorder: Recorder, environment: dict[str, str]
+) -> None:
+    def run(number: int) -> list[str]:
+        result = run_pipeline(
+            spec, {"number": number}, root=tmp_path, environment=environment, watcher=recorder
+        )
+        return result.cached_steps
+
+    assert run(3) == []
+    assert run(3) == ["write-number", "double-number"]
+    assert run(4) == []
+
+
+def test_no_step_is_reused_without_caching(
+    spec: Path, tmp_path: Path, recorder: Recorder, environment: dict[str, str]
+) -> None:
+    for _ in range(2):
+        result = run_pipeline(
+            spec,
+            {"number": 3},
+            root=tmp_path,
+            environment=environment,
+            watcher=recorder,
+            enable_caching=False,
+        )
+        assert result.cached_steps == []
+
+
+def test_a_failed_step_is_reported_with_its_own_message(
+    spec: Path, tmp_path: Path, recorder: Recorder, environment: dict[str, str]
+) -> None:
+    with pytest.raises(PipelineError) as failure:
+        run_pipeline(spec, {"number": -1}, root=tmp_path, environment=environment, watcher=recorder)
+
+    assert str(failure.value).startswith(
+        "Write number failed: -1 is negative: give a number from 0. (log: "
+    )
+    assert recorder.events[-1].kind == "run_failed"
+
+
+def test_arguments_that_do_not_fit_are_a_usage_error(
+    spec: Path, tmp_path: Path, recorder: Recorder, environment: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError, match="number"):
+        run_pipeline(spec, {}, root=tmp_path, environment=environment, watcher=recorder)
+
+
+def test_a_missing_spec_says_how_to_make_it(
+    tmp_path: Path, recorder: Recorder, environment: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError, match=r"python compile\.py"):
+        run_pipeline(
+            tmp_path / "none.yaml", {}, root=tmp_path, environment=environment, watcher=recorder
+        )
+
+
+_RUN_SLOWLY = """
+import os, sys
+from pathlib import Path
+from doctune.runner.run import run_pipeline
+from tests.runner.conftest import Recorder
+
+run_pipeline(Path(sys.argv[1]), {"number": 1, "seconds": 300}, root=Path(sys.argv[2]),
+             environment=dict(os.environ), watcher=Recorder())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_ending_the_run_leaves_no_process(
+    spec: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _RUN_SLOWLY, str(spec), str(tmp_path)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stderr=subprocess.DEVNULL,
+    )
+    tree = _wait_for_sleeper(process.pid)
+
+    process.send_signal(number)
+    process.wait(timeout=30)
+
+    _, alive = psutil.wait_procs(tree, timeout=15)
+    assert alive == []
+
+
+def _wait_for_sleeper(pid: int) -> list[psutil.Process]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        tree = psutil.Process(pid).children(recursive=True)
+        if any("time.sleep(300" in " ".join(child.cmdline()) for child in tree):
+            return tree
+        time.sleep(0.2)
+    raise AssertionError("the second step did not start")
