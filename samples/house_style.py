@@ -25,7 +25,7 @@ from markdown_flow import Heading, MarkdownFlow
 from typography import ACCENT, RULE, Typography
 
 COMPANY = "Orrowick Fogworks"
-MARGIN = 17 * mm
+MARGIN = 14 * mm
 COLUMN_GAP = 8 * mm
 MASTHEAD_HEIGHT = 26 * mm
 _PAPERS = {
