@@ -1,0 +1,267 @@
+"""A document as sections under heading paths, and those as chunks within a token budget.
+
+A section is a heading with the blocks up to the next one; its path names the headings above it.
+What is no content is left out and counted: tables of contents, lists of references, indexes. A
+paragraph that a page break cut is put together again. A chunk never crosses a section; it is cut
+between blocks where it can, else between sentences, and between words where a sentence alone is
+over the budget.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from doctune.dataset.records import Block, Document
+from doctune.dataset.text import collapse, is_unspaced, normalise, sentences, strip_enumeration
+from doctune.dataset.tokens import TokenCounter
+
+_LEADERS = re.compile(r"(?:\.\s?){4,}\s*\d|…{2,}|(?:\.\s?){8,}|_{5,}")
+_CONTENTS = frozenset(
+    ["contents", "table of contents", "list of figures", "list of tables", "index", "inhalt", "inhaltsverzeichnis", "abbildungsverzeichnis", "tabellenverzeichnis", "stichwortverzeichnis", "table des matières", "sommaire", "índice", "contenido", "tabla de contenido", "indice", "sommario", "inhoud", "inhoudsopgave", "sumário", "содержание", "оглавление", "目录", "目录表", "目次", "索引"]
+)
+_REFERENCES = frozenset(
+    ["references", "bibliography", "works cited", "literature cited", "literature", "literatur", "literaturverzeichnis", "références", "bibliographie", "referencias", "bibliografía", "riferimenti", "bibliografia", "referências", "литература", "список литературы", "参考文献"]
+)
+_MAX_HEADING_WORDS = 24
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, where it stands, and what stands under it before the next heading."""
+
+    path: tuple[str, ...]  # headings from the top down to its own; () before the first
+    number: int  # order in the document, from 0
+    top: int  # number of the section of the highest level that it belongs to
+    blocks: tuple[Block, ...]
+    page: int
+    start: int  # position in the document of its heading, or of its first block
+    parent: int = -1  # number of the section above; -1 for none
+
+    @property
+    def heading(self) -> str:
+        """The section's own heading; empty before the first."""
+        return self.path[-1] if self.path else ""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Text of one section, no longer than the token budget."""
+
+    path: tuple[str, ...]
+    section: int
+    number: int  # order in the document, from 0
+    text: str
+    pages: tuple[int, ...]
+    block: int  # position in the document of its first block
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The sections of a document, and how many blocks were left out, by reason."""
+
+    sections: tuple[Section, ...]
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def outline(document: Document, title: str) -> Outline:
+    """Returns the sections of a document.
+
+    Args:
+        document: Its blocks' `index` becomes their position in the whole document.
+        title: The document's name; a heading that only repeats it is not part of a path.
+    """
+    skipped: Counter[str] = Counter()
+    if document.furniture:
+        skipped["header_or_footer"] = document.furniture
+    builder = _Builder(normalise(title))
+    ignoring: tuple[int, str] | None = None
+    for block in _mended(document.blocks):
+        if _is_heading(block):
+            plain = normalise(strip_enumeration(block.text))
+            if ignoring and block.level > ignoring[0]:
+                skipped[ignoring[1]] += 1
+                continue
+            ignoring = _ignored_section(block, plain)
+            if ignoring:
+                skipped[ignoring[1]] += 1
+            else:
+                builder.open(block)
+        elif ignoring:
+            skipped[ignoring[1]] += 1
+        elif _LEADERS.search(block.text) and block.kind != "table":
+            skipped["table_of_contents"] += 1
+        elif block.text or block.rows:
+            builder.add(block)
+    return Outline(sections=builder.close(), skipped=skipped)
+
+
+def _ignored_section(block: Block, plain: str) -> tuple[int, str] | None:
+    if plain in _CONTENTS:
+        return block.level, "table_of_contents"
+    if plain in _REFERENCES:
+        return block.level, "references"
+    return None
+
+
+class _Builder:
+    """Collects sections; the stack holds the open headings as (level, heading, number)."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._stack: list[tuple[int, str, int]] = []
+        self._sections: list[Section] = []
+        self._blocks: list[Block] = []
+        self._page, self._start, self._top, self._parent = 1, 0, 0, -1
+
+    def open(self, block: Block) -> None:
+        self._finish()
+        while self._stack and self._stack[-1][0] >= block.level:
+            self._stack.pop()
+        heading = strip_enumeration(block.text)
+        self._page, self._start = block.page, block.index
+        if normalise(heading) == self._title:
+            self._parent = -1
+            self._top = len(self._sections)
+            return
+        self._parent = self._stack[-1][2] if self._stack else -1
+        self._stack.append((block.level, heading, len(self._sections)))
+        if len(self._stack) == 1:
+            self._top = len(self._sections)
+
+    def add(self, block: Block) -> None:
+        if not self._blocks and not self._stack:
+            self._page, self._start = block.page, block.index
+        self._blocks.append(block)
+
+    def close(self) -> tuple[Section, ...]:
+        self._finish()
+        return tuple(self._sections)
+
+    def _finish(self) -> None:
+        path = tuple(heading for _, heading, _ in self._stack)
+        if path or self._blocks:
+            self._sections.append(
+                Section(
+                    path=path,
+                    number=len(self._sections),
+                    top=self._top,
+                    blocks=tuple(self._blocks),
+                    page=self._page,
+                    start=self._start,
+                    parent=self._parent,
+                )
+            )
+        self._blocks = []
+
+
+def _is_heading(block: Block) -> bool:
+    if block.kind != "heading" or not any(character.isalpha() for character in block.text):
+        return False
+    text = collapse(block.text)
+    long = len(text) > 60 if is_unspaced(text) else len(text.split()) > _MAX_HEADING_WORDS
+    return not long
+
+
+def _mended(blocks: tuple[Block, ...]) -> Iterator[Block]:
+    """Numbers the blocks through the document and joins paragraphs that a page break cut."""
+    held: Block | None = None
+    for position, block in enumerate(blocks):
+        block = replace(block, index=position)
+        if block.kind == "heading" and not _is_heading(block):
+            if not any(character.isalpha() for character in block.text):
+                continue
+            block = replace(block, kind="paragraph", level=0)
+        if held is not None and _continues(held, block):
+            held = replace(held, text=f"{held.text} {block.text}")
+            continue
+        if held is not None:
+            yield held
+        held = block
+    if held is not None:
+        yield held
+
+
+def _continues(first: Block, second: Block) -> bool:
+    return (
+        first.kind == second.kind == "paragraph"
+        and second.page == first.page + 1
+        and first.text[-1:].isalnum() | (first.text[-1:] in ",;-–")
+        and second.text[:1].islower()
+    )
+
+
+def chunks(sections: tuple[Section, ...], counter: TokenCounter, budget: int) -> list[Chunk]:
+    """Cuts sections into chunks of at most `budget` tokens each."""
+    found: list[Chunk] = []
+    for section in sections:
+        pieces = [piece for block in section.blocks for piece in _pieces(block, counter, budget)]
+        for group in _grouped(pieces, counter, budget):
+            found.append(
+                Chunk(
+                    path=section.path,
+                    section=section.number,
+                    number=len(found),
+                    text="\n\n".join(text for text, _ in group),
+                    pages=tuple(sorted({block.page for _, block in group})),
+                    block=group[0][1].index,
+                )
+            )
+    return found
+
+
+def _grouped(
+    pieces: list[tuple[str, Block]], counter: TokenCounter, budget: int
+) -> Iterator[list[tuple[str, Block]]]:
+    group: list[tuple[str, Block]] = []
+    size = 0
+    for piece in pieces:
+        length = counter.count(piece[0])
+        if group and size + length > budget:
+            yield group
+            group, size = [], 0
+        group.append(piece)
+        size += length
+    if group:
+        yield group
+
+
+def _pieces(block: Block, counter: TokenCounter, budget: int) -> Iterator[tuple[str, Block]]:
+    if counter.count(block.text) <= budget:
+        yield block.text, block
+        return
+    units = block.text.split("\n") if block.kind in ("table", "list", "code") else None
+    separator = "\n" if units else " "
+    held: list[str] = []
+    size = 0
+    for unit in _fitting(units or sentences(block.text), counter, budget):
+        length = counter.count(unit)
+        if held and size + length > budget:
+            yield separator.join(held), block
+            held, size = [], 0
+        held.append(unit)
+        size += length
+    if held:
+        yield separator.join(held), block
+
+
+def _fitting(units: list[str], counter: TokenCounter, budget: int) -> Iterator[str]:
+    """Yields the units, those over the budget cut between words (or characters)."""
+    for unit in units:
+        if counter.count(unit) <= budget:
+            yield unit
+            continue
+        parts = list(unit) if is_unspaced(unit) else unit.split()
+        joint = "" if is_unspaced(unit) else " "
+        held: list[str] = []
+        size = 0
+        for part in parts:
+            length = max(1, counter.count(part))
+            if held and size + length > budget:
+                yield joint.join(held)
+                held, size = [], 0
+            held.append(part)
+            size += length
+        yield joint.join(held)

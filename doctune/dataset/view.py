@@ -1,0 +1,139 @@
+"""One document as the rules see it: its sections and chunks, its name, its language."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from doctune.dataset.languages import Phrases, language_of, phrases_for
+from doctune.dataset.names import Name, Vocabulary, name_documents
+from doctune.dataset.options import DatasetOptions
+from doctune.dataset.records import Corpus, Document, Fact
+from doctune.dataset.sections import Chunk, Section, chunks, outline
+from doctune.dataset.text import collapse, normalise, sentences, stable_hash
+from doctune.dataset.tokens import TokenCounter
+
+
+@dataclass(frozen=True)
+class View:
+    """What a rule needs to ask about one document."""
+
+    document: Document
+    name: Name
+    phrases: Phrases
+    sections: tuple[Section, ...]
+    chunks: tuple[Chunk, ...]
+    skipped: Counter[str]
+    vocabulary: Vocabulary
+    counter: TokenCounter
+    options: DatasetOptions
+
+    @property
+    def english(self) -> bool:
+        """Whether the English rules apply."""
+        return self.document.language == "en"
+
+    def choose(self, candidates: list[str], *key: object) -> tuple[str, ...]:
+        """Picks as many phrasings as are wanted, by the seed; the same key gives the same ones."""
+        distinct = list(dict.fromkeys(candidates))
+        ranked = sorted(
+            distinct,
+            key=lambda text: stable_hash(self.options.seed, self.document.doc_id, *key, text),
+        )
+        return tuple(ranked[: self.options.phrasings])
+
+    def ask(self, questions: list[str], subject: str, *key: object) -> tuple[str, ...]:
+        """Makes English questions self-contained and picks among the phrasings.
+
+        Args:
+            questions: Ways to ask one thing, each a whole question: `How is the lid opened?`
+            subject: The words that say what it is about: `the lid`.
+            key: What the choice depends on beside the seed.
+        """
+        named = self.name.product and normalise(self.name.product.removeprefix("the ")) in (
+            normalise(questions[0])
+        )
+        candidates = []
+        for question in questions:
+            lowered = question[0].lower() + question[1:]
+            candidates.append(f"According to {self.name.reference}, {lowered}")
+            if self.name.product and not named:
+                candidates.append(f"For {self.name.product}, {lowered}")
+            else:
+                candidates.append(f"{question.rstrip('?')}, according to {self.name.reference}?")
+        chosen = self.choose(candidates, *key)
+        if named or self.vocabulary.is_distinct(subject):
+            # The plain question is what a person types: it always is among the phrasings.
+            plain = self.choose(questions, "plain", *key)
+            limit = self.options.phrasings
+            chosen = tuple(dict.fromkeys(plain[: max(1, limit - 1)] + chosen))[:limit]
+        return chosen
+
+    def lead(self, text: str, budget: int | None = None) -> str:
+        """Returns the first sentences of a text that fit an answer; at least one sentence."""
+        budget = budget or self.options.answer_tokens
+        kept: list[str] = []
+        size = 0
+        for sentence in sentences(text):
+            size += self.counter.count(sentence)
+            if kept and size > budget:
+                break
+            kept.append(sentence)
+        return " ".join(kept)
+
+    def topic(self, heading: str) -> str:
+        """Returns a heading as it stands within a sentence of the document's language."""
+        heading = collapse(heading).rstrip(".:")
+        return self.vocabulary.natural(heading) if self.english else heading
+
+    def fact(
+        self,
+        kind: str,
+        questions: tuple[str, ...],
+        answer: str,
+        *,
+        section: Section,
+        passage: str,
+        pages: tuple[int, ...],
+        block: int,
+    ) -> Fact:
+        """Returns a fact that stands in a section."""
+        return Fact(
+            kind=kind,
+            questions=questions,
+            answer=collapse_lines(answer),
+            passage=passage,
+            pages=pages,
+            heading=section.path,
+            block=block,
+        )
+
+
+def collapse_lines(text: str) -> str:
+    """Single spaces within each line, no empty lines."""
+    return "\n".join(line for line in map(collapse, text.splitlines()) if line)
+
+
+def view_documents(corpus: Corpus, counter: TokenCounter, options: DatasetOptions) -> list[View]:
+    """Returns each document of a corpus as the rules see it."""
+    documents = [replace(document, language=language_of(document)) for document in corpus.documents]
+    vocabulary = Vocabulary(documents)
+    names = name_documents(documents, vocabulary)
+    views = []
+    for document in documents:
+        name = names[document.key]
+        found = outline(document, name.title)
+        views.append(
+            View(
+                document=document,
+                name=name,
+                phrases=phrases_for(document.language),
+                sections=found.sections,
+                chunks=tuple(chunks(found.sections, counter, options.chunk_tokens)),
+                skipped=found.skipped,
+                vocabulary=vocabulary,
+                counter=counter,
+                options=options,
+            )
+        )
+    return views

@@ -1,0 +1,189 @@
+"""The stage as a whole: what is written, where it goes, and that it stays the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doctune.dataset import DatasetOptions, DatasetSummary, prepare_dataset
+from doctune.digests import digest_file
+from doctune.errors import DatasetError
+from tests.dataset.corpora import Paper, write_corpus
+
+SIDES = ("train", "validation", "test")
+
+
+def machine(name: str, liquid: str, *, days: int, source: str = "") -> Paper:
+    """A small manual about a machine that exists nowhere."""
+    return (
+        Paper(source or f"{name.lower()}.pdf", title=f"{name} User Manual")
+        .heading(f"{name} User Manual")
+        .heading("1 Introduction", 1)
+        .text(
+            f"The {name} is a bench machine that thickens {liquid} overnight. "
+            f"It was drawn in the valley of {name}holm by three brothers."
+        )
+        .heading("2 Changing the sieve", 1)
+        .text(f"The sieve of the {name} must be replaced every {days} days.")
+        .items(
+            f"1. Switch the {name} off and wait for the hum to stop.",
+            f"2. Pull out the sieve that holds the {liquid}.",
+            "3. Push the new sieve in until it clicks.",
+        )
+        .new_page()
+        .heading("3 Technical data", 1)
+        .table(
+            ["Property", "Value"],
+            ["Weight", f"{days + 3} kg"],
+            ["Power", f"{days * 7} W"],
+        )
+        .heading(f"What does {name} cost to run?", 1)
+        .text(f"Running a {name} costs {days} cents a night when the {liquid} is warm.")
+    )
+
+
+def corpus(folder: Path) -> Path:
+    liquids = ["sorrel milk", "birch tar", "quince must", "whey", "linden syrup"]
+    names = ["Brollin", "Tarn", "Ostrel", "Wicket", "Pellam"]
+    return write_corpus(
+        folder,
+        *(
+            machine(name, liquid, days=30 + 11 * number)
+            for number, (name, liquid) in enumerate(zip(names, liquids, strict=True))
+        ),
+    )
+
+
+def prepare(
+    documents: Path, out: Path, options: DatasetOptions | None = None
+) -> tuple[DatasetSummary, dict[str, list[dict[str, Any]]]]:
+    summary = prepare_dataset(
+        documents,
+        train_path=out / "train.jsonl",
+        validation_path=out / "validation.jsonl",
+        test_path=out / "test.jsonl",
+        manifest_path=out / "manifest.json",
+        card_path=out / "card.md",
+        options=options,
+    )
+    rows = {
+        side: [json.loads(line) for line in (out / f"{side}.jsonl").read_text().splitlines()]
+        for side in SIDES
+    }
+    return summary, rows
+
+
+def test_every_row_is_a_chat_with_its_source_kind_and_passage(tmp_path: Path) -> None:
+    _, rows = prepare(corpus(tmp_path / "in"), tmp_path / "out")
+
+    for row in (row for side in SIDES for row in rows[side]):
+        assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
+        assert all(message["content"].strip() for message in row["messages"])
+        assert set(row["source"]) == {"doc_id", "pages", "file", "heading"}
+        assert row["source"]["pages"]
+        assert row["kind"]
+        assert row["passage"]
+
+
+def test_every_split_has_examples_and_the_summary_counts_them(tmp_path: Path) -> None:
+    summary, rows = prepare(corpus(tmp_path / "in"), tmp_path / "out")
+
+    assert (summary.train, summary.validation, summary.test) == tuple(
+        len(rows[side]) for side in SIDES
+    )
+    assert min(summary.train, summary.validation, summary.test) > 0
+    assert summary.examples == summary.train + summary.validation + summary.test
+    assert sum(summary.kinds.values()) == summary.examples
+
+
+def test_no_document_stands_on_two_sides(tmp_path: Path) -> None:
+    _, rows = prepare(corpus(tmp_path / "in"), tmp_path / "out")
+
+    documents = [{row["source"]["doc_id"] for row in rows[side]} for side in SIDES]
+
+    assert sum(map(len, documents)) == len(set.union(*documents)) == 5
+
+
+def test_same_input_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> None:
+    prepare(corpus(tmp_path / "a"), tmp_path / "one")
+    prepare(corpus(tmp_path / "b"), tmp_path / "elsewhere" / "two")
+
+    for name in ("train.jsonl", "validation.jsonl", "test.jsonl", "manifest.json", "card.md"):
+        first, second = tmp_path / "one" / name, tmp_path / "elsewhere" / "two" / name
+        assert digest_file(first) == digest_file(second), name
+
+
+def test_another_seed_divides_otherwise(tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "in")
+
+    digests = {
+        prepare(folder, tmp_path / str(seed), DatasetOptions(seed=seed))[0].digest
+        for seed in range(4)
+    }
+
+    assert len(digests) > 1
+
+
+def test_headers_and_footers_never_enter_an_example(tmp_path: Path) -> None:
+    papers = [machine(name, "ale", days=20 + len(name)) for name in ("Abel", "Bertram", "Cy")]
+    for paper in papers:
+        paper.add("header", "Zanzibar running head of the manual that repeats.")
+        paper.add("footer", "Zanzibar page 1")
+
+    prepare(write_corpus(tmp_path / "in", *papers), tmp_path / "out")
+
+    for side in SIDES:
+        assert "Zanzibar" not in (tmp_path / "out" / f"{side}.jsonl").read_text()
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["blocks_left_out"]["header_or_footer"] == 6
+
+
+def test_manifest_names_each_document_with_its_side_and_the_digests(tmp_path: Path) -> None:
+    _, rows = prepare(corpus(tmp_path / "in"), tmp_path / "out")
+
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    for side in SIDES:
+        assert manifest["splits"][side]["sha256"] == digest_file(tmp_path / "out" / f"{side}.jsonl")
+        assert manifest["splits"][side]["examples"] == len(rows[side])
+    for entry in manifest["documents"]:
+        own = [row for row in rows[entry["side"]] if row["source"]["doc_id"] == entry["doc_id"]]
+        assert entry["examples"] == len(own)
+
+
+def test_one_document_is_split_by_section_and_says_so(tmp_path: Path) -> None:
+    paper = Paper("book.pdf", title="The Fen Book")
+    for number, bird in enumerate(["bittern", "heron", "coot", "rail", "snipe", "teal", "ruff"]):
+        paper.heading(f"{number + 1} Of the {bird}")
+        paper.text(
+            f"The {bird} is a bird that nests {number + 2} yards from the water in this fen. "
+            f"Its call is heard {number + 20} times a night between the reeds of ditch {number}."
+        )
+
+    summary, rows = prepare(write_corpus(tmp_path / "in", paper), tmp_path / "out")
+
+    assert summary.split_by == "section"
+    assert all(rows[side] for side in SIDES)
+    assert "section" in json.loads((tmp_path / "out" / "manifest.json").read_text())["note"]
+    assert "split by top-level section" in (tmp_path / "out" / "card.md").read_text()
+
+
+def test_a_corpus_too_small_to_split_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    paper = Paper("note.pdf").heading("Note").text("The lock of the shed is a brass one.")
+
+    with pytest.raises(DatasetError, match=r"too few.*add documents") as caught:
+        prepare(write_corpus(tmp_path / "in", paper), tmp_path / "out")
+
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_a_missing_folder_is_a_dataset_error(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="is missing"):
+        prepare(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_max_examples_is_kept(tmp_path: Path) -> None:
+    summary, _ = prepare(corpus(tmp_path / "in"), tmp_path / "out", DatasetOptions(max_examples=20))
+
+    assert 3 <= summary.examples <= 20
