@@ -1,1 +1,28 @@
+"""Examples to a tuned model: LoRA on a causal language model, merged and ready to serve."""
 
+from typing import Any
+
+from doctune.training.options import DEFAULT_BASE_MODEL, TrainingOptions
+
+__all__ = [
+    "DEFAULT_BASE_MODEL",
+    "TrainingOptions",
+    "TrainingSummary",
+    "resolve_base_model",
+    "tune_model",
+]
+
+_HOMES = {
+    "TrainingSummary": "doctune.training.tune",
+    "resolve_base_model": "doctune.training.base_model",
+    "tune_model": "doctune.training.tune",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing torch and transformers takes seconds: only when a stage is run.
+    from importlib import import_module
+
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,24 +13,34 @@ class TrainingOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_model: str = Field(
-        DEFAULT_BASE_MODEL,
+        default=DEFAULT_BASE_MODEL,
+        min_length=1,
         description="The bundled SmolLM2, a hub id, a local folder, or a gs:// folder.",
     )
-    learning_rate: float = Field(1e-3, gt=0, le=1)
-    num_train_epochs: float = Field(3.0, gt=0, le=1000)
-    max_steps: int = Field(-1, ge=-1, description="Most optimizer steps; -1 for no such limit.")
-    per_device_train_batch_size: int = Field(8, ge=1)
-    gradient_accumulation_steps: int = Field(1, ge=1)
-    max_length: int = Field(512, ge=16, description="Most tokens in an example.")
-    warmup_ratio: float = Field(0.05, ge=0, le=1)
-    weight_decay: float = Field(0.0, ge=0)
-    lora_r: int = Field(16, ge=1)
-    lora_alpha: int = Field(32, ge=1)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    num_train_epochs: float = Field(default=3.0, gt=0, le=1000)
+    max_steps: int = Field(
+        default=-1, ge=-1, description="Most optimizer steps; -1 for no such limit."
+    )
+    per_device_train_batch_size: int = Field(default=8, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    max_length: int = Field(default=512, ge=16, description="Most tokens in an example.")
+    lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_ratio: float = Field(default=0.05, ge=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, ge=0, description="0: gradients are not clipped.")
+    lora_r: int = Field(default=16, ge=1)
+    lora_alpha: int = Field(default=32, ge=1)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+    evals_per_epoch: int = Field(default=2, ge=1, description="Validations in an epoch.")
     early_stopping_patience: int = Field(
-        2,
+        default=2,
         ge=0,
         description="Evaluations without a better validation loss before stopping; 0: never.",
     )
-    seed: int = Field(13, ge=0)
+    seed: int = Field(default=13, ge=0)
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="Precision of the frozen weights and of the arithmetic."
+    )
+    num_threads: int = Field(default=0, ge=0, le=256, description="CPU threads; 0: by the machine.")

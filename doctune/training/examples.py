@@ -1,0 +1,180 @@
+"""Chat examples to token ids: which tokens the model sees, and which it is taught.
+
+The tokenizer's own chat template renders a conversation; the loss counts the assistant's turns
+only, each up to and with its end-of-turn token. The turns are found by rendering the conversation
+up to each of them, so any template works that only ever appends. All texts are tokenised in one
+call, which the tokenizer spreads over the cores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from doctune.errors import DatasetError, ModelError
+
+Message = dict[str, str]
+
+# Used when a tokenizer (GPT-2's, say) has no chat template; saved with the model.
+PLAIN_CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] | capitalize + ': ' + message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One conversation as tokens; `taught[i]` says whether token i counts in the loss."""
+
+    input_ids: list[int]
+    taught: list[bool]
+
+    @property
+    def labels(self) -> int:
+        """How many tokens count in the loss; the first can never be predicted."""
+        return sum(self.taught[1:])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizedExamples:
+    """A data set ready to be batched, and what was lost on the way."""
+
+    examples: list[Example]
+    answers_cut: int  # examples with an answer shortened by `max_length`
+    dropped: int  # examples with no answer token left within `max_length`
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in all examples."""
+        return sum(len(example.input_ids) for example in self.examples)
+
+
+def read_conversations(path: Path) -> list[list[Message]]:
+    """Reads the `messages` of a JSONL file.
+
+    Raises:
+        DatasetError: The file is missing, empty or malformed; the message names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is missing: prepare the data set first.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read as text: {error}.") from error
+    conversations = [
+        _conversation(line, f"{path}, line {number}")
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+    if not conversations:
+        raise DatasetError(f"{path} holds no examples: prepare a larger data set.")
+    return conversations
+
+
+def _conversation(line: str, place: str) -> list[Message]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DatasetError(f"{place}: not JSON ({error.msg}).") from error
+    messages = row.get("messages") if isinstance(row, dict) else None
+    if not isinstance(messages, list) or not messages:
+        raise DatasetError(f"{place}: no list of `messages`.")
+    for message in messages:
+        if not (
+            isinstance(message, dict)
+            and message.get("role") in ("system", "user", "assistant")
+            and isinstance(message.get("content"), str)
+        ):
+            raise DatasetError(
+                f"{place}: each message needs a role (system, user, assistant) and a text content."
+            )
+    if not any(m["role"] == "assistant" and m["content"].strip() for m in messages):
+        raise DatasetError(f"{place}: no assistant message to learn from.")
+    return [{"role": m["role"], "content": m["content"]} for m in messages]
+
+
+def tokenize_conversations(
+    conversations: Sequence[Sequence[Message]], tokenizer: Any, max_length: int
+) -> TokenizedExamples:
+    """Renders, tokenises and cuts conversations.
+
+    Args:
+        tokenizer: A transformers tokenizer with a chat template.
+        max_length: Most tokens in an example; what is beyond is cut, and counted.
+
+    Raises:
+        DatasetError: The chat template refuses a conversation.
+        ModelError: The tokenizer cannot say which characters a token stands for.
+    """
+    if not tokenizer.is_fast:
+        raise ModelError("The base model's tokenizer has no tokenizer.json: add one to its folder.")
+    rendered = [_render(messages, tokenizer) for messages in conversations]
+    encoded = tokenizer(
+        [text for text, _ in rendered], add_special_tokens=False, return_offsets_mapping=True
+    )
+    special = set(tokenizer.all_special_ids)
+    examples, cut, dropped = [], 0, 0
+    for (_, turns), ids, offsets in zip(
+        rendered, encoded["input_ids"], encoded["offset_mapping"], strict=True
+    ):
+        taught = _taught(turns, ids, offsets, special)
+        example = Example(ids[:max_length], taught[:max_length])
+        cut += any(taught[max_length:]) and example.labels > 0
+        dropped += example.labels == 0
+        if example.labels:
+            examples.append(example)
+    return TokenizedExamples(examples=examples, answers_cut=cut, dropped=dropped)
+
+
+def _render(messages: Sequence[Message], tokenizer: Any) -> tuple[str, list[tuple[int, int]]]:
+    """Returns a conversation's text and the (start, end) of each assistant turn in it."""
+
+    def template(count: int, prompt: bool) -> str:
+        return str(
+            tokenizer.apply_chat_template(
+                list(messages[:count]), tokenize=False, add_generation_prompt=prompt
+            )
+        )
+
+    from jinja2 import TemplateError
+
+    try:
+        text = template(len(messages), False)
+        turns = []
+        for index, message in enumerate(messages):
+            if message["role"] != "assistant":
+                continue
+            start, end = template(index, True), template(index + 1, False)
+            if not (text.startswith(start) and text.startswith(end)):
+                raise ModelError(
+                    "The base model's chat template rewrites earlier turns, so the answers cannot "
+                    "be told from the rest: use examples with one assistant turn, or another model."
+                )
+            turns.append((len(start), len(end)))
+    except TemplateError as error:
+        raise DatasetError(
+            f"The base model's chat template refuses a conversation with the roles "
+            f"{', '.join(message['role'] for message in messages)}: {error}."
+        ) from error
+    return text, turns
+
+
+def _taught(
+    turns: list[tuple[int, int]],
+    ids: list[int],
+    offsets: list[tuple[int, int]],
+    special: set[int],
+) -> list[bool]:
+    taught = [False] * len(ids)
+    for start, end in turns:
+        inside = [i for i, (left, right) in enumerate(offsets) if start <= left < right <= end]
+        # What the template puts after the end-of-turn token (a line break) is not the answer's.
+        while inside and ids[inside[-1]] not in special and any(ids[i] in special for i in inside):
+            inside.pop()
+        for i in inside:
+            taught[i] = True
+    return taught

@@ -1,0 +1,98 @@
+"""Tiny random models and invented facts, made once a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + "
+    "message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+SPECIAL_TOKENS = {"unk": TOKENS[0], "pad": TOKENS[0], "bos": TOKENS[1], "eos": TOKENS[2]}
+
+
+def write_rows(path: Path, pairs: list[tuple[str, str]]) -> Path:
+    """Writes question and answer pairs as a data set file."""
+    rows = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}
+        for q, a in pairs
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def make_tokenizer(chat_template: str | None = CHAT_TEMPLATE) -> Any:
+    """Returns a byte-level tokenizer of 259 tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate([*TOKENS, *letters])}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer: Any = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        **{f"{name}_token": token for name, token in SPECIAL_TOKENS.items()},
+    )
+    tokenizer.chat_template = chat_template
+    return tokenizer
+
+
+def save_tiny_llama(folder: Path) -> Path:
+    """Writes a random two-layer Llama with its tokenizer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=259,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama of 0.1 million parameters."""
+    return save_tiny_llama(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Forty short examples to train on, eight to validate on."""
+    folder = tmp_path_factory.mktemp("facts")
+    pairs = [
+        (f"what is the {thing} of {other}", f"it is {value} of {thing}")
+        for thing in ("torque", "colour", "weight", "price")
+        for other in ("pump", "valve", "cable")
+        for value in ("two", "three", "amber", "teal")
+    ]
+    return (
+        write_rows(folder / "train.jsonl", pairs[:40]),
+        write_rows(folder / "validation.jsonl", pairs[40:]),
+    )
+
+
+@pytest.fixture
+def rows_file(tmp_path: Path) -> Callable[[list[tuple[str, str]]], Path]:
+    """Writes a data set file of question and answer pairs."""
+    return lambda pairs: write_rows(tmp_path / "rows.jsonl", pairs)
