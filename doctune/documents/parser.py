@@ -8,12 +8,12 @@ document (levels of headings, language) is settled when the parts are put togeth
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from doctune.documents.blocks import PageLines, body_size, build_blocks
+from doctune.documents.drawing import read_drawing
 from doctune.documents.errors import PdfError
 from doctune.documents.furniture import mark_figure_text, mark_running_lines
-from doctune.documents.geometry import PageSpace, page_space
+from doctune.documents.geometry import page_space
 from doctune.documents.headings import assign_levels
 from doctune.documents.language import detect_language
 from doctune.documents.lines import PageText, glue_fragments
@@ -113,8 +113,8 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
             return PageLines(index + 1, 0.0, 0.0)
         space = page_space(page)
         result = PageLines(index + 1, round(space.width, 2), round(space.height, 2))
-        with PageText(page) as text:
-            lines = glue_fragments(text.lines(space))
+        with PageText(page, space) as text:
+            lines = glue_fragments(text.lines())
             result.char_count = sum(len(line.text) for line in lines)
             result.unmapped_count = sum(
                 line.text.count("\ufffd") + line.text.count("\x00") for line in lines
@@ -122,12 +122,8 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
             mark_figure_text(lines)
             result.lines = reading_order(lines)
             if options.tables != "none" and lines:
-                result.tables = _find_tables(page, text, space)
+                result.tables = find_ruled_tables(read_drawing(page, space), lines, text)
     return result
-
-
-def _find_tables(page: Any, text: PageText, space: PageSpace) -> list[Any]:
-    return find_ruled_tables(page, text, space)
 
 
 def _sample(pages: Sequence[Page]) -> str:

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Importing the helper sets PDFium up and takes it down again at exit.
-import pypdfium2 as _helper  # noqa: F401
 import pypdfium2.raw as pdfium
 
+from doctune.documents import foreign
 from doctune.documents.errors import PdfError
 
 _METADATA_KEYS = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate")
@@ -82,8 +81,8 @@ class PdfFile:
         stack = [(pdfium.FPDFBookmark_GetFirstChild(self._document, None), 1)]
         while stack and len(entries) < _MAX_OUTLINE_ENTRIES:
             bookmark, level = stack.pop()
-            address = ctypes.cast(bookmark, ctypes.c_void_p).value if bookmark else None
-            if address is None or address in seen:
+            address = foreign.address_of(bookmark) if bookmark else 0
+            if not address or address in seen:
                 continue
             seen.add(address)
             title = _utf16(lambda b, n, m=bookmark: pdfium.FPDFBookmark_GetTitle(m, b, n))

@@ -26,7 +26,6 @@ _REPLACED.update({code: None for code in range(32) if code not in (2, 9, 10)})
 _SPACING_ACCENTS = {
     "\u00a8": "\u0308",
     "\u00b4": "\u0301",
-    "`": "\u0300",
     "\u02c6": "\u0302",
     "\u02dc": "\u0303",
     "\u02c7": "\u030c",
@@ -55,6 +54,8 @@ def join_lines(parts: list[str]) -> str:
 
 def clean_text(text: str) -> str:
     """Puts ligatures and accents together and drops characters that show nothing."""
+    if text.isascii() and text.isprintable():
+        return text
     text = text.translate(_REPLACED)
     if _ACCENTED.search(text):
         text = _ACCENTED.sub(_compose, text)

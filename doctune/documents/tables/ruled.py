@@ -1,146 +1,164 @@
-"""Tables with rules: PDFium's paths, through pdfplumber's table geometry."""
+"""Tables with rules: from the lines drawn on a page to cells, then the words into the cells.
 
-import ctypes
-from typing import Any
+The geometry is that of pdfplumber (snap, join, cross, smallest cells, touching cells), written for
+speed: the edges that meet at a point are bits of an integer, so that whether two points are joined
+is one `&`. The tests hold it against pdfplumber's own functions.
+"""
 
-import pypdfium2.raw as pdfium
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
-from doctune.documents.geometry import PageSpace
-from doctune.documents.lines import PageText
+from doctune.documents.drawing import Drawing, Edge
+from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
-from doctune.documents.tables.grid import Grid
-from doctune.documents.words import clean_text
+from doctune.documents.tables.grid import Grid, grid_of_cells
+from doctune.documents.words import join_lines
 
-_THIN = 3.0  # points: a filled box this thin is a rule
-_MAX_OBJECTS = 20_000
-_MAX_SEGMENTS = 2_000
-_MAX_EDGES = 3_000
 _TOLERANCE = 3.0
+_MAX_CROSSINGS = 20_000
 
-Edge = dict[str, Any]
-Matrix = tuple[float, float, float, float, float, float]
+Point = tuple[float, float]
 
 
-def find_ruled_tables(page: Any, text: PageText, space: PageSpace) -> list[Grid]:
-    """Returns the tables whose cells are drawn, of two rows and two columns at least."""
-    edges = read_edges(page, space)
-    if len(edges) < 4:
+def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> list[Grid]:
+    """Returns the tables whose cells are drawn."""
+    if len(drawing.horizontal) < 2 or len(drawing.vertical) < 2:
         return []
-    from pdfplumber import table
+    grids = [
+        _fill(cells, lines, text) for cells in find_cells(drawing.horizontal, drawing.vertical)
+    ]
+    return [grid for grid in grids if grid is not None and grid.is_table]
 
-    edges = table.merge_edges(edges, _TOLERANCE, _TOLERANCE, _TOLERANCE, _TOLERANCE)
-    edges = [edge for edge in edges if max(edge["width"], edge["height"]) >= _THIN]
-    if len(edges) > _MAX_EDGES:
+
+def find_cells(horizontal: Sequence[Edge], vertical: Sequence[Edge]) -> list[list[BBox]]:
+    """Returns the cells of each group of touching cells that drawn edges enclose."""
+    crossings = _cross(merge_edges(horizontal), merge_edges(vertical))
+    if len(crossings) > _MAX_CROSSINGS:
         return []
-    crossings = table.edges_to_intersections(edges, _TOLERANCE, _TOLERANCE)
-    cells = table.intersections_to_cells(crossings)
-    grids = [_fill(group, text, space) for group in table.cells_to_tables(cells)]
-    return [g for g in grids if len(g.rows) >= 2 and len(g.rows[0]) >= 2 and g.filled >= 4]
+    return _group(_smallest_cells(crossings))
 
 
-def read_edges(page: Any, space: PageSpace) -> list[Edge]:
-    """Returns the horizontal and vertical lines drawn on a page, as pdfplumber describes them."""
-    edges: list[Edge] = []
-    count = pdfium.FPDFPage_CountObjects(page)
-    for index in range(min(count, _MAX_OBJECTS)):
-        item = pdfium.FPDFPage_GetObject(page, index)
-        kind = pdfium.FPDFPageObj_GetType(item)
-        if kind == pdfium.FPDF_PAGEOBJ_PATH:
-            _add_path(edges, item, space, None)
-        elif kind == pdfium.FPDF_PAGEOBJ_FORM:
-            outer = _matrix(item)
-            for inner_index in range(min(pdfium.FPDFFormObj_CountObjects(item), _MAX_OBJECTS)):
-                inner = pdfium.FPDFFormObj_GetObject(item, inner_index)
-                if pdfium.FPDFPageObj_GetType(inner) == pdfium.FPDF_PAGEOBJ_PATH:
-                    _add_path(edges, inner, space, outer)
-    return edges
+def merge_edges(edges: Sequence[Edge]) -> list[Edge]:
+    """Moves edges at nearly one place onto it, and joins those that touch end to end."""
+    merged: list[Edge] = []
+    for cluster in _clusters(sorted(edges)):
+        place = sum(edge.place for edge in cluster) / len(cluster)
+        start: float | None = None
+        for edge in sorted(cluster, key=lambda edge: edge.start):
+            if start is None:
+                start, end = edge.start, edge.end
+            elif edge.start <= end + _TOLERANCE:
+                end = max(end, edge.end)
+            else:
+                merged.append(Edge(place, start, end))
+                start, end = edge.start, edge.end
+        if start is not None:
+            merged.append(Edge(place, start, end))
+    return [edge for edge in merged if edge.end - edge.start >= _TOLERANCE]
 
 
-def _add_path(edges: list[Edge], path: Any, space: PageSpace, outer: Matrix | None) -> None:
-    count = pdfium.FPDFPath_CountSegments(path)
-    if count > _MAX_SEGMENTS:
-        return
-    if count <= 6 and outer is None:
-        left, bottom, right, top = (ctypes.c_float() for _ in range(4))
-        if pdfium.FPDFPageObj_GetBounds(path, left, bottom, right, top):
-            _add_box(edges, space.box(left.value, bottom.value, right.value, top.value))
-        return
-    for points in _straight_subpaths(path, count, outer):
-        xs, ys = [x for x, _ in points], [y for _, y in points]
-        _add_box(edges, space.box(min(xs), min(ys), max(xs), max(ys)))
+def _clusters(edges: Iterable[Edge]) -> Iterable[list[Edge]]:
+    cluster: list[Edge] = []
+    for edge in edges:
+        if cluster and edge.place > cluster[-1].place + _TOLERANCE:
+            yield cluster
+            cluster = []
+        cluster.append(edge)
+    if cluster:
+        yield cluster
 
 
-def _straight_subpaths(
-    path: Any, count: int, outer: Matrix | None
-) -> list[list[tuple[float, float]]]:
-    matrices = [_matrix(path)] + ([outer] if outer else [])
-    x, y = ctypes.c_float(), ctypes.c_float()
-    found: list[list[tuple[float, float]]] = []
-    points: list[tuple[float, float]] = []
-    curved = False
-    for index in range(count):
-        segment = pdfium.FPDFPath_GetPathSegment(path, index)
-        kind = pdfium.FPDFPathSegment_GetType(segment)
-        pdfium.FPDFPathSegment_GetPoint(segment, x, y)
-        px, py = x.value, y.value
-        for a, b, c, d, e, f in matrices:
-            px, py = a * px + c * py + e, b * px + d * py + f
-        if kind == pdfium.FPDF_SEGMENT_MOVETO:
-            if len(points) > 1 and not curved:
-                found.append(points)
-            points, curved = [], False
-        curved = curved or kind == pdfium.FPDF_SEGMENT_BEZIERTO
-        points.append((px, py))
-    if len(points) > 1 and not curved:
-        found.append(points)
-    return found
+def _cross(horizontal: list[Edge], vertical: list[Edge]) -> dict[Point, tuple[int, int]]:
+    """The points where edges meet, with the horizontal and vertical edges there as bits."""
+    crossings: dict[Point, tuple[int, int]] = {}
+    rows = [(edge, 1 << index) for index, edge in enumerate(horizontal)]
+    for index, (x, top, bottom) in enumerate(vertical):
+        top, bottom = top - _TOLERANCE, bottom + _TOLERANCE
+        for (y, left, right), bit in rows:
+            if top <= y <= bottom and left - _TOLERANCE <= x <= right + _TOLERANCE:
+                across, down = crossings.get((x, y), (0, 0))
+                crossings[x, y] = across | bit, down | 1 << index
+    return crossings
 
 
-def _matrix(item: Any) -> Matrix:
-    matrix = pdfium.FS_MATRIX()
-    pdfium.FPDFPageObj_GetMatrix(item, matrix)
-    return matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f
-
-
-def _add_box(edges: list[Edge], box: BBox) -> None:
-    x0, y0, x1, y1 = box
-    wide, high = x1 - x0 > _THIN, y1 - y0 > _THIN
-    if wide and high:
-        sides = [(x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1)]
-    elif wide:
-        sides = [(x0, (y0 + y1) / 2, x1, (y0 + y1) / 2)]
-    elif high:
-        sides = [((x0 + x1) / 2, y0, (x0 + x1) / 2, y1)]
-    else:
-        return
-    for left, top, right, bottom in sides:
-        edges.append(
-            {
-                "x0": left,
-                "x1": right,
-                "top": top,
-                "bottom": bottom,
-                "doctop": top,
-                "width": right - left,
-                "height": bottom - top,
-                "orientation": "h" if right > left else "v",
-                "object_type": "line",
-            }
+def _smallest_cells(crossings: dict[Point, tuple[int, int]]) -> list[BBox]:
+    """For each point, the smallest box that begins there and whose four sides are drawn."""
+    columns: defaultdict[float, list[float]] = defaultdict(list)
+    rows: defaultdict[float, list[float]] = defaultdict(list)
+    for x, y in sorted(crossings):
+        columns[x].append(y)
+        rows[y].append(x)
+    cells = []
+    for (x, y), (across, down) in crossings.items():
+        below = [b for b in columns[x] if b > y and crossings[x, b][1] & down]
+        right = [r for r in rows[y] if r > x and crossings[r, y][0] & across]
+        cell = next(
+            (
+                (x, y, r, b)
+                for b in below
+                for r in right
+                if (corner := crossings.get((r, b)))
+                and corner[1] & crossings[r, y][1]
+                and corner[0] & crossings[x, b][0]
+            ),
+            None,
         )
+        if cell:
+            cells.append(cell)
+    return cells
 
 
-def _fill(cells: list[BBox], text: PageText, space: PageSpace) -> Grid:
-    tops = sorted({cell[1] for cell in cells})
-    lefts = sorted({cell[0] for cell in cells})
-    rows = [[""] * len(lefts) for _ in tops]
-    for cell in cells:
-        rows[tops.index(cell[1])][lefts.index(cell[0])] = clean_text(
-            text.text_in(space.user_box(*cell))
-        )
-    box = (
-        min(cell[0] for cell in cells),
-        min(cell[1] for cell in cells),
-        max(cell[2] for cell in cells),
-        max(cell[3] for cell in cells),
-    )
-    return Grid(box, tuple(map(tuple, rows)))
+def _group(cells: list[BBox]) -> list[list[BBox]]:
+    """Cells that share a corner are of one table."""
+    owner: dict[Point, int] = {}
+    groups: dict[int, list[BBox]] = {}
+    for number, cell in enumerate(cells):
+        x0, y0, x1, y1 = cell
+        corners = ((x0, y0), (x0, y1), (x1, y0), (x1, y1))
+        touched = {owner[corner] for corner in corners if corner in owner}
+        group = [cell]
+        for other in touched:
+            group += groups.pop(other)
+        groups[number] = group
+        for x0, y0, x1, y1 in group if touched else (cell,):
+            for corner in ((x0, y0), (x0, y1), (x1, y0), (x1, y1)):
+                owner[corner] = number
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _fill(cells: list[BBox], lines: list[Line], text: PageText) -> Grid | None:
+    """Puts the words of a page into cells."""
+    left, top = min(cell[0] for cell in cells), min(cell[1] for cell in cells)
+    right, bottom = max(cell[2] for cell in cells), max(cell[3] for cell in cells)
+    contents: dict[BBox, list[str]] = {cell: [] for cell in cells}
+    for line in lines:
+        middle = (line.y0 + line.y1) / 2
+        if not top <= middle <= bottom or line.x1 < left or line.x0 > right or line.turn:
+            continue
+        band = [cell for cell in cells if cell[1] <= middle <= cell[3]]
+        for cell, part in _split(line, band, text):
+            contents[cell].append(part)
+    filled = [(cell, join_lines(parts) if parts else "") for cell, parts in contents.items()]
+    return grid_of_cells(filled) if any(part for _, part in filled) else None
+
+
+def _split(line: Line, band: list[BBox], text: PageText) -> list[tuple[BBox, str]]:
+    """The parts of a line by the cells that they stand in."""
+    around = [cell for cell in band if cell[0] - 1 <= line.x0 and line.x1 <= cell[2] + 1]
+    if around:
+        return [(around[0], line.text)]
+    parts: dict[BBox, list[str]] = {}
+    for word in text.words(line):
+        pieces = [word]
+        if sum(1 for cell in band if word.x0 < cell[2] - 1 and word.x1 > cell[0] + 1) > 1:
+            pieces = text.letters(word)
+        glued: dict[BBox, str] = {}
+        for piece in pieces:
+            middle = (piece.x0 + piece.x1) / 2
+            for cell in band:
+                if cell[0] <= middle <= cell[2]:
+                    glued[cell] = glued.get(cell, "") + piece.text
+                    break
+        for cell, part in glued.items():
+            parts.setdefault(cell, []).append(part)
+    return [(cell, " ".join(words)) for cell, words in parts.items()]

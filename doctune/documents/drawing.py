@@ -1,0 +1,137 @@
+"""What is drawn on a page besides text: rules, figures, images."""
+
+from typing import Any, NamedTuple
+
+import pypdfium2.raw as pdfium
+
+from doctune.documents import foreign
+from doctune.documents.geometry import PageSpace
+from doctune.documents.model import BBox
+
+_THIN = 3.0  # points: a filled box this thin is a rule
+_MAX_OBJECTS = 20_000
+_MAX_EDGES = 6_000
+_MAX_SEGMENTS = 2_000
+_LEAST_FIGURE = 20.0  # points wide and high
+_BOX_SEGMENTS = 6  # a path of no more is a line or a rectangle
+
+Matrix = tuple[float, ...]
+
+
+class Edge(NamedTuple):
+    """A straight line along an axis: where it stands, and from where to where it goes."""
+
+    place: float
+    start: float
+    end: float
+
+
+class Drawing:
+    """Rules, form objects that hold drawings, and images of a page, as the page is shown."""
+
+    def __init__(self) -> None:
+        self.horizontal: list[Edge] = []
+        self.vertical: list[Edge] = []
+        self.figures: list[BBox] = []
+        self.images: list[BBox] = []
+
+    def add_box(self, box: BBox) -> None:
+        """Adds a thin box as a rule and any other as its four sides."""
+        x0, y0, x1, y1 = box
+        wide, high = x1 - x0 > _THIN, y1 - y0 > _THIN
+        if wide and high:
+            self.horizontal += (Edge(y0, x0, x1), Edge(y1, x0, x1))
+            self.vertical += (Edge(x0, y0, y1), Edge(x1, y0, y1))
+        elif wide:
+            self.horizontal.append(Edge((y0 + y1) / 2, x0, x1))
+        elif high:
+            self.vertical.append(Edge((x0 + x1) / 2, y0, y1))
+
+
+class _Reader:
+    """Reads a page's objects into a Drawing."""
+
+    def __init__(self, space: PageSpace) -> None:
+        self.drawing = Drawing()
+        self._space = space
+        self._bounds = foreign.Floats(4)
+        self._matrix = foreign.Floats(6)
+        self._point = foreign.Floats(2)
+
+    def read(self, page: Any) -> Drawing:
+        handle = foreign.address_of(page)
+        for index in range(min(foreign.object_count(handle), _MAX_OBJECTS)):
+            item = foreign.object_at(handle, index)
+            kind = foreign.object_kind(item)
+            if kind == pdfium.FPDF_PAGEOBJ_PATH:
+                self._add_path(item, None)
+            elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+                self.drawing.images += self._box_of(item)
+            elif kind == pdfium.FPDF_PAGEOBJ_FORM:
+                self._add_form(item)
+            if len(self.drawing.vertical) + len(self.drawing.horizontal) > _MAX_EDGES:
+                break
+        return self.drawing
+
+    def _add_form(self, form: int) -> None:
+        outer = self._matrix_of(form)
+        drawn = 0
+        for index in range(min(foreign.form_object_count(form), _MAX_OBJECTS)):
+            item = foreign.form_object_at(form, index)
+            kind = foreign.object_kind(item)
+            if kind != pdfium.FPDF_PAGEOBJ_TEXT:
+                drawn += 1
+            if kind == pdfium.FPDF_PAGEOBJ_PATH and drawn < _MAX_SEGMENTS:
+                self._add_path(item, outer)
+        if drawn:
+            self.drawing.figures += self._box_of(form)
+
+    def _box_of(self, item: int) -> list[BBox]:
+        """The box of an object, if it is as large as a figure."""
+        if not foreign.object_bounds(item, *self._bounds.addresses):
+            return []
+        box = self._space.box(*self._bounds.read())
+        large = box[2] - box[0] > _LEAST_FIGURE and box[3] - box[1] > _LEAST_FIGURE
+        return [box] if large else []
+
+    def _add_path(self, path: int, outer: Matrix | None) -> None:
+        count = foreign.segment_count(path)
+        if count <= _BOX_SEGMENTS and outer is None:
+            if foreign.object_bounds(path, *self._bounds.addresses):
+                self.drawing.add_box(self._space.box(*self._bounds.read()))
+        elif count <= _MAX_SEGMENTS:
+            self._add_subpaths(path, count, outer)
+
+    def _add_subpaths(self, path: int, count: int, outer: Matrix | None) -> None:
+        """Adds the subpaths that are lines along an axis or boxes; gives up at the first other."""
+        matrices = [self._matrix_of(path)] + ([outer] if outer else [])
+        xs: list[float] = []
+        ys: list[float] = []
+        for index in range(count):
+            segment = foreign.segment_at(path, index)
+            kind = foreign.segment_kind(segment)
+            if kind == pdfium.FPDF_SEGMENT_BEZIERTO:
+                return
+            foreign.segment_point(segment, *self._point.addresses)
+            x, y = self._point.read()
+            for a, b, c, d, e, f in matrices:
+                x, y = a * x + c * y + e, b * x + d * y + f
+            if kind == pdfium.FPDF_SEGMENT_MOVETO:
+                if len(xs) > 1:
+                    self.drawing.add_box(self._space.box(min(xs), min(ys), max(xs), max(ys)))
+                xs, ys = [], []
+            elif xs and abs(x - xs[-1]) > 1 and abs(y - ys[-1]) > 1:
+                return  # a slanted line: a plot, not a table
+            xs.append(x)
+            ys.append(y)
+        if len(xs) > 1:
+            self.drawing.add_box(self._space.box(min(xs), min(ys), max(xs), max(ys)))
+
+    def _matrix_of(self, item: int) -> Matrix:
+        foreign.object_matrix(item, self._matrix.address)
+        return self._matrix.read()
+
+
+def read_drawing(page: Any, space: PageSpace) -> Drawing:
+    """Reads what is drawn on a page of PDFium."""
+    return _Reader(space).read(page)

@@ -1,0 +1,44 @@
+"""What matters of a font: its style, and the encoding of TeX's symbol fonts."""
+
+import ctypes
+import re
+
+from doctune.documents import foreign
+
+# Styles, as bits of an integer: they are asked for on every line.
+PLAIN, BOLD, ITALIC, MONO, MATH, TEX_SYMBOLS, TEX_EXTENSION = 0, 1, 2, 4, 8, 16, 32
+
+_MONOSPACED_NAME = re.compile(
+    r"mono|courier|consol|typewriter|cmtt|cmtl|cmvtt|sftt|menlo|nimbusmon|fixed|lmtt|inconsolata"
+)
+_BOLD_NAME = re.compile(r"bold|black|heavy|semibd|demi|medi(?!um)|cmbx|sfbx|cmb\d|-b[0i]?$")
+_ITALIC_NAME = re.compile(r"ital|obli|cmti|cmsl|sfti|sfsl|slanted|-i$")
+_MATH_NAME = re.compile(r"^(?:cm|lm|tx|px|eu|rsfs|ms[ab]m|stix|mt|math)(?:mi|sy|ex|math|[ab]m\d|$)")
+_FLAG_FIXED, _FLAG_ITALIC, _FLAG_FORCE_BOLD = 1, 1 << 6, 1 << 18
+_BOLD_WEIGHT = 600
+
+
+def read_font(handle: int) -> int:
+    """Returns the styles of a font of PDFium."""
+    buffer = ctypes.create_string_buffer(128)
+    foreign.font_name(handle, ctypes.addressof(buffer), 128)
+    name = buffer.value.decode("ascii", "replace").lower().rpartition("+")[2]
+    flags = max(0, foreign.font_flags(handle))
+    font = PLAIN
+    if flags & _FLAG_FIXED or _MONOSPACED_NAME.search(name):
+        font |= MONO
+    if (
+        flags & _FLAG_FORCE_BOLD
+        or _BOLD_NAME.search(name)
+        or foreign.font_weight(handle) >= _BOLD_WEIGHT
+    ):
+        font |= BOLD
+    if flags & _FLAG_ITALIC or _ITALIC_NAME.search(name):
+        font |= ITALIC
+    if _MATH_NAME.match(name):
+        font |= MATH
+    if name.startswith("cmsy"):
+        font |= TEX_SYMBOLS
+    if name.startswith("cmex"):
+        font |= TEX_EXTENSION
+    return font

@@ -1,0 +1,65 @@
+"""PDFium's small functions, called as fast as Python can.
+
+The functions here are asked for things hundreds of times a page. The same functions of
+`pypdfium2.raw` take and give typed pointers, which costs more than the work itself; these
+prototypes over the same addresses take and give plain integers, and keep the interpreter's lock.
+"""
+
+import ctypes
+from ctypes import c_double, c_float, c_int, c_ulong, c_void_p
+from struct import Struct
+from typing import Any
+
+import pypdfium2.raw as pdfium
+
+
+def address_of(handle: Any) -> int:
+    """The address that a handle of `pypdfium2.raw` points to."""
+    return ctypes.cast(handle, c_void_p).value or 0
+
+
+def _prototype(name: str, result: Any, *arguments: Any) -> Any:
+    address = address_of(getattr(pdfium, name))
+    return ctypes.PYFUNCTYPE(result, *arguments)(address)
+
+
+char_box = _prototype("FPDFText_GetLooseCharBox", c_int, c_void_p, c_int, c_void_p)
+char_matrix = _prototype("FPDFText_GetMatrix", c_int, c_void_p, c_int, c_void_p)
+char_size = _prototype("FPDFText_GetFontSize", c_double, c_void_p, c_int)
+char_object = _prototype("FPDFText_GetTextObject", c_void_p, c_void_p, c_int)
+char_index = _prototype("FPDFText_GetCharIndexFromTextIndex", c_int, c_void_p, c_int)
+char_unmapped = _prototype("FPDFText_HasUnicodeMapError", c_int, c_void_p, c_int)
+
+object_font = _prototype("FPDFTextObj_GetFont", c_void_p, c_void_p)
+font_name = _prototype("FPDFFont_GetBaseFontName", c_ulong, c_void_p, c_void_p, c_ulong)
+font_flags = _prototype("FPDFFont_GetFlags", c_int, c_void_p)
+font_weight = _prototype("FPDFFont_GetWeight", c_int, c_void_p)
+
+object_count = _prototype("FPDFPage_CountObjects", c_int, c_void_p)
+object_at = _prototype("FPDFPage_GetObject", c_void_p, c_void_p, c_int)
+object_kind = _prototype("FPDFPageObj_GetType", c_int, c_void_p)
+object_bounds = _prototype(
+    "FPDFPageObj_GetBounds", c_int, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
+)
+object_matrix = _prototype("FPDFPageObj_GetMatrix", c_int, c_void_p, c_void_p)
+form_object_count = _prototype("FPDFFormObj_CountObjects", c_int, c_void_p)
+form_object_at = _prototype("FPDFFormObj_GetObject", c_void_p, c_void_p, c_ulong)
+segment_count = _prototype("FPDFPath_CountSegments", c_int, c_void_p)
+segment_at = _prototype("FPDFPath_GetPathSegment", c_void_p, c_void_p, c_int)
+segment_kind = _prototype("FPDFPathSegment_GetType", c_int, c_void_p)
+segment_point = _prototype("FPDFPathSegment_GetPoint", c_int, c_void_p, c_void_p, c_void_p)
+
+
+class Floats:
+    """Room for floats that PDFium fills: `address` goes in, `read()` gives them as a tuple."""
+
+    __slots__ = ("_unpack", "address", "addresses", "buffer")
+
+    def __init__(self, count: int) -> None:
+        self.buffer = (c_float * count)()
+        self.address = ctypes.addressof(self.buffer)
+        self.addresses = tuple(self.address + 4 * index for index in range(count))
+        self._unpack = Struct(f"{count}f").unpack_from
+
+    def read(self) -> tuple[float, ...]:
+        return self._unpack(self.buffer)
