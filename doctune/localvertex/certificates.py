@@ -1,0 +1,133 @@
+"""The certificate that lets this server answer for Google's API names, on this machine only.
+
+A certificate authority is made at the first start and its key is thrown away at once: it can never
+sign for anything but the names below.
+"""
+
+import datetime
+import fcntl
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from doctune.artifacts import cache_folder
+from doctune.files import atomic_folder, atomic_path, write_text
+
+SERVED_NAMES = ("*.googleapis.com", "googleapis.com", "*.pkg.dev", "localhost")
+_VALID_DAYS = 3650
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """The files of the certificate and its authority."""
+
+    folder: Path
+
+    @property
+    def authority(self) -> Path:
+        """What clients trust (PEM)."""
+        return self.folder / "ca.pem"
+
+    @property
+    def bundle(self) -> Path:
+        """The authority and the public ones, for variables that replace the default bundle."""
+        return self.folder / "bundle.pem"
+
+    @property
+    def chain(self) -> Path:
+        """The server's certificate (PEM)."""
+        return self.folder / "server.pem"
+
+    @property
+    def key(self) -> Path:
+        """The server's key (PEM), readable by its owner only."""
+        return self.folder / "server-key.pem"
+
+
+def ensure_certificates() -> Certificates:
+    """Returns the certificates of this user, making them where they are missing.
+
+    All servers of a user share them: gRPC reads its roots once a process, so a program that talks
+    to two servers in turn must find the same authority.
+    """
+    folder = cache_folder() / "localvertex" / "tls"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "tls.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            with atomic_folder(folder) as temporary:
+                _make(Certificates(temporary))
+    return Certificates(folder)
+
+
+def _make(certificates: Certificates) -> None:
+    import certifi
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    def subject(name: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+    def builder(name: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject(name))
+            .issuer_name(subject("doctune localvertex"))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=_VALID_DAYS))
+        )
+
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    identity = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=True,
+        crl_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    authority = (
+        builder("doctune localvertex", authority_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(identity, critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    server_key = ec.generate_private_key(ec.SECP256R1())
+    server = (
+        builder("localhost", server_key)
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.DNSName(name) for name in SERVED_NAMES]
+                + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            ),
+            critical=False,
+        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identity), critical=False
+        )
+        .sign(authority_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    authority_text = authority.public_bytes(pem).decode()
+    write_text(certificates.authority, authority_text)
+    public = Path(certifi.where()).read_text(encoding="utf-8")
+    write_text(certificates.bundle, f"{authority_text}\n{public}")
+    write_text(certificates.chain, server.public_bytes(pem).decode())
+    with atomic_path(certificates.key) as temporary:
+        temporary.write_bytes(
+            server_key.private_bytes(
+                pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+    certificates.key.chmod(0o600)

@@ -1,0 +1,41 @@
+"""What a local Vertex AI is told when it starts."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class LocalVertexConfig(BaseModel):
+    """Configuration of one local Vertex AI: where its state is and what runs for an image."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: str = Field("local-project", min_length=1)
+    location: str = Field("us-central1", min_length=1)
+    project_number: str = Field("123456789012", pattern=r"^\d{1,18}$")
+    state_dir: Path = Field(description="Everything that survives a restart is in here.")
+    programs: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description=(
+            "What runs for a container image: a pattern of its URI (as fnmatch reads it) to a "
+            "command line, in which {python} is this interpreter. An empty command line means that "
+            "the container's own command runs here as it is."
+        ),
+    )
+    buckets: tuple[str, ...] = Field(
+        (), description="Cloud Storage buckets that exist from the start."
+    )
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="Further variables for the programs that are run."
+    )
+    deploy_timeout_seconds: float = Field(
+        600.0, gt=0, description="How long a serving program may take until it is healthy."
+    )
+    restart_seconds: float = Field(
+        5.0, gt=0, description="Wait before a dead serving program is started again; it doubles."
+    )
+
+    @field_validator("state_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()

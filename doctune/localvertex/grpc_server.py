@@ -1,0 +1,115 @@
+"""gRPC over TLS: the same handlers, by the gRPC paths of the installed client."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from doctune.localvertex import operations
+from doctune.localvertex.api.errors import ApiError, Status
+from doctune.localvertex.api.table import Method
+from doctune.localvertex.certificates import Certificates
+from doctune.localvertex.dispatch import dispatch
+from doctune.localvertex.ports import LOOPBACK
+from doctune.localvertex.vertex import Vertex
+
+_MAX_MESSAGE_BYTES = 64 << 20
+_OPERATIONS_SERVICE = "/google.longrunning.Operations/"
+_OPERATION_VERBS = {
+    "GetOperation": "get",
+    "ListOperations": "list",
+    "CancelOperation": "cancel",
+    "DeleteOperation": "delete",
+    "WaitOperation": "wait",
+}
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+logger = logging.getLogger("doctune.localvertex")
+
+
+async def start_grpc_server(
+    vertex: Vertex, port: int, certificates: Certificates
+) -> grpc.aio.Server:
+    """Starts the gRPC listener on 127.0.0.1."""
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.so_reuseport", 0),
+        ]
+    )
+    server.add_generic_rpc_handlers((_Handlers(vertex),))
+    credentials = grpc.ssl_server_credentials(
+        [(certificates.key.read_bytes(), certificates.chain.read_bytes())]
+    )
+    server.add_secure_port(f"{LOOPBACK}:{port}", credentials)
+    await server.start()
+    return server
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    def __init__(self, vertex: Vertex) -> None:
+        self._vertex = vertex
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        path = details.method
+        if path.startswith(_OPERATIONS_SERVICE):
+            return self._operations(path.removeprefix(_OPERATIONS_SERVICE))
+        method = self._vertex.table.methods.get(path)
+        if method is None:
+            return None
+        if method.kind != "unary_unary":
+            return self._unimplemented(method)
+
+        async def answer(request: Message) -> Message:
+            return await dispatch(self._vertex, method, request)
+
+        return _unary(answer, self._vertex.table.message_class(method.request).FromString)
+
+    def _operations(self, name: str) -> grpc.RpcMethodHandler | None:
+        verb = _OPERATION_VERBS.get(name)
+        if verb is None:
+            return None
+
+        async def answer(request: Any) -> Message:
+            document = json_format.MessageToDict(request, preserving_proto_field_name=True)
+            return await operations.answer(self._vertex, verb, request.name, document)
+
+        request_class = self._vertex.table.message_class(f"google.longrunning.{name}Request")
+        return _unary(answer, request_class.FromString)
+
+    def _unimplemented(self, method: Method) -> grpc.RpcMethodHandler:
+        async def refuse(_: Any, context: grpc.aio.ServicerContext) -> None:
+            await context.abort(
+                grpc.StatusCode.UNIMPLEMENTED,
+                f"{method.path.lstrip('/')} is not implemented by localvertex.",
+            )
+
+        if method.kind == "unary_stream":
+            return grpc.unary_unary_rpc_method_handler(refuse)
+        return grpc.stream_unary_rpc_method_handler(refuse)
+
+
+def _unary(
+    answer: Callable[[Any], Awaitable[Message]], parse: Callable[[bytes], Message]
+) -> grpc.RpcMethodHandler:
+    async def call(request: Any, context: grpc.aio.ServicerContext) -> Message | None:
+        try:
+            return await answer(request)
+        except ApiError as error:
+            failure = error
+        except Exception as error:
+            logger.exception("a gRPC call failed")
+            failure = ApiError(Status.INTERNAL, f"Internal error: {error}")
+        await context.abort(_CODES[failure.status.grpc_code], failure.message)
+        return None
+
+    return grpc.unary_unary_rpc_method_handler(
+        call,
+        request_deserializer=parse,
+        response_serializer=lambda value: value.SerializeToString(),
+    )

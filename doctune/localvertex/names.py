@@ -1,0 +1,70 @@
+"""Resource names, identifiers and times."""
+
+import hashlib
+import re
+import secrets
+from datetime import UTC, datetime
+
+from doctune.localvertex.api.errors import invalid
+
+_PROJECT = re.compile(r"projects/([^/]+)")
+_LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
+
+
+class ProjectNumbers:
+    """Projects by identifier and number: Vertex puts numbers in resource names.
+
+    Any project may be named: scripts bring their own. The configured one has the configured number,
+    the others one made from their identifier.
+    """
+
+    def __init__(self, project: str, number: str) -> None:
+        self._numbers = {project: number}
+        self._projects = {number: project}
+        self.default = project
+
+    def number(self, project: str) -> str:
+        """Returns the number of a project, which may be given by its number."""
+        if project.isdecimal():
+            return project
+        if project not in self._numbers:
+            number = str(
+                int(hashlib.sha256(project.encode()).hexdigest()[:15], 16) % 10**12 + 10**12
+            )
+            self._numbers[project], self._projects[number] = number, project
+        return self._numbers[project]
+
+    def project(self, number: str) -> str | None:
+        """Returns the identifier of a project that has been named before."""
+        return self._projects.get(number)
+
+    def canonical(self, name: str) -> str:
+        """Returns a resource name with the project's number in place of its identifier."""
+        match = _PROJECT.match(name)
+        if match is None:
+            return name
+        return f"projects/{self.number(match[1])}{name[match.end() :]}"
+
+
+def location_name(name: str) -> str:
+    """Returns projects/P/locations/L of any resource name below it."""
+    match = _LOCATION.match(name)
+    if match is None:
+        raise invalid(f"{name!r} is not a resource name: projects/P/locations/L/... is expected.")
+    return match[0]
+
+
+def identifier(name: str) -> str:
+    """Returns the last segment of a resource name."""
+    return name.rpartition("/")[2]
+
+
+def new_id() -> str:
+    """Returns a fresh 19-digit identifier."""
+    return str(secrets.randbelow(9 * 10**18) + 10**18)
+
+
+def timestamp(moment: datetime | None = None) -> str:
+    """Returns a time, now by default, as documents carry it."""
+    moment = moment or datetime.now(UTC)
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,135 @@
+"""The loopback CONNECT proxy: Google's API names lead here, every other host is refused.
+
+A client that honours `https_proxy` asks for `us-central1-aiplatform.googleapis.com:443`; its first
+TLS record says by ALPN whether it speaks gRPC (`h2`) or REST, and the connection is handed to the
+listener for that. Nothing is ever sent to another machine.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+
+from doctune.localvertex.ports import LOOPBACK
+
+_HOSTS = (".googleapis.com", ".pkg.dev")
+_HEAD_LIMIT = 16384
+_CHUNK = 1 << 18
+_HELLO_SECONDS = 30.0
+
+logger = logging.getLogger("doctune.localvertex")
+
+
+class ConnectProxy:
+    """Listens for CONNECT and splices connections to the local listeners."""
+
+    def __init__(self, rest_port: int, grpc_port: int) -> None:
+        self._rest_port, self._grpc_port = rest_port, grpc_port
+        self._server: asyncio.Server | None = None
+
+    async def start(self, port: int) -> None:
+        """Starts to listen on 127.0.0.1."""
+        self._server = await asyncio.start_server(self._serve, LOOPBACK, port, limit=_HEAD_LIMIT)
+
+    async def stop(self) -> None:
+        """Stops listening; open connections end with the process."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(
+                ConnectionError,
+                asyncio.IncompleteReadError,
+                asyncio.LimitOverrunError,
+                TimeoutError,
+            ):
+                await self._connect(reader, writer)
+        finally:
+            writer.close()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        method, _, rest = head.partition(" ")
+        target = rest.partition(" ")[0]
+        if method != "CONNECT":
+            await _refuse(writer, "405 Method Not Allowed", "only CONNECT is answered here")
+            return
+        host, _, port = target.rpartition(":")
+        if port != "443" or not host.lower().endswith(_HOSTS):
+            logger.info("refused a connection to %s", target)
+            await _refuse(writer, "403 Forbidden", f"localvertex lets nothing leave: {target}")
+            return
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await writer.drain()
+        hello = await asyncio.wait_for(_first_record(reader), _HELLO_SECONDS)
+        local_port = self._grpc_port if "h2" in alpn_protocols(hello) else self._rest_port
+        local_reader, local_writer = await asyncio.open_connection(LOOPBACK, local_port)
+        local_writer.write(hello)
+        client = writer.get_extra_info("socket")
+        _acknowledge_at_once(client)
+        await asyncio.gather(_pipe(reader, local_writer, client), _pipe(local_reader, writer))
+
+
+async def _refuse(writer: asyncio.StreamWriter, status: str, reason: str) -> None:
+    body = f"{reason}\n".encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    writer.write(head.encode() + body)
+    await writer.drain()
+
+
+async def _first_record(reader: asyncio.StreamReader) -> bytes:
+    header = await reader.readexactly(5)
+    return header + await reader.readexactly(int.from_bytes(header[3:5]))
+
+
+async def _pipe(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, own: socket.socket | None = None
+) -> None:
+    try:
+        while data := await reader.read(_CHUNK):
+            _acknowledge_at_once(own)
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass  # the other side is gone: so is this one
+    finally:
+        writer.close()
+
+
+def _acknowledge_at_once(connection: socket.socket | None) -> None:
+    """Turns delayed acknowledgements off until the kernel turns them on again.
+
+    urllib3 leaves Nagle's algorithm on towards proxies: each request's body would wait 40 ms for
+    the acknowledgement of its head.
+    """
+    if connection is not None and hasattr(socket, "TCP_QUICKACK"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def alpn_protocols(record: bytes) -> list[str]:
+    """Returns the application protocols that a TLS ClientHello offers (RFC 8446, RFC 7301)."""
+    try:
+        at = 5 + 4 + 2 + 32  # record header, handshake header, version, random
+        at += 1 + record[at]  # session id
+        at += 2 + int.from_bytes(record[at : at + 2])  # cipher suites
+        at += 1 + record[at]  # compression methods
+        end = at + 2 + int.from_bytes(record[at : at + 2])
+        at += 2
+        while at + 4 <= end:
+            kind = int.from_bytes(record[at : at + 2])
+            size = int.from_bytes(record[at + 2 : at + 4])
+            if kind == 16:
+                return _protocol_names(record[at + 6 : at + 4 + size])
+            at += 4 + size
+    except IndexError:
+        pass  # not a ClientHello: REST's listener will say so
+    return []
+
+
+def _protocol_names(names: bytes) -> list[str]:
+    found, at = [], 0
+    while at < len(names):
+        found.append(names[at + 1 : at + 1 + names[at]].decode("latin-1"))
+        at += 1 + names[at]
+    return found

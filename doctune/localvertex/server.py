@@ -1,0 +1,208 @@
+"""The server: all listeners, the storage emulator and the handlers in one process.
+
+Everything runs on one event loop, and so do all reads and writes of the state; programs run in
+processes of their own.
+"""
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import aiohttp
+import psutil
+from aiohttp import web
+
+from doctune.errors import LocalVertexError
+from doctune.files import write_json
+from doctune.localvertex import watchdog
+from doctune.localvertex.api.table import load_table
+from doctune.localvertex.certificates import Certificates, ensure_certificates
+from doctune.localvertex.config import LocalVertexConfig
+from doctune.localvertex.environment import client_environment
+from doctune.localvertex.grpc_server import start_grpc_server
+from doctune.localvertex.metadata_server import metadata_routes, new_token
+from doctune.localvertex.ports import LOOPBACK, free_port
+from doctune.localvertex.proxy import ConnectProxy
+from doctune.localvertex.rest import MAX_BODY_BYTES, RestApi
+from doctune.localvertex.services import predictions
+from doctune.localvertex.storage import StorageServer
+from doctune.localvertex.vertex import Vertex
+
+PORTS = ("http", "rest", "grpc", "proxy", "storage")
+HEALTH_ROUTE = "/localvertex/health"
+_GRPC_STOP_SECONDS = 0.2
+
+logger = logging.getLogger("doctune.localvertex")
+
+
+@dataclass(frozen=True)
+class ServerFiles:
+    """The files by which a server is found."""
+
+    state_dir: Path
+
+    @property
+    def record(self) -> Path:
+        """Who runs and where: written when the server is ready, removed when it ends."""
+        return self.state_dir / "server.json"
+
+    @property
+    def ports(self) -> Path:
+        """The ports of the last run, taken again so that clients find a server that restarts."""
+        return self.state_dir / "ports.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the server as long as it lives."""
+        return self.state_dir / "server.lock"
+
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self.state_dir / "logs" / "server.log"
+
+
+async def serve(config: LocalVertexConfig) -> None:
+    """Runs the server until SIGTERM or SIGINT.
+
+    Raises:
+        LocalVertexError: Another server holds the state folder, or a part does not start.
+    """
+    files = ServerFiles(config.state_dir)
+    config.state_dir.mkdir(parents=True, exist_ok=True)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with _hold(files.lock):
+        _end_left_over(files.record)
+        async with AsyncExitStack() as stack:
+            record = await _start(config, files, stack)
+            write_json(files.record, record)
+            stack.callback(files.record.unlink, missing_ok=True)
+            logger.info("localvertex answers on %s", record["ports"])
+            await stop.wait()
+
+
+def _hold(path: Path) -> IO[str]:
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise LocalVertexError(
+            f"another localvertex runs over {path.parent}: end it with `doctune local down`."
+        ) from error
+    return file
+
+
+def _end_left_over(record: Path) -> None:
+    """Ends what a server that was killed has left, should its watchdog be gone as well."""
+    if record.is_file():
+        watchdog.end_owned(json.loads(record.read_text(encoding="utf-8"))["owner"])
+        record.unlink()
+
+
+async def _start(
+    config: LocalVertexConfig, files: ServerFiles, stack: AsyncExitStack
+) -> dict[str, object]:
+    owner = uuid.uuid4().hex
+    stack.callback(_start_watchdog(owner).close)
+    table = load_table()
+    certificates = ensure_certificates()
+    ports = _choose_ports(files.ports)
+    environment = client_environment(config, ports)
+    owned = {**environment, watchdog.OWNER_VARIABLE: owner}
+    client = await stack.enter_async_context(
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+    )
+    storage = StorageServer(
+        config.state_dir / "storage",
+        config.state_dir / "logs" / "storage.log",
+        ports["storage"],
+        ports["storage"],
+    )
+    stack.push_async_callback(storage.stop)
+    await storage.start(client, {**os.environ, **owned}, config.buckets)
+    vertex = Vertex(config, table, owned, client)
+    stack.push_async_callback(vertex.close)
+    with vertex.store.transaction() as transaction:
+        vertex.operations.fail_unfinished(transaction)
+    await _listen(vertex, ports, certificates, stack)
+    predictions.resume(vertex)
+    return {
+        "pid": os.getpid(),
+        "started": psutil.Process().create_time(),
+        "owner": owner,
+        "ports": ports,
+        "environment": environment,
+        "config": config.model_dump(mode="json"),
+    }
+
+
+async def _listen(
+    vertex: Vertex, ports: Mapping[str, int], certificates: Certificates, stack: AsyncExitStack
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificates.chain, certificates.key)
+    runner = web.AppRunner(_application(vertex), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, LOOPBACK, ports["http"]).start()
+    await web.TCPSite(runner, LOOPBACK, ports["rest"], ssl_context=tls).start()
+    grpc_server = await start_grpc_server(vertex, ports["grpc"], certificates)
+    stack.push_async_callback(grpc_server.stop, _GRPC_STOP_SECONDS)
+    proxy = ConnectProxy(ports["rest"], ports["grpc"])
+    await proxy.start(ports["proxy"])
+    stack.push_async_callback(proxy.stop)
+
+
+def _application(vertex: Vertex) -> web.Application:
+    async def health(_: web.Request) -> web.Response:
+        return web.json_response({"pid": os.getpid()})
+
+    async def token(_: web.Request) -> web.Response:
+        return web.json_response(new_token())
+
+    application = web.Application(client_max_size=MAX_BODY_BYTES)
+    application.add_routes([web.get(HEALTH_ROUTE, health), web.post("/token", token)])
+    application.add_routes(metadata_routes(vertex.config))
+    application.router.add_route("*", "/{path:.*}", RestApi(vertex).answer)
+    return application
+
+
+def _start_watchdog(owner: str) -> IO[bytes]:
+    """Starts the watchdog and returns the pipe whose end it waits for."""
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as pipe:
+        subprocess.Popen(
+            [sys.executable, "-m", watchdog.__name__, owner],
+            stdin=pipe,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return os.fdopen(write_end, "wb")
+
+
+def _choose_ports(remembered: Path) -> dict[str, int]:
+    earlier = json.loads(remembered.read_text(encoding="utf-8")) if remembered.is_file() else {}
+    ports: dict[str, int] = {}
+    for name in PORTS:
+        port = free_port(earlier.get(name, 0))
+        while port in ports.values():
+            port = free_port()
+        ports[name] = port
+    write_json(remembered, ports)
+    return ports

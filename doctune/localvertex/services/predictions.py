@@ -1,0 +1,214 @@
+"""PredictionService: requests go to a deployed model by the endpoint's traffic split.
+
+The body that the serving program sees, and what comes back, is what Vertex sends and adds: 1.5 MB
+each way, `deployedModelId` and its companions on Predict, headers on RawPredict. A program's own
+4xx comes back as it is; one that does not answer is UNAVAILABLE at once.
+"""
+
+import base64
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from doctune.localvertex.api.codec import Document
+from doctune.localvertex.api.errors import ApiError, Status, invalid, precondition
+from doctune.localvertex.dispatch import Call, handles
+from doctune.localvertex.services import endpoints
+from doctune.localvertex.serving import ServingProcess
+from doctune.localvertex.vertex import Vertex
+
+MAX_BYTES = 1_500_000
+_TIMEOUT = aiohttp.ClientTimeout(total=600)
+_HTTP_STATUS = {
+    400: Status.INVALID_ARGUMENT,
+    403: Status.PERMISSION_DENIED,
+    404: Status.NOT_FOUND,
+    409: Status.ABORTED,
+    413: Status.INVALID_ARGUMENT,
+    422: Status.INVALID_ARGUMENT,
+    429: Status.RESOURCE_EXHAUSTED,
+    501: Status.UNIMPLEMENTED,
+    503: Status.UNAVAILABLE,
+    504: Status.DEADLINE_EXCEEDED,
+}
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    """What a serving program sent."""
+
+    status: int
+    body: bytes
+    content_type: str
+    deployed: Document
+
+    def headers(self, endpoint: str) -> dict[str, str]:
+        """Returns the headers that RawPredict adds."""
+        return {
+            "X-Vertex-AI-Endpoint-Id": endpoint.rpartition("/")[2],
+            "X-Vertex-AI-Deployed-Model-Id": self.deployed["id"],
+            "X-Vertex-AI-Model": self.deployed["model"],
+            "X-Vertex-AI-Model-Version-Id": self.deployed["model_version_id"],
+        }
+
+
+async def predict(vertex: Vertex, endpoint: str, request: Document) -> Document:
+    """Asks a deployed model.
+
+    Args:
+        request: {"instances": [...], "parameters": {...}}.
+
+    Returns:
+        The answer as REST gives it: predictions, deployedModelId, model, ...
+
+    Raises:
+        ApiError: As Vertex would.
+    """
+    unknown = set(request) - {"instances", "parameters", "labels"}
+    if unknown:
+        raise invalid(f'Invalid JSON payload received. Unknown name "{min(unknown)}".')
+    if not isinstance(request.get("instances"), list):
+        raise invalid("instances must be a list.")
+    body: Document = {"instances": request["instances"]}
+    if request.get("parameters") is not None:
+        body["parameters"] = request["parameters"]
+    answer = await forward(vertex, endpoint, json.dumps(body).encode(), "application/json")
+    if answer.status >= 400:
+        raise _program_error(answer)
+    try:
+        document = json.loads(answer.body)
+        predictions = document["predictions"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ApiError(
+            Status.INTERNAL, 'The serving program did not answer {"predictions": [...]}.'
+        ) from error
+    response = {
+        "predictions": predictions,
+        "deployedModelId": answer.deployed["id"],
+        "model": answer.deployed["model"],
+        "modelDisplayName": answer.deployed["display_name"],
+        "modelVersionId": answer.deployed["model_version_id"],
+    }
+    if "metadata" in document:
+        response["metadata"] = document["metadata"]
+    return response
+
+
+async def forward(
+    vertex: Vertex, endpoint: str, body: bytes, content_type: str, route: str | None = None
+) -> RawAnswer:
+    """Sends a body to one of the deployed models of an endpoint, by its traffic split.
+
+    Raises:
+        ApiError: NOT_FOUND, FAILED_PRECONDITION without traffic, UNAVAILABLE while the program does
+            not answer, INVALID_ARGUMENT over 1.5 MB.
+    """
+    if len(body) > MAX_BYTES:
+        raise invalid(f"The request is larger than {MAX_BYTES} bytes ({len(body)}).")
+    deployed, process = choose(vertex, endpoint)
+    url = process.url(route)
+    try:
+        async with vertex.client.post(
+            url, data=body, headers={"Content-Type": content_type}, timeout=_TIMEOUT
+        ) as response:
+            content = await response.read()
+            answer = RawAnswer(response.status, content, response.content_type, deployed)
+    except TimeoutError as error:
+        raise ApiError(Status.DEADLINE_EXCEEDED, "The serving program did not answer.") from error
+    except (aiohttp.ClientError, OSError) as error:
+        process.url()  # tells the reason where the program has died
+        raise ApiError(
+            Status.UNAVAILABLE,
+            f"The deployed model {deployed['id']} broke the connection off: {error}.",
+        ) from error
+    if len(answer.body) > MAX_BYTES:
+        raise invalid(f"The answer is larger than {MAX_BYTES} bytes ({len(answer.body)}).")
+    return answer
+
+
+def choose(vertex: Vertex, endpoint: str) -> tuple[Document, ServingProcess]:
+    """Returns the deployed model that a request goes to, drawn by the traffic split.
+
+    Raises:
+        ApiError: NOT_FOUND, or FAILED_PRECONDITION where no deployed model has traffic.
+    """
+    document = vertex.route(endpoint)
+    draw = secrets.randbelow(100)
+    for deployed in document.get("deployed_models", ()):
+        draw -= document.get("traffic_split", {}).get(deployed["id"], 0)
+        if draw < 0:
+            process = vertex.serving.find(endpoint, deployed["id"])
+            if process is None:
+                raise ApiError(
+                    Status.UNAVAILABLE, f"The deployed model {deployed['id']} is being undeployed."
+                )
+            return deployed, process
+    raise precondition(f"Endpoint {endpoint} has no deployed model that gets traffic.")
+
+
+def _program_error(answer: RawAnswer) -> ApiError:
+    text = answer.body.decode(errors="replace")[:4096]
+    status = _HTTP_STATUS.get(
+        answer.status, Status.INVALID_ARGUMENT if answer.status < 500 else Status.INTERNAL
+    )
+    return ApiError(status, f"The serving program answered {answer.status}: {text}")
+
+
+@handles("PredictionService.Predict")
+async def predict_rpc(call: Call, request: Document) -> Document:
+    """Predict over gRPC; over REST `rest.py` calls `predict` with the JSON as it came."""
+    endpoint = request.pop("endpoint")
+    answer = await predict(call.vertex, endpoint, integral(request))
+    return {
+        "predictions": answer["predictions"],
+        "deployed_model_id": answer["deployedModelId"],
+        "model": answer["model"],
+        "model_display_name": answer["modelDisplayName"],
+        "model_version_id": answer["modelVersionId"],
+        **({"metadata": answer["metadata"]} if "metadata" in answer else {}),
+    }
+
+
+def integral(value: Any) -> Any:
+    """Returns a document with 1.0 as 1: protobuf's Value knows only doubles, programs do not."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [integral(item) for item in value]
+    if isinstance(value, dict):
+        return {key: integral(item) for key, item in value.items()}
+    return value
+
+
+@handles("PredictionService.RawPredict")
+async def raw_predict_rpc(call: Call, request: Document) -> Document:
+    """RawPredict over gRPC."""
+    body = request.get("http_body", {})
+    answer = await forward(
+        call.vertex,
+        request["endpoint"],
+        base64.b64decode(body.get("data", "")),
+        body.get("content_type") or "application/json",
+    )
+    if answer.status >= 400:
+        raise _program_error(answer)
+    return {
+        "content_type": answer.content_type,
+        "data": base64.b64encode(answer.body).decode(),
+    }
+
+
+def resume(vertex: Vertex) -> None:
+    """Starts the serving programs of all deployed models again, after a restart."""
+    with vertex.store.transaction() as transaction:
+        for endpoint in transaction.list(endpoints.KIND):
+            for deployed in endpoint.get("deployed_models", ()):
+                version = transaction.get(
+                    "Model", f"{deployed['model']}@{deployed['model_version_id']}"
+                )
+                process = vertex.serving_process(endpoint["name"], deployed, version)
+                vertex.serving.add(endpoint["name"], process)
+                process.watch()

@@ -1,0 +1,134 @@
+"""What the handlers share: state, message types, running programs."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from doctune.localvertex.api.codec import Codec, Document
+from doctune.localvertex.api.table import Table
+from doctune.localvertex.config import LocalVertexConfig
+from doctune.localvertex.dispatch import BackgroundTasks
+from doctune.localvertex.names import ProjectNumbers, identifier
+from doctune.localvertex.operations import Operations
+from doctune.localvertex.programs import container_environment, expand, resolve_program
+from doctune.localvertex.serving import ServingPool, ServingProcess, ServingSpec
+from doctune.localvertex.store import Store
+
+
+class Vertex:
+    """One local Vertex AI, without its listeners."""
+
+    def __init__(
+        self,
+        config: LocalVertexConfig,
+        table: Table,
+        environment: Mapping[str, str],
+        client: aiohttp.ClientSession,
+    ) -> None:
+        """
+        Args:
+            environment: What points the clients of the programs that are run here at this server.
+            client: For requests to serving programs.
+        """
+        self.config = config
+        self.table = table
+        self.codec = Codec(table)
+        self.environment = {**environment, **config.environment}
+        self.client = client
+        self.projects = ProjectNumbers(config.project, config.project_number)
+        self.store = Store(config.state_dir / "state.db")
+        self.operations = Operations(self.store, self.codec)
+        self.serving = ServingPool()
+        self._tasks = BackgroundTasks()
+        self._routes: dict[str, Document] = {}
+        self._routes_revision = -1
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Runs a coroutine that outlives the call that started it."""
+        return self._tasks.start(work)
+
+    async def close(self) -> None:
+        """Ends what runs and closes the state."""
+        await self._tasks.cancel()
+        await self.serving.stop()
+        self.store.close()
+
+    def route(self, endpoint: str) -> Document:
+        """Returns an endpoint, from memory where nothing has been written since.
+
+        Raises:
+            ApiError: NOT_FOUND.
+        """
+        if self._routes_revision != self.store.revision:
+            self._routes.clear()
+            self._routes_revision = self.store.revision
+        if endpoint not in self._routes:
+            with self.store.transaction() as transaction:
+                self._routes[endpoint] = transaction.get("Endpoint", endpoint)
+        return self._routes[endpoint]
+
+    def serving_process(
+        self, endpoint: str, deployed: Document, version: Document
+    ) -> ServingProcess:
+        """Returns the process of a deployed model, not started yet.
+
+        Raises:
+            ApiError: FAILED_PRECONDITION: no program stands for the image.
+        """
+        container = version.get("container_spec", {})
+        route = f"/v1/{endpoint.partition('/locations/')[2].partition('/')[2]}"
+        route = f"{route}/deployedModels/{deployed['id']}"
+        health = container.get("health_route") or route
+        predict = container.get("predict_route") or f"{route}:predict"
+        variables = self._serving_variables(endpoint, deployed, version)
+        variables |= {"AIP_HEALTH_ROUTE": health, "AIP_PREDICT_ROUTE": predict}
+        for variable in container.get("env", ()):
+            variables[variable["name"]] = expand(variable.get("value", ""), variables)
+        command = resolve_program(
+            container.get("image_uri", ""),
+            self.config.programs,
+            command=[expand(part, variables) for part in container.get("command", ())],
+            arguments=[expand(part, variables) for part in container.get("args", ())],
+        )
+        timeout = container.get("deployment_timeout", "")
+        return ServingProcess(
+            ServingSpec(
+                deployed_model_id=deployed["id"],
+                command=tuple(command),
+                environment=container_environment(self.environment, variables),
+                health_route=health,
+                predict_route=predict,
+                log_path=self.log_path("endpoints", identifier(endpoint), f"{deployed['id']}.log"),
+                start_seconds=(
+                    float(timeout.removesuffix("s"))
+                    if timeout
+                    else self.config.deploy_timeout_seconds
+                ),
+                restart_seconds=self.config.restart_seconds,
+            ),
+            self.client,
+        )
+
+    def log_path(self, *parts: str) -> Path:
+        """Returns where the output of a program is kept."""
+        return self.config.state_dir.joinpath("logs", *parts)
+
+    def _serving_variables(
+        self, endpoint: str, deployed: Document, version: Document
+    ) -> dict[str, str]:
+        machine = deployed.get("dedicated_resources", {}).get("machine_spec", {})
+        return {
+            "AIP_MODE": "PREDICTION",
+            "AIP_STORAGE_URI": version.get("artifact_uri", ""),
+            "AIP_ENDPOINT_ID": identifier(endpoint),
+            "AIP_DEPLOYED_MODEL_ID": deployed["id"],
+            "AIP_MODEL_NAME": identifier(version["name"]),
+            "AIP_VERSION_NAME": version["version_id"],
+            "AIP_PROJECT_NUMBER": self.config.project_number,
+            "AIP_MACHINE_TYPE": machine.get("machine_type", ""),
+            "AIP_ACCELERATOR_TYPE": machine.get("accelerator_type", ""),
+            "AIP_FRAMEWORK": "CUSTOM_CONTAINER",
+        }

@@ -1,0 +1,91 @@
+"""One server for the whole session: the tests use resources of their own."""
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from doctune.localvertex import LocalVertex, LocalVertexConfig
+
+PROGRAMS = Path(__file__).parent / "programs"
+PROJECT = "demo-project"
+LOCATION = "us-central1"
+NUMBER = "123456789012"
+PARENT = f"projects/{NUMBER}/locations/{LOCATION}"
+IMAGE = "us-docker.pkg.dev/demo/images/serving:1"
+
+
+def make_config(state_dir, **changes):
+    serving = ["{python}", str(PROGRAMS / "serving.py")]
+    values = {
+        "project": PROJECT,
+        "state_dir": state_dir,
+        "programs": {
+            "*/serving:*": serving,
+            "*/broken:*": [*serving, "--broken"],
+            "*/never-healthy:*": [*serving, "--never-healthy"],
+            "*/environment:*": [],
+        },
+        "buckets": ("demo-bucket",),
+        "restart_seconds": 1.5,
+        "deploy_timeout_seconds": 30,
+    }
+    return LocalVertexConfig(**(values | changes))
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory):
+    with LocalVertex.attach_or_start(make_config(tmp_path_factory.mktemp("localvertex"))) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="module")
+def environment(local):
+    """This process's clients talk to the server, as a program run inside would."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in local.environment.items():
+            patch.setenv(name, value)
+        yield local.environment
+
+
+@pytest.fixture(scope="module", params=["rest", "grpc"])
+def aip(environment, request):
+    """google.cloud.aiplatform, over either wire."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform
+
+    aiplatform.init(
+        project=PROJECT,
+        location=LOCATION,
+        staging_bucket="gs://demo-bucket",
+        # In a process of its own the metadata server's would be used; see test_environment.py.
+        credentials=AnonymousCredentials(),
+        api_transport=request.param,
+    )
+    return aiplatform
+
+
+@pytest.fixture(scope="session")
+def run_inside(local):
+    """Runs a Python script in a process of its own, with nothing but the environment."""
+
+    def run(script, *arguments, timeout=120):
+        return subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            env={**os.environ, **local.environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def unique():
+    """A word that no other test uses, for names and labels."""
+    return f"t{uuid.uuid4().hex[:10]}"
