@@ -9,7 +9,7 @@ from doctune.documents.lines import Line
 from doctune.documents.markdown import table_markdown
 from doctune.documents.model import FURNITURE, BBox, Block
 from doctune.documents.tables.grid import Grid
-from doctune.documents.words import breaks_word, clean_text, join_lines
+from doctune.documents.words import Vocabulary, breaks_word, clean_text, join_lines
 
 _BULLET = re.compile(
     r"^(?:[\u2022\u25cf\u25aa\u25e6\u25a0\u25cb\u2023\u2043\u2013\u2014*\u00b7\u27a2\uf0b7-]"
@@ -23,6 +23,8 @@ _CAPTION = re.compile(
 )
 _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
 _HEADING_SIZE = 1.12  # of the body's size
+_SENTENCE_ENDS = ".:!?;\u3002\uff1a"
+_FLOATS = frozenset({"figure", "caption", "table", "footnote"})
 _MAX_HEADING_CHARS = 160
 _MAX_BOLD_CHARS = 100
 
@@ -54,12 +56,13 @@ def build_blocks(pages: Iterable[PageLines]) -> list[list[Block]]:
     """Returns the blocks of each page; a paragraph that goes on stands where it begins."""
     pages = list(pages)
     body = body_size(pages)
-    drafts: list[_Draft] = []
+    drafter = _Drafter(body)
     for page in pages:
-        _draft_page(page, body, drafts)
+        drafter.add_page(page)
+    vocabulary = Vocabulary(line for page in pages for line in page.lines)
     result: dict[int, list[Block]] = {page.number: [] for page in pages}
-    for draft in drafts:
-        block = _finish(draft)
+    for draft in drafter.drafts:
+        block = _finish(draft, vocabulary)
         if block.text:
             result[block.page].append(block)
     return [_furniture_outside(blocks) for blocks in result.values()]
@@ -82,26 +85,45 @@ def body_size(pages: Iterable[PageLines]) -> float:
     return sizes.most_common(1)[0][0] if sizes else 10.0
 
 
-def _draft_page(page: PageLines, body: float, drafts: list[_Draft]) -> None:
-    open_draft = next((d for d in reversed(drafts) if d.kind not in FURNITURE), None)
-    placed: set[int] = set()
-    for line in page.lines:
-        inside = _table_around(line, page.tables)
-        if inside is not None:
-            if inside not in placed:
+class _Drafter:
+    """Puts the lines of pages, one after the other, into drafts."""
+
+    def __init__(self, body: float) -> None:
+        self.drafts: list[_Draft] = []
+        self._body = body
+        self._open: _Draft | None = None
+        # The last running text: figures, captions and tables stand in it without ending it.
+        self._flow: _Draft | None = None
+
+    def add_page(self, page: PageLines) -> None:
+        placed: set[int] = set()
+        for line in page.lines:
+            inside = _table_around(line, page.tables)
+            if inside is None:
+                self._add_line(line, page.number)
+            elif inside not in placed:
                 placed.add(inside)
-                open_draft = _Draft(page.number, "table", [], page.tables[inside])
-                drafts.append(open_draft)
-            continue
-        kind = line.kind or _kind(line, body)
-        if open_draft is not None and _joins(open_draft, line, kind, page.number):
-            open_draft.lines.append(line)
-            continue
-        draft = _Draft(page.number, kind, [line])
-        drafts.append(draft)
-        # Running lines stand between the two halves of a paragraph without ending it.
-        if kind not in FURNITURE:
-            open_draft = draft
+                self._begin(_Draft(page.number, "table", [], page.tables[inside]))
+
+    def _add_line(self, line: Line, page: int) -> None:
+        kind = line.kind or _kind(line, self._body)
+        if kind == "paragraph" and self._flow and _mends(self._flow.lines[-1], line):
+            self._flow.lines.append(line)
+            self._open = self._flow
+        elif self._open is not None and _joins(self._open, line, kind, page):
+            self._open.lines.append(line)
+        else:
+            self._begin(_Draft(page, kind, [line]))
+
+    def _begin(self, draft: _Draft) -> None:
+        self.drafts.append(draft)
+        if draft.kind in FURNITURE:
+            return
+        self._open = draft
+        if draft.kind in ("paragraph", "list"):
+            self._flow = draft
+        elif draft.kind not in _FLOATS:
+            self._flow = None
 
 
 def _table_around(line: Line, tables: list[Grid]) -> int | None:
@@ -161,14 +183,22 @@ def _continues(last: Line, line: Line, em: float, gap: float, same_size: bool) -
         width = last.x1 - last.x0
         reaches = last.x1 > max(line.x1, last.x1) - 0.35 * (width + 1) - 20
         return not_indented and reaches
-    # The paragraph goes on at the top of the next column or page.
-    moved_up = line.y0 < last.y0
-    return (
-        moved_up and same_size and (lower or breaks_word(last.text)) and last.text[-1:] not in ".:"
-    )
+    return line.y0 < last.y0 and _resumes(last, line)
 
 
-def _finish(draft: _Draft) -> Block:
+def _mends(last: Line, line: Line) -> bool:
+    """Tells whether a word that was broken at `last` goes on, whatever stands between."""
+    return last.hyphen and _resumes(last, line)
+
+
+def _resumes(last: Line, line: Line) -> bool:
+    """Tells whether running text that broke off at `last` goes on: over a column, page or float."""
+    if abs(line.size - last.size) >= 0.6 or last.text[-1:] in _SENTENCE_ENDS:
+        return False
+    return line.text[:1].islower() or (breaks_word(last.text) and line.text[:1].isalpha())
+
+
+def _finish(draft: _Draft, vocabulary: Vocabulary) -> Block:
     if draft.grid is not None:
         rows = draft.grid.rows
         return Block(draft.page, "table", table_markdown(rows), _round(draft.grid.bbox), None, rows)
@@ -185,7 +215,7 @@ def _finish(draft: _Draft) -> Block:
     elif draft.kind == "figure":
         text = clean_text("\n".join(line.text for line in draft.lines))
     else:
-        text = join_lines([line.text for line in draft.lines])
+        text = join_lines([line.text for line in draft.lines], vocabulary)
     level = 1 if draft.kind == "list" else None
     return Block(draft.page, draft.kind, text, _round(box), level, None, round(first.size, 2))
 

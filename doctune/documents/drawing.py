@@ -12,6 +12,7 @@ _THIN = 3.0  # points: a filled box this thin is a rule
 _MAX_OBJECTS = 20_000
 _MAX_EDGES = 6_000
 _MAX_SEGMENTS = 2_000
+_MAX_CURVES = 300
 _LEAST_FIGURE = 20.0  # points wide and high
 _BOX_SEGMENTS = 6  # a path of no more is a line or a rectangle
 
@@ -111,6 +112,7 @@ class _Reader:
             segment = foreign.segment_at(path, index)
             kind = foreign.segment_kind(segment)
             if kind == pdfium.FPDF_SEGMENT_BEZIERTO:
+                self._add_curve(path, outer)
                 return
             foreign.segment_point(segment, *self._point.addresses)
             x, y = self._point.read()
@@ -121,11 +123,17 @@ class _Reader:
                     self.drawing.add_box(self._space.box(min(xs), min(ys), max(xs), max(ys)))
                 xs, ys = [], []
             elif xs and abs(x - xs[-1]) > 1 and abs(y - ys[-1]) > 1:
-                return  # a slanted line: a plot, not a table
+                self._add_curve(path, outer)
+                return
             xs.append(x)
             ys.append(y)
         if len(xs) > 1:
             self.drawing.add_box(self._space.box(min(xs), min(ys), max(xs), max(ys)))
+
+    def _add_curve(self, path: int, outer: Matrix | None) -> None:
+        """A curve or slanted line is of a plot; those in a form are within its box."""
+        if outer is None and len(self.drawing.figures) < _MAX_CURVES:
+            self.drawing.figures += self._box_of(path)
 
     def _matrix_of(self, item: int) -> Matrix:
         foreign.object_matrix(item, self._matrix.address)

@@ -14,6 +14,8 @@ _MONOSPACED_NAME = re.compile(
 _BOLD_NAME = re.compile(r"bold|black|heavy|semibd|demi|medi(?!um)|cmbx|sfbx|cmb\d|-b[0i]?$")
 _ITALIC_NAME = re.compile(r"ital|obli|cmti|cmsl|sfti|sfsl|slanted|-i$")
 _MATH_NAME = re.compile(r"^(?:cm|lm|tx|px|eu|rsfs|ms[ab]m|stix|mt|math)(?:mi|sy|ex|math|[ab]m\d|$)")
+_TEX_SYMBOLS_NAME = re.compile(r"^(?:cm|lm|tx|px|eu|mt|nx|pzd)b?s(?:y|ym)(?:a|b|c)?(?:\d|$|-)")
+_TEX_EXTENSION_NAME = re.compile(r"^(?:cm|lm|tx|px|eu|mt)ex")
 _FLAG_FIXED, _FLAG_ITALIC, _FLAG_FORCE_BOLD = 1, 1 << 6, 1 << 18
 _BOLD_WEIGHT = 600
 
@@ -37,8 +39,8 @@ def read_font(handle: int) -> int:
         font |= ITALIC
     if _MATH_NAME.match(name):
         font |= MATH
-    if name.startswith("cmsy"):
+    if _TEX_SYMBOLS_NAME.match(name):
         font |= TEX_SYMBOLS
-    if name.startswith("cmex"):
+    if _TEX_EXTENSION_NAME.match(name):
         font |= TEX_EXTENSION
     return font

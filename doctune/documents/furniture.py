@@ -4,8 +4,11 @@ text. It is marked, not dropped."""
 import re
 from collections import Counter
 from collections.abc import Sequence
+from statistics import median
 
+from doctune.documents.drawing import Drawing
 from doctune.documents.lines import Line
+from doctune.documents.model import BBox
 
 _NUMBERS = re.compile(r"\d+|\b[ivxlc]+\b")
 _BAND = 0.13  # of the page's height, at the top and at the bottom
@@ -13,6 +16,10 @@ _MAX_SIZE = 1.15  # of the body's
 _MAX_TITLE_CHARS = 90
 _TICK = re.compile(r"^[\W\d_]*(?:[^\W\d_]{1,3})?[\W\d_]*$")
 _MIN_TICKS = 8
+_MAX_LABEL_CHARS = 25
+_MOST_OF_PAGE = 0.6
+_MAX_REGIONS = 300
+_NEAR = 6.0  # points between the pieces of one figure
 _MAX_TICK_CHARS, _MAX_TICK_WIDTH = 14, 110.0
 
 
@@ -73,3 +80,43 @@ def _mark_ticks(run: list[Line]) -> None:
     if 2 * sum(1 for line in run if _TICK.match(line.text)) >= len(run):
         for line in run:
             line.kind = "figure"
+
+
+def mark_figures(lines: list[Line], drawing: Drawing, page_area: float) -> None:
+    """Marks the labels within drawings and images as kind "figure".
+
+    A form or image that is most of the page is its background; one whose lines are long holds text.
+    """
+    for region in _merge(drawing.figures + drawing.images):
+        if (region[2] - region[0]) * (region[3] - region[1]) > _MOST_OF_PAGE * page_area:
+            continue
+        inside = [line for line in lines if not line.kind and _is_within(line, region)]
+        if inside and median(len(line.text) for line in inside) <= _MAX_LABEL_CHARS:
+            for line in inside:
+                line.kind = "figure"
+
+
+def _is_within(line: Line, region: BBox) -> bool:
+    x0, y0, x1, y1 = region
+    return x0 <= (line.x0 + line.x1) / 2 <= x1 and y0 - 2 <= (line.y0 + line.y1) / 2 <= y1 + 2
+
+
+def _merge(boxes: list[BBox]) -> list[BBox]:
+    """Puts boxes that touch together: a figure is often drawn in many pieces."""
+    merged: list[BBox] = []
+    for box in sorted(boxes)[:_MAX_REGIONS]:
+        x0, y0, x1, y1 = box
+        touching = [
+            other
+            for other in merged
+            if other[0] <= x1 + _NEAR
+            and other[2] >= x0 - _NEAR
+            and other[1] <= y1 + _NEAR
+            and other[3] >= y0 - _NEAR
+        ]
+        for other in touching:
+            merged.remove(other)
+            x0, y0 = min(x0, other[0]), min(y0, other[1])
+            x1, y1 = max(x1, other[2]), max(y1, other[3])
+        merged.append((x0, y0, x1, y1))
+    return merged

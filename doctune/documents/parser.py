@@ -12,8 +12,9 @@ from pathlib import Path
 from doctune.documents.blocks import PageLines, body_size, build_blocks
 from doctune.documents.drawing import read_drawing
 from doctune.documents.errors import PdfError
-from doctune.documents.furniture import mark_figure_text, mark_running_lines
+from doctune.documents.furniture import mark_figure_text, mark_figures, mark_running_lines
 from doctune.documents.geometry import page_space
+from doctune.documents.glyphs import mend_glyphs
 from doctune.documents.headings import assign_levels
 from doctune.documents.language import detect_language
 from doctune.documents.lines import PageText, glue_fragments
@@ -114,15 +115,21 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
         space = page_space(page)
         result = PageLines(index + 1, round(space.width, 2), round(space.height, 2))
         with PageText(page, space) as text:
-            lines = glue_fragments(text.lines())
+            fragments = text.lines()
+            for fragment in fragments:
+                mend_glyphs(fragment, text, file.made_by_tex)
+            lines = glue_fragments(fragments)
             result.char_count = sum(len(line.text) for line in lines)
             result.unmapped_count = sum(
                 line.text.count("\ufffd") + line.text.count("\x00") for line in lines
             )
-            mark_figure_text(lines)
-            result.lines = reading_order(lines)
-            if options.tables != "none" and lines:
-                result.tables = find_ruled_tables(read_drawing(page, space), lines, text)
+            if lines:
+                drawing = read_drawing(page, space)
+                mark_figures(lines, drawing, space.width * space.height)
+                mark_figure_text(lines)
+                result.lines = reading_order(lines)
+                if options.tables != "none":
+                    result.tables = find_ruled_tables(drawing, lines, text)
     return result
 
 

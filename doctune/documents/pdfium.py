@@ -7,6 +7,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,7 +62,15 @@ class PdfFile:
             if page:
                 pdfium.FPDF_ClosePage(page)
 
-    @property
+    @cached_property
+    def made_by_tex(self) -> bool:
+        """Whether TeX made the file, as far as the file says."""
+        metadata = self.metadata
+        return any("tex" in metadata.get(key, "").lower() for key in ("creator", "producer")) or (
+            "ghostscript" in metadata.get("producer", "").lower()
+        )
+
+    @cached_property
     def metadata(self) -> dict[str, str]:
         """What the file says of itself; empty values are left out."""
         found = {}
@@ -72,7 +81,7 @@ class PdfFile:
                 found[key.lower()] = value.strip()
         return found
 
-    @property
+    @cached_property
     def outline(self) -> list[OutlineEntry]:
         """The bookmarks in order, as many as are sane."""
         entries: list[OutlineEntry] = []

@@ -1,11 +1,15 @@
-"""Text as it should have been written: hyphens mended, ligatures and accents put together."""
+"""Text as it should have been written: words whole again, ligatures undone, nothing invisible."""
 
 import re
-import unicodedata
+from collections.abc import Iterable
+from functools import cached_property
 
-_BREAK_HYPHEN = re.compile(r"[^\W\d_][-\u00ad\u2010]$")
+from doctune.documents.language import detect_language
+from doctune.documents.lines import Line
+
+_HYPHENS = "-\u00ad\u2010"
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
-_REPLACED = {
+_REPLACED: dict[int, str | None] = {
     0xFB00: "ff",
     0xFB01: "fi",
     0xFB02: "fl",
@@ -19,32 +23,68 @@ _REPLACED = {
     0x02: "-",
     0x200B: None,
     0xFEFF: None,
+    0xFFFD: None,
 }
 # Control characters that fonts without a map leave behind.
 _REPLACED.update({code: None for code in range(32) if code not in (2, 9, 10)})
-# TeX sets an accent as a character of its own, before its letter.
-_SPACING_ACCENTS = {
-    "\u00a8": "\u0308",
-    "\u00b4": "\u0301",
-    "\u02c6": "\u0302",
-    "\u02dc": "\u0303",
-    "\u02c7": "\u030c",
-    "\u00b8": "\u0327",
-    "\u02da": "\u030a",
-    "\u02d8": "\u0306",
-    "\u02dd": "\u030b",
-    "\u00af": "\u0304",
-    "\u02d9": "\u0307",
-}
-_ACCENTED = re.compile("([" + "".join(_SPACING_ACCENTS) + "]) ?([A-Za-z\u0131])")
+_SPACES = re.compile(r"(?<=\S) {2,}")
+_TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_FIRST_WORD = re.compile(r"[^\W\d_]+")
+_LAST_WORD = re.compile(r"[^\W\d_]+(?=-$)")
+# Beginnings that are words and far more often part of a longer one.
+_PREFIXES = re.compile(
+    "a|an|any|be|by|con|counter|down|ever|every|for|fore|hand|in|inter|micro|mid|mini|multi|no|non|"
+    "on|one|out|over|per|pre|pro|re|semi|some|sub|super|there|to|trans|under|up|where|with"
+)
+_MIN_COMPOUND = 3
 
 
-def join_lines(parts: list[str]) -> str:
+class Vocabulary:
+    """The words of a document, to tell a hyphen that breaks a word from one that belongs to it.
+
+    `multi-⏎threaded` may be either. What the rest of the document writes decides; where it says
+    nothing, English keeps the hyphen between two words that stand alone elsewhere, and everything
+    else is joined, as typesetters break many more words than they end lines in compounds.
+    """
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._lines = [line for line in lines if not line.kind]
+
+    @cached_property
+    def _words(self) -> set[str]:
+        # The halves of broken words are no words.
+        whole = (line.text.rpartition(" ")[0] if line.hyphen else line.text for line in self._lines)
+        return set(_TOKEN.findall("\n".join(whole).lower()))
+
+    @cached_property
+    def _english(self) -> bool:
+        middle = len(self._lines) // 3
+        return detect_language("\n".join(line.text for line in self._lines[middle:])) == "en"
+
+    def keeps_hyphen(self, text: str, following: str) -> bool:
+        """Tells whether the hyphen that `text` ends in belongs between it and `following`."""
+        before, after = _LAST_WORD.search(text[-40:]), _FIRST_WORD.match(following)
+        if not before or not after:
+            return False
+        one, other = before.group().lower(), after.group().lower()
+        if one + other in self._words:
+            return False
+        if f"{one}-{other}" in self._words:
+            return True
+        # A compound of three words or more keeps all its hyphens.
+        if following[after.end() : after.end() + 1] == "-":
+            return True
+        long_enough = min(len(one), len(other)) >= _MIN_COMPOUND and not _PREFIXES.fullmatch(one)
+        return long_enough and one in self._words and other in self._words and self._english
+
+
+def join_lines(parts: list[str], vocabulary: Vocabulary | None = None) -> str:
     """Joins the lines of a paragraph: words broken at a line's end become whole again."""
     text = parts[0]
     for part in parts[1:]:
-        if _BREAK_HYPHEN.search(text) and part[:1].islower():
-            text = text[:-1] + part
+        if breaks_word(text) and part[:1].islower():
+            kept = vocabulary is not None and vocabulary.keeps_hyphen(text, part)
+            text = text + part if kept else text[:-1] + part
         elif _CJK.match(text[-1:]) and _CJK.match(part[:1]):
             text += part
         else:
@@ -53,21 +93,12 @@ def join_lines(parts: list[str]) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Puts ligatures and accents together and drops characters that show nothing."""
+    """Undoes ligatures and drops characters that show nothing."""
     if text.isascii() and text.isprintable():
         return text
-    text = text.translate(_REPLACED)
-    if _ACCENTED.search(text):
-        text = _ACCENTED.sub(_compose, text)
-    return text
+    return _SPACES.sub(" ", text.translate(_REPLACED))
 
 
 def breaks_word(text: str) -> bool:
     """Tells whether a line ends in a hyphen after a letter."""
-    return bool(_BREAK_HYPHEN.search(text))
-
-
-def _compose(match: re.Match[str]) -> str:
-    accent, letter = match.groups()
-    letter = "i" if letter == "\u0131" else letter
-    return unicodedata.normalize("NFC", letter + _SPACING_ACCENTS[accent])
+    return text[-1:] in _HYPHENS and text[-2:-1].isalpha()

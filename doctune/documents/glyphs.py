@@ -1,0 +1,103 @@
+"""Characters that a font does not name rightly: TeX's symbols, and accents set apart.
+
+Old TeX fonts carry no Unicode map, so that a prime comes out as "0" and a sum as "X"; and TeX sets
+an accent as a character of its own, which PDFium puts where it was drawn: beside its letter, or at
+the line's end. Each mend keeps the number of characters, so that positions hold: what an accent
+leaves behind is a zero-width space, which `clean_text` drops.
+"""
+
+import re
+import unicodedata
+
+from doctune.documents import fonts
+from doctune.documents.lines import Line, PageText, Word
+
+_COMBINING = {
+    "`": "\u0300",
+    "\u00a8": "\u0308",
+    "\u00b4": "\u0301",
+    "\u02c6": "\u0302",
+    "\u02dc": "\u0303",
+    "\u02c7": "\u030c",
+    "\u00b8": "\u0327",
+    "\u02da": "\u030a",
+    "\u02d8": "\u0306",
+    "\u02dd": "\u030b",
+    "\u00af": "\u0304",
+    "\u02c9": "\u0304",
+    "\u02d9": "\u0307",
+}
+_ACCENT = re.compile("[" + "".join(_COMBINING) + "]")
+_NOTHING = "\u200b"
+# What the codes of TeX's extension font (cmex) from "0" on stand for.
+_EXTENSION = dict(
+    zip(
+        map(chr, range(0x30, 0x80)),
+        "()[][]||{}{}{}||()()\u27e8\u27e9\u2294\u2294\u222e\u222e\u2299\u2299\u2295\u2295\u2297\u2297"
+        "\u2211\u220f\u222b\u22c3\u22c2\u228e\u22c0\u22c1\u2211\u220f\u222b\u22c3\u22c2\u228e\u22c0\u22c1"
+        "\u2210\u2210^^^~~~[][][]{}\u221a\u221a\u221a\u221a\u221a\u221a\u221a\u2016\u2191\u2193(){}{}",
+        strict=False,
+    )
+)
+_PRIME = "\u2032"
+_ZEROS = re.compile(r"(?:^|(?<=[\w)\].]))0+")
+
+
+def mend_glyphs(line: Line, text: PageText, tex: bool) -> None:
+    """Mends a line as it came from the page, before it is joined with others.
+
+    Args:
+        tex: Whether the file was made by TeX, so that its symbol fonts may have no map.
+    """
+    if (not line.text.isascii() or "`" in line.text) and _ACCENT.search(line.text):
+        _attach_accents(line, text)
+    if not tex:
+        return
+    if line.font & fonts.TEX_EXTENSION and len(line.text) <= 2:
+        _replace(line, "".join(_EXTENSION.get(char, char) for char in line.text))
+    elif "0" in line.text:
+        _mend_primes(line, text)
+
+
+def _mend_primes(line: Line, text: PageText) -> None:
+    """A zero in TeX's symbol font is a prime."""
+    chars = list(line.text)
+    start = line.spans[0][1]
+    for match in _ZEROS.finditer(line.text):
+        for index in range(match.start(), match.end()):
+            if text.font_at(start + index) & fonts.TEX_SYMBOLS:
+                chars[index] = _PRIME
+    _replace(line, "".join(chars))
+
+
+def _attach_accents(line: Line, text: PageText) -> None:
+    letters = text.letters(Word(line.text, 0, 0, 0, 0, line.spans[0][1]))
+    chars = list(line.text)
+    for index, accent in enumerate(letters):
+        if accent.text not in _COMBINING:
+            continue
+        target = _letter_under(accent, letters)
+        if target is None:
+            continue
+        base = {"\u0131": "i", "\u0237": "j"}.get(chars[target], chars[target])
+        composed = unicodedata.normalize("NFC", base + _COMBINING[accent.text])
+        if len(composed) == 1:
+            chars[target], chars[index] = composed, _NOTHING
+    _replace(line, "".join(chars))
+
+
+def _letter_under(accent: Word, letters: list[Word]) -> int | None:
+    """The letter that an accent stands over: the one whose middle is nearest to its own."""
+    middle = (accent.x0 + accent.x1) / 2
+    best: tuple[float, int] | None = None
+    for index, letter in enumerate(letters):
+        if letter.text.isalpha() and letter.text not in _COMBINING:
+            distance = abs((letter.x0 + letter.x1) / 2 - middle)
+            if distance < 0.45 * (letter.x1 - letter.x0) and (best is None or distance < best[0]):
+                best = distance, index
+    return best[1] if best else None
+
+
+def _replace(line: Line, text: str) -> None:
+    line.text = text
+    line.spans = [(text, line.spans[0][1])]
