@@ -38,11 +38,13 @@ from doctune.localvertex.proxy import ConnectProxy
 from doctune.localvertex.rest import MAX_BODY_BYTES, RestApi
 from doctune.localvertex.services import predictions
 from doctune.localvertex.storage import StorageServer
+from doctune.localvertex.storage_front import StorageFront
 from doctune.localvertex.vertex import Vertex
 
-PORTS = ("http", "rest", "grpc", "proxy", "storage")
+PORTS = ("http", "rest", "grpc", "proxy", "storage", "gcs")
 HEALTH_ROUTE = "/localvertex/health"
 _GRPC_STOP_SECONDS = 0.2
+_STORAGE_HOST = "storage.googleapis.com"
 
 logger = logging.getLogger("doctune.localvertex")
 
@@ -130,7 +132,7 @@ async def _start(
     storage = StorageServer(
         config.state_dir / "storage",
         config.state_dir / "logs" / "storage.log",
-        ports["storage"],
+        ports["gcs"],
         ports["storage"],
     )
     stack.push_async_callback(storage.stop)
@@ -139,7 +141,11 @@ async def _start(
     stack.push_async_callback(vertex.close)
     with vertex.store.transaction() as transaction:
         vertex.operations.fail_unfinished(transaction)
-    await _listen(vertex, ports, certificates, stack)
+    storage_client = await stack.enter_async_context(
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
+    )
+    front = StorageFront(storage.url, vertex.store, config.project_number, storage_client)
+    await _listen(vertex, front, ports, certificates, stack)
     predictions.resume(vertex)
     return {
         "pid": os.getpid(),
@@ -152,15 +158,20 @@ async def _start(
 
 
 async def _listen(
-    vertex: Vertex, ports: Mapping[str, int], certificates: Certificates, stack: AsyncExitStack
+    vertex: Vertex,
+    front: StorageFront,
+    ports: Mapping[str, int],
+    certificates: Certificates,
+    stack: AsyncExitStack,
 ) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificates.chain, certificates.key)
-    runner = web.AppRunner(_application(vertex), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, LOOPBACK, ports["http"]).start()
-    await web.TCPSite(runner, LOOPBACK, ports["rest"], ssl_context=tls).start()
+    api = await _set_up(_application(vertex, front), stack)
+    await web.TCPSite(api, LOOPBACK, ports["http"]).start()
+    await web.TCPSite(api, LOOPBACK, ports["rest"], ssl_context=tls).start()
+    objects = web.Application(client_max_size=MAX_BODY_BYTES)
+    objects.router.add_route("*", "/{path:.*}", front.answer)
+    await web.TCPSite(await _set_up(objects, stack), LOOPBACK, ports["storage"]).start()
     grpc_server = await start_grpc_server(vertex, ports["grpc"], certificates)
     stack.push_async_callback(grpc_server.stop, _GRPC_STOP_SECONDS)
     proxy = ConnectProxy(ports["rest"], ports["grpc"])
@@ -168,17 +179,32 @@ async def _listen(
     stack.push_async_callback(proxy.stop)
 
 
-def _application(vertex: Vertex) -> web.Application:
+async def _set_up(application: web.Application, stack: AsyncExitStack) -> web.AppRunner:
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return runner
+
+
+def _application(vertex: Vertex, front: StorageFront) -> web.Application:
+    api = RestApi(vertex)
+
     async def health(_: web.Request) -> web.Response:
         return web.json_response({"pid": os.getpid()})
 
     async def token(_: web.Request) -> web.Response:
         return web.json_response(new_token())
 
+    async def answer(request: web.Request) -> web.StreamResponse:
+        # Through the proxy all of Google's names arrive here.
+        if request.host.partition(":")[0] == _STORAGE_HOST:
+            return await front.answer(request)
+        return await api.answer(request)
+
     application = web.Application(client_max_size=MAX_BODY_BYTES)
     application.add_routes([web.get(HEALTH_ROUTE, health), web.post("/token", token)])
     application.add_routes(metadata_routes(vertex.config))
-    application.router.add_route("*", "/{path:.*}", RestApi(vertex).answer)
+    application.router.add_route("*", "/{path:.*}", answer)
     return application
 
 

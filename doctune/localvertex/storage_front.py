@@ -1,0 +1,172 @@
+"""What stands before fake-gcs-server: the parts of Cloud Storage that it does not have.
+
+Requests and answers are streamed through; only these are changed or answered here:
+
+- the project number of buckets, which the SDK compares with the project's own;
+- IAM policies of buckets, and tests of permissions (everything is allowed);
+- preconditions on generations where fake-gcs-server ignores them: resumable uploads, downloads,
+  deletions. A resumable upload is checked when it begins.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from doctune.localvertex.api.codec import Document
+from doctune.localvertex.services.resources import etag
+from doctune.localvertex.store import Store
+
+POLICY = "BucketPolicy"
+
+_BUCKET = re.compile(r"/storage/v1/b(?:/(?P<bucket>[^/]+))?/?")
+_IAM = re.compile(r"/storage/v1/b/(?P<bucket>[^/]+)/iam(?P<test>/testPermissions)?")
+_OBJECT = re.compile(r"(?:/download)?/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<object>[^/]+)")
+_UPLOAD = re.compile(r"(?:/resumable)?/upload/storage/v1/b/(?P<bucket>[^/]+)/o/?")
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
+)
+_CHUNK = 1 << 20
+
+
+class StorageFront:
+    """Answers requests to Cloud Storage with the help of the emulator behind it."""
+
+    def __init__(
+        self, url: str, store: Store, project_number: str, client: aiohttp.ClientSession
+    ) -> None:
+        """
+        Args:
+            url: Where fake-gcs-server answers.
+            client: A session that does not decompress what it passes on.
+        """
+        self._url, self._store = url, store
+        self._project_number, self._client = project_number, client
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answers one request."""
+        if (match := _IAM.fullmatch(request.path)) is not None:
+            return await self._iam(request, match["bucket"], testing=match["test"] is not None)
+        if (refusal := await self._refused_by_precondition(request)) is not None:
+            return refusal
+        if _BUCKET.fullmatch(request.path) is not None:
+            return await self._bucket(request)
+        begins_upload = request.query.get("uploadType") == "resumable"
+        if begins_upload and request.method == "POST":
+            return await self._pass_on(request, await request.read())
+        return await self._pass_on(request, request.content if request.body_exists else None)
+
+    async def _pass_on(
+        self, request: web.Request, body: bytes | aiohttp.StreamReader | None
+    ) -> web.StreamResponse:
+        async with self._client.request(
+            request.method,
+            f"{self._url}{request.raw_path}",
+            data=body,
+            headers=_forwarded(request.headers),
+            allow_redirects=False,
+            skip_auto_headers=("Content-Type", "Accept-Encoding"),
+        ) as answer:
+            response = web.StreamResponse(
+                status=answer.status, reason=answer.reason, headers=_forwarded(answer.headers)
+            )
+            await response.prepare(request)
+            async for chunk in answer.content.iter_chunked(_CHUNK):
+                await response.write(chunk)
+            await response.write_eof()
+            return response
+
+    async def _bucket(self, request: web.Request) -> web.Response:
+        async with self._client.request(
+            request.method,
+            f"{self._url}{request.raw_path}",
+            data=await request.read(),
+            headers={"Content-Type": request.headers.get("Content-Type", "application/json")},
+        ) as answer:
+            content = await answer.read()
+            if answer.status != 200 or answer.content_type != "application/json":
+                return web.Response(
+                    body=content, status=answer.status, content_type=answer.content_type
+                )
+        document = json.loads(content or b"{}")
+        for bucket in document.get("items", [document]):
+            if bucket.get("kind") == "storage#bucket":
+                bucket["projectNumber"] = self._project_number
+        return web.json_response(document)
+
+    async def _iam(self, request: web.Request, bucket: str, *, testing: bool) -> web.Response:
+        if testing:
+            return web.json_response(
+                {
+                    "kind": "storage#testIamPermissionsResponse",
+                    "permissions": request.query.getall("permissions", []),
+                }
+            )
+        policy: Document = {"bindings": [], "version": 1}
+        if request.method == "PUT":
+            policy = json.loads(await request.read())
+        with self._store.transaction() as transaction:
+            if request.method == "PUT":
+                policy["etag"] = etag()
+                transaction.put(POLICY, bucket, policy, parent="buckets")
+            policy = transaction.find(POLICY, bucket) or policy
+        return web.json_response({"kind": "storage#policy", **policy})
+
+    async def _refused_by_precondition(self, request: web.Request) -> web.Response | None:
+        wanted = request.query.get("ifGenerationMatch")
+        unwanted = request.query.get("ifGenerationNotMatch")
+        if wanted is None and unwanted is None:
+            return None
+        target = await _target(request)
+        if target is None:
+            return None
+        generation = await self._generation(*target)
+        if wanted is not None and wanted != generation:
+            return _storage_error(412, "conditionNotMet")
+        if unwanted is not None and unwanted == generation:
+            if request.method == "GET":
+                return web.Response(status=304)
+            return _storage_error(412, "conditionNotMet")
+        return None
+
+    async def _generation(self, bucket: str, name: str) -> str:
+        """Returns the generation of an object; "0" where there is none, as in preconditions."""
+        url = f"{self._url}/storage/v1/b/{quote(bucket, safe='')}/o/{quote(name, safe='')}"
+        async with self._client.get(url) as answer:
+            if answer.status != 200:
+                return "0"
+            return str((await answer.json()).get("generation", "0"))
+
+
+async def _target(request: web.Request) -> tuple[str, str] | None:
+    """Returns the bucket and the object that a request with preconditions is about."""
+    match = _OBJECT.fullmatch(request.raw_path.partition("?")[0])
+    if match is not None and request.method in ("GET", "DELETE"):
+        return unquote(match["bucket"]), unquote(match["object"])
+    match = _UPLOAD.fullmatch(request.path)
+    begins = request.method == "POST" and request.query.get("uploadType") == "resumable"
+    if match is not None and begins:
+        name = request.query.get("name") or json.loads(await request.read()).get("name", "")
+        return match["bucket"], name
+    return None
+
+
+def _forwarded(headers: "CIMultiDictProxy[str] | Mapping[str, str]") -> CIMultiDict[str]:
+    return CIMultiDict(
+        (name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP
+    )
+
+
+def _storage_error(status: int, reason: str) -> web.Response:
+    message = "At least one of the pre-conditions you specified did not hold."
+    error: dict[str, Any] = {
+        "code": status,
+        "message": message,
+        "errors": [{"message": message, "domain": "global", "reason": reason}],
+    }
+    return web.json_response({"error": error}, status=status)
