@@ -1,0 +1,85 @@
+"""Google's errors in one plain line each, with what mends them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+from doctune.errors import DoctuneError
+
+# What the REST clients put before the service's own words.
+_REQUEST = re.compile(r"^(?:\d{3} )?(?:DELETE|GET|PATCH|POST|PUT) https?://\S+: ")
+
+_LOGIN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
+
+
+@contextlib.contextmanager
+def google_errors(action: str, error_class: type[DoctuneError]) -> Iterator[None]:
+    """Turns what Google's clients raise in the block into `error_class`.
+
+    Args:
+        action: What was being done, for the message: "upload the model to gs://...".
+    """
+    try:
+        yield
+    except google_error_types() as error:
+        raise error_class(f"could not {action}: {explain(error)}") from error
+
+
+def google_error_types() -> tuple[type[Exception], ...]:
+    """Returns what Google's clients raise when a call does not succeed."""
+    from google.api_core.exceptions import GoogleAPICallError, RetryError
+    from google.auth.exceptions import GoogleAuthError
+    from requests.exceptions import RequestException
+
+    return GoogleAPICallError, RetryError, GoogleAuthError, RequestException
+
+
+def explain(error: BaseException) -> str:
+    """Returns one line: what Google's client says is wrong, and how to mend it."""
+    said = _first_line(error)
+    advice = _advice(error)
+    return f"{said}. {advice}" if advice else f"{said}."
+
+
+def _first_line(error: BaseException) -> str:
+    message = str(getattr(error, "message", "") or error)
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    line = lines[0] if lines else type(error).__name__
+    return _REQUEST.sub("", line).rstrip(".")
+
+
+def _advice(error: BaseException) -> str:
+    """Returns how to mend an error; "" where its own message is all that can be said."""
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
+    from requests.exceptions import RequestException
+
+    # The classes of HTTP come before those of gRPC, which derive from them.
+    known: list[tuple[type[BaseException], str]] = [
+        (auth.DefaultCredentialsError, f"No credentials were found: {_LOGIN}."),
+        (auth.RefreshError, f"The credentials are not valid any more: {_LOGIN}."),
+        (auth.TransportError, "Is there a network, and does the proxy let Google's hosts through?"),
+        (auth.GoogleAuthError, f"To sign in, {_LOGIN}."),
+        (api.Unauthorized, f"To sign in, {_LOGIN}."),
+        (
+            api.Forbidden,
+            "Give the account the role that holds this permission: roles/aiplatform.user for "
+            "Vertex AI, roles/storage.objectAdmin on the bucket; and enable the API.",
+        ),
+        (api.NotFound, "Check the project, the location and the name."),
+        (
+            api.TooManyRequests,
+            "The quota is used up: wait, or ask for more under IAM & Admin > Quotas.",
+        ),
+        (
+            api.PreconditionFailed,
+            "Somebody else has changed it meanwhile: look at it, then run this again.",
+        ),
+        (api.ServiceUnavailable, "This is often over in a minute: run it again."),
+        (api.GatewayTimeout, "It took too long: run it again."),
+        (api.RetryError, "It took too long: run it again."),
+        (RequestException, "Is there a network, and does the proxy let Google's hosts through?"),
+    ]
+    return next((advice for kind, advice in known if isinstance(error, kind)), "")

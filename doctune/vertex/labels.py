@@ -1,0 +1,33 @@
+"""Labels within Vertex AI's rules: lower case letters, digits, `_` and `-`, 63 characters."""
+
+import re
+from collections.abc import Mapping
+
+# How doctune knows the resources that it made.
+MANAGED_BY = {"managed-by": "doctune"}
+
+_LONGEST = 63
+
+
+def clean_labels(labels: Mapping[str, object]) -> dict[str, str]:
+    """Returns labels that Vertex AI accepts; empty ones are left out.
+
+    Other characters become `-`, and what is too long is cut: a SHA-256 in hex loses its last digit.
+    """
+    cleaned = {_clean(key).lstrip("-_0123456789"): label_value(labels[key]) for key in labels}
+    return {key: value for key, value in cleaned.items() if key and value}
+
+
+def label_value(value: object) -> str:
+    """Returns a value as a label can hold it."""
+    return _clean(str(value))
+
+
+def filter_by_name(display_name: str) -> str:
+    """Returns the list filter for a display name, whatever characters it has."""
+    escaped = display_name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'display_name="{escaped}"'
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:_LONGEST]

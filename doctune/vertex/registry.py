@@ -1,0 +1,278 @@
+"""Model versions in the Model Registry: registered once each, traceable, with their evaluation.
+
+One registered model holds all versions of a name. A version carries in its labels what it was made
+from, and in its aliases what it is: `candidate` (registered, not yet released), `champion` and
+`default` (released), `previous` (what was released before, for rollback). A version is the same as
+an earlier one when the model's digest and the serving image are: registering it again returns the
+earlier one. The image counts because a version cannot change it: a mended server is a new version.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from doctune.digests import digest_value
+from doctune.errors import RegistryError, StorageError
+from doctune.vertex.errors import google_errors
+from doctune.vertex.labels import MANAGED_BY, clean_labels, filter_by_name, label_value
+from doctune.vertex.packaging import folder_name, upload_model
+from doctune.vertex.session import current_session, resource_url
+from doctune.vertex.storage import list_folder
+
+if TYPE_CHECKING:
+    from google.cloud import aiplatform
+    from google.cloud.aiplatform_v1.types import Model as ModelMessage
+
+CANDIDATE, CHAMPION, PREVIOUS, DEFAULT = "candidate", "champion", "previous", "default"
+
+HEALTH_ROUTE, PREDICT_ROUTE, PORT = "/health", "/predict", 8080
+
+# The schema of Google's own that is nearest; its fields are optional, ours come beside them.
+_METRICS_SCHEMA = (
+    "gs://google-cloud-aiplatform/schema/modelevaluation/general_text_generation_metrics_1.0.0.yaml"
+)
+
+logger = logging.getLogger("doctune.vertex")
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A version in the Model Registry."""
+
+    resource_name: str  # projects/P/locations/L/models/M
+    version_id: str
+    version_name: str  # resource_name@version_id
+    uri: str  # the gs:// folder with the model
+    artifact_uri: str  # the https URI that google.VertexModel artifacts carry
+    created: bool  # False where an earlier call had registered it
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that is released."""
+
+    uri: str
+    version_id: str
+    version_name: str
+    digest: str  # as its label has it: 63 characters at most
+
+
+def register_model(
+    model: str | Path,
+    *,
+    model_name: str,
+    serving_image: str,
+    staging_bucket: str = "",
+    digest: str = "",
+    labels: Mapping[str, object] | None = None,
+    scores: Mapping[str, Any] | None = None,
+) -> RegisteredModel:
+    """Registers a model folder as a new version with the alias `candidate`.
+
+    Args:
+        model: A local folder, which is uploaded, or a gs:// folder, which is used as it is.
+        model_name: Display name in the Model Registry; the model is created with its first version.
+        serving_image: URI of the image that serves it.
+        staging_bucket: gs://NAME for the upload; the session's where empty.
+        digest: What tells this model from others; that of its files where empty.
+        labels: What it was made from: data, run, commit.
+        scores: The evaluation's numbers, imported onto the version; anything else in it is left
+            out.
+
+    Raises:
+        ModelError: The folder does not hold a model.
+        StorageError: It cannot be uploaded or read.
+        RegistryError: Vertex AI refuses.
+    """
+    if str(model).startswith("gs://"):
+        uri = str(model).rstrip("/")
+        digest = digest or _stored_digest(uri)
+    else:
+        folder = Path(str(model).removeprefix("file://"))
+        bucket = staging_bucket or current_session().staging_bucket
+        uri, manifest = upload_model(folder, model_name=model_name, staging_bucket=bucket)
+        digest = digest or manifest.digest
+    with google_errors(f"register {model_name} in the Model Registry", RegistryError):
+        parent = find_model(model_name)
+        version = _find_version(parent, digest, serving_image) if parent else None
+        created = version is None
+        if version is None:
+            version = _upload_version(
+                parent,
+                uri,
+                model_name=model_name,
+                serving_image=serving_image,
+                labels=clean_labels({**(labels or {}), **MANAGED_BY, "digest": digest}),
+            )
+        elif not {CANDIDATE, CHAMPION} & set(version.version_aliases):
+            set_aliases(version_name(version), add=[CANDIDATE])
+        if scores:
+            _import_evaluation(version_name(version), scores)
+    return RegisteredModel(
+        resource_name=version.name,
+        version_id=version.version_id,
+        version_name=version_name(version),
+        uri=version.artifact_uri,
+        artifact_uri=resource_url(version_name(version)),
+        created=created,
+    )
+
+
+def find_champion(model_name: str, exclude_digest: str = "") -> Champion | None:
+    """Returns the released version of a name, or None where there is no incumbent.
+
+    Args:
+        exclude_digest: A champion with this digest is no incumbent: it is the candidate itself.
+    """
+    from google.api_core.exceptions import NotFound
+
+    with google_errors(f"find the champion of {model_name}", RegistryError):
+        parent = find_model(model_name)
+        if parent is None:
+            return None
+        try:
+            version = get_version(f"{parent}@{CHAMPION}")
+        except NotFound:
+            return None
+    digest = version.labels.get("digest", "")
+    if exclude_digest and digest == label_value(exclude_digest):
+        return None
+    return Champion(version.artifact_uri, version.version_id, version_name(version), digest)
+
+
+def find_model(model_name: str) -> str | None:
+    """Returns the resource name of the model with a display name; doctune's own comes first."""
+    from google.cloud import aiplatform
+
+    found = aiplatform.Model.list(filter=filter_by_name(model_name))
+    if not found:
+        return None
+    if len(found) > 1:
+        logger.warning("%d models are called %s; the oldest of ours counts", len(found), model_name)
+    return oldest_of_ours(found).resource_name
+
+
+def oldest_of_ours(found: Iterable[Any]) -> Any:
+    """Returns which of several resources of a name counts, the same one every time."""
+
+    def rank(resource: Any) -> tuple[bool, Any, str]:
+        ours = resource.labels.get("managed-by") == MANAGED_BY["managed-by"]
+        return not ours, resource.create_time, resource.resource_name
+
+    return min(found, key=rank)
+
+
+def list_versions(parent: str) -> list[ModelMessage]:
+    """Returns all versions of a model, by resource name."""
+    return list(_client().list_model_versions(name=parent))
+
+
+def get_version(name: str) -> ModelMessage:
+    """Returns one version: `projects/.../models/M@3` or `...@champion`."""
+    return _client().get_model(name=name)
+
+
+def set_aliases(name: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
+    """Gives aliases to a version, which leave their former holder, and takes others away."""
+    changes = [*add, *(f"-{alias}" for alias in remove)]
+    if changes:
+        _client().merge_version_aliases(name=name, version_aliases=changes)
+
+
+def version_name(version: ModelMessage) -> str:
+    """Returns the version's full name; the service leaves the version out of `name`."""
+    return f"{version.name.split('@')[0]}@{version.version_id}"
+
+
+def _client() -> Any:
+    """Returns the SDK's ModelService client, with the session's location and transport."""
+    from google.cloud.aiplatform import initializer, utils
+
+    return initializer.global_config.create_client(client_class=utils.ModelClientWithOverride)
+
+
+def _find_version(parent: str, digest: str, serving_image: str) -> ModelMessage | None:
+    same = [
+        version
+        for version in list_versions(parent)
+        if version.labels.get("digest") == label_value(digest)
+        and version.container_spec.image_uri == serving_image
+    ]
+    return max(same, key=lambda version: int(version.version_id), default=None)
+
+
+def _upload_version(
+    parent: str | None,
+    uri: str,
+    *,
+    model_name: str,
+    serving_image: str,
+    labels: dict[str, str],
+) -> ModelMessage:
+    from google.api_core.exceptions import Conflict
+    from google.cloud import aiplatform
+
+    def upload(**place: str) -> aiplatform.Model:
+        return aiplatform.Model.upload(
+            display_name=model_name,
+            artifact_uri=uri,
+            serving_container_image_uri=serving_image,
+            serving_container_health_route=HEALTH_ROUTE,
+            serving_container_predict_route=PREDICT_ROUTE,
+            serving_container_ports=[PORT],
+            # The first version is the default whatever is asked; later ones when they are released.
+            is_default_version=False,
+            version_aliases=[CANDIDATE],
+            labels=labels,
+            **place,
+        )
+
+    if parent:
+        registered = upload(parent_model=parent)
+    else:
+        # An id made from the name: of two runs that register the first version, one creates the
+        # model and the other adds to it.
+        model_id = f"doctune-{folder_name(model_name)}"[:63]
+        try:
+            registered = upload(model_id=model_id)
+        except Conflict:
+            registered = upload(parent_model=model_id)
+    return get_version(registered.versioned_resource_name)
+
+
+def _import_evaluation(name: str, scores: Mapping[str, Any]) -> None:
+    """Imports the scores onto a version, unless the very same are there."""
+    from google.cloud import aiplatform
+    from google.cloud.aiplatform_v1.types import ModelEvaluation
+    from google.protobuf import json_format, struct_pb2
+
+    metrics = {
+        key: float(value)
+        for key, value in scores.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+    if not metrics:
+        return
+    for present in aiplatform.Model(name).list_model_evaluations():
+        message = ModelEvaluation.pb(present.gca_resource)
+        if json_format.MessageToDict(message.metrics) == metrics:
+            return
+    value = struct_pb2.Value()
+    json_format.ParseDict(metrics, value)
+    evaluation = ModelEvaluation(
+        display_name="doctune", metrics_schema_uri=_METRICS_SCHEMA, metrics=value
+    )
+    _client().import_model_evaluation(parent=name, model_evaluation=evaluation)
+
+
+def _stored_digest(uri: str) -> str:
+    """Returns a digest of a gs:// folder from what Cloud Storage knows of it."""
+    items = list_folder(uri)
+    if not items:
+        raise StorageError(f"{uri} holds no model: check the URI.")
+    return digest_value([[item.relative, item.size, item.crc32c] for item in items])

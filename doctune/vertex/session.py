@@ -1,0 +1,101 @@
+"""Which project, location and credentials Google's clients use.
+
+There is one code path: the default credentials, and the API hosts that Google's clients choose.
+Where the wire leads is the environment's business (proxy, metadata server, storage host), so the
+same calls reach Vertex AI or `doctune.localvertex`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from doctune.errors import ConfigurationError
+from doctune.vertex.errors import google_errors
+
+if TYPE_CHECKING:
+    from google.cloud import storage
+
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What `init_session` was given, and the credentials that were found."""
+
+    project: str
+    location: str
+    staging_bucket: str
+    credentials: Any
+
+
+_current: Session | None = None
+
+
+def init_session(
+    project: str,
+    location: str,
+    staging_bucket: str,
+    *,
+    api_transport: Literal["rest", "grpc"] = "rest",
+    impersonate_service_account: str = "",
+) -> None:
+    """Prepares Google's clients; everything else in `doctune.vertex` needs it first.
+
+    Args:
+        staging_bucket: gs://NAME; it is created when the first upload finds it missing.
+        api_transport: "rest" passes through ordinary HTTPS proxies and starts faster; "grpc" is
+            the SDK's own default.
+        impersonate_service_account: E-mail of a service account to act as; "" to act as oneself.
+
+    Raises:
+        ConfigurationError: No credentials can be found.
+    """
+    global _current
+    import google.auth
+    from google.auth import impersonated_credentials
+    from google.cloud import aiplatform
+
+    with google_errors("find Google Cloud credentials", ConfigurationError):
+        credentials, _ = google.auth.default(scopes=_SCOPES)
+    if impersonate_service_account:
+        credentials = impersonated_credentials.Credentials(
+            source_credentials=credentials,
+            target_principal=impersonate_service_account,
+            target_scopes=list(_SCOPES),
+        )
+    aiplatform.init(
+        project=project,
+        location=location,
+        staging_bucket=staging_bucket,
+        credentials=credentials,
+        api_transport=api_transport,
+    )
+    _current = Session(project, location, staging_bucket, credentials)
+
+
+def current_session() -> Session:
+    """Returns the session.
+
+    Raises:
+        ConfigurationError: `init_session` has not been called.
+    """
+    if _current is None:
+        raise ConfigurationError("no session: call doctune.vertex.init_session first.")
+    return _current
+
+
+def storage_client() -> storage.Client:
+    """Returns a Cloud Storage client with the session's credentials, or the default ones."""
+    from google.cloud import storage
+
+    with google_errors("open Cloud Storage", ConfigurationError):
+        if _current is None:
+            return storage.Client()
+        return storage.Client(project=_current.project, credentials=_current.credentials)
+
+
+def resource_url(resource_name: str) -> str:
+    """Returns the https URI of a resource, as Google's pipeline artifacts carry it."""
+    location = resource_name.split("/")[3]
+    return f"https://{location}-aiplatform.googleapis.com/v1/{resource_name}"

@@ -1,0 +1,120 @@
+"""Whether a new deployment answers, found out through the endpoint that it shares with others.
+
+A client cannot address one deployed model behind a traffic split; each answer says which one gave
+it. So the test predicts until the new deployment has answered. How long that may take is bounded:
+with a share of 10 % a healthy deployment stays silent for 131 predictions once in a million tests,
+and that many, over a minute at least, count as a failure. An error does not say whose it is; once
+all other deployments are known to answer, repeated errors are the new one's.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from doctune.errors import DeploymentError
+from doctune.progress import progress
+from doctune.vertex.errors import explain, google_error_types
+
+if TYPE_CHECKING:
+    from google.cloud import aiplatform
+
+# How often the test may be wrong about a healthy deployment that is merely not asked.
+_MISSED_BY_CHANCE = 1e-6
+_LEAST_PREDICTIONS = 5
+# A change of the split takes a while to reach all of Vertex AI's front ends.
+_LEAST_SECONDS = 60.0
+_ERRORS_AGAINST_IT = 4
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 5.0
+_PREDICT_TIMEOUT_SECONDS = 120.0
+
+
+def smoke_test(
+    endpoint: aiplatform.Endpoint,
+    deployed_id: str,
+    instances: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Returns the answers of one deployment to the instances.
+
+    Raises:
+        DeploymentError: It does not answer, or leaves a question without a text.
+    """
+    shares = {key: share for key, share in dict(endpoint.traffic_split).items() if share}
+    others = set(shares) - {deployed_id}
+    bound = most_predictions(shares.get(deployed_id, 0))
+    answered: set[str] = set()
+    errors: list[Exception] = []
+    start, asked, pause = time.monotonic(), 0, _FIRST_PAUSE_SECONDS
+    with progress(f"Testing {endpoint.display_name}", None, "predictions") as bar:
+        while asked < bound or time.monotonic() - start < _LEAST_SECONDS:
+            asked += 1
+            bar.advance()
+            try:
+                who, predictions = predict(endpoint, instances, parameters)
+            except google_error_types() as error:
+                errors.append(error)
+                if others <= answered and len(errors) >= _ERRORS_AGAINST_IT:
+                    break
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                continue
+            if who == deployed_id:
+                _check_answers(instances, predictions)
+                return predictions
+            answered.add(who)
+            if asked > bound:
+                time.sleep(_FIRST_PAUSE_SECONDS)
+    reason = explain(errors[-1]) if errors else "other deployments gave all answers."
+    raise DeploymentError(
+        f"the new deployment on {endpoint.display_name} failed its smoke test: it answered none of "
+        f"{asked} predictions, {len(errors)} of which failed: {reason}"
+    )
+
+
+def most_predictions(share: int) -> int:
+    """Returns how often an endpoint may be asked without an answer of one deployment.
+
+    Args:
+        share: The deployment's share of the traffic, 0 to 100.
+    """
+    if share <= 0:
+        return 0
+    if share >= 100:
+        return _LEAST_PREDICTIONS
+    needed = math.ceil(math.log(_MISSED_BY_CHANCE) / math.log(1 - share / 100))
+    return max(_LEAST_PREDICTIONS, needed)
+
+
+def predict(
+    endpoint: aiplatform.Endpoint,
+    instances: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, Any] | None,
+) -> tuple[str, list[Any]]:
+    """Returns the id of the deployment that has answered, and its predictions."""
+    prediction = endpoint.predict(
+        instances=[dict(instance) for instance in instances],
+        parameters=dict(parameters) if parameters else None,
+        timeout=_PREDICT_TIMEOUT_SECONDS,
+    )
+    return prediction.deployed_model_id, [_with_whole_numbers(p) for p in prediction.predictions]
+
+
+def _check_answers(instances: Sequence[Mapping[str, Any]], predictions: Sequence[Any]) -> None:
+    texts = [answer.get("text") if isinstance(answer, dict) else answer for answer in predictions]
+    if len(predictions) != len(instances) or not all(
+        isinstance(text, str) and text.strip() for text in texts
+    ):
+        raise DeploymentError(
+            f"the new deployment failed its smoke test: {len(instances)} questions were answered "
+            f"with {list(predictions)!r:.300}."
+        )
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """Returns a prediction with the counts that the wire made doubles as integers again."""
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(item) for key, item in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,63 @@
+"""One localvertex for the package, reached by this process as by any program: by environment."""
+
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from doctune.localvertex import LocalVertex, LocalVertexConfig
+from doctune.vertex import init_session
+from tests.serving.tiny_model import write_tiny_model
+
+PROJECT = "doctune-test"
+LOCATION = "us-central1"
+BUCKET = "gs://doctune-test-staging"
+IMAGES = "us-central1-docker.pkg.dev/doctune-test/images"
+
+_LIGHT_SERVER = [sys.executable, str(Path(__file__).parent / "programs" / "model_server.py")]
+
+
+@pytest.fixture(scope="package")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
+    config = LocalVertexConfig(
+        project=PROJECT,
+        location=LOCATION,
+        state_dir=tmp_path_factory.mktemp("localvertex"),
+        programs={
+            "*/serving:*": [sys.executable, "-m", "doctune.serving"],
+            "*/light:*": _LIGHT_SERVER,
+            "*/failing:*": [*_LIGHT_SERVER, "--fail"],
+            "*/empty:*": [*_LIGHT_SERVER, "--empty"],
+            "*/exiting:*": [*_LIGHT_SERVER, "--exit"],
+        },
+        environment={"OMP_NUM_THREADS": "1"},
+    )
+    with LocalVertex.attach_or_start(config) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="package")
+def vertex(local: LocalVertex) -> Iterator[None]:
+    """A session whose clients talk to the local Vertex AI."""
+    from google.auth.compute_engine import _metadata
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in local.environment.items():
+            patch.setenv(name, value)
+        # google.auth reads this one variable when it is imported, which may have been long ago.
+        patch.setattr(_metadata, "_GCE_METADATA_HOST", local.environment["GCE_METADATA_HOST"])
+        init_session(PROJECT, LOCATION, BUCKET)
+        yield
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name that no other test uses."""
+    return f"t-{uuid.uuid4().hex[:10]}"

@@ -1,0 +1,237 @@
+"""Deployments through Google's SDK, against localvertex, which starts real servers."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from doctune.errors import DeploymentError
+from doctune.vertex import Deployment, ask, deploy_model, register_model, rollback
+from doctune.vertex.registry import get_version
+from doctune.vertex.smoke_test import most_predictions
+from tests.vertex.conftest import IMAGES
+
+pytestmark = pytest.mark.usefixtures("vertex")
+
+QUESTION = [{"prompt": "What does the pump have?"}]
+
+
+@pytest.fixture
+def register(model_folder: Path, unique: str) -> Callable[[str], str]:
+    """Registers a version served by an image; returns the version's name."""
+
+    def register(image: str) -> str:
+        registered = register_model(
+            model_folder, model_name=unique, serving_image=f"{IMAGES}/{image}"
+        )
+        return registered.version_name
+
+    return register
+
+
+def deploy(version: str, name: str, **options: object) -> Deployment:
+    return deploy_model(version, endpoint_name=name, smoke_instances=QUESTION, **options)
+
+
+def endpoint_of(name: str):
+    from google.cloud import aiplatform
+
+    found = aiplatform.Endpoint.list(filter=f'display_name="{name}"')
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def state_of(name: str) -> dict[str, int]:
+    """Returns the share of the traffic of each deployed version."""
+    endpoint = endpoint_of(name)
+    shares = dict(endpoint.traffic_split)
+    return {m.model_version_id: shares.get(m.id, 0) for m in endpoint.list_models()}
+
+
+def aliases(version: str) -> set[str]:
+    return set(get_version(version).version_aliases)
+
+
+def test_the_real_server_answers_and_a_second_call_changes_nothing(register, unique) -> None:
+    version = register("serving:1")
+    options = {"machine_type": "n1-standard-8", "max_replica_count": 3}
+    parameters = {"max_new_tokens": 8}
+    first = deploy(version, unique, smoke_parameters=parameters, **options)
+    assert first.created
+    assert first.model_version == version
+    assert first.answers[0]["text"]
+    assert 1 <= first.answers[0]["completion_tokens"] <= 8
+    assert isinstance(first.answers[0]["completion_tokens"], int)
+    assert first.artifact_uri == (
+        f"https://us-central1-aiplatform.googleapis.com/v1/{first.endpoint}"
+    )
+    assert aliases(version) == {"champion", "default"}
+    (deployed,) = endpoint_of(unique).list_models()
+    assert deployed.dedicated_resources.machine_spec.machine_type == "n1-standard-8"
+    assert deployed.dedicated_resources.min_replica_count == 1
+    assert deployed.dedicated_resources.max_replica_count == 3
+
+    second = deploy(version, unique, smoke_parameters=parameters, **options)
+    assert not second.created
+    assert second.deployed_model_id == first.deployed_model_id
+    assert second.answers == first.answers
+    assert endpoint_of(unique).list_models() == [deployed]
+    assert ask(unique, QUESTION, parameters) == list(first.answers)
+    assert ask(first.endpoint, QUESTION, parameters) == list(first.answers)
+
+
+def test_a_refused_question_is_one_line_with_the_servers_reason(register, unique) -> None:
+    deploy(register("serving:1"), unique, smoke_parameters={"max_new_tokens": 1})
+    with pytest.raises(DeploymentError) as caught:
+        ask(unique, [{"question": "?"}])
+    assert "instances[0].question: unknown field" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_each_release_keeps_the_one_before_and_no_older(register, unique) -> None:
+    one, two, three = (register(f"light:{number}") for number in (1, 2, 3))
+    deploy(one, unique)
+    assert state_of(unique) == {"1": 100}
+    released = deploy(two, unique)
+    assert released.answers[0]["text"] == "version 2"
+    assert state_of(unique) == {"1": 0, "2": 100}
+    assert aliases(two) == {"champion", "default"}
+    assert aliases(one) == {"previous"}
+    deploy(three, unique)
+    assert state_of(unique) == {"2": 0, "3": 100}
+    assert aliases(two) == {"previous"}
+    assert aliases(one) == set()
+
+
+def test_a_rollback_gives_the_traffic_back_and_can_itself_be_rolled_back(register, unique) -> None:
+    one, two = register("light:1"), register("light:2")
+    deploy(one, unique)
+    deploy(two, unique)
+    back = rollback(unique)
+    assert back.model_version == one
+    assert state_of(unique) == {"1": 100, "2": 0}
+    assert (aliases(one), aliases(two)) == ({"champion", "default"}, {"previous"})
+    assert ask(unique, QUESTION)[0]["text"] == "version 1"
+    assert rollback(back.endpoint).model_version == two
+    assert state_of(unique) == {"1": 0, "2": 100}
+    assert (aliases(one), aliases(two)) == ({"previous"}, {"champion", "default"})
+
+
+def test_a_rollback_without_an_earlier_version_says_so(register, unique) -> None:
+    with pytest.raises(DeploymentError, match="there is no endpoint called"):
+        rollback(unique)
+    deploy(register("light:1"), unique)
+    with pytest.raises(DeploymentError, match="no earlier version deployed"):
+        rollback(unique)
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        ("failing", "this server always fails"),
+        ("empty", "failed its smoke test: 1 questions were answered"),
+        ("exiting", "could not be deployed"),
+    ],
+)
+def test_a_bad_release_leaves_the_traffic_exactly_as_it_was(
+    register, unique, image: str, says: str
+) -> None:
+    one, two = register("light:1"), register("light:2")
+    deploy(one, unique)
+    deploy(two, unique)
+    endpoint = endpoint_of(unique)
+    # Somebody runs an experiment: the split is not what doctune would have chosen.
+    ids = {model.model_version_id: model.id for model in endpoint.list_models()}
+    endpoint.update(traffic_split={ids["1"]: 37, ids["2"]: 63})
+    bad = register(f"{image}:3")
+    with pytest.raises(DeploymentError, match=says) as caught:
+        deploy(bad, unique)
+    assert "\n" not in str(caught.value)
+    assert state_of(unique) == {"1": 37, "2": 63}
+    assert dict(endpoint_of(unique).traffic_split) == {ids["1"]: 37, ids["2"]: 63}
+    assert "champion" in aliases(two)
+    assert aliases(bad) == {"candidate"}
+
+
+def test_a_bad_first_release_leaves_no_endpoint_behind(register, unique) -> None:
+    with pytest.raises(DeploymentError, match="failed its smoke test"):
+        deploy(register("failing:1"), unique)
+    assert endpoint_of(unique) is None
+
+
+def test_an_interrupted_release_is_taken_back(register, unique, monkeypatch) -> None:
+    from doctune.vertex import endpoints
+
+    one, two = register("light:1"), register("light:2")
+    deploy(one, unique)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(endpoints, "smoke_test", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(two, unique)
+    assert state_of(unique) == {"1": 100}
+
+
+def test_a_release_that_was_cut_off_is_completed_by_the_next_call(register, unique) -> None:
+    from google.cloud import aiplatform
+
+    one, two = register("light:1"), register("light:2")
+    deploy(one, unique)
+    # As a run leaves it that was killed between the deployment and the test.
+    endpoint_of(unique).deploy(aiplatform.Model(two), traffic_percentage=10)
+    assert state_of(unique) == {"1": 90, "2": 10}
+    assert not deploy(two, unique).created
+    assert state_of(unique) == {"1": 0, "2": 100}
+    assert "champion" in aliases(two)
+
+
+def test_a_version_kept_for_rollback_can_be_released_again(register, unique) -> None:
+    one, two = register("light:1"), register("light:2")
+    deploy(one, unique)
+    deploy(two, unique)
+    assert not deploy(one, unique).created
+    assert state_of(unique) == {"1": 100, "2": 0}
+    assert (aliases(one), aliases(two)) == ({"champion", "default"}, {"previous"})
+
+
+def test_an_endpoint_that_others_made_is_used(register, unique) -> None:
+    from google.cloud import aiplatform
+
+    made = aiplatform.Endpoint.create(display_name=unique)
+    assert deploy(register("light:1"), unique).endpoint == made.resource_name
+
+
+def test_the_first_share_is_taken_from_all_in_proportion(register, unique, monkeypatch) -> None:
+    from doctune.vertex import endpoints
+
+    seen: list[dict[str, int]] = []
+    real = endpoints.smoke_test
+
+    def watch(*arguments):
+        seen.append(state_of(unique))
+        return real(*arguments)
+
+    monkeypatch.setattr(endpoints, "smoke_test", watch)
+    one, two, three = (register(f"light:{number}") for number in (1, 2, 3))
+    deploy(one, unique)
+    deploy(two, unique, traffic_percentage=25)
+    endpoint = endpoint_of(unique)
+    ids = {model.model_version_id: model.id for model in endpoint.list_models()}
+    endpoint.update(traffic_split={ids["1"]: 33, ids["2"]: 67})
+    deploy(three, unique, traffic_percentage=20)
+    assert seen == [{"1": 100}, {"1": 75, "2": 25}, {"1": 26, "2": 54, "3": 20}]
+
+
+@pytest.mark.parametrize(("share", "predictions"), [(0, 0), (10, 132), (50, 20), (100, 5)])
+def test_how_long_a_deployment_may_stay_silent(share: int, predictions: int) -> None:
+    assert most_predictions(share) == predictions
+
+
+def test_a_share_out_of_range_and_a_release_without_a_test_are_refused(unique) -> None:
+    version = "projects/1/locations/us-central1/models/2@3"
+    with pytest.raises(DeploymentError, match="1 to 100"):
+        deploy(version, unique, traffic_percentage=0)
+    with pytest.raises(DeploymentError, match="at least one smoke instance"):
+        deploy_model(version, endpoint_name=unique, smoke_instances=[])
