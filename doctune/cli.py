@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from doctune.errors import DoctuneError
+from doctune.errors import DoctuneError, UsageError
 from doctune.settings import load_settings, load_vertex_settings
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ local_app = typer.Typer(
     help="Vertex AI on this machine: start it, look at it, run a program inside it.",
     no_args_is_help=True,
 )
+config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.add_typer(local_app, name="local")
+app.add_typer(config_app, name="config")
 
 
 def main() -> None:
@@ -138,6 +140,33 @@ def doctor(
         raise typer.Exit(1)
 
 
+@config_app.command("show")
+def show_config() -> None:
+    """Print the settings in force: files, with the environment over them."""
+    settings = {"config": load_settings(), "vertex_config": load_vertex_settings()}
+    shown = {
+        name: value.model_dump(mode="json", exclude={"documents": {"password"}})
+        for name, value in settings.items()
+    }
+    typer.echo(json.dumps(shown, indent=2))
+
+
+@config_app.command("validate")
+def validate_config() -> None:
+    """Check both files and the environment."""
+    load_settings()
+    load_vertex_settings()
+    typer.echo("The configuration is valid.")
+
+
+@config_app.command("reference")
+def config_reference() -> None:
+    """Print every key with its type, range, default and environment variable, as Markdown."""
+    from doctune.settings_reference import reference
+
+    typer.echo(reference(), nl=False)
+
+
 @local_app.command()
 def up() -> None:
     """Start Vertex AI on this machine and leave it running."""
@@ -150,10 +179,19 @@ def up() -> None:
 
 @local_app.command()
 def status() -> None:
-    """Show whether it runs, with its models, endpoints and deployed models."""
+    """Show whether it runs, and where. Exit code 1 where it does not."""
     from doctune.localvertex import status as look
 
-    typer.echo(json.dumps(look(_local_config()), indent=2, default=str))
+    running = look(_local_config())
+    if running is None:
+        typer.echo("It does not run. Start it with: doctune local up")
+        raise typer.Exit(1)
+    table = Table.grid(padding=(0, 2))
+    table.add_row("endpoint", running.endpoint)
+    table.add_row("process", str(running.pid))
+    table.add_row("state", str(running.state_dir))
+    table.add_row("log", str(running.log_path))
+    Console().print(table)
 
 
 @local_app.command()
@@ -169,18 +207,11 @@ def down() -> None:
 )
 def execute(context: typer.Context) -> None:
     """Run any program inside it: doctune local exec -- CMD ARGS."""
-    import subprocess
+    from doctune.localvertex import execute as run_inside
 
     if not context.args:
-        raise typer.BadParameter("give a command after `--`, such as: -- python script.py")
-    with _local_vertex() as environment:
-        try:
-            done = subprocess.run(context.args, env={**os.environ, **environment}, check=False)
-        except (FileNotFoundError, PermissionError) as error:
-            raise typer.BadParameter(
-                f"{context.args[0]} cannot be run: {error.strerror}"
-            ) from error
-    raise typer.Exit(done.returncode)
+        raise UsageError("give a command after `--`, such as: doctune local exec -- python a.py")
+    raise typer.Exit(run_inside(_local_config(), context.args))
 
 
 def _local_config() -> "LocalVertexConfig":

@@ -65,7 +65,9 @@ def pipeline_arguments(
 
 
 def _split(options: BaseModel, declared: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    values = options.model_dump(mode="json")
+    # A secret (hidden from repr) never becomes a parameter: those are stored and shown.
+    secret = {name for name, field in type(options).model_fields.items() if not field.repr}
+    values = options.model_dump(mode="json", exclude=secret)
     default = type(options)().model_dump(mode="json")
     named = {name: value for name, value in values.items() if name in declared}
     advanced = {

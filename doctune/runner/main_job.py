@@ -17,6 +17,8 @@ from doctune.runner.summary import RunSummary, copy_reports, read_rejects
 from doctune.settings import Settings, VertexSettings
 
 LAST_RUN = "last_run.json"
+# A server that has just been started again loads its model first.
+_STARTING_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,20 +81,18 @@ def answer_by_endpoint(vertex: VertexSettings, question: str) -> tuple[str, str]
 
     init_session(vertex.project, vertex.location, vertex.staging_bucket)
     endpoint = find_endpoint(vertex.endpoint.name)
-    if endpoint is None:
-        raise DeploymentError(
-            f"There is no endpoint {vertex.endpoint.name!r} in {vertex.project}: "
-            "deploy a model first with `doctune run`."
-        )
-    answers = ask(endpoint, [{"prompt": question}])
+    answers = ask(endpoint, [{"prompt": question}], patience_seconds=_STARTING_SECONDS)
     return endpoint, str(answers[0]["text"])
 
 
 def answer_by_base(base_model: str, question: str) -> str:
     """Asks the base model, in this process."""
+    from transformers.utils import logging as transformers_logging
+
     from doctune.generation import TextGenerator
     from doctune.training import resolve_base_model
 
+    transformers_logging.disable_progress_bar()
     generator = TextGenerator.load(resolve_base_model(base_model))
     return generator.generate([[{"role": "user", "content": question}]])[0].text
 

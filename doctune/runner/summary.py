@@ -77,7 +77,7 @@ def _facts(summary: RunSummary) -> list[tuple[str, RenderableType]]:
     perplexity = f"{summary.perplexity_base:.2f} before, {summary.perplexity_tuned:.2f} after"
     if summary.perplexity_gain_interval:
         low, high = summary.perplexity_gain_interval
-        perplexity += f" (95% interval of the gain: {low:.2f} to {high:.2f})"
+        perplexity += f" (gain, 95% interval: {low:.1%} to {high:.1%})"
     steps = ", ".join(
         f"{name} {seconds:.0f} s" + (" (reused)" if name in summary.cached_steps else "")
         for name, seconds in summary.step_seconds.items()

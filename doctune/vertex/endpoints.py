@@ -165,17 +165,30 @@ def ask(
     endpoint: str,
     instances: Sequence[Mapping[str, Any]],
     parameters: Mapping[str, Any] | None = None,
+    *,
+    patience_seconds: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Returns an endpoint's predictions, one an instance.
 
     Args:
         endpoint: Display name or resource name.
+        patience_seconds: How long to go on asking while the endpoint is unavailable (503), as it
+            is while its server starts.
 
     Raises:
         DeploymentError: There is no such endpoint, or it does not answer; the message says why.
     """
+    from google.api_core.exceptions import RetryError, ServiceUnavailable
+    from google.api_core.retry import Retry, if_exception_type
+
     with google_errors(f"get an answer from {endpoint}", DeploymentError):
-        _, predictions = predict(_find_endpoint(endpoint), instances, parameters)
+        found = _find_endpoint(endpoint)
+        patient = Retry(if_exception_type(ServiceUnavailable), 0.5, 5.0, timeout=patience_seconds)
+        try:
+            _, predictions = patient(predict)(found, instances, parameters)
+        except RetryError as error:
+            # What the endpoint said tells more than that it said so for long.
+            raise error.cause from error
     return predictions
 
 

@@ -45,6 +45,12 @@ def test_any_other_setting_goes_into_the_stages_advanced_parameter() -> None:
     assert arguments == {"training_advanced": {"weight_decay": 0.25}}
 
 
+def test_a_secret_never_becomes_a_parameter() -> None:
+    settings = Settings(question="?", model_name="m", documents={"password": "open sesame"})
+
+    assert _arguments(settings, "documents_advanced", "password") == {"documents_advanced": {}}
+
+
 def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(yaml.safe_dump({"hello": 1}))

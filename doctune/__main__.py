@@ -1,0 +1,5 @@
+"""`python -m doctune` is the `doctune` command."""
+
+from doctune.cli import main
+
+main()

@@ -1,0 +1,81 @@
+"""A workspace of its own for the main job: configuration, a part of the sample corpus, the spec."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PDFS = (
+    "faq.pdf",
+    "glossary.pdf",
+    "nimbrel-3-owners-manual.pdf",
+    "warranty-and-returns.pdf",
+    "water-care-guide.pdf",
+    "partner-margins-locked.pdf",
+    "yield-log-damaged.pdf",
+)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder in which a user works."""
+
+    folder: Path
+
+    def doctune(
+        self, *arguments: str, check: bool = True, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs the `doctune` command here."""
+        done = subprocess.run(
+            [sys.executable, "-m", "doctune", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    @property
+    def last_run(self) -> dict[str, Any]:
+        return json.loads((self.folder / ".doctune/last_run.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "compile.py", "--out", str(out)], cwd=ROOT, check=True, capture_output=True
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Iterator[Workspace]:
+    folder = tmp_path_factory.mktemp("workspace")
+    shutil.copytree(compiled, folder / "dist")
+    (folder / "pdfs").mkdir()
+    for name in PDFS:
+        shutil.copy(ROOT / "samples/pdfs" / name, folder / "pdfs" / name)
+    shutil.copytree(ROOT / "config", folder / "config")
+    config = yaml.safe_load((folder / "config/config.yaml").read_text())
+    config["pdfs"] = "pdfs"
+    # Enough to be better than the base model, and no more: the tests share two cores.
+    config["dataset"] |= {"max_examples": 120}
+    config["training"] |= {"max_steps": 12, "per_device_train_batch_size": 4}
+    config["evaluation"] |= {"max_new_tokens": 16, "max_examples": 12}
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
+    made = Workspace(folder)
+    yield made
+    made.doctune("local", "down", check=False)

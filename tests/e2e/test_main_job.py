@@ -1,0 +1,212 @@
+"""The main job, as a user runs it: PDFs to an answering endpoint, from the compiled YAML.
+
+The tests of this module follow one workspace through its life, so they run in the order in which
+they stand; each fixture does what the next one builds on.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import Workspace
+
+KEYS = {
+    "files_parsed",
+    "files_rejected",
+    "pages",
+    "examples",
+    "tokens_trained",
+    "perplexity_base",
+    "perplexity_tuned",
+    "passed",
+    "model_version",
+    "endpoint",
+    "question",
+    "answer_base",
+    "answer_tuned",
+    "report",
+    "step_seconds",
+}
+STEPS = {
+    "artifact",
+    "parse-pdfs",
+    "prepare-dataset",
+    "tune-model",
+    "find-champion",
+    "evaluate-model",
+    "register-model",
+    "deploy-model",
+}
+
+
+@pytest.fixture(scope="module")
+def first_run(workspace: Workspace) -> tuple[str, dict[str, Any]]:
+    done = workspace.doctune("run", "--question", "What is a Nimbrel?")
+    return done.stdout, workspace.last_run
+
+
+def test_the_first_run_ends_with_an_answer_and_a_summary(
+    first_run: tuple[str, dict[str, Any]],
+) -> None:
+    shown, last_run = first_run
+
+    assert set(last_run) >= KEYS
+    assert (last_run["files_parsed"], last_run["files_rejected"]) == (5, 2)
+    assert last_run["pages"] > 20
+    assert last_run["examples"] > 50
+    assert last_run["tokens_trained"] > 0
+    assert last_run["passed"] is True
+    assert last_run["perplexity_tuned"] < last_run["perplexity_base"]
+    assert last_run["model_version"].endswith("@1")
+    assert re.fullmatch(r"projects/[^/]+/locations/[^/]+/endpoints/\d+", last_run["endpoint"])
+    assert last_run["answer_tuned"]
+    assert last_run["answer_base"]
+    assert set(last_run["step_seconds"]) == STEPS - {"artifact"} | (
+        set(last_run["step_seconds"]) & {"artifact", "importer"}
+    )
+    assert last_run["cached_steps"] == []
+    for words in ("What is a Nimbrel?", "yield-log-damaged.pdf", "verdict", "in all"):
+        assert words in shown
+
+
+def test_each_rejected_file_is_named_with_its_reason(
+    first_run: tuple[str, dict[str, Any]],
+) -> None:
+    reasons = {reject["source"]: reject["reason"] for reject in first_run[1]["rejects"]}
+
+    assert set(reasons) == {"partner-margins-locked.pdf", "yield-log-damaged.pdf"}
+    assert "encrypted" in reasons["partner-margins-locked.pdf"]
+
+
+def test_the_report_opens_with_the_verdict(first_run: tuple[str, dict[str, Any]]) -> None:
+    report = Path(first_run[1]["report"])
+
+    text = report.read_text()
+    assert report.suffix == ".html"
+    assert first_run[1]["reason"].split(":")[0][:20] in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+
+
+def test_no_process_is_left_behind(
+    first_run: tuple[str, dict[str, Any]], workspace: Workspace
+) -> None:
+    assert _processes_of(workspace.folder) == []
+
+
+@pytest.fixture(scope="module")
+def second_run(
+    workspace: Workspace, first_run: tuple[str, dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    workspace.doctune("run", "--question", "What is a Nimbrel?")
+    return first_run[1], workspace.last_run
+
+
+def test_a_second_run_reuses_every_step_that_nothing_has_changed_for(
+    second_run: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    first, second = second_run
+
+    assert set(second["cached_steps"]) == {
+        "parse-pdfs",
+        "prepare-dataset",
+        "tune-model",
+        "evaluate-model",
+    }
+    assert second["model_version"] == first["model_version"]
+    assert second["endpoint"] == first["endpoint"]
+    assert second["answer_tuned"] == first["answer_tuned"]
+
+
+def test_the_endpoint_answers_again_after_a_restart(
+    workspace: Workspace, second_run: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    done = workspace.doctune("ask", "What is a Nimbrel?")
+
+    assert done.stdout.strip() == second_run[1]["answer_tuned"].strip()
+
+
+def test_a_changed_setting_runs_what_depends_on_it_again(
+    workspace: Workspace, second_run: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    workspace.doctune("run", DOCTUNE_EVALUATION__MAX_NEW_TOKENS="8")
+
+    assert set(workspace.last_run["cached_steps"]) == {
+        "parse-pdfs",
+        "prepare-dataset",
+        "tune-model",
+    }
+
+
+def test_a_changed_pdf_is_noticed(
+    workspace: Workspace, second_run: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    before = workspace.last_run
+    (workspace.folder / "pdfs/glossary.pdf").unlink()
+
+    workspace.doctune("run", DOCTUNE_TRAINING__MAX_STEPS="2", check=False)
+
+    parsed = (workspace.folder / ".doctune/runs").iterdir()
+    newest = max(parsed, key=lambda folder: folder.name)
+    assert '"kind":"task_succeeded"' in (newest / "events.jsonl").read_text()
+    assert newest.name != Path(before["folder"]).name
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [({}, "no PDF"), ({"broken.pdf": b"%PDF-1.7 not really"}, "broken.pdf")],
+)
+def test_a_folder_with_nothing_to_read_is_one_clear_error(
+    workspace: Workspace, tmp_path: Path, files: dict[str, bytes], message: str
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+
+    done = workspace.doctune("run", "--pdfs", str(tmp_path), check=False)
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_ctrl_c_leaves_no_process(workspace: Workspace) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "doctune", "run", "--no-cache"],
+        cwd=workspace.folder,
+        env=dict(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Tune model" in line:
+            break
+    time.sleep(3)
+
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+    assert process.returncode != 0
+    assert _processes_of(workspace.folder) == []
+
+
+def _processes_of(folder: Path) -> list[list[str]]:
+    """Returns the command lines of processes that work in or with a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            command, cwd = process.cmdline(), process.cwd()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if process.pid != os.getpid() and (str(folder) in " ".join(command) or cwd == str(folder)):
+            found.append(command)
+    return found
