@@ -200,8 +200,16 @@ def _resumes(last: Line, line: Line) -> bool:
 
 def _finish(draft: _Draft, vocabulary: Vocabulary) -> Block:
     if draft.grid is not None:
-        rows = draft.grid.rows
-        return Block(draft.page, "table", table_markdown(rows), _round(draft.grid.bbox), None, rows)
+        grid = draft.grid
+        return Block(
+            draft.page,
+            "table",
+            table_markdown(grid.rows),
+            _round(grid.bbox),
+            rows=grid.rows,
+            spans=grid.spans,
+            header_rows=grid.header_rows,
+        )
     first = draft.lines[0]
     own = _first_part(draft.lines)
     box = (

@@ -35,6 +35,9 @@ class Block:
             shown. Of a block that goes on in the next column or page, the box of its beginning.
         level: Of a heading, 1 (the highest) to 6; of a list item, its nesting from 1.
         rows: Of a table, its cells by row; all rows are of one length.
+        spans: Of a table, row, column, rows and columns of each cell that covers more than one
+            place; the other places that it covers are empty in `rows`.
+        header_rows: Of a table, how many rows at its top name its columns.
         size: Its font size in points.
     """
 
@@ -45,6 +48,8 @@ class Block:
     level: int | None = None
     rows: tuple[tuple[str, ...], ...] | None = None
     size: float = 0.0
+    spans: tuple[tuple[int, int, int, int], ...] = ()
+    header_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

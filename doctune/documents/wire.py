@@ -36,7 +36,10 @@ def unpack_facts(packed: dict[str, Any]) -> FileFacts:
 
 
 def pack_page(page: PartPage) -> list[Any]:
-    blocks = [(b.kind, b.text, b.bbox, b.level, b.rows, b.size) for b in page.blocks]
+    blocks = [
+        (b.kind, b.text, b.bbox, b.level, b.rows, b.size, b.spans, b.header_rows)
+        for b in page.blocks
+    ]
     return [page.number, page.width, page.height, page.char_count, page.unmapped_count, blocks]
 
 
@@ -51,7 +54,9 @@ def unpack_page(packed: list[Any]) -> PartPage:
             level,
             None if rows is None else tuple(map(tuple, rows)),
             size,
+            tuple(map(tuple, spans)),
+            header_rows,
         )
-        for kind, text, bbox, level, rows, size in packed_blocks
+        for kind, text, bbox, level, rows, size, spans, header_rows in packed_blocks
     ]
     return PartPage(number, width, height, blocks, char_count, unmapped_count)

@@ -32,7 +32,8 @@ def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> li
 
 def find_cells(horizontal: Sequence[Edge], vertical: Sequence[Edge]) -> list[list[BBox]]:
     """Returns the cells of each group of touching cells that drawn edges enclose."""
-    crossings = _cross(merge_edges(horizontal), merge_edges(vertical))
+    across, down = merge_edges(horizontal), merge_edges(vertical)
+    crossings = _cross(across, down + open_sides(across, down))
     if len(crossings) > _MAX_CROSSINGS:
         return []
     return _group(_smallest_cells(crossings))
@@ -55,6 +56,30 @@ def merge_edges(edges: Sequence[Edge]) -> list[Edge]:
         if start is not None:
             merged.append(Edge(place, start, end))
     return [edge for edge in merged if edge.end - edge.start >= _TOLERANCE]
+
+
+def open_sides(horizontal: list[Edge], vertical: list[Edge]) -> list[Edge]:
+    """The left and right sides of tables whose rules run on beyond their outermost columns."""
+    sides: list[Edge] = []
+    ends: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
+    for place, start, end in horizontal:
+        ends[round(start / _TOLERANCE), round(end / _TOLERANCE)].append(place)
+    for (start, end), places in ends.items():
+        left, right = start * _TOLERANCE, end * _TOLERANCE
+        top, bottom = min(places), max(places)
+        inner = [
+            edge
+            for edge in vertical
+            if left - _TOLERANCE <= edge.place <= right + _TOLERANCE
+            and edge.end > top + _TOLERANCE
+            and edge.start < bottom - _TOLERANCE
+        ]
+        if len(places) < 3 or not inner:
+            continue
+        for x in (left, right):
+            if all(abs(edge.place - x) > 2 * _TOLERANCE for edge in inner):
+                sides.append(Edge(x, top, bottom))
+    return sides
 
 
 def _clusters(edges: Iterable[Edge]) -> Iterable[list[Edge]]:
@@ -135,7 +160,7 @@ def _fill(cells: list[BBox], lines: list[Line], text: PageText) -> Grid | None:
         middle = (line.y0 + line.y1) / 2
         if not top <= middle <= bottom or line.x1 < left or line.x0 > right or line.turn:
             continue
-        band = [cell for cell in cells if cell[1] <= middle <= cell[3]]
+        band = [cell for cell in cells if cell[1] <= middle <= cell[3]] or cells
         for cell, part in _split(line, band, text):
             contents[cell].append(part)
     filled = [(cell, join_lines(parts) if parts else "") for cell, parts in contents.items()]
@@ -155,10 +180,9 @@ def _split(line: Line, band: list[BBox], text: PageText) -> list[tuple[BBox, str
         glued: dict[BBox, str] = {}
         for piece in pieces:
             middle = (piece.x0 + piece.x1) / 2
-            for cell in band:
-                if cell[0] <= middle <= cell[2]:
-                    glued[cell] = glued.get(cell, "") + piece.text
-                    break
+            # No word within the table may get lost: one beside all cells goes to the nearest.
+            cell = min(band, key=lambda cell: max(cell[0] - middle, middle - cell[2], 0))
+            glued[cell] = glued.get(cell, "") + piece.text
         for cell, part in glued.items():
             parts.setdefault(cell, []).append(part)
     return [(cell, " ".join(words)) for cell, words in parts.items()]
