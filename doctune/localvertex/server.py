@@ -36,7 +36,7 @@ from doctune.localvertex.metadata_server import metadata_routes, new_token
 from doctune.localvertex.ports import LOOPBACK, free_port
 from doctune.localvertex.proxy import ConnectProxy
 from doctune.localvertex.rest import MAX_BODY_BYTES, RestApi
-from doctune.localvertex.services import predictions
+from doctune.localvertex.services import JOB_KINDS, predictions
 from doctune.localvertex.storage import StorageServer
 from doctune.localvertex.storage_front import StorageFront
 from doctune.localvertex.vertex import Vertex
@@ -137,10 +137,12 @@ async def _start(
     )
     stack.push_async_callback(storage.stop)
     await storage.start(client, {**os.environ, **owned}, config.buckets)
-    vertex = Vertex(config, table, owned, client)
+    vertex = Vertex(config, table, owned, client, storage.url)
     stack.push_async_callback(vertex.close)
     with vertex.store.transaction() as transaction:
         vertex.operations.fail_unfinished(transaction)
+        for kind in JOB_KINDS:
+            vertex.jobs.fail_unfinished(transaction, kind)
     storage_client = await stack.enter_async_context(
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
     )

@@ -11,7 +11,9 @@ from doctune.localvertex.api.codec import Codec, Document
 from doctune.localvertex.api.table import Table
 from doctune.localvertex.config import LocalVertexConfig
 from doctune.localvertex.dispatch import BackgroundTasks
+from doctune.localvertex.jobs.tracker import Jobs
 from doctune.localvertex.names import ProjectNumbers, identifier
+from doctune.localvertex.objects import Objects
 from doctune.localvertex.operations import Operations
 from doctune.localvertex.programs import container_environment, expand, resolve_program
 from doctune.localvertex.serving import ServingPool, ServingProcess, ServingSpec
@@ -27,11 +29,12 @@ class Vertex:
         table: Table,
         environment: Mapping[str, str],
         client: aiohttp.ClientSession,
+        storage_url: str,
     ) -> None:
         """
         Args:
             environment: What points the clients of the programs that are run here at this server.
-            client: For requests to serving programs.
+            client: For requests to serving programs and to the storage emulator.
         """
         self.config = config
         self.table = table
@@ -42,7 +45,9 @@ class Vertex:
         self.store = Store(config.state_dir / "state.db")
         self.operations = Operations(self.store, self.codec)
         self.serving = ServingPool()
+        self.objects = Objects(storage_url, client)
         self._tasks = BackgroundTasks()
+        self.jobs = Jobs(self.store, self._tasks)
         self._routes: dict[str, Document] = {}
         self._routes_revision = -1
 
@@ -111,6 +116,11 @@ class Vertex:
             ),
             self.client,
         )
+
+    @property
+    def storage_folder(self) -> Path:
+        """The folder in which the storage emulator keeps a folder for each bucket."""
+        return self.config.state_dir / "storage"
 
     def log_path(self, *parts: str) -> Path:
         """Returns where the output of a program is kept."""

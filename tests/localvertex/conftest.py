@@ -16,6 +16,7 @@ LOCATION = "us-central1"
 NUMBER = "123456789012"
 PARENT = f"projects/{NUMBER}/locations/{LOCATION}"
 IMAGE = "us-docker.pkg.dev/demo/images/serving:1"
+TRAINING_IMAGE = "us-docker.pkg.dev/demo/images/training:1"
 
 
 def make_config(state_dir, **changes):
@@ -27,6 +28,7 @@ def make_config(state_dir, **changes):
             "*/serving:*": serving,
             "*/broken:*": [*serving, "--broken"],
             "*/never-healthy:*": [*serving, "--never-healthy"],
+            "*/training:*": ["{python}", str(PROGRAMS / "training.py")],
             "*/environment:*": [],
         },
         "buckets": ("demo-bucket",),

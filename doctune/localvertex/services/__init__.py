@@ -1,5 +1,15 @@
 """The handlers, one module a service of Vertex AI. Importing this registers all of them."""
 
-from doctune.localvertex.services import endpoints, evaluations, models, predictions, projects
+from doctune.localvertex.services import (
+    endpoints,
+    evaluations,
+    jobs,
+    models,
+    predictions,
+    projects,
+)
 
-__all__ = ["endpoints", "evaluations", "models", "predictions", "projects"]
+__all__ = ["JOB_KINDS", "endpoints", "evaluations", "jobs", "models", "predictions", "projects"]
+
+# What runs as a job: found dead and marked failed after a restart.
+JOB_KINDS = (jobs.CUSTOM,)

@@ -10,9 +10,10 @@ from google.protobuf import descriptor
 from doctune.localvertex import names
 from doctune.localvertex.api import filters
 from doctune.localvertex.api.codec import Document
-from doctune.localvertex.api.errors import ApiError, Status, invalid
+from doctune.localvertex.api.errors import ApiError, Status, invalid, precondition
 from doctune.localvertex.api.masks import apply_mask
 from doctune.localvertex.dispatch import Call
+from doctune.localvertex.jobs.tracker import JobKind
 
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
@@ -119,6 +120,19 @@ def list_response(
     return {field: [shape(document) if shape else document for document in shown]} | (
         {"next_page_token": token} if token else {}
     )
+
+
+def delete_job(call: Call, kind: JobKind, name: str) -> Document:
+    """Deletes a job that is over.
+
+    Raises:
+        ApiError: NOT_FOUND; FAILED_PRECONDITION while it runs.
+    """
+    job = call.transaction.get(kind.kind, name)
+    if not kind.is_over(job):
+        raise precondition(f"{kind.kind} {name} is {job['state']}: cancel it first.")
+    call.transaction.delete(kind.kind, name)
+    return call.finished(names.location_name(name), {})
 
 
 def update(
