@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doctune.errors import TrainingError
 from doctune.progress import progress
 from doctune.training.batches import cut_into_packs, epoch_batches
 from doctune.training.examples import Example
-from doctune.training.network import Pack, answer_loss
+from doctune.training.network import AnswerNetwork
 from doctune.training.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class TrainingCourse:
 
 
 def train(
-    network: Any,
+    network: AnswerNetwork,
     training: Sequence[Example],
     validation: Sequence[Example],
     options: TrainingOptions,
@@ -56,7 +56,7 @@ def train(
     """
     import torch
 
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    weights = network.weights
     optimizer = torch.optim.AdamW(
         weights, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
     )
@@ -91,25 +91,24 @@ def train(
     return course
 
 
-def validation_loss(network: Any, examples: Sequence[Example]) -> float:
+def validation_loss(network: AnswerNetwork, examples: Sequence[Example]) -> float:
     """Returns the mean loss of the taught tokens, in nats."""
     import torch
 
-    device = str(next(network.parameters()).device)
     total, count = 0.0, 0
-    network.eval()
+    network.model.eval()
     with torch.inference_mode(), progress("Validating", len(examples), "examples") as bar:
         for group in cut_into_packs(examples):
-            pack = Pack.of(group, device)
-            total += answer_loss(network, pack).item()
+            pack = network.pack(group)
+            total += network.loss(pack).item()
             count += len(pack.targets)
             bar.advance(len(group))
-    network.train()
+    network.model.train()
     return total / count
 
 
 def _step(
-    network: Any,
+    network: AnswerNetwork,
     optimizer: torch.optim.Optimizer,
     weights: list[torch.Tensor],
     batch: list[Example],
@@ -119,10 +118,9 @@ def _step(
     import torch
 
     labels = sum(example.labels for example in batch)
-    device = str(weights[0].device)
     total = 0.0
     for group in cut_into_packs(batch):
-        loss = answer_loss(network, Pack.of(group, device)) / labels
+        loss = network.loss(network.pack(group)) / labels
         loss.backward()
         total += loss.item()
     limit = options.max_grad_norm or math.inf
@@ -141,7 +139,7 @@ def _step(
 
 
 def _validate(
-    network: Any,
+    network: AnswerNetwork,
     validation: Sequence[Example],
     course: TrainingCourse,
     weights: list[torch.Tensor],

@@ -1,49 +1,55 @@
 """The network that is trained: a causal language model with LoRA, and its loss on packed examples.
 
-Examples stand one behind the other in one row, without padding. They do not see each other: the
-positions restart with each example, and with `attention_mask=None` and `use_cache=False`
-transformers builds a block-diagonal mask from that. The language-model head, a quarter of a small
-model's work, runs for the tokens that count in the loss only.
+Examples stand one behind the other in one row, without padding, and do not see each other. Where
+`packed_attention` fits, it sees to that; elsewhere the positions restart with each example, from
+which transformers, given no attention mask and no cache, builds a block-diagonal mask. The
+language-model head, a quarter of a small model's work, runs for the taught tokens only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from doctune.errors import ModelError
+from doctune.training import packed_attention
 from doctune.training.examples import PLAIN_CHAT_TEMPLATE, Example
+from doctune.training.fast_lora import use_fast_lora
 from doctune.training.machine import Machine
 from doctune.training.options import TrainingOptions
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pack:
-    """Some examples in one row of tokens."""
+    """Some examples in one row of tokens, behind a prefix that they share."""
 
     input_ids: torch.Tensor  # [1, tokens]
-    position_ids: torch.Tensor  # [1, tokens], restarting with each example
+    position_ids: torch.Tensor  # [1, tokens], going on from the prefix with each example
+    lengths: tuple[int, ...]  # of the prefix, then of each example's own part
     predicting: torch.Tensor  # [labels]: positions whose next token counts
     targets: torch.Tensor  # [labels]: those next tokens
 
     @classmethod
-    def of(cls, examples: Sequence[Example], device: str) -> Pack:
-        """Packs examples in the order given."""
-        import torch
+    def of(cls, examples: Sequence[Example], device: str, *, share_prefix: bool) -> Pack:
+        """Packs examples in the order given.
 
-        ids: list[int] = []
-        positions: list[int] = []
+        Args:
+            share_prefix: Compute what all examples begin with once; needs `packed_attention`.
+        """
+        prefix = _common_prefix(examples) if share_prefix else 0
+        ids = list(examples[0].input_ids[:prefix])
+        positions = list(range(prefix))
         predicting: list[int] = []
         targets: list[int] = []
         for example in examples:
-            start = len(ids)
-            ids += example.input_ids
-            positions += range(len(example.input_ids))
+            start = len(ids) - prefix
+            ids += example.input_ids[prefix:]
+            positions += range(prefix, len(example.input_ids))
             for index, taught in enumerate(example.taught):
                 if taught and index:
                     predicting.append(start + index - 1)
@@ -51,9 +57,26 @@ class Pack:
         return cls(
             input_ids=torch.tensor([ids], device=device),
             position_ids=torch.tensor([positions], device=device),
+            lengths=(prefix, *(len(example.input_ids) - prefix for example in examples)),
             predicting=torch.tensor(predicting, device=device),
             targets=torch.tensor(targets, device=device),
         )
+
+
+def _common_prefix(examples: Sequence[Example]) -> int:
+    """Returns how many tokens all examples begin with, before any that predicts a taught one."""
+    if len(examples) == 1:
+        return 0
+    first = examples[0].input_ids
+    length = min(_first_taught(example) for example in examples) - 1
+    for example in examples[1:]:
+        other = example.input_ids
+        length = next((i for i in range(length) if first[i] != other[i]), length)
+    return max(0, length)
+
+
+def _first_taught(example: Example) -> int:
+    return example.taught.index(True, 1)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -93,13 +116,50 @@ def load_network(folder: Path, dtype: torch.dtype | str) -> Any:
         raise ModelError(f"{folder} holds no model that can be loaded: {reason}.") from error
 
 
-def add_adapter(network: Any, options: TrainingOptions, machine: Machine) -> Any:
-    """Returns the network with LoRA in the layers chosen, on the machine's device.
+class AnswerNetwork:
+    """A causal language model with an adapter, and its loss on the answers in a pack."""
 
-    Raises:
-        ModelError: `target_modules` names no layer of this network.
-    """
-    import torch
+    def __init__(self, base: Any, options: TrainingOptions, machine: Machine) -> None:
+        """Adds LoRA to the layers chosen and moves all to the machine's device.
+
+        Raises:
+            ModelError: `target_modules` names no layer of this network.
+        """
+        self.device = machine.device
+        self.shares_prefix = machine.device == "cpu" and packed_attention.suits(
+            base.config, options.max_length
+        )
+        if self.shares_prefix:
+            packed_attention.register()
+            base.set_attn_implementation(packed_attention.NAME)
+        self.model: Any = _with_adapter(base, options).to(machine.device)
+        use_fast_lora(self.model)
+        self.weights: list[torch.Tensor] = [
+            weight for weight in self.model.parameters() if weight.requires_grad
+        ]
+
+    def pack(self, examples: Sequence[Example]) -> Pack:
+        """Lays examples out as this network computes them."""
+        return Pack.of(examples, self.device, share_prefix=self.shares_prefix)
+
+    def loss(self, pack: Pack) -> torch.Tensor:
+        """Returns the summed cross-entropy, in nats, of the tokens that count."""
+        logits = self.logits(pack, pack.predicting)
+        return torch.nn.functional.cross_entropy(logits.float(), pack.targets, reduction="sum")
+
+    def logits(self, pack: Pack, positions: torch.Tensor) -> torch.Tensor:
+        """Returns the logits [positions, vocabulary] after the tokens at some positions."""
+        with packed_attention.packed(pack.lengths) if self.shares_prefix else nullcontext():
+            output = self.model(
+                input_ids=pack.input_ids,
+                position_ids=pack.position_ids,
+                use_cache=False,
+                logits_to_keep=positions,
+            )
+        return output.logits[0]
+
+
+def _with_adapter(base: Any, options: TrainingOptions) -> Any:
     from peft import LoraConfig, get_peft_model
 
     targets = options.target_modules
@@ -112,23 +172,9 @@ def add_adapter(network: Any, options: TrainingOptions, machine: Machine) -> Any
     )
     torch.manual_seed(options.seed)
     try:
-        adapted: Any = get_peft_model(network, config)
+        return get_peft_model(base, config)
     except ValueError as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
             f"training.target_modules does not fit the base model: {reason}"
         ) from error
-    return adapted.to(machine.device)
-
-
-def answer_loss(network: Any, pack: Pack) -> torch.Tensor:
-    """Returns the summed cross-entropy, in nats, of the tokens that count."""
-    import torch
-
-    logits = network(
-        input_ids=pack.input_ids,
-        position_ids=pack.position_ids,
-        use_cache=False,
-        logits_to_keep=pack.predicting,
-    ).logits[0]
-    return torch.nn.functional.cross_entropy(logits.float(), pack.targets, reduction="sum")

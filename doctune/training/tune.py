@@ -25,7 +25,7 @@ from doctune.training.examples import (
 )
 from doctune.training.loop import TrainingCourse, train
 from doctune.training.machine import Machine, prepare_machine
-from doctune.training.network import add_adapter, load_network, load_tokenizer
+from doctune.training.network import AnswerNetwork, load_network, load_tokenizer
 from doctune.training.options import TrainingOptions
 
 logger = logging.getLogger("doctune.training")
@@ -80,10 +80,10 @@ def tune_model(
             for rows, path in zip(conversations, (train_path, validation_path), strict=True)
         )
         bar.advance(sum(map(len, conversations)))
-    network = add_adapter(load_network(base, machine.dtype), chosen, machine)
+    network = AnswerNetwork(load_network(base, machine.dtype), chosen, machine)
     course = train(network, training.examples, validation.examples, chosen)
     with _clear_failures(model_dir), atomic_folder(model_dir) as folder:
-        _save(network, base, tokenizer, chosen, folder)
+        _save(network.model, base, tokenizer, chosen, folder)
         summary = TrainingSummary(
             tokens_trained=course.tokens,
             steps=course.steps,

@@ -1,0 +1,175 @@
+"""Attention over packed examples that computes few scores that it throws away.
+
+A pack is one row of tokens: a prefix that all its examples begin with (the chat template's system
+turn), then what each example goes on with. Stock SDPA would score every token against every other
+and mask most of it. Here the row is laid out anew, one matrix an example with the prefix in front
+and room to the longest, so the cost is the square of an example's length, not of the row's. The
+prefix itself is computed once a row, not once an example, which is exact: what stands before a
+token never depends on what comes after it.
+
+The attention proper is four matrix products and a softmax, since PyTorch's fused kernel for CPUs
+takes three times as long for examples of some hundred tokens (forward and backward, measured with
+2.13). This is for CPUs and for architectures whose attention is plain and causal; see `suits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+NAME = "doctune_packed"
+
+# Plain causal softmax attention, in which positions enter through `position_ids` alone.
+_PLAIN = {"llama", "qwen2", "qwen3", "mistral", "smollm3", "gpt2", "granite", "olmo2", "phi3"}
+
+
+def suits(config: Any, max_length: int) -> bool:
+    """Returns whether this attention computes what an architecture's own would in training."""
+    window = getattr(config, "sliding_window", None)
+    dropout = getattr(config, "attention_dropout", 0.0) or getattr(config, "attn_pdrop", 0.0)
+    return config.model_type in _PLAIN and not dropout and (window is None or window >= max_length)
+
+
+def register() -> None:
+    """Makes the attention known to transformers under `NAME`."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, _attend)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where each token of a row stands in the matrices, and back; all indices are flat."""
+
+    prefix: int
+    examples: int
+    longest: int  # tokens of the longest example, with the prefix
+    rows: torch.Tensor  # [examples * longest]: the row's token at each place; any for padding
+    places: torch.Tensor  # [tokens]: the (first) place of each token of the row
+    mask: torch.Tensor  # [longest, longest]: 0 where a token may look, -inf elsewhere
+
+
+@lru_cache(maxsize=8)
+def _layout(lengths: tuple[int, ...]) -> _Layout:
+    prefix, *own = lengths
+    longest = prefix + max(own)
+    rows = torch.zeros(len(own), longest, dtype=torch.long)
+    rows[:, :prefix] = torch.arange(prefix)
+    places = [torch.arange(prefix)]
+    start = prefix
+    for index, length in enumerate(own):
+        rows[index, prefix : prefix + length] = torch.arange(start, start + length)
+        first = index * longest + prefix
+        places.append(torch.arange(first, first + length))
+        start += length
+    mask = torch.full((longest, longest), float("-inf")).triu(1)
+    return _Layout(prefix, len(own), longest, rows.flatten(), torch.cat(places), mask)
+
+
+_current: ContextVar[_Layout] = ContextVar("layout")
+
+
+@contextmanager
+def packed(lengths: Sequence[int]) -> Iterator[None]:
+    """Says how the row that is computed within is divided: the prefix first, 0 for none."""
+    token = _current.set(_layout(tuple(lengths)))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def _attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attends within a row [1, heads, tokens, size]; returns [1, tokens, heads, size]."""
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return _PackedAttention.apply(query[0], key[0], value[0], scale, _current.get())[None], None
+
+
+class _PackedAttention(torch.autograd.Function):
+    """[heads, tokens, size] to [tokens, heads, size]; heads that share keys share a matrix."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scale: float,
+        layout: _Layout,
+    ) -> torch.Tensor:
+        heads, groups = query.shape[0], key.shape[0]
+        q = _spread_queries(query * scale, layout, groups)
+        k, v = _spread_keys(key, layout), _spread_keys(value, layout)
+        scores = q @ k.mT
+        each = scores.view(-1, layout.longest, layout.longest)
+        each += layout.mask.to(scores.dtype)
+        weights = torch.softmax(scores, dim=-1)
+        ctx.save_for_backward(q, k, v, weights)
+        ctx.scale, ctx.layout, ctx.heads, ctx.groups = scale, layout, heads, groups
+        return _gather_queries(weights @ v, layout, heads, groups).transpose(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        q, k, v, weights = ctx.saved_tensors
+        layout, heads, groups = ctx.layout, ctx.heads, ctx.groups
+        dout = _spread_queries(gradients[0].transpose(0, 1), layout, groups, only_first=True)
+        dvalue = weights.mT @ dout
+        dscores = torch._softmax_backward_data(dout @ v.mT, weights, -1, weights.dtype)
+        dquery = _gather_queries(dscores @ k, layout, heads, groups).mul_(ctx.scale)
+        return dquery, _sum_keys(dscores.mT @ q, layout), _sum_keys(dvalue, layout), None, None
+
+
+def _spread_queries(
+    states: torch.Tensor, layout: _Layout, groups: int, *, only_first: bool = False
+) -> torch.Tensor:
+    """[heads, tokens, size] to [groups, examples, heads/groups * longest, size].
+
+    Args:
+        only_first: Leave zeros wherever a token does not stand for the first time; gradients.
+    """
+    heads, _, size = states.shape
+    places = layout.examples * layout.longest
+    if only_first:
+        spread = states.new_zeros(heads, places, size)
+        spread[:, layout.places] = states
+    else:
+        spread = states.index_select(1, layout.rows)
+    split = spread.view(groups, heads // groups, layout.examples, layout.longest, size)
+    return split.transpose(1, 2).reshape(groups, layout.examples, -1, size)
+
+
+def _gather_queries(states: torch.Tensor, layout: _Layout, heads: int, groups: int) -> torch.Tensor:
+    """The reverse of `_spread_queries`, taking each token where it stands first."""
+    size = states.shape[-1]
+    split = states.view(groups, layout.examples, heads // groups, layout.longest, size)
+    return split.transpose(1, 2).reshape(heads, -1, size).index_select(1, layout.places)
+
+
+def _spread_keys(states: torch.Tensor, layout: _Layout) -> torch.Tensor:
+    """[groups, tokens, size] to [groups, examples, longest, size]."""
+    groups, _, size = states.shape
+    spread = states.index_select(1, layout.rows)
+    return spread.view(groups, layout.examples, layout.longest, size)
+
+
+def _sum_keys(gradient: torch.Tensor, layout: _Layout) -> torch.Tensor:
+    """The gradient of `_spread_keys`: the prefix's is the sum over the examples."""
+    groups, _, _, size = gradient.shape
+    summed = gradient.reshape(groups, -1, size).index_select(1, layout.places)
+    if layout.prefix:
+        summed[:, : layout.prefix] = gradient[:, :, : layout.prefix].sum(dim=1)
+    return summed
