@@ -17,7 +17,7 @@ from doctune.runner.run import run_pipeline
 class Artifact:
     """An input artifact: where it is, and what the step that made it logged on it."""
 
-    path: Path
+    path: Path | str
     artifact_class: type[dsl.Artifact] = dsl.Artifact
     metadata: dict[str, Any] = field(default_factory=dict)
 
