@@ -53,7 +53,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, parsed: Outputs) -> Outpu
         tmp_path_factory.mktemp("prepare"),
         artifacts={"documents": as_input(parsed["documents"])},
         chunk_tokens=128,
-        advanced={"max_examples": 60},
+        advanced={"max_examples": 120},
     )
 
 
@@ -86,7 +86,7 @@ def evaluated(
             "test_set": as_input(prepared["test_set"]),
         },
         max_new_tokens=4,
-        advanced={"max_examples": 8},
+        advanced={"max_examples": 8, "min_examples": 4},
     )
 
 
