@@ -22,6 +22,7 @@ from doctune.documents.model import FURNITURE, Block, Document, Page
 from doctune.documents.options import ParseOptions
 from doctune.documents.order import reading_order
 from doctune.documents.pdfium import OutlineEntry, PdfFile
+from doctune.documents.tables.pieces import cut_lines
 from doctune.documents.tables.ruled import find_ruled_tables
 
 PAGES_PER_PART = 100
@@ -127,9 +128,10 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
                 drawing = read_drawing(page, space)
                 mark_figures(lines, drawing, space.width * space.height)
                 mark_figure_text(lines)
-                result.lines = reading_order(lines)
                 if options.tables != "none":
                     result.tables = find_ruled_tables(drawing, lines, text)
+                    lines = cut_lines(lines, [table.bbox for table in result.tables], text)
+                result.lines = reading_order(lines)
     return result
 
 

@@ -57,13 +57,18 @@ def grid_of_cells(cells: Sequence[tuple[BBox, str]]) -> Grid:
         across = sum(1 for covered in range(column, column + across) if covered in columns)
         if down > 1 or across > 1:
             spans.append((rows[row], columns[column], down, across))
-    bbox = (
-        min(box[0] for box, _ in cells),
-        min(box[1] for box, _ in cells),
-        max(box[2] for box, _ in cells),
-        max(box[3] for box, _ in cells),
-    )
+    bbox = box_of_cells([box for box, _ in cells])
     return Grid(bbox, tuple(map(tuple, table)), tuple(sorted(spans)))
+
+
+def box_of_cells(cells: Sequence[BBox]) -> BBox:
+    """The box around cells."""
+    return (
+        min(cell[0] for cell in cells),
+        min(cell[1] for cell in cells),
+        max(cell[2] for cell in cells),
+        max(cell[3] for cell in cells),
+    )
 
 
 def _numbered(used: set[int]) -> dict[int, int]:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from doctune.documents.drawing import Drawing, Edge
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
-from doctune.documents.tables.grid import Grid, grid_of_cells
-from doctune.documents.words import join_lines
+from doctune.documents.tables.fill import fill_cells
+from doctune.documents.tables.grid import Grid, box_of_cells
+from doctune.documents.tables.pieces import cut_lines
 
 _TOLERANCE = 3.0
 _MAX_CROSSINGS = 20_000
@@ -24,10 +25,18 @@ def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> li
     """Returns the tables whose cells are drawn."""
     if len(drawing.horizontal) < 2 or len(drawing.vertical) < 2:
         return []
-    grids = [
-        _fill(cells, lines, text) for cells in find_cells(drawing.horizontal, drawing.vertical)
-    ]
+    tables = find_cells(drawing.horizontal, drawing.vertical)
+    grids = []
+    for cells in tables:
+        box = box_of_cells(cells)
+        inside = cut_lines([line for line in lines if _touches(line, box)], [box], text)
+        grids.append(fill_cells(cells, inside, text))
     return [grid for grid in grids if grid is not None and grid.is_table]
+
+
+def _touches(line: Line, box: BBox) -> bool:
+    x0, y0, x1, y1 = box
+    return y0 <= (line.y0 + line.y1) / 2 <= y1 and line.x1 > x0 and line.x0 < x1
 
 
 def find_cells(horizontal: Sequence[Edge], vertical: Sequence[Edge]) -> list[list[BBox]]:
@@ -149,40 +158,3 @@ def _group(cells: list[BBox]) -> list[list[BBox]]:
             for corner in ((x0, y0), (x0, y1), (x1, y0), (x1, y1)):
                 owner[corner] = number
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _fill(cells: list[BBox], lines: list[Line], text: PageText) -> Grid | None:
-    """Puts the words of a page into cells."""
-    left, top = min(cell[0] for cell in cells), min(cell[1] for cell in cells)
-    right, bottom = max(cell[2] for cell in cells), max(cell[3] for cell in cells)
-    contents: dict[BBox, list[str]] = {cell: [] for cell in cells}
-    for line in lines:
-        middle = (line.y0 + line.y1) / 2
-        if not top <= middle <= bottom or line.x1 < left or line.x0 > right or line.turn:
-            continue
-        band = [cell for cell in cells if cell[1] <= middle <= cell[3]] or cells
-        for cell, part in _split(line, band, text):
-            contents[cell].append(part)
-    filled = [(cell, join_lines(parts) if parts else "") for cell, parts in contents.items()]
-    return grid_of_cells(filled) if any(part for _, part in filled) else None
-
-
-def _split(line: Line, band: list[BBox], text: PageText) -> list[tuple[BBox, str]]:
-    """The parts of a line by the cells that they stand in."""
-    around = [cell for cell in band if cell[0] - 1 <= line.x0 and line.x1 <= cell[2] + 1]
-    if around:
-        return [(around[0], line.text)]
-    parts: dict[BBox, list[str]] = {}
-    for word in text.words(line):
-        pieces = [word]
-        if sum(1 for cell in band if word.x0 < cell[2] - 1 and word.x1 > cell[0] + 1) > 1:
-            pieces = text.letters(word)
-        glued: dict[BBox, str] = {}
-        for piece in pieces:
-            middle = (piece.x0 + piece.x1) / 2
-            # No word within the table may get lost: one beside all cells goes to the nearest.
-            cell = min(band, key=lambda cell: max(cell[0] - middle, middle - cell[2], 0))
-            glued[cell] = glued.get(cell, "") + piece.text
-        for cell, part in glued.items():
-            parts.setdefault(cell, []).append(part)
-    return [(cell, " ".join(words)) for cell, words in parts.items()]

@@ -1,0 +1,126 @@
+"""Words into drawn cells, and drawn cells into the rows and columns that they hold.
+
+Many tables are drawn sparsely: a box around the head and one around the body, in which the rows
+stand free. A drawn cell is split where its content shows more: into columns where no piece crosses
+the sides of other cells, into rows where the lines of its neighbours are values side by side.
+"""
+
+import itertools
+from collections import defaultdict
+
+from doctune.documents.lines import Line, PageText, Word
+from doctune.documents.model import BBox
+from doctune.documents.tables.grid import Grid, grid_of_cells
+from doctune.documents.tables.pieces import Piece, group_words, text_rows
+from doctune.documents.words import join_lines
+
+_MIN_ROWS = 3  # of values side by side, to split a drawn cell into them
+_VALUE_SHARE = 0.6
+
+Cells = dict[BBox, list[Piece]]
+
+
+def fill_cells(cells: list[BBox], lines: list[Line], text: PageText) -> Grid | None:
+    """Returns the table that drawn cells and the lines within them make; None without any text."""
+    contents = _assign(cells, lines, text)
+    if not any(contents.values()):
+        return None
+    contents = _split_rows(_split_columns(contents))
+    return grid_of_cells([(cell, _read(pieces)) for cell, pieces in contents.items()])
+
+
+def _read(pieces: list[Piece]) -> str:
+    rows = text_rows(pieces)
+    return join_lines([" ".join(piece.text for piece in row) for row in rows]) if rows else ""
+
+
+def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
+    top, bottom = min(cell[1] for cell in cells), max(cell[3] for cell in cells)
+    left, right = min(cell[0] for cell in cells), max(cell[2] for cell in cells)
+    contents: Cells = {cell: [] for cell in cells}
+    for line in lines:
+        middle = (line.y0 + line.y1) / 2
+        if line.turn or not (top <= middle <= bottom and left - 2 <= line.x0 <= right):
+            continue
+        band = [cell for cell in cells if cell[1] <= middle <= cell[3]]
+        if not band:
+            nearest = min(cells, key=lambda cell: max(cell[1] - middle, middle - cell[3]))
+            band = [cell for cell in cells if cell[1] == nearest[1]]
+        for cell, words in _words_by_cell(line, band, text).items():
+            contents[cell] += group_words(words, line)
+    return contents
+
+
+def _words_by_cell(line: Line, band: list[BBox], text: PageText) -> dict[BBox, list[Word]]:
+    by_cell: defaultdict[BBox, list[Word]] = defaultdict(list)
+    for word in text.words(line):
+        pieces = [word]
+        if sum(1 for cell in band if word.x0 < cell[2] - 1 and word.x1 > cell[0] + 1) > 1:
+            pieces = text.letters(word)
+        glued: dict[BBox, Word] = {}
+        for piece in pieces:
+            middle = (piece.x0 + piece.x1) / 2
+            # No word within the table may get lost: one beside all cells goes to the nearest.
+            cell = min(band, key=lambda cell: max(cell[0] - middle, middle - cell[2], 0))
+            if known := glued.get(cell):
+                piece = known._replace(text=known.text + piece.text, x1=max(known.x1, piece.x1))
+            glued[cell] = piece
+        for cell, piece in glued.items():
+            by_cell[cell].append(piece)
+    return by_cell
+
+
+def _split_columns(contents: Cells) -> Cells:
+    """Splits cells at the sides of other cells, where no piece stands across."""
+    sides = sorted({cell[0] for cell in contents})
+    split: Cells = {}
+    for cell, pieces in contents.items():
+        x0, y0, x1, y1 = cell
+        inner = [x for x in sides if x0 + 3 < x < x1 - 3]
+        open_sides = [x for x in inner if not any(p.x0 < x - 1 and p.x1 > x + 1 for p in pieces)]
+        bounds = [x0, *open_sides, x1]
+        parts = [
+            ((a, y0, b, y1), [p for p in pieces if a - 2 <= (p.x0 + p.x1) / 2 < b])
+            for a, b in itertools.pairwise(bounds)
+        ]
+        kept = [part for _, part in parts if part]
+        if len(kept) > 1 and sum(map(len, kept)) == len(pieces):
+            split.update(parts)
+        else:
+            split[cell] = pieces
+    return split
+
+
+def _split_rows(contents: Cells) -> Cells:
+    """Splits the cells of a band into the rows of text that run through them."""
+    bands: defaultdict[tuple[float, float], list[BBox]] = defaultdict(list)
+    for cell in contents:
+        bands[cell[1], cell[3]].append(cell)
+    split: Cells = {}
+    for (top, bottom), cells in bands.items():
+        rows = text_rows(piece for cell in cells for piece in contents[cell])
+        if len(cells) < 2 or not _are_table_rows(rows, cells, contents):
+            split.update({cell: contents[cell] for cell in cells})
+            continue
+        ends = [
+            (max(p.y1 for p in one) + min(p.y0 for p in other)) / 2
+            for one, other in itertools.pairwise(rows)
+        ]
+        bounds = [top, *ends, bottom]
+        for a, b in itertools.pairwise(bounds):
+            for cell in cells:
+                part = [piece for piece in contents[cell] if a <= piece.middle < b]
+                split[cell[0], a, cell[2], b] = part
+    return split
+
+
+def _are_table_rows(rows: list[list[Piece]], cells: list[BBox], contents: Cells) -> bool:
+    """Tells whether rows of text are rows of a table: columns of them hold values line by line."""
+    if len(rows) < _MIN_ROWS:
+        return False
+    for cell in cells[1:] if len(cells) > 1 else cells:
+        pieces = contents[cell]
+        values = sum(1 for piece in pieces if piece.is_value)
+        if len(pieces) >= 0.6 * len(rows) and values >= _VALUE_SHARE * len(pieces):
+            return True
+    return False

@@ -1,0 +1,136 @@
+"""Pieces of lines: what stands between wide gaps. Cells of tables are made of them."""
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from doctune.documents.lines import Line, PageText, Word
+from doctune.documents.model import BBox
+
+_CELL_GAP = 0.9  # em: words further apart belong to different pieces
+_LOOSE_GAP = 1.6  # em: the same where all gaps of the line are wide, as in justified text
+_WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]")
+_VALUE = re.compile(
+    r"^[^\w]*(?:\d[\d.,\s%*()\u2013\u2212/:+-]*[a-zA-Z%\u20ac$]{0,3}|[^\w]{1,3}|n\.?a\.?|N/A)[^\w]*$"
+)
+
+
+class Piece(NamedTuple):
+    """A part of a line that reads as one, and its box."""
+
+    text: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    line: Line
+
+    @property
+    def middle(self) -> float:
+        return (self.y0 + self.y1) / 2
+
+    @property
+    def is_value(self) -> bool:
+        """Whether it is a number or what stands for a missing one."""
+        return _VALUE.match(self.text) is not None
+
+
+def has_gaps(line: Line) -> bool:
+    """Tells whether a line is wider than its characters: there must be a gap between words."""
+    count = len(line.text) + (0 if line.text.isascii() else len(_WIDE.findall(line.text)))
+    return line.x1 - line.x0 > (0.5 * count + 1.0) * line.size and " " in line.text
+
+
+def split_line(line: Line, text: PageText) -> list[Piece]:
+    """Returns the pieces of a line."""
+    if not has_gaps(line):
+        return [Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)]
+    words = text.words(line)
+    gaps = sorted(b.x0 - a.x1 for a, b in itertools.pairwise(words))
+    if not gaps:
+        return [Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)]
+    usual = gaps[len(gaps) // 3]
+    least = (_LOOSE_GAP if usual > 0.5 * line.size and len(gaps) > 5 else _CELL_GAP) * line.size
+    return [piece_of(group, line) for group in _groups(words, least)]
+
+
+def piece_of(words: Sequence[Word], line: Line) -> Piece:
+    """Puts neighbouring words of a line into one piece."""
+    return Piece(
+        " ".join(word.text for word in words),
+        min(word.x0 for word in words),
+        line.y0,
+        max(word.x1 for word in words),
+        line.y1,
+        line,
+    )
+
+
+def group_words(words: Sequence[Word], line: Line) -> list[Piece]:
+    """Groups words into pieces by the gaps between them."""
+    return [piece_of(group, line) for group in _groups(words, _CELL_GAP * line.size)]
+
+
+def _groups(words: Sequence[Word], least: float) -> Iterable[list[Word]]:
+    group = [words[0]]
+    for word in words[1:]:
+        if word.x0 - group[-1].x1 > least or word.x1 < group[0].x0:
+            yield group
+            group = []
+        group.append(word)
+    yield group
+
+
+def text_rows(pieces: Iterable[Piece]) -> list[list[Piece]]:
+    """Groups pieces by the line of text that they stand on, from the top down."""
+    rows: list[list[Piece]] = []
+    for piece in sorted(pieces, key=lambda piece: piece.middle):
+        if rows and piece.middle - rows[-1][-1].middle < 0.4 * (piece.y1 - piece.y0):
+            rows[-1].append(piece)
+        else:
+            rows.append([piece])
+    for row in rows:
+        row.sort(key=lambda piece: piece.x0)
+    return rows
+
+
+def box_around(pieces: Sequence[Piece]) -> BBox:
+    return (
+        min(piece.x0 for piece in pieces),
+        min(piece.y0 for piece in pieces),
+        max(piece.x1 for piece in pieces),
+        max(piece.y1 for piece in pieces),
+    )
+
+
+def cut_lines(lines: list[Line], boxes: Sequence[BBox], text: PageText) -> list[Line]:
+    """Cuts lines that run on beyond a table, so that the rest of them stays text."""
+    for x0, y0, x1, y1 in boxes:
+        cut: list[Line] = []
+        for line in lines:
+            crosses = (
+                y0 <= (line.y0 + line.y1) / 2 <= y1
+                and not line.turn
+                and (line.x0 < x0 - 4 < line.x1 or line.x0 < x1 + 4 < line.x1)
+            )
+            cut += _cut(line, x0 - 2, x1 + 2, text) if crosses else [line]
+        lines = cut
+    return lines
+
+
+def _cut(line: Line, left: float, right: float, text: PageText) -> list[Line]:
+    parts: tuple[list[Word], list[Word], list[Word]] = [], [], []
+    for word in text.words(line):
+        middle = (word.x0 + word.x1) / 2
+        parts[0 if middle < left else 1 if middle <= right else 2].append(word)
+    return [_part_of(line, words) for words in parts if words]
+
+
+def _part_of(line: Line, words: list[Word]) -> Line:
+    part = Line(" ".join(word.text for word in words), words[0].position, line.hyphen)
+    part.spans = [(word.text, word.position) for word in words]
+    part.font, part.size, part.kind = line.font, line.size, line.kind
+    part.x0, part.y0 = min(word.x0 for word in words), line.y0
+    part.x1, part.y1 = max(word.x1 for word in words), line.y1
+    return part
