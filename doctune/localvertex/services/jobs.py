@@ -1,11 +1,12 @@
-"""JobService: custom jobs."""
+"""JobService: custom jobs, batch predictions, and monitoring jobs (kept, not carried out)."""
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.dispatch import Call, handles
+from doctune.localvertex.jobs.batch import BATCH, check_batch_job, run_batch_job
 from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
 from doctune.localvertex.jobs.tracker import JobKind
-from doctune.localvertex.services import resources
+from doctune.localvertex.services import models, resources
 
 CUSTOM = JobKind("CustomJob")
 
@@ -54,3 +55,67 @@ def cancel_custom_job(call: Call, request: Document) -> Document:
 def delete_custom_job(call: Call, request: Document) -> Document:
     """Deletes a job that is over."""
     return resources.delete_job(call, CUSTOM, request["name"])
+
+
+@handles("JobService.CreateBatchPredictionJob")
+def create_batch_prediction_job(call: Call, request: Document) -> Document:
+    """Creates a batch prediction and starts it."""
+    given = request.get("batch_prediction_job", {})
+    resources.check_display_name(given)
+    resources.check_labels(given)
+    check_batch_job(given)
+    job = resources.stamp(given, call.type(BATCH.kind))
+    job["name"] = f"{request['parent']}/batchPredictionJobs/{names.new_id()}"
+    version = _batch_model(call, job)
+    # Refused now where no program stands for the image, rather than after the answer.
+    call.vertex.serving_process(job["name"], {"id": "batch"}, version)
+    vertex = call.vertex
+
+    async def run() -> Document:
+        return await run_batch_job(vertex, job, version)
+
+    vertex.jobs.create(call.transaction, BATCH, job, run)
+    return job
+
+
+def _batch_model(call: Call, job: Document) -> Document:
+    if "unmanaged_container_model" in job:
+        unmanaged = job["unmanaged_container_model"]
+        return {
+            "name": "",
+            "version_id": "",
+            "display_name": "unmanaged",
+            "container_spec": unmanaged.get("container_spec", {}),
+            "artifact_uri": unmanaged.get("artifact_uri", ""),
+        }
+    version = models.find_version(
+        call.transaction, call.vertex.projects.canonical(job.get("model", ""))
+    )
+    job |= {"model": version["name"], "model_version_id": version["version_id"]}
+    return version
+
+
+@handles("JobService.GetBatchPredictionJob")
+def get_batch_prediction_job(call: Call, request: Document) -> Document:
+    """Returns a batch prediction."""
+    return call.transaction.get(BATCH.kind, request["name"])
+
+
+@handles("JobService.ListBatchPredictionJobs")
+def list_batch_prediction_jobs(call: Call, request: Document) -> Document:
+    """Lists the batch predictions of a location."""
+    found = call.transaction.list(BATCH.kind, parent=request["parent"])
+    return resources.list_response(call, request, "batch_prediction_jobs", BATCH.kind, found)
+
+
+@handles("JobService.CancelBatchPredictionJob")
+def cancel_batch_prediction_job(call: Call, request: Document) -> Document:
+    """Ends a batch prediction and its serving program."""
+    call.vertex.jobs.cancel(call.transaction, BATCH, request["name"])
+    return {}
+
+
+@handles("JobService.DeleteBatchPredictionJob")
+def delete_batch_prediction_job(call: Call, request: Document) -> Document:
+    """Deletes a batch prediction that is over; its results stay."""
+    return resources.delete_job(call, BATCH, request["name"])
