@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from doctune.localvertex import LocalVertex, LocalVertexConfig
-from doctune.vertex import init_session
+from doctune.vertex import init_session, smoke_test
 from tests.serving.tiny_model import write_tiny_model
 
 PROJECT = "doctune-test"
@@ -48,6 +48,7 @@ def vertex(local: LocalVertex) -> Iterator[None]:
             patch.setenv(name, value)
         # google.auth reads this one variable when it is imported, which may have been long ago.
         patch.setattr(_metadata, "_GCE_METADATA_HOST", local.environment["GCE_METADATA_HOST"])
+        patch.setattr(smoke_test, "_FIRST_PAUSE_SECONDS", 0.05)
         init_session(PROJECT, LOCATION, BUCKET)
         yield
 

@@ -13,6 +13,8 @@ from tests.vertex.conftest import IMAGES
 
 pytestmark = pytest.mark.usefixtures("vertex")
 
+MACHINE = {"machine_type": "n1-standard-8", "max_replica_count": 3}
+SHORT = {"max_new_tokens": 8}
 QUESTION = [{"prompt": "What does the pump have?"}]
 
 
@@ -52,38 +54,48 @@ def aliases(version: str) -> set[str]:
     return set(get_version(version).version_aliases)
 
 
-def test_the_real_server_answers_and_a_second_call_changes_nothing(register, unique) -> None:
-    version = register("serving:1")
-    options = {"machine_type": "n1-standard-8", "max_replica_count": 3}
-    parameters = {"max_new_tokens": 8}
-    first = deploy(version, unique, smoke_parameters=parameters, **options)
-    assert first.created
-    assert first.model_version == version
-    assert first.answers[0]["text"]
-    assert 1 <= first.answers[0]["completion_tokens"] <= 8
-    assert isinstance(first.answers[0]["completion_tokens"], int)
-    assert first.artifact_uri == (
-        f"https://us-central1-aiplatform.googleapis.com/v1/{first.endpoint}"
+@pytest.fixture(scope="module")
+def released(vertex, model_folder: Path) -> Deployment:
+    """The tiny model behind the real model server."""
+    registered = register_model(
+        model_folder, model_name="real-server", serving_image=f"{IMAGES}/serving:1"
     )
-    assert aliases(version) == {"champion", "default"}
-    (deployed,) = endpoint_of(unique).list_models()
+    return deploy(registered.version_name, "real-server", smoke_parameters=SHORT, **MACHINE)
+
+
+def test_the_real_server_is_deployed_as_asked_and_answers(released: Deployment) -> None:
+    (answer,) = released.answers
+    assert answer["text"]
+    assert 1 <= answer["completion_tokens"] <= 8
+    assert isinstance(answer["completion_tokens"], int)
+    assert released.created
+    assert aliases(released.model_version) == {"champion", "default"}
+    (deployed,) = endpoint_of("real-server").list_models()
     assert deployed.dedicated_resources.machine_spec.machine_type == "n1-standard-8"
     assert deployed.dedicated_resources.min_replica_count == 1
     assert deployed.dedicated_resources.max_replica_count == 3
-
-    second = deploy(version, unique, smoke_parameters=parameters, **options)
-    assert not second.created
-    assert second.deployed_model_id == first.deployed_model_id
-    assert second.answers == first.answers
-    assert endpoint_of(unique).list_models() == [deployed]
-    assert ask(unique, QUESTION, parameters) == list(first.answers)
-    assert ask(first.endpoint, QUESTION, parameters) == list(first.answers)
+    assert released.artifact_uri == (
+        f"https://us-central1-aiplatform.googleapis.com/v1/{released.endpoint}"
+    )
 
 
-def test_a_refused_question_is_one_line_with_the_servers_reason(register, unique) -> None:
-    deploy(register("serving:1"), unique, smoke_parameters={"max_new_tokens": 1})
+def test_releasing_the_same_version_again_changes_nothing(released: Deployment) -> None:
+    before = endpoint_of("real-server").list_models()
+    again = deploy(released.model_version, "real-server", smoke_parameters=SHORT, **MACHINE)
+    assert not again.created
+    assert again.deployed_model_id == released.deployed_model_id
+    assert again.answers == released.answers
+    assert endpoint_of("real-server").list_models() == before
+
+
+def test_the_endpoint_is_asked_by_either_name(released: Deployment) -> None:
+    assert ask("real-server", QUESTION, SHORT) == list(released.answers)
+    assert ask(released.endpoint, QUESTION, SHORT) == list(released.answers)
+
+
+def test_a_refused_question_is_one_line_with_the_servers_reason(released: Deployment) -> None:
     with pytest.raises(DeploymentError) as caught:
-        ask(unique, [{"question": "?"}])
+        ask(released.endpoint, [{"question": "?"}])
     assert "instances[0].question: unknown field" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -138,14 +150,14 @@ def test_a_bad_release_leaves_the_traffic_exactly_as_it_was(
 ) -> None:
     one, two = register("light:1"), register("light:2")
     deploy(one, unique)
-    deploy(two, unique)
+    deploy(two, unique, traffic_percentage=50)
     endpoint = endpoint_of(unique)
     # Somebody runs an experiment: the split is not what doctune would have chosen.
     ids = {model.model_version_id: model.id for model in endpoint.list_models()}
     endpoint.update(traffic_split={ids["1"]: 37, ids["2"]: 63})
     bad = register(f"{image}:3")
     with pytest.raises(DeploymentError, match=says) as caught:
-        deploy(bad, unique)
+        deploy(bad, unique, traffic_percentage=40)
     assert "\n" not in str(caught.value)
     assert state_of(unique) == {"1": 37, "2": 63}
     assert dict(endpoint_of(unique).traffic_split) == {ids["1"]: 37, ids["2"]: 63}

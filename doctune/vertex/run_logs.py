@@ -1,0 +1,101 @@
+"""What the steps of a run have written, from Cloud Logging."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from doctune.errors import PipelineError
+from doctune.vertex.errors import google_errors
+from doctune.vertex.session import current_session
+
+_SERVICE = "https://logging.googleapis.com"
+_PAGE = 500
+_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One entry of a step's log."""
+
+    time: str  # RFC 3339
+    severity: str
+    task: str
+    text: str
+
+
+def run_logs(run: str, *, task: str = "", since: str = "") -> Iterator[LogLine]:
+    """Yields what the steps of a run have written, oldest first.
+
+    Args:
+        run: The job id, or the resource name.
+        task: Only this step's lines.
+        since: Only lines after this time (RFC 3339), such as the last one seen.
+
+    Raises:
+        PipelineError: There is no such run or step, or its logs cannot be read.
+    """
+    with google_errors(f"read the logs of {run}", PipelineError):
+        tasks = _jobs_of_tasks(run)
+        if task and task not in tasks.values():
+            known = ", ".join(sorted(set(tasks.values()))) or "none yet"
+            raise PipelineError(f"{run} has no step {task} that has started: started are {known}.")
+        jobs = [job for job, name in tasks.items() if task in ("", name)]
+        if not jobs:
+            return
+        for entry in _entries(_filter(jobs, since)):
+            job = entry.get("resource", {}).get("labels", {}).get("job_id", "")
+            yield LogLine(
+                time=str(entry.get("timestamp", "")),
+                severity=str(entry.get("severity", "DEFAULT")),
+                task=tasks.get(job, ""),
+                text=_text(entry),
+            )
+
+
+def _jobs_of_tasks(run: str) -> dict[str, str]:
+    """Returns the custom job that each step runs as: its id to the step's name."""
+    from google.cloud import aiplatform
+
+    jobs = {}
+    for detail in aiplatform.PipelineJob.get(run).task_details:
+        container = detail.executor_detail.container_detail
+        for name in (container.main_job, *container.failed_main_jobs):
+            if name:
+                jobs[name.split("/")[-1]] = detail.task_name
+    return jobs
+
+
+def _filter(jobs: list[str], since: str) -> str:
+    ids = " OR ".join(f'"{job}"' for job in sorted(jobs))
+    query = f'resource.type="ml_job" AND resource.labels.job_id=({ids})'
+    return f'{query} AND timestamp>"{since}"' if since else query
+
+
+def _entries(query: str) -> Iterator[dict[str, Any]]:
+    from google.auth.transport.requests import AuthorizedSession
+
+    session = current_session()
+    client = AuthorizedSession(session.credentials)
+    body: dict[str, Any] = {
+        "resourceNames": [f"projects/{session.project}"],
+        "filter": query,
+        "orderBy": "timestamp asc",
+        "pageSize": _PAGE,
+    }
+    while True:
+        answer = client.post(f"{_SERVICE}/v2/entries:list", json=body, timeout=_TIMEOUT_SECONDS)
+        answer.raise_for_status()
+        page = answer.json()
+        yield from page.get("entries", [])
+        if not page.get("nextPageToken"):
+            return
+        body["pageToken"] = page["nextPageToken"]
+
+
+def _text(entry: dict[str, Any]) -> str:
+    payload = entry.get("jsonPayload")
+    if isinstance(payload, dict):
+        return str(payload.get("message", payload))
+    return str(entry.get("textPayload", "")).rstrip("\n")
