@@ -16,6 +16,7 @@ LOCATION = "us-central1"
 NUMBER = "123456789012"
 PARENT = f"projects/{NUMBER}/locations/{LOCATION}"
 IMAGE = "us-docker.pkg.dev/demo/images/serving:1"
+TRIAL_IMAGE = "us-docker.pkg.dev/demo/images/trial:1"
 TRAINING_IMAGE = "us-docker.pkg.dev/demo/images/training:1"
 
 
@@ -29,6 +30,7 @@ def make_config(state_dir, **changes):
             "*/broken:*": [*serving, "--broken"],
             "*/never-healthy:*": [*serving, "--never-healthy"],
             "*/training:*": ["{python}", str(PROGRAMS / "training.py")],
+            "*/trial:*": ["{python}", str(PROGRAMS / "trial.py")],
             "*/environment:*": [],
         },
         "buckets": ("demo-bucket",),

@@ -12,4 +12,4 @@ from doctune.localvertex.services import (
 __all__ = ["JOB_KINDS", "endpoints", "evaluations", "jobs", "models", "predictions", "projects"]
 
 # What runs as a job: found dead and marked failed after a restart.
-JOB_KINDS = (jobs.CUSTOM, jobs.BATCH)
+JOB_KINDS = (jobs.CUSTOM, jobs.BATCH, jobs.TUNING)

@@ -1,4 +1,4 @@
-"""JobService: custom jobs, batch predictions, and monitoring jobs (kept, not carried out)."""
+"""JobService: custom jobs, hyperparameter tuning and batch predictions."""
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
@@ -6,6 +6,7 @@ from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.jobs.batch import BATCH, check_batch_job, run_batch_job
 from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
 from doctune.localvertex.jobs.tracker import JobKind
+from doctune.localvertex.jobs.tuning import TUNING, check_tuning_job, run_tuning_job
 from doctune.localvertex.services import models, resources
 
 CUSTOM = JobKind("CustomJob")
@@ -119,3 +120,47 @@ def cancel_batch_prediction_job(call: Call, request: Document) -> Document:
 def delete_batch_prediction_job(call: Call, request: Document) -> Document:
     """Deletes a batch prediction that is over; its results stay."""
     return resources.delete_job(call, BATCH, request["name"])
+
+
+@handles("JobService.CreateHyperparameterTuningJob")
+def create_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
+    """Creates a tuning job and starts its first trials."""
+    given = request.get("hyperparameter_tuning_job", {})
+    resources.check_display_name(given)
+    resources.check_labels(given)
+    check_tuning_job(call.vertex, given)
+    job = resources.stamp(given, call.type(TUNING.kind))
+    job["name"] = f"{request['parent']}/hyperparameterTuningJobs/{names.new_id()}"
+    vertex = call.vertex
+
+    async def run() -> Document:
+        return await run_tuning_job(vertex, job)
+
+    vertex.jobs.create(call.transaction, TUNING, job, run)
+    return job
+
+
+@handles("JobService.GetHyperparameterTuningJob")
+def get_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
+    """Returns a tuning job with its trials."""
+    return call.transaction.get(TUNING.kind, request["name"])
+
+
+@handles("JobService.ListHyperparameterTuningJobs")
+def list_hyperparameter_tuning_jobs(call: Call, request: Document) -> Document:
+    """Lists the tuning jobs of a location."""
+    found = call.transaction.list(TUNING.kind, parent=request["parent"])
+    return resources.list_response(call, request, "hyperparameter_tuning_jobs", TUNING.kind, found)
+
+
+@handles("JobService.CancelHyperparameterTuningJob")
+def cancel_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
+    """Ends a tuning job and its trials."""
+    call.vertex.jobs.cancel(call.transaction, TUNING, request["name"])
+    return {}
+
+
+@handles("JobService.DeleteHyperparameterTuningJob")
+def delete_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
+    """Deletes a tuning job that is over."""
+    return resources.delete_job(call, TUNING, request["name"])
