@@ -15,6 +15,7 @@ from doctune.documents.tables.pieces import Piece, group_words, text_rows
 from doctune.documents.words import join_lines
 
 _MIN_ROWS = 3  # of values side by side, to split a drawn cell into them
+_OVERLAP = 0.16  # em between the letters of one word
 _VALUE_SHARE = 0.6
 
 Cells = dict[BBox, list[Piece]]
@@ -52,22 +53,29 @@ def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
 
 
 def _words_by_cell(line: Line, band: list[BBox], text: PageText) -> dict[BBox, list[Word]]:
+    """The words of a line by the cells of its band; none gets lost, whatever it stands beside."""
     by_cell: defaultdict[BBox, list[Word]] = defaultdict(list)
     for word in text.words(line):
-        pieces = [word]
-        if sum(1 for cell in band if word.x0 < cell[2] - 1 and word.x1 > cell[0] + 1) > 1:
-            pieces = text.letters(word)
-        glued: dict[BBox, Word] = {}
-        for piece in pieces:
-            middle = (piece.x0 + piece.x1) / 2
-            # No word within the table may get lost: one beside all cells goes to the nearest.
-            cell = min(band, key=lambda cell: max(cell[0] - middle, middle - cell[2], 0))
-            if known := glued.get(cell):
-                piece = known._replace(text=known.text + piece.text, x1=max(known.x1, piece.x1))
-            glued[cell] = piece
-        for cell, piece in glued.items():
-            by_cell[cell].append(piece)
+        crosses = sum(1 for c in band if word.x0 < c[2] - 1 and word.x1 > c[0] + 1) > 1
+        for part in _parts(word, line.size, text) if crosses else (word,):
+            # A part that still crosses a rule is text that overflows the cell it begins in.
+            place = part.x0 + 1 if crosses else (part.x0 + part.x1) / 2
+            cell = min(band, key=lambda cell: max(cell[0] - place, place - cell[2], 0))
+            by_cell[cell].append(part)
     return by_cell
+
+
+def _parts(word: Word, size: float, text: PageText) -> list[Word]:
+    """What PDFium took for one word, cut where its letters leave a gap or jump back."""
+    letters = text.letters(word)
+    parts = [letters[0]]
+    for letter in letters[1:]:
+        last = parts[-1]
+        if -_OVERLAP * size < letter.x0 - last.x1 < _OVERLAP * size:
+            parts[-1] = last._replace(text=last.text + letter.text, x1=max(last.x1, letter.x1))
+        else:
+            parts.append(letter)
+    return parts
 
 
 def _split_columns(contents: Cells) -> Cells:

@@ -7,6 +7,7 @@ is one `&`. The tests hold it against pdfplumber's own functions.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from doctune.documents.drawing import Drawing, Edge
 from doctune.documents.lines import Line, PageText
@@ -75,20 +76,27 @@ def open_sides(horizontal: list[Edge], vertical: list[Edge]) -> list[Edge]:
         ends[round(start / _TOLERANCE), round(end / _TOLERANCE)].append(place)
     for (start, end), places in ends.items():
         left, right = start * _TOLERANCE, end * _TOLERANCE
-        top, bottom = min(places), max(places)
-        inner = [
-            edge
-            for edge in vertical
-            if left - _TOLERANCE <= edge.place <= right + _TOLERANCE
-            and edge.end > top + _TOLERANCE
-            and edge.start < bottom - _TOLERANCE
-        ]
-        if len(places) < 3 or not inner:
-            continue
-        for x in (left, right):
-            if all(abs(edge.place - x) > 2 * _TOLERANCE for edge in inner):
-                sides.append(Edge(x, top, bottom))
+        inner = [e for e in vertical if left - _TOLERANCE <= e.place <= right + _TOLERANCE]
+        for rules in _chains(sorted(places), inner):
+            across = [e for e in inner if e.start < rules[-1] - 3 and e.end > rules[0] + 3]
+            for x in (left, right):
+                if len(rules) > 2 and all(abs(e.place - x) > 2 * _TOLERANCE for e in across):
+                    sides.append(Edge(x, rules[0], rules[-1]))
     return sides
+
+
+def _chains(places: list[float], vertical: list[Edge]) -> Iterable[list[float]]:
+    """Groups of rules of which each is joined to the next by a vertical edge."""
+    chain = places[:1]
+    for one, other in pairwise(places):
+        joined = any(
+            edge.start <= one + _TOLERANCE and edge.end >= other - _TOLERANCE for edge in vertical
+        )
+        if not joined:
+            yield chain
+            chain = []
+        chain.append(other)
+    yield chain
 
 
 def _clusters(edges: Iterable[Edge]) -> Iterable[list[Edge]]:
