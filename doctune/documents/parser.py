@@ -22,8 +22,8 @@ from doctune.documents.model import FURNITURE, Block, Document, Page
 from doctune.documents.options import ParseOptions
 from doctune.documents.order import reading_order
 from doctune.documents.pdfium import OutlineEntry, PdfFile
+from doctune.documents.tables.find import find_tables
 from doctune.documents.tables.pieces import cut_lines
-from doctune.documents.tables.ruled import find_ruled_tables
 
 PAGES_PER_PART = 100
 _LANGUAGE_SAMPLE_CHARS = 20_000
@@ -129,7 +129,7 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
                 mark_figures(lines, drawing, space.width * space.height)
                 mark_figure_text(lines)
                 if options.tables != "none":
-                    result.tables = find_ruled_tables(drawing, lines, text)
+                    result.tables = find_tables(lines, drawing, text, options.tables == "all")
                     lines = cut_lines(lines, [table.bbox for table in result.tables], text)
                 result.lines = reading_order(lines)
     return result

@@ -1,0 +1,26 @@
+"""All tables of a page."""
+
+from doctune.documents.drawing import Drawing
+from doctune.documents.lines import Line, PageText
+from doctune.documents.tables.grid import Grid
+from doctune.documents.tables.pieces import cut_lines
+from doctune.documents.tables.ruled import find_ruled_tables
+from doctune.documents.tables.unruled import find_unruled_tables
+
+
+def find_tables(lines: list[Line], drawing: Drawing, text: PageText, unruled: bool) -> list[Grid]:
+    """Returns the tables of a page: those with rules, then, if `unruled`, those without."""
+    ruled = find_ruled_tables(drawing, lines, text)
+    if not unruled:
+        return ruled
+    boxes = [table.bbox for table in ruled]
+    free = [
+        line
+        for line in (cut_lines(lines, boxes, text) if boxes else lines)
+        if not any(
+            box[0] - 2 <= (line.x0 + line.x1) / 2 <= box[2] + 2
+            and box[1] - 1 <= (line.y0 + line.y1) / 2 <= box[3] + 1
+            for box in boxes
+        )
+    ]
+    return ruled + find_unruled_tables(free, drawing, text)

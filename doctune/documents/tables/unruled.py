@@ -1,0 +1,237 @@
+"""Tables without rules: rows of short pieces that stand in columns.
+
+Lines are cut into pieces at wide gaps. Rows of several pieces that follow each other closely are a
+candidate; its columns are the intervals that the pieces of its fullest rows fill. What is prose in
+columns, a list, a table of contents or a formula is told apart by the length of the pieces, by how
+many of them are values, and by whether a caption calls it a table.
+"""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median
+
+from doctune.documents import fonts
+from doctune.documents.drawing import Drawing, Edge
+from doctune.documents.lines import Line, PageText
+from doctune.documents.model import BBox
+from doctune.documents.tables.grid import Grid, Span
+from doctune.documents.tables.pieces import Piece, box_around, split_line, text_rows
+from doctune.documents.tables.zones import split_zones
+from doctune.documents.words import join_lines
+
+_CAPTION = re.compile(r"^\W*(?:table|tab\.|tabelle|tableau|tabla|tabella|tabela|exhibit)\b", re.I)
+_LEADER = re.compile(r"(?:\. ?){4,}|\u2026{2,}")
+_MARKER = re.compile(r"^(?:[^\w\s]|\(?\w{1,3}[.)]|\[\w{1,6}\]|\d+(?:\.\d+)*\.?)$")
+_MIN_ROWS = 3
+_MAX_ROW_GAP = 2.0  # heights of a line
+_MAX_CAPTION_GAP = 45.0  # points
+_PROSE_CHARS = 45
+_RULED_SHARE = 0.4
+
+Row = list[Piece]
+Interval = tuple[float, float]
+
+
+def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText) -> list[Grid]:
+    """Returns the tables that no rules enclose, among lines that are of no other table."""
+    upright = [line for line in lines if not line.turn and not line.kind]
+    pieces = [piece for line in upright for piece in split_line(line, text)]
+    rows = text_rows(pieces)
+    if sum(1 for row in rows if len(row) > 1) < _MIN_ROWS:
+        return []
+    captions = [line for line in upright if _CAPTION.match(line.text)]
+    grids = []
+    for zone in split_zones(rows):
+        for run in _runs(zone):
+            grid = _grid_of(run, captions, drawing)
+            if grid is not None and grid.is_table:
+                grids.append(grid)
+    return grids
+
+
+def _runs(rows: list[Row]) -> list[list[Row]]:
+    """Rows that follow each other closely and begin and end with several pieces."""
+    runs: list[list[Row]] = []
+    run: list[Row] = []
+    for row in rows:
+        if run and not _follows(run[-1], row):
+            runs.append(run)
+            run = []
+        if len(row) == 1 and len(row[0].text) > _PROSE_CHARS:
+            if run:
+                runs.append(run)
+            run = []
+        else:
+            run.append(row)
+    runs.append(run)
+    return [trimmed for run in runs if len(trimmed := _trim(run)) >= _MIN_ROWS]
+
+
+def _follows(above: Row, row: Row) -> bool:
+    height = max(piece.y1 - piece.y0 for piece in above)
+    gap = min(piece.y0 for piece in row) - max(piece.y1 for piece in above)
+    return gap < _MAX_ROW_GAP * height
+
+
+def _trim(run: list[Row]) -> list[Row]:
+    full = [index for index, row in enumerate(run) if len(row) > 1]
+    if len(full) < _MIN_ROWS:
+        return []
+    run = run[full[0] : full[-1] + 1]
+    # Text with a stray gap here and there is no table.
+    return run if len(full) >= 0.5 * len(run) else []
+
+
+def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid | None:
+    columns = _columns(run)
+    if len(columns) < 2 or not _is_table(run, columns, captions):
+        return None
+    box = box_around([piece for row in run for piece in row])
+    rules = [
+        edge
+        for edge in drawing.horizontal
+        if box[1] < edge.place < box[3]
+        and min(edge.end, box[2]) - max(edge.start, box[0]) > 0.5 * (box[2] - box[0])
+    ]
+    cells: list[list[list[Piece]]] = []
+    spans: list[Span] = []
+    for group in _merge_wrapped(run, columns, rules):
+        row: list[list[Piece]] = [[] for _ in columns]
+        for piece in group:
+            first, last = _columns_of(piece, columns)
+            if last > first and not row[first]:
+                spans.append((len(cells), first, 1, last - first + 1))
+            row[first].append(piece)
+        cells.append(row)
+    texts = tuple(tuple(_read(cell) for cell in row) for row in cells)
+    return Grid(box, texts, tuple(spans), _header_rows(texts))
+
+
+def _read(pieces: list[Piece]) -> str:
+    rows = text_rows(pieces)
+    return join_lines([" ".join(piece.text for piece in row) for row in rows]) if rows else ""
+
+
+def _columns(run: list[Row]) -> list[Interval]:
+    """The intervals that the pieces of the fullest usual rows fill, widened by the other rows."""
+    counts = Counter(len(row) for row in run if len(row) > 1)
+    enough = max(2, len(run) // 4)
+    usual = max(
+        (n for n in counts if sum(counts[m] for m in counts if m >= n) >= enough), default=2
+    )
+    full = [row for row in run if len(row) >= usual]
+    columns = _union([(piece.x0, piece.x1) for row in full for piece in row])
+    for row in run:
+        if len(row) >= usual:
+            continue
+        for piece in row:
+            overlapped = [c for c in columns if piece.x0 < c[1] and piece.x1 > c[0]]
+            if len(overlapped) < 2:
+                columns = _union([*columns, (piece.x0, piece.x1)])
+    return columns
+
+
+def _union(intervals: list[Interval]) -> list[Interval]:
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if merged and start < merged[-1][1] - 0.5:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _columns_of(piece: Piece, columns: list[Interval]) -> tuple[int, int]:
+    touched = [
+        i for i, (x0, x1) in enumerate(columns) if piece.x0 < x1 - 0.5 and piece.x1 > x0 + 0.5
+    ]
+    if touched:
+        return touched[0], touched[-1]
+    middle = (piece.x0 + piece.x1) / 2
+    nearest = min(range(len(columns)), key=lambda i: abs(sum(columns[i]) / 2 - middle))
+    return nearest, nearest
+
+
+def _is_table(run: list[Row], columns: list[Interval], captions: Sequence[Line]) -> bool:
+    pieces = [piece for row in run for piece in row]
+    full = [row for row in run if len(row) > 1]
+    if sum(1 for row in run if any(_LEADER.search(p.text) for p in row)) > 0.3 * len(run):
+        return False
+    if sum(1 for piece in pieces if piece.line.font & fonts.MATH) > 0.3 * len(pieces):
+        return False
+    if len(columns) == 2 and sum(1 for row in full if _MARKER.match(row[0].text)) > 0.5 * len(full):
+        return False
+    values = sum(1 for row in full for piece in row[1:] if piece.is_value)
+    value_share = values / max(1, sum(len(row) - 1 for row in full))
+    length = sum(len(piece.text) for piece in pieces) / len(pieces)
+    if _has_caption(box_around(pieces), captions):
+        return length < 40
+    if len(columns) == 2:
+        return value_share >= 0.6 and length < 40
+    if value_share >= 0.4:
+        return length < 35
+    return len(full) >= 4 and length < 18 and len(pieces) >= 0.6 * len(full) * len(columns)
+
+
+def _has_caption(box: BBox, captions: Sequence[Line]) -> bool:
+    x0, y0, x1, y1 = box
+    return any(
+        line.x0 < x1
+        and line.x1 > x0
+        and (-5 < y0 - line.y1 < _MAX_CAPTION_GAP or -5 < line.y0 - y1 < _MAX_CAPTION_GAP)
+        for line in captions
+    )
+
+
+def _merge_wrapped(run: list[Row], columns: list[Interval], rules: list[Edge]) -> list[Row]:
+    """Puts the lines of cells that wrap together, so that each row is a row of the table."""
+    between = [
+        any(_bottom(one) - 1 < edge.place < _top(other) + 1 for edge in rules)
+        for one, other in itertools.pairwise(run)
+    ]
+    ruled = sum(between) >= max(2, _RULED_SHARE * len(between))
+    gaps = [_top(other) - _bottom(one) for one, other in itertools.pairwise(run)]
+    usual = median(gaps)
+    merged = [list(run[0])]
+    for row, gap, rule in zip(run[1:], gaps, between, strict=True):
+        close = gap < 0.5 * max(piece.y1 - piece.y0 for piece in row)
+        if ruled:
+            wraps = not rule
+        else:
+            wraps = close and not rule and _is_rest(merged[-1], row, columns, gap < 0.6 * usual)
+        if wraps:
+            merged[-1] += row
+        else:
+            merged.append(list(row))
+    return merged
+
+
+def _is_rest(above: Row, row: Row, columns: list[Interval], tight: bool) -> bool:
+    """Tells whether a row is the second line of cells of the row above."""
+    places = [_columns_of(piece, columns)[0] for piece in row]
+    if any(piece.is_value for piece in row):
+        return False
+    filled = {_columns_of(piece, columns)[0] for piece in above}
+    if 0 not in places:
+        return set(places) <= filled
+    # A lone beginning of a line may be a heading within the table: only a tight or lower one wraps.
+    lower = row[0].text[:1].islower() or row[0].text[:1] in "("
+    return (tight or lower) and len(row) < len(columns) and set(places) <= filled
+
+
+def _header_rows(rows: Sequence[Sequence[str]]) -> int:
+    """Rows at the top without a number in any column but the first, above those that have one."""
+    for index, row in enumerate(rows[:4]):
+        if any(any(map(str.isdigit, cell)) for cell in row[1:]):
+            return max(1, index)
+    return 1
+
+
+def _top(row: Row) -> float:
+    return min(piece.y0 for piece in row)
+
+
+def _bottom(row: Row) -> float:
+    return max(piece.y1 for piece in row)

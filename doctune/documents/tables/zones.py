@@ -1,0 +1,70 @@
+"""Columns of a page, so that a table in one of them is not mixed with the text beside it."""
+
+from doctune.documents.tables.pieces import Piece
+
+_LONG_CHARS = 25
+_MIN_SIDE = 5  # long pieces on each side of a gutter
+_MIN_BAND = 3  # rows
+_CROSSING_SHARE = 0.1
+
+Row = list[Piece]
+
+
+def split_zones(rows: list[Row]) -> list[list[Row]]:
+    """Returns rows of pieces by zone: the columns of the page where it has two, else the page.
+
+    A stretch of rows without prose in either column is one zone over both: a table may fill it.
+    """
+    gutter = _find_gutter([p for row in rows for p in row if len(p.text) >= _LONG_CHARS])
+    if gutter is None:
+        return [rows]
+    zones: list[list[Row]] = []
+    for in_columns, band in _bands(rows, gutter):
+        if in_columns:
+            left = [[p for p in row if p.x1 <= gutter + 2] for row in band]
+            right = [[p for p in row if p.x1 > gutter + 2] for row in band]
+            zones += [[row for row in side if row] for side in (left, right)]
+        else:
+            zones.append(band)
+    return zones
+
+
+def _find_gutter(long: list[Piece]) -> float | None:
+    """The place near the middle that hardly any long piece crosses, with text on both sides."""
+    if len(long) < 2 * _MIN_SIDE:
+        return None
+    left, right = min(p.x0 for p in long), max(p.x1 for p in long)
+    best: tuple[int, float] | None = None
+    steps = 40
+    for step in range(steps // 4, 3 * steps // 4):
+        x = left + (right - left) * step / steps
+        before = sum(1 for p in long if p.x1 <= x)
+        after = sum(1 for p in long if p.x0 >= x)
+        crossing = len(long) - before - after
+        if min(before, after) < _MIN_SIDE or crossing > _CROSSING_SHARE * len(long):
+            continue
+        if best is None or crossing < best[0]:
+            best = crossing, x
+    return best[1] if best else None
+
+
+def _bands(rows: list[Row], gutter: float) -> list[tuple[bool, list[Row]]]:
+    """Stretches of rows that are in columns, and those that go over both."""
+    flags = [_is_in_columns(row, gutter) for row in rows]
+    bands: list[tuple[bool, list[Row]]] = []
+    start = 0
+    for index in range(1, len(rows) + 1):
+        if index == len(rows) or flags[index] != flags[start]:
+            in_columns = flags[start] or index - start < _MIN_BAND
+            if bands and bands[-1][0] == in_columns:
+                bands[-1][1].extend(rows[start:index])
+            else:
+                bands.append((in_columns, rows[start:index]))
+            start = index
+    return bands
+
+
+def _is_in_columns(row: Row, gutter: float) -> bool:
+    if any(piece.x0 < gutter - 2 and piece.x1 > gutter + 2 for piece in row):
+        return False
+    return any(len(piece.text) >= _LONG_CHARS for piece in row)
