@@ -88,9 +88,9 @@ def _what(manifest: dict[str, Any], total: int) -> str:
     documents = manifest["documents"]
     pages = sum(entry["pages"] for entry in documents)
     return (
-        f"{total:,} chat examples from {len(documents):,} documents ({pages:,} pages). Each line is "
-        "one JSON object: `messages` (a question, its answer), `source` (document, pages, file, "
-        "heading), `kind`, and the `passage` that the answer was taken from.\n\n"
+        f"{total:,} chat examples from {len(documents):,} documents ({pages:,} pages). Each line "
+        "is one JSON object: `messages` (a question, its answer), `source` (document, pages, "
+        "file, heading), `kind`, and the `passage` that the answer was taken from.\n\n"
         f"{manifest['note']}\n"
     )
 
@@ -125,8 +125,8 @@ def _how(manifest: dict[str, Any]) -> str:
     teacher = (
         f" {settings['teacher_model']} wrote further pairs from each chunk."
         if settings["teacher"] != "none"
-        else " No model took part: every answer is the documents' own wording, or a cell of a table "
-        "in a sentence around it."
+        else " No model took part: every answer is the documents' own wording, or a cell of a "
+        "table in a sentence around it."
     )
     together = len(manifest["kept_together"])
     kept = f" {together} groups of near copies were kept on one side each." if together else ""
@@ -134,7 +134,7 @@ def _how(manifest: dict[str, Any]) -> str:
         "## How it was made\n\n"
         "Documents were cut into sections by their headings and into chunks of at most "
         f"{settings['chunk_tokens']} tokens. Rules made questions from headings, sentences, lists "
-        f"and tables, with up to {settings['phrasings']} phrasings of each.{teacher} The split aims "
+        f"and tables, with up to {settings['phrasings']} phrasings each.{teacher} The split aims "
         f"at {settings['validation_share']:.0%} validation and {settings['test_share']:.0%} test "
         f"examples; the seed is {settings['seed']}.{kept} The same documents and settings give the "
         f"same files. Digest: `{manifest['digest'][:16]}`.\n"

@@ -1,10 +1,10 @@
 """Takes out what should not be learnt, and counts each removal by its reason.
 
-Three passes. `filter_facts` judges one fact at a time: too short, too long, too many symbols,
-garbled. `Deduplicator` remembers what it has let through: exact copies by normalised text, near
-copies by MinHash with locality-sensitive hashing, each suspected pair confirmed on the true sets of
-shingles so that chance removes nothing. `SideGuard` keeps any sentence from standing on two sides
-of the split.
+`filter_facts` judges one fact at a time: too short, too long, too many symbols, garbled.
+`Deduplicator` remembers what it has let through: exact copies by normalised text, near copies by
+MinHash with locality-sensitive hashing, each suspected pair confirmed on the true sets of shingles
+so that chance removes nothing. `drop_ambiguous` finds questions that two documents answer
+differently. `SideGuard` keeps any sentence from standing on two sides of the split.
 
 Rows of tables differ from each other in little but the one cell that matters, so near copies are
 not looked for among them; exact ones are.
@@ -16,11 +16,16 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from doctune.dataset.options import DatasetOptions
 from doctune.dataset.records import Example, Fact
-from doctune.dataset.text import normalise, sentences, symbol_ratio, words
+from doctune.dataset.text import is_unspaced, normalise, sentences, symbol_ratio, words
 from doctune.dataset.tokens import TokenCounter
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 PERMUTATIONS = 64
 _SHINGLE_WORDS = 3
@@ -32,9 +37,22 @@ _GARBLED = re.compile(r"\ufffd|\(cid:\d+\)|[\ue000-\uf8ff]|(?:\b\w\s){8,}|(.)\1{
 _MAX_QUESTION_TOKENS = 96
 # Answers of these kinds are lists: they may take twice the length.
 _LONG_KINDS = frozenset({"steps", "list", "faq", "outline"})
-# Most examples of a kind that one document gives, as a share of its examples of other kinds; the
-# second number is how many it may give in any case.
-_KIND_LIMITS = {"table": (1.5, 60), "completion": (0.35, 8)}
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """Most examples of a kind that one document gives: the largest of these."""
+
+    least: int
+    share: float  # of its examples of other kinds
+    a_page: float
+
+
+_LIMITS = {
+    "table": _Limit(least=50, share=0.4, a_page=5.0),
+    "completion": _Limit(least=6, share=0.1, a_page=0.0),
+    "outline": _Limit(least=2, share=0.05, a_page=0.0),
+}
 
 
 def filter_facts(
@@ -61,32 +79,46 @@ def _fault(fact: Fact, options: DatasetOptions, counter: TokenCounter) -> str:
         return "question_too_long"
     if any(_GARBLED.search(text) for text in (fact.answer, *fact.questions)):
         return "garbled"
+    if not is_unspaced(fact.answer) and _is_fragmented(fact.answer):
+        return "garbled"
     if symbol_ratio(fact.answer) > options.max_symbol_ratio:
         return "symbols"
     return ""
 
 
-def limit_kinds(facts: list[Fact], rank: list[int], removed: Counter[str]) -> list[Fact]:
+def _is_fragmented(text: str) -> bool:
+    """Whether a text is a formula or was torn apart: many of its words are single characters."""
+    found = words(text)
+    single = sum(len(word) == 1 and word not in "aAI" and not word.isdigit() for word in found)
+    return len(found) >= 4 and single * 4 > len(found)
+
+
+def limit_kinds(
+    facts: list[Fact], rank: list[int], pages: int, removed: Counter[str]
+) -> list[Fact]:
     """Keeps one kind from crowding out the others of a document.
+
+    Passages to continue also fill up to one a chunk where there is little else to ask.
 
     Args:
         facts: Those of one document.
         rank: For each fact a number; the facts with the lowest ones stay.
+        pages: How many the document has.
         removed: Gets the count of examples left out, as `too_many_<kind>`.
     """
-    kept = set(range(len(facts)))
-    for kind, (share, least) in _KIND_LIMITS.items():
+    left_out: set[int] = set()
+    for kind, limit in _LIMITS.items():
+        of_kind = sorted((rank[at], at) for at, fact in enumerate(facts) if fact.kind == kind)
         others = sum(len(fact.questions) for fact in facts if fact.kind != kind)
-        room = max(least, int(share * others))
-        of_kind = sorted(
-            (rank[index], index) for index, fact in enumerate(facts) if fact.kind == kind
-        )
-        for _, index in of_kind:
-            room -= len(facts[index].questions)
+        room = max(limit.least, int(limit.share * others), int(limit.a_page * pages))
+        if kind == "completion":
+            room = max(room, len(of_kind) - others)
+        for _, at in of_kind:
+            room -= len(facts[at].questions)
             if room < 0:
-                kept.discard(index)
-                removed[f"too_many_{kind}"] += len(facts[index].questions)
-    return [fact for index, fact in enumerate(facts) if index in kept]
+                left_out.add(at)
+                removed[f"too_many_{kind}"] += len(facts[at].questions)
+    return [fact for at, fact in enumerate(facts) if at not in left_out]
 
 
 def shingles(text: str, size: int = _SHINGLE_WORDS) -> frozenset[int]:
@@ -96,7 +128,7 @@ def shingles(text: str, size: int = _SHINGLE_WORDS) -> frozenset[int]:
     return frozenset(zlib.crc32(" ".join(found[at : at + size]).encode()) for at in runs)
 
 
-def minhash_of(hashes: frozenset[int]) -> object:
+def minhash_of(hashes: frozenset[int]) -> MinHash:
     """Returns the MinHash signature of a set of shingles."""
     from datasketch import MinHash
 
@@ -110,97 +142,155 @@ def _same(value: int) -> int:
     return value
 
 
-def similarity(first: frozenset[int], second: frozenset[int]) -> float:
+def similarity(first: frozenset[Any], second: frozenset[Any]) -> float:
     """Returns the Jaccard similarity of two sets."""
     return len(first & second) / len(first | second)
 
 
 class NearIndex:
-    """Finds, among texts added before, one that is nearly the same."""
+    """Finds, among texts added before, those that are nearly the same.
+
+    Args:
+        threshold: Jaccard similarity from which two texts are near copies.
+    """
 
     def __init__(self, threshold: float) -> None:
         from datasketch import MinHashLSH
 
         self._threshold = threshold
         self._index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
-        self._sets: list[frozenset[int]] = []
-        self._owners: list[object] = []
+        self._entries: list[tuple[frozenset[int], Any]] = []
+        self._last: tuple[frozenset[int], MinHash] | None = None
 
-    def find(self, hashes: frozenset[int]) -> list[object]:
-        """Returns the owners of all added texts at or above the threshold, the oldest first."""
-        return self._find(hashes, minhash_of(hashes))
-
-    def find_or_add(self, hashes: frozenset[int], owner: object) -> list[object]:
-        """Like `find`; adds the text if none is found."""
-        signature = minhash_of(hashes)
-        found = self._find(hashes, signature)
-        if not found:
-            self.add(hashes, owner, signature)
-        return found
-
-    def add(self, hashes: frozenset[int], owner: object, signature: object = None) -> None:
-        """Adds a text."""
-        self._index.insert(len(self._sets), signature or minhash_of(hashes))
-        self._sets.append(hashes)
-        self._owners.append(owner)
-
-    def _find(self, hashes: frozenset[int], signature: object) -> list[object]:
+    def find(self, hashes: frozenset[int]) -> list[Any]:
+        """Returns what was added with sets at or above the threshold, the oldest first."""
         return [
-            self._owners[number]
-            for number in sorted(self._index.query(signature))
-            if similarity(hashes, self._sets[number]) >= self._threshold
+            self._entries[number][1]
+            for number in sorted(self._index.query(self._signature(hashes)))
+            if similarity(hashes, self._entries[number][0]) >= self._threshold
         ]
+
+    def add(self, hashes: frozenset[int], value: Any) -> None:
+        """Adds a set of shingles with what `find` shall return for it."""
+        self._index.insert(len(self._entries), self._signature(hashes))
+        self._entries.append((hashes, value))
+
+    def _signature(self, hashes: frozenset[int]) -> MinHash:
+        # A text is mostly looked for and then added.
+        if self._last is None or self._last[0] is not hashes:
+            self._last = (hashes, minhash_of(hashes))
+        return self._last[1]
 
 
 class Deduplicator:
-    """Lets a fact through once.
+    """Lets the texts of answers through, each for one owner and a few questions.
 
-    Within one document a text may answer several questions (a section's first sentence may also
-    define a term): those are phrasings, which are wanted. The same question with the same answer,
-    one question with two answers, and the same text from another document are not.
+    One text may answer several questions (a section's first sentence may also define a term): those
+    are phrasings, which are wanted up to a limit. The same question with the same answer, one
+    question with two answers, and the text of another owner are not.
+
+    Args:
+        threshold: Jaccard similarity from which two texts are near copies.
+        most_questions: How many questions one text may answer.
     """
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, threshold: float, most_questions: int) -> None:
         self._owner_of_text: dict[str, str] = {}
+        self._questions_of_text: Counter[str] = Counter()
         self._answer_of: dict[str, str] = {}
-        self._near: dict[str, NearIndex] = {}
-        self._threshold = threshold
+        self._near = NearIndex(threshold)
+        self._most_questions = most_questions
         self.exact = 0
         self.near = 0
         self.contradictions = 0
 
-    def admit(self, fact: Fact, document: str) -> tuple[str, ...]:
+    @classmethod
+    def of(cls, options: DatasetOptions) -> Deduplicator:
+        """Returns one with a user's settings."""
+        # A fact that many documents state may be asked for twice as often as one that stands once.
+        return cls(options.near_duplicate_threshold, options.phrasings * 2)
+
+    def admit(self, fact: Fact, owner: str) -> tuple[str, ...]:
         """Returns the questions of a fact that may stay; remembers them."""
         answer = normalise(fact.answer)
         text = answer
-        if len(answer.split(" ")) < _TELLING_WORDS:
+        if answer.count(" ") < _TELLING_WORDS - 1:
             text = f"{normalise(fact.questions[0])} {answer}"
-        if self._owner_of_text.setdefault(text, document) != document:
+        if self._owner_of_text.setdefault(text, owner) != owner:
             self.exact += len(fact.questions)
             return ()
-        if fact.kind != "table" and self._is_near_copy(fact, document, text):
+        if fact.kind != "table" and self._is_near_copy(fact, owner, text):
             self.near += len(fact.questions)
             return ()
-        return tuple(question for question in fact.questions if self._is_new(question, answer))
+        return tuple(question for question in fact.questions if self._admits(question, text))
 
-    def _is_near_copy(self, fact: Fact, document: str, text: str) -> bool:
-        near = self._near.setdefault("all", NearIndex(self._threshold))
-        hashes = shingles(text)
-        for owner, kind, other in near.find(hashes):
-            if owner != document or (kind == fact.kind and other != text):
+    def _is_near_copy(self, fact: Fact, owner: str, text: str) -> bool:
+        hashes, numbers = shingles(text), _numbers(text)
+        for near in self._near.find(hashes):
+            # Texts that differ in a number state different facts, however alike they are.
+            if near.numbers == numbers and (
+                near.owner != owner or (near.kind == fact.kind and near.text != text)
+            ):
                 return True
-        near.add(hashes, (document, fact.kind, text))
+        self._near.add(hashes, _Known(owner, fact.kind, text, numbers))
         return False
 
-    def _is_new(self, question: str, answer: str) -> bool:
-        known = self._answer_of.setdefault(normalise(question), answer)
-        if known is answer:
-            return True
-        if known == answer:
-            self.exact += 1
-        else:
+    def _admits(self, question: str, text: str) -> bool:
+        known = self._answer_of.setdefault(normalise(question), text)
+        if known != text:
             self.contradictions += 1
-        return False
+            return False
+        if known is not text or self._questions_of_text[text] >= self._most_questions:
+            self.exact += 1
+            return False
+        self._questions_of_text[text] += 1
+        return True
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A text that was let through."""
+
+    owner: str
+    kind: str
+    text: str
+    numbers: tuple[str, ...]
+
+
+def _numbers(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(" ") if any(map(str.isdigit, word)))
+
+
+def drop_ambiguous(examples: list[Example], removed: Counter[str]) -> list[Example]:
+    """Takes out questions that two documents answer differently: alone they have no answer.
+
+    Of terms and of questions that a document itself asks, the first answer stays: a term has one
+    meaning in a corpus, told in several ways.
+    """
+    answers: dict[str, dict[str, Example]] = {}
+    for example in examples:
+        answers.setdefault(normalise(example.question), {}).setdefault(example.doc_id, example)
+    kept = []
+    for example in examples:
+        others = answers[normalise(example.question)]
+        chosen = next(
+            (one for one in others.values() if one.kind in ("definition", "faq")), example
+        )
+        agree = all(_says_same(chosen.answer, other.answer) for other in others.values())
+        if (
+            len(others) == 1
+            or agree
+            or (chosen.kind in ("definition", "faq") and example is chosen)
+        ):
+            kept.append(example)
+        else:
+            removed["question_with_two_answers"] += 1
+    return kept
+
+
+def _says_same(first: str, second: str) -> bool:
+    one, two = frozenset(normalise(first).split(" ")), frozenset(normalise(second).split(" "))
+    return similarity(one, two) >= 0.5
 
 
 class SideGuard:

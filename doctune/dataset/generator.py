@@ -19,7 +19,7 @@ class ExampleGenerator(Protocol):
 
 _RULES: tuple[Callable[[View], Iterator[Fact]], ...] = (
     prose.section_facts,
-    prose.labelled_faq_facts,
+    prose.own_question_facts,
     prose.glossary_facts,
     prose.acronym_facts,
     prose.sentence_facts,

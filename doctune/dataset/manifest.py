@@ -13,15 +13,19 @@ from doctune.dataset.view import View
 from doctune.digests import digest_value
 
 if TYPE_CHECKING:
-    from doctune.dataset.prepare import Division, Removals
+    from doctune.dataset.division import Division, Removals
 
 SCHEMA_VERSION = 1
 
 _NOTES = {
     "document": "Split by document: no document has examples on two sides.",
-    "section": (
+    "chapter": (
         "Too few documents that differ: split by top-level section instead, so the sides may come "
         "from one document. Scores on the test split say less about unseen documents."
+    ),
+    "section": (
+        "Too few documents and top-level sections: split by section instead, so the sides may come "
+        "from one chapter. Scores on the test split say less about unseen documents."
     ),
     "chunk": (
         "Too few documents and sections: split by chunk instead, so the sides may come from one "

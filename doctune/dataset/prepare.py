@@ -10,20 +10,19 @@ five files are written beside their places and moved there together at the end.
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from doctune.dataset.card import write_card
-from doctune.dataset.cleaning import Deduplicator, SideGuard, filter_facts, limit_kinds
+from doctune.dataset.cleaning import Deduplicator, drop_ambiguous, filter_facts, limit_kinds
+from doctune.dataset.division import Removals, divide
 from doctune.dataset.generator import ExampleGenerator, RuleGenerator
 from doctune.dataset.manifest import manifest_of
 from doctune.dataset.options import DatasetOptions
 from doctune.dataset.records import Example, Fact, read_corpus
-from doctune.dataset.splitting import SIDES, Unit, assign_sides, group_units
+from doctune.dataset.splitting import SIDES
 from doctune.dataset.text import stable_hash
 from doctune.dataset.tokens import TokenCounter
 from doctune.dataset.view import View, view_documents
@@ -31,11 +30,6 @@ from doctune.digests import digest_file, digest_value
 from doctune.errors import DatasetError
 from doctune.files import atomic_path
 from doctune.progress import progress
-
-# What is divided when there are too few documents, the coarsest first.
-_LEVELS = ("document", "section", "chunk", "passage")
-_LEAST_GROUPS = {"document": 3, "section": 5, "chunk": 5, "passage": 3}
-_ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -52,32 +46,6 @@ class DatasetSummary:
     filtered: dict[str, int]
     digest: str
     split_by: str = "document"
-
-
-@dataclass
-class Removals:
-    """Counts of examples left out."""
-
-    exact: int = 0
-    near: int = 0
-    filtered: Counter[str] = field(default_factory=Counter)
-
-    def add(self, deduplicator: Deduplicator) -> None:
-        """Adds what a deduplicator refused."""
-        self.exact += deduplicator.exact
-        self.near += deduplicator.near
-        if deduplicator.contradictions:
-            self.filtered["question_with_two_answers"] += deduplicator.contradictions
-
-
-@dataclass(frozen=True)
-class Division:
-    """Which example stands on which side, and why so."""
-
-    level: str  # "document", "section", "chunk" or "passage"
-    sides: dict[str, tuple[Example, ...]]
-    side_of_unit: dict[str, str]
-    groups: tuple[tuple[str, ...], ...]  # units that were kept together, those of more than one
 
 
 def prepare_dataset(
@@ -113,7 +81,7 @@ def prepare_dataset(
     views = view_documents(corpus, counter, options)
     removed = Removals()
     examples = _make_examples(views, options, counter, removed)
-    division, removed = _divide(views, _capped(examples, options, removed), options, removed)
+    division, removed = divide(views, _capped(examples, options, removed), options, removed)
     paths = {"train": train_path, "validation": validation_path, "test": test_path}
     with ExitStack() as stack:
         temporary = {side: stack.enter_context(atomic_path(paths[side])) for side in SIDES}
@@ -156,8 +124,8 @@ def _make_examples(
             ranks = [
                 stable_hash(options.seed, view.document.doc_id, fact.questions[0]) for fact in clean
             ]
-            clean = limit_kinds(clean, ranks, removed.filtered)
-            deduplicator = Deduplicator(options.near_duplicate_threshold)
+            clean = limit_kinds(clean, ranks, view.document.pages, removed.filtered)
+            deduplicator = Deduplicator.of(options)
             for fact in clean:
                 questions = deduplicator.admit(fact, view.document.key)
                 examples += _examples_of(replace(fact, questions=questions), view, facts)
@@ -169,7 +137,7 @@ def _make_examples(
             "No training example could be made from these documents: they hold too little "
             "running text. Add PDFs with text, or set teacher=gemini."
         )
-    return examples
+    return drop_ambiguous(examples, removed.filtered)
 
 
 def _examples_of(fact: Fact, view: View, number: int) -> list[Example]:
@@ -206,122 +174,6 @@ def _capped(examples: list[Example], options: DatasetOptions, removed: Removals)
     kept = {id(example) for _, _, example in ranked[:limit]}
     removed.filtered["over_max_examples"] += len(examples) - limit
     return [example for example in examples if id(example) in kept]
-
-
-def _divide(
-    views: list[View], examples: list[Example], options: DatasetOptions, removed: Removals
-) -> tuple[Division, Removals]:
-    """Divides at the coarsest level at which no side stays empty."""
-    for level in _LEVELS:
-        unit_of = _unit_namer(views, level)
-        members: dict[str, list[Example]] = {}
-        for example in examples:
-            members.setdefault(unit_of(example), []).append(example)
-        if len(members) < _LEAST_GROUPS[level]:
-            continue
-        texts = _unit_texts(views, level, members)
-        units = [Unit(key, len(own)) for key, own in members.items()]
-        groups = group_units(units, texts.__getitem__)
-        if len(groups) < _LEAST_GROUPS[level]:
-            continue
-        for attempt in range(_ATTEMPTS):
-            side_of = assign_sides(groups, options, attempt)
-            tally = replace(removed, filtered=Counter(removed.filtered))
-            sides = _guarded(examples, unit_of, side_of, options, tally)
-            if all(sides.values()):
-                together = tuple(
-                    tuple(unit.key for unit in group) for group in groups if len(group) > 1
-                )
-                return Division(level, sides, side_of, together), tally
-    raise DatasetError(
-        f"{len(examples)} examples from {len(views)} documents are too few for train, validation "
-        "and test: add documents, best three or more that differ."
-    )
-
-
-def _unit_namer(views: list[View], level: str) -> Any:
-    """Returns the function from an example to the key of its unit."""
-    if level == "document":
-        return lambda example: example.doc_id
-    if level == "passage":
-        return lambda example: f"{example.doc_id}#{stable_hash(example.passage):016x}"
-    marks: dict[str, tuple[list[int], list[int]]] = {}
-    for view in views:
-        if level == "section":
-            starts = [section.start for section in view.sections]
-            numbers = [section.top for section in view.sections]
-        else:
-            starts = [chunk.block for chunk in view.chunks]
-            numbers = [chunk.number for chunk in view.chunks]
-        marks[view.document.doc_id] = (starts, numbers)
-
-    def name(example: Example) -> str:
-        starts, numbers = marks[example.doc_id]
-        at = max(0, bisect_right(starts, example.block) - 1)
-        return f"{example.doc_id}#{level}-{numbers[at]}"
-
-    return name
-
-
-def _unit_texts(views: list[View], level: str, members: dict[str, list[Example]]) -> dict[str, str]:
-    """Returns the text that tells whether two units are near copies."""
-    if level == "document":
-        return {
-            view.document.key: "\n".join(block.text for block in view.document.blocks)
-            for view in views
-        }
-    return {
-        key: "\n".join(dict.fromkeys(example.passage for example in own))
-        for key, own in members.items()
-    }
-
-
-def _guarded(
-    examples: list[Example],
-    unit_of: Any,
-    side_of: dict[str, str],
-    options: DatasetOptions,
-    removed: Removals,
-) -> dict[str, tuple[Example, ...]]:
-    """Returns the examples of each side without those that an earlier side gives away."""
-    by_side: dict[str, list[Example]] = {side: [] for side in SIDES}
-    for example in examples:
-        by_side[side_of[unit_of(example)]].append(example)
-    deduplicator = Deduplicator(options.near_duplicate_threshold)
-    guard = SideGuard()
-    kept: dict[str, tuple[Example, ...]] = {}
-    for side in SIDES:
-        own = _without_copies(by_side[side], deduplicator, unit_of)
-        admitted = [example for example in own if guard.admit(example)]
-        removed.filtered["sentence_on_another_side"] += len(own) - len(admitted)
-        guard.next_side()
-        kept[side] = tuple(admitted)
-    removed.add(deduplicator)
-    removed.filtered += Counter()  # drops the reasons that never occurred
-    return kept
-
-
-def _without_copies(
-    examples: list[Example], deduplicator: Deduplicator, unit_of: Any
-) -> list[Example]:
-    by_fact: dict[int, list[Example]] = {}
-    for example in examples:
-        by_fact.setdefault(example.fact, []).append(example)
-    kept = []
-    for own in by_fact.values():
-        first = own[0]
-        fact = Fact(
-            kind=first.kind,
-            questions=tuple(example.question for example in own),
-            answer=first.answer,
-            passage=first.passage,
-            pages=first.pages,
-            heading=first.heading,
-            block=first.block,
-        )
-        admitted = set(deduplicator.admit(fact, unit_of(first)))
-        kept += [example for example in own if example.question in admitted]
-    return kept
 
 
 def _write_rows(path: Path, examples: tuple[Example, ...]) -> None:

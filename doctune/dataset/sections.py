@@ -14,18 +14,21 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from doctune.dataset.lexicon import DASHES, lexicon
 from doctune.dataset.records import Block, Document
 from doctune.dataset.text import collapse, is_unspaced, normalise, sentences, strip_enumeration
 from doctune.dataset.tokens import TokenCounter
 
 _LEADERS = re.compile(r"(?:\.\s?){4,}\s*\d|…{2,}|(?:\.\s?){8,}|_{5,}")
-_CONTENTS = frozenset(
-    ["contents", "table of contents", "list of figures", "list of tables", "index", "inhalt", "inhaltsverzeichnis", "abbildungsverzeichnis", "tabellenverzeichnis", "stichwortverzeichnis", "table des matières", "sommaire", "índice", "contenido", "tabla de contenido", "indice", "sommario", "inhoud", "inhoudsopgave", "sumário", "содержание", "оглавление", "目录", "目录表", "目次", "索引"]
-)
-_REFERENCES = frozenset(
-    ["references", "bibliography", "works cited", "literature cited", "literature", "literatur", "literaturverzeichnis", "références", "bibliographie", "referencias", "bibliografía", "riferimenti", "bibliografia", "referências", "литература", "список литературы", "参考文献"]
-)
 _MAX_HEADING_WORDS = 24
+# Heads of columns that a parser may take for headings: "Three Months Ended June 25, 2022 Change".
+_COLUMN_HEAD = re.compile(
+    r"(?:(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?|(?:19|20)\d\d|\d{1,2}|"
+    r"three|six|nine|twelve|months?|weeks?|quarters?|years?|ended|and|as|of|at|change|total|page|%|"
+    r"q[1-4]|fy|\W)+",
+    re.IGNORECASE,
+)
+_SCALE = re.compile(r"\s*\(?in (?:thousands|millions|billions)[^)]*\)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,17 @@ class Outline:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def outline(document: Document, title: str) -> Outline:
+def outline(document: Document, titles: tuple[str, ...]) -> Outline:
     """Returns the sections of a document.
 
     Args:
         document: Its blocks' `index` becomes their position in the whole document.
-        title: The document's name; a heading that only repeats it is not part of a path.
+        titles: The document's names; a heading that only repeats one is not part of a path.
     """
     skipped: Counter[str] = Counter()
     if document.furniture:
         skipped["header_or_footer"] = document.furniture
-    builder = _Builder(normalise(title))
+    builder = _Builder(frozenset(map(normalise, titles)))
     ignoring: tuple[int, str] | None = None
     for block in _mended(document.blocks):
         if _is_heading(block):
@@ -99,9 +102,9 @@ def outline(document: Document, title: str) -> Outline:
 
 
 def _ignored_section(block: Block, plain: str) -> tuple[int, str] | None:
-    if plain in _CONTENTS:
+    if plain in lexicon("contents_headings"):
         return block.level, "table_of_contents"
-    if plain in _REFERENCES:
+    if plain in lexicon("reference_headings"):
         return block.level, "references"
     return None
 
@@ -109,8 +112,8 @@ def _ignored_section(block: Block, plain: str) -> tuple[int, str] | None:
 class _Builder:
     """Collects sections; the stack holds the open headings as (level, heading, number)."""
 
-    def __init__(self, title: str) -> None:
-        self._title = title
+    def __init__(self, titles: frozenset[str]) -> None:
+        self._titles = titles
         self._stack: list[tuple[int, str, int]] = []
         self._sections: list[Section] = []
         self._blocks: list[Block] = []
@@ -120,9 +123,9 @@ class _Builder:
         self._finish()
         while self._stack and self._stack[-1][0] >= block.level:
             self._stack.pop()
-        heading = strip_enumeration(block.text)
+        heading = strip_enumeration(_SCALE.sub("", block.text))
         self._page, self._start = block.page, block.index
-        if normalise(heading) == self._title:
+        if normalise(heading) in self._titles:
             self._parent = -1
             self._top = len(self._sections)
             return
@@ -158,9 +161,11 @@ class _Builder:
 
 
 def _is_heading(block: Block) -> bool:
-    if block.kind != "heading" or not any(character.isalpha() for character in block.text):
+    if block.kind != "heading" or not any(map(str.isalpha, _SCALE.sub("", block.text))):
         return False
-    text = collapse(block.text)
+    text = _SCALE.sub("", collapse(block.text))
+    if _COLUMN_HEAD.fullmatch(text) or text.endswith(","):
+        return False
     long = len(text) > 60 if is_unspaced(text) else len(text.split()) > _MAX_HEADING_WORDS
     return not long
 
@@ -171,10 +176,10 @@ def _mended(blocks: tuple[Block, ...]) -> Iterator[Block]:
     for position, block in enumerate(blocks):
         block = replace(block, index=position)
         if block.kind == "heading" and not _is_heading(block):
-            if not any(character.isalpha() for character in block.text):
+            if not any(map(str.isalpha, block.text)):
                 continue
             block = replace(block, kind="paragraph", level=0)
-        if held is not None and _continues(held, block):
+        if held is not None and (_continues(held, block) or _is_false_item(held, block)):
             held = replace(held, text=f"{held.text} {block.text}")
             continue
         if held is not None:
@@ -188,9 +193,19 @@ def _continues(first: Block, second: Block) -> bool:
     return (
         first.kind == second.kind == "paragraph"
         and second.page == first.page + 1
-        and first.text[-1:].isalnum() | (first.text[-1:] in ",;-–")
+        and first.text[-1:].isalnum() | (first.text[-1:] in f",;-{DASHES}")
         and second.text[:1].islower()
     )
+
+
+def _is_false_item(first: Block, second: Block) -> bool:
+    """Whether a number that ends a sentence was taken for a list's: `... above`, `120. Near`."""
+    match = re.match(r"(\d{2,3})\. ", second.text)
+    if second.kind != "list" or not match or first.kind not in ("paragraph", "list"):
+        return False
+    follows = re.match(r"(\d+)\. ", first.text)
+    in_order = follows is not None and int(follows[1]) + 1 == int(match[1])
+    return not in_order and first.text[-1:].isalnum()
 
 
 def chunks(sections: tuple[Section, ...], counter: TokenCounter, budget: int) -> list[Chunk]:

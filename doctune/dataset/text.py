@@ -12,33 +12,42 @@ import hashlib
 import re
 import unicodedata
 
-_ABBREVIATIONS = frozenset(
-    ["al", "approx", "art", "bzw", "ca", "cf", "ch", "chap", "co", "corp", "dept", "dr", "e.g", "ed", "eds", "eg", "eq", "eqs", "esp", "est", "etc", "ex", "fig", "figs", "gen", "i.e", "ie", "inc", "incl", "jr", "lt", "ltd", "max", "min", "mr", "mrs", "ms", "mt", "no", "nos", "nr", "op", "p", "para", "pp", "prof", "ref", "refs", "rev", "sec", "sect", "sr", "st", "tab", "tel", "u.s", "u.k", "usw", "vgl", "viz", "vol", "vols", "vs", "z.b", "d.h"]
-)
+from doctune.dataset.lexicon import APOSTROPHES, DASHES, QUOTES, lexicon
+
 _SENTENCE_END = re.compile(
-    r"""(?P<wide>[。！？｡।॥؟])[」』”’）)\]]*\s*      # scripts with their own marks need no space
-      | (?P<stop>[.!?…])["'”’»)\]]*\s+(?=["'“‘«(\[]*[^\W_a-zß-öø-ÿа-яα-ω])""",
-    re.VERBOSE,
+    # Scripts with their own marks need no space after them.
+    r"(?P<wide>[\u3002\uff01\uff1f\uff61\u0964\u0965\u061f])[\u300d\u300f\u201d\u2019\uff09)\]]*\s*"
+    rf"|(?P<stop>[.!?\u2026])[\"'{QUOTES})\]]*\s+"
+    rf"(?=[\"'{QUOTES}(\[]*[^\W_a-z\u00df-\u00f6\u00f8-\u00ff\u0430-\u044f\u03b1-\u03c9])"
 )
 # Scripts that are written without spaces between words.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0002fa1f"
 )
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:[.,'’\-][^\W_{_UNSPACED}]+)*")
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:[.,{APOSTROPHES}\-][^\W_{_UNSPACED}]+)*")
 _UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
 _SPACES = re.compile(r"\s+")
+# A number before one of these is a quantity: "5 kg", "30 days".
+_UNIT = r"(?-i:%|\u00b0|(?:[kcmM][gmlWVA]|[kMG]?Hz|[kMG]B|[VW]|bar|days?|hours?|years?)\b)"
 _ENUMERATION = re.compile(
-    r"""^\s*(?:
+    rf"""^\s*(?:
         (?:chapter|section|part|appendix|annex|article|schedule|kapitel|abschnitt|teil|anhang|
-           chapitre|partie|annexe|cap[ií]tulo|secci[oó]n|sezione|capitolo)\s+
-        (?:\d+(?:\.\d+)*|[ivxlc]+|[a-z])\b\s*[.:)–—-]*
-      | §\s*\d+[a-z]?
-      | (?:[A-Z]\.)?\d+(?:\.\d+)*\s*[.:)]?(?=\s)(?!\s*(?:%|[a-z]{1,2}\b|days?|hours?|years?))
-      | (?:[A-Z]\.\d+(?:\.\d+)*|[A-Z][.)]|[IVXLC]+\.|[ivx]+\)|\([a-z0-9]{1,3}\))(?=\s)
-      | 第\s*[0-9一二三四五六七八九十百]+\s*[章节節部編篇条條]
-    )\s*[–—:-]?\s*""",
+           chapitre|partie|annexe|cap[i\u00ed]tulo|secci[o\u00f3]n|sezione|capitolo)\s+
+        (?:\d+(?:\.\d+)*|[ivxlc]+|[a-z])\b\s*[.:){DASHES}-]*
+      | \u00a7\s*\d+[a-z]?
+      | (?:[A-Z]\.)?\d+(?:\.\d+)+\s*[.:)]?(?=\s)
+      | \d+\s*[.:)]?(?=\s)(?!\s*{_UNIT})
+      | (?:[A-Z]\.\d+(?:\.\d+)*|[A-Z][.)]|[IVXLC]+\.|[ivx]+\)|\([a-z0-9]{{1,3}}\))(?=\s)
+      | \u7b2c\s*[0-9\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d\u5341\u767e]+
+        \s*[\u7ae0\u7bc0\u8282\u90e8\u7de8\u7bc7\u6761\u689d]
+    )\s*[{DASHES}:-]?\s*""",
     re.VERBOSE | re.IGNORECASE,
+)
+_SENTENCE_MARKS = frozenset(".!?;:\u2026\u3002\uff01\uff1f\uff1a\u0964\u0965\u061f")
+# Marks that prose in any script is full of.
+_PROSE_MARKS = frozenset(".,;:'\"()-?!%/$\u20ac\u00a3" + DASHES + QUOTES) | frozenset(
+    "\u3002\uff0c\u3001\uff1b\uff1a\uff1f\uff01\u300c\u300d\u300e\u300f\uff08\uff09\u300a\u300b"
 )
 
 
@@ -72,17 +81,22 @@ def sentences(text: str) -> list[str]:
 
 
 def _ends_in_abbreviation(text: str) -> bool:
-    last = text.rsplit(" ", 1)[-1].lstrip("(\"'“‘[")
+    last = text.rsplit(" ", 1)[-1].lstrip(f"(\"'[{QUOTES}")
     if len(last) == 1:  # an initial: "J. Smith", or the number of a list item
         return last.isalpha() and last.isupper()
-    return last.casefold() in _ABBREVIATIONS
+    return last.casefold() in lexicon("abbreviations")
 
 
 def strip_enumeration(heading: str) -> str:
     """Returns a heading without its number: `3.2 Cleaning` gives `Cleaning`."""
-    heading = collapse(heading).strip(" .:;–—-•")
+    heading = collapse(heading).strip(f" .:;-\u2022{DASHES}")
     rest = _ENUMERATION.sub("", heading, count=1).strip()
     return rest if any(character.isalpha() for character in rest) else heading
+
+
+def is_prose(text: str) -> bool:
+    """Whether a text looks like sentences rather than labels or cells: it ends as one does."""
+    return text.rstrip(f"\"')]{QUOTES}")[-1:] in _SENTENCE_MARKS
 
 
 def is_unspaced(text: str) -> bool:
@@ -102,7 +116,7 @@ def symbol_ratio(text: str) -> float:
         for character in text
         if not character.isspace()
         and unicodedata.category(character)[0] not in "LNM"
-        and character not in ".,;:'\"()-–—?!%/’‘“”。，、；：？！「」（）€$£"
+        and character not in _PROSE_MARKS
     )
     return odd / len(text)
 

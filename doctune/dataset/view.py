@@ -10,7 +10,7 @@ from doctune.dataset.names import Name, Vocabulary, name_documents
 from doctune.dataset.options import DatasetOptions
 from doctune.dataset.records import Corpus, Document, Fact
 from doctune.dataset.sections import Chunk, Section, chunks, outline
-from doctune.dataset.text import collapse, normalise, sentences, stable_hash
+from doctune.dataset.text import collapse, is_prose, normalise, sentences, stable_hash
 from doctune.dataset.tokens import TokenCounter
 
 
@@ -45,28 +45,29 @@ class View:
     def ask(self, questions: list[str], subject: str, *key: object) -> tuple[str, ...]:
         """Makes English questions self-contained and picks among the phrasings.
 
+        The plain question is what a person types, so it is among them wherever its subject says
+        enough; the others name the product or the document.
+
         Args:
             questions: Ways to ask one thing, each a whole question: `How is the lid opened?`
             subject: The words that say what it is about: `the lid`.
             key: What the choice depends on beside the seed.
         """
-        named = self.name.product and normalise(self.name.product.removeprefix("the ")) in (
-            normalise(questions[0])
-        )
+        product, limit = self.name.product, self.options.phrasings
+        bare = normalise(product.removeprefix("the "))
+        named = bool(product) and bare in normalise(" ".join([*questions, subject]))
         candidates = []
         for question in questions:
             lowered = question[0].lower() + question[1:]
             candidates.append(f"According to {self.name.reference}, {lowered}")
-            if self.name.product and not named:
-                candidates.append(f"For {self.name.product}, {lowered}")
-            else:
-                candidates.append(f"{question.rstrip('?')}, according to {self.name.reference}?")
+            if product and not named:
+                candidates.append(f"For {product}, {lowered}")
+            elif question.endswith("?"):
+                candidates.append(f"{question[:-1]}, according to {self.name.reference}?")
         chosen = self.choose(candidates, *key)
-        if named or self.vocabulary.is_distinct(subject):
-            # The plain question is what a person types: it always is among the phrasings.
-            plain = self.choose(questions, "plain", *key)
-            limit = self.options.phrasings
-            chosen = tuple(dict.fromkeys(plain[: max(1, limit - 1)] + chosen))[:limit]
+        if named or self.vocabulary.is_specific(subject):
+            plain = self.choose(questions, "plain", *key)[: max(1, limit - 1)]
+            chosen = (plain + chosen)[:limit]
         return chosen
 
     def lead(self, text: str, budget: int | None = None) -> str:
@@ -76,14 +77,15 @@ class View:
         size = 0
         for sentence in sentences(text):
             size += self.counter.count(sentence)
-            if kept and size > budget:
+            # A sentence whose end is missing (at a figure, at the end of a column) is no answer.
+            if kept and (size > budget or not is_prose(sentence)):
                 break
             kept.append(sentence)
         return " ".join(kept)
 
     def topic(self, heading: str) -> str:
         """Returns a heading as it stands within a sentence of the document's language."""
-        heading = collapse(heading).rstrip(".:")
+        heading = collapse(heading).rstrip(".: ")
         return self.vocabulary.natural(heading) if self.english else heading
 
     def fact(
@@ -110,8 +112,13 @@ class View:
 
 
 def collapse_lines(text: str) -> str:
-    """Single spaces within each line, no empty lines."""
-    return "\n".join(line for line in map(collapse, text.splitlines()) if line)
+    """Single spaces within each line, its indentation kept; no empty lines."""
+    lines = []
+    for line in text.splitlines():
+        indentation = len(line) - len(line.lstrip(" "))
+        if content := collapse(line):
+            lines.append(" " * indentation + content)
+    return "\n".join(lines)
 
 
 def view_documents(corpus: Corpus, counter: TokenCounter, options: DatasetOptions) -> list[View]:
@@ -122,7 +129,7 @@ def view_documents(corpus: Corpus, counter: TokenCounter, options: DatasetOption
     views = []
     for document in documents:
         name = names[document.key]
-        found = outline(document, name.title)
+        found = outline(document, (name.title, name.short, name.subtitle))
         views.append(
             View(
                 document=document,

@@ -162,20 +162,37 @@ def test_one_document_is_split_by_section_and_says_so(tmp_path: Path) -> None:
 
     summary, rows = prepare(write_corpus(tmp_path / "in", paper), tmp_path / "out")
 
-    assert summary.split_by == "section"
+    assert summary.split_by == "chapter"
     assert all(rows[side] for side in SIDES)
     assert "section" in json.loads((tmp_path / "out" / "manifest.json").read_text())["note"]
     assert "split by top-level section" in (tmp_path / "out" / "card.md").read_text()
 
 
 def test_a_corpus_too_small_to_split_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
-    paper = Paper("note.pdf").heading("Note").text("The lock of the shed is a brass one.")
+    paper = Paper("note.pdf").heading("Note").text("The lock of the shed is made of brass.")
 
     with pytest.raises(DatasetError, match=r"too few.*add documents") as caught:
         prepare(write_corpus(tmp_path / "in", paper), tmp_path / "out")
 
     assert "\n" not in str(caught.value)
-    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+    assert not (tmp_path / "out").exists()
+
+
+def test_documents_without_text_are_one_line(tmp_path: Path) -> None:
+    papers = [Paper(f"{name}.pdf").heading(name) for name in ("a", "b", "c")]
+
+    with pytest.raises(DatasetError, match="too little running text"):
+        prepare(write_corpus(tmp_path / "in", *papers), tmp_path / "out")
+
+
+def test_a_failure_leaves_the_earlier_files_untouched(tmp_path: Path) -> None:
+    prepare(corpus(tmp_path / "in"), tmp_path / "out")
+    before = {path.name: digest_file(path) for path in (tmp_path / "out").iterdir()}
+
+    with pytest.raises(DatasetError):
+        prepare(write_corpus(tmp_path / "small", Paper("x.pdf").heading("X")), tmp_path / "out")
+
+    assert {path.name: digest_file(path) for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_a_missing_folder_is_a_dataset_error(tmp_path: Path) -> None:
@@ -187,3 +204,112 @@ def test_max_examples_is_kept(tmp_path: Path) -> None:
     summary, _ = prepare(corpus(tmp_path / "in"), tmp_path / "out", DatasetOptions(max_examples=20))
 
     assert 3 <= summary.examples <= 20
+
+
+def test_two_files_with_the_same_bytes_are_read_once(tmp_path: Path) -> None:
+    papers = [machine(name, "ale", days=20 + len(name)) for name in ("Abel", "Bertram", "Cy")]
+    papers.append(machine("Cy", "ale", days=22, source="copy-of-cy.pdf"))
+
+    prepare(write_corpus(tmp_path / "in", *papers), tmp_path / "out")
+
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert len(manifest["documents"]) == 3
+    assert manifest["copies_left_out"] == ["cy.pdf"]
+
+
+def test_rejected_documents_are_named_and_not_read(tmp_path: Path) -> None:
+    papers = [machine(name, "ale", days=20 + len(name)) for name in ("Abel", "Bertram", "Cy")]
+    papers.append(Paper("locked.pdf", status="rejected"))
+
+    prepare(write_corpus(tmp_path / "in", *papers), tmp_path / "out")
+
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["rejected"] == ["locked.pdf"]
+
+
+def test_two_editions_of_a_document_stay_on_one_side(tmp_path: Path) -> None:
+    names = ["Abel", "Bertram", "Cy", "Dora", "Emil"]
+    papers = [machine(name, f"{name} ale", days=20 + 7 * at) for at, name in enumerate(names)]
+    edition = machine("Abel", "Abel ale", days=20, source="abel-2nd.pdf")
+    edition.text("The second edition adds this sentence and nothing else of weight.")
+
+    prepare(write_corpus(tmp_path / "in", *papers, edition), tmp_path / "out")
+
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    side = {entry["file"]: entry["side"] for entry in manifest["documents"]}
+    assert side["abel.pdf"] == side["abel-2nd.pdf"]
+    assert len(manifest["kept_together"]) == 1
+
+
+SCRIPTS = json.loads(Path(__file__).with_name("scripts.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("language", SCRIPTS)
+def test_scripts_other_than_latin_give_examples(tmp_path: Path, language: str) -> None:
+    sentence = SCRIPTS[language]
+    papers = []
+    for number in range(4):
+        paper = Paper(f"{number}.pdf", title=f"{sentence[:6]} {number}", language="")
+        for part in range(3):
+            paper.heading(f"{part + 1} {sentence[3:9]} {number}{part}")
+            # Other sentences in each section: what two documents share would be taken out.
+            turned = sentence[number * 3 + part + 1 : -1] + sentence[: number * 3 + part + 1]
+            paper.text(turned.capitalize() + sentence[-1])
+        papers.append(paper)
+
+    summary, _ = prepare(write_corpus(tmp_path / language, *papers), tmp_path / "out")
+
+    assert summary.kinds["section"] >= 12
+
+
+def test_pages_without_any_heading_give_examples(tmp_path: Path) -> None:
+    animals = ["otter", "badger", "marten", "stoat"]
+    papers = [
+        Paper(f"{animal}.pdf").text(
+            *(
+                f"The {animal} of valley {number} is a shy guest of the mill. "
+                f"It was seen {number + 3} times by the miller's {animal} clerk in year {number}. "
+                f"Its tracks of {animal} form {number} lead to the {number}th weir."
+                for number in range(6)
+            )
+        )
+        for animal in animals
+    ]
+
+    summary, _ = prepare(write_corpus(tmp_path / "in", *papers), tmp_path / "out")
+
+    assert summary.split_by == "document"
+    assert summary.kinds["completion"] > 0
+
+
+def test_the_tokenizer_given_counts_the_tokens(tmp_path: Path) -> None:
+    class Characters:
+        def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+            return list(map(ord, text))
+
+    folder = corpus(tmp_path / "in")
+    prepare_dataset(
+        folder,
+        train_path=tmp_path / "a",
+        validation_path=tmp_path / "b",
+        test_path=tmp_path / "c",
+        manifest_path=tmp_path / "manifest.json",
+        card_path=tmp_path / "card.md",
+        options=DatasetOptions(answer_tokens=500, chunk_tokens=2000),
+        tokenizer=Characters(),
+    )
+
+    assert json.loads((tmp_path / "manifest.json").read_text())["tokenizer"] == "Characters"
+
+
+def test_a_folder_without_a_tokenizer_is_a_dataset_error(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"holds no tokenizer\.json"):
+        prepare_dataset(
+            corpus(tmp_path / "in"),
+            train_path=tmp_path / "a",
+            validation_path=tmp_path / "b",
+            test_path=tmp_path / "c",
+            manifest_path=tmp_path / "d",
+            card_path=tmp_path / "e",
+            tokenizer=tmp_path / "in",
+        )

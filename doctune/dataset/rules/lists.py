@@ -3,191 +3,217 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from doctune.dataset.lexicon import DASHES, WIDE_COLON
 from doctune.dataset.records import Block, Fact
 from doctune.dataset.rules import english
+from doctune.dataset.rules.verbs import base_form, is_imperative
 from doctune.dataset.sections import Section
-from doctune.dataset.text import collapse, normalise, words
+from doctune.dataset.text import collapse, normalise
 from doctune.dataset.view import View
 
+_BULLETS = (
+    f"\u2022\u2023\u25aa\u25e6\u25cf\u25cb\u25a0\u25a1\u00b7\u25b8\u25ba\u2713\u2714*-{DASHES}"
+)
 _MARKER = re.compile(
-    r"^\s*(?:(?P<bullet>[-–—•‣▪◦●○■□*·▸►✓✔])\s*|"
-    r"(?P<number>(?:step\s+)?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.):]|\(\w{1,3}\)|[①-⑳])\s+)",
+    rf"^\s*(?:(?P<bullet>[{re.escape(_BULLETS)}])\s*"
+    r"|(?P<number>(?:(?:step\s+)?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.):]|\(\w{1,3}\)|[\u2460-\u2473]))"
+    r"(?:\s+|$))",
     re.IGNORECASE,
 )
 _HOW_TO = re.compile(r"^how (?:to|do i|do you|can i) (?P<goal>.+?)\??$", re.IGNORECASE)
-_STEP_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_PROCEDURE = re.compile(
+    r"^(?:the )?(?:steps?|procedure|process|instructions?|sequence) (?:of|for|to) (?P<what>.+)$",
+    re.IGNORECASE,
+)
+SITUATION = re.compile(r"^(?:when|if|in case|after|before) (?!to\b)\w+ \w+", re.IGNORECASE)
+_INTRODUCED_TASK = re.compile(
+    r"(?:^|[.!?]\s+)To (?P<goal>[a-z][^,;:.]{4,60})(?:[,:]| (?:do|proceed|follow)\b)[^.]*:?$"
+)
+_CLAUSE = re.compile(r"^(?:what|who|whom|which|when|where|why|how|if)\b", re.IGNORECASE)
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
-def is_list(block: Block) -> bool:
-    """Whether a block is a list, by its kind."""
-    return block.kind == "list"
+@dataclass(frozen=True)
+class Item:
+    """One entry of a list, without its mark."""
+
+    text: str
+    depth: int  # 0 for the outermost
+    numbered: bool
+    lettered: bool = False
 
 
-def items_of(block: Block) -> list[str]:
-    """Returns the items of a list without their marks; a line without one continues an item."""
-    items: list[str] = []
-    for line in block.text.splitlines():
-        match = _MARKER.match(line)
-        if match or not items:
-            items.append(line[match.end() :] if match else line)
-        else:
-            items[-1] += f" {line.strip()}"
-    return [text for item in items if (text := collapse(item))]
+@dataclass(frozen=True)
+class _Group:
+    """A list within a section: its blocks, what is in them, and the paragraph right before."""
+
+    section: Section
+    before: Block | None
+    blocks: tuple[Block, ...]
+    items: tuple[Item, ...]
+    alone: bool  # whether it is the section's only list
+
+    @property
+    def passage(self) -> str:
+        return "\n".join(
+            block.text for block in ((self.before,) if self.before else ()) + self.blocks
+        )
+
+    @property
+    def pages(self) -> tuple[int, ...]:
+        return tuple(sorted({block.page for block in self.blocks}))
 
 
-def _is_numbered(block: Block) -> bool:
-    match = _MARKER.match(block.text)
-    return bool(match and match["number"])
+def items_of(blocks: Iterable[Block]) -> tuple[Item, ...]:
+    """Returns the items of list blocks; a line or block without a mark continues an item."""
+    items: list[Item] = []
+    for block in blocks:
+        for line in block.text.splitlines():
+            text = collapse(line)
+            match = _MARKER.match(text)
+            rest = text[match.end() :] if match else ""
+            number: str = (match["number"] or "") if match else ""
+            lettered = number.strip("(")[:1].isalpha()
+            under = bool(items) and lettered and items[0].numbered and not items[0].lettered
+            if items and (not rest or under):
+                # No mark, a number that ends a sentence ("... above" / "120."), or a) under 1.
+                items[-1] = replace(items[-1], text=f"{items[-1].text} {text}")
+            else:
+                depth = max(0, block.level - 1)
+                items.append(Item(rest or text, depth, bool(number), lettered))
+    return tuple(replace(item, text=item.text.rstrip(" ;,")) for item in items if item.text)
+
+
+def is_item(text: str) -> bool:
+    """Whether a text begins with the mark of a list item."""
+    return bool(_MARKER.match(text))
 
 
 def list_facts(view: View) -> Iterator[Fact]:
     """Steps (`How do I ...?`) and enumerations of each section."""
     for section in view.sections:
-        groups = list(_groups(section))
-        for before, group in groups:
-            items = [item for block in group for item in items_of(block)]
-            if len(items) < 2 or sum(len(item) for item in items) < 20:
+        for group in _groups(section):
+            if len(group.items) < 2 or sum(len(item.text) for item in group.items) < 20:
                 continue
-            only = len(groups) == 1
-            imperative = sum(map(english.is_imperative, items)) * 2 > len(items)
-            if view.english and (imperative or _is_numbered(group[0])) and imperative:
-                yield from _step_facts(view, section, before, group, items, only=only)
+            orders = sum(is_imperative(item.text) for item in group.items)
+            if view.english and orders * 2 > len(group.items):
+                yield from _steps(view, group)
             else:
-                yield from _enumeration(view, section, before, group, items, only=only)
+                yield from _enumeration(view, group)
 
 
-def _groups(section: Section) -> Iterator[tuple[Block | None, list[Block]]]:
-    """Yields runs of list blocks with the paragraph right before each."""
-    before: Block | None = None
-    group: list[Block] = []
+def _groups(section: Section) -> list[_Group]:
+    runs: list[tuple[Block | None, list[Block]]] = []
+    previous: Block | None = None
     for block in section.blocks:
-        if is_list(block):
-            group.append(block)
-            continue
-        if group:
-            yield before, group
-            group = []
-        before = block if block.kind == "paragraph" else None
-    if group:
-        yield before, group
+        if block.kind == "list" and previous is not None and previous.kind == "list":
+            runs[-1][1].append(block)
+        elif block.kind == "list":
+            before = previous if previous and previous.kind == "paragraph" else None
+            runs.append((before, [block]))
+        previous = block
+    return [
+        _Group(section, before, tuple(blocks), items_of(blocks), alone=len(runs) == 1)
+        for before, blocks in runs
+    ]
 
 
-def _goal(heading: str, view: View) -> tuple[str, str]:
-    """Returns a heading as a task to do and as the doing of it; empty where it is neither."""
+def _goal_of(heading: str, view: View) -> tuple[str, str]:
+    """Returns a heading as a task (`replace the sieve`) and as a doing (`replacing the sieve`);
+    empty where it is neither."""
     topic = view.topic(heading)
     match = _HOW_TO.match(topic)
     if match:
         return match["goal"], ""
+    match = _PROCEDURE.match(topic)
+    if match:
+        return "", match["what"]
     first, _, rest = topic.partition(" ")
-    base = english.base_form(first)
+    base = base_form(first)
     if base and rest:
         return f"{base} {rest}", topic
-    if rest and english.is_imperative(first) and len(topic.split()) <= 10:
+    if rest and is_imperative(topic) and len(topic.split()) <= 10:
         return topic[0].lower() + topic[1:], ""
-    return "", topic if first.endswith("ing") else ""
+    return "", topic if first.endswith("ing") and len(first) > 5 else ""
 
 
-def _step_facts(
-    view: View,
-    section: Section,
-    before: Block | None,
-    group: list[Block],
-    items: list[str],
-    *,
-    only: bool,
-) -> Iterator[Fact]:
-    goal, doing = _goal(section.heading, view) if section.heading else ("", "")
-    introduced = _purpose_of(before)
-    if introduced and not (only and goal):
-        goal, doing = introduced, ""
-    elif not only:
+def _steps(view: View, group: _Group) -> Iterator[Fact]:
+    heading = group.section.heading
+    goal, doing = _goal_of(heading, view) if heading else ("", "")
+    introduced = _INTRODUCED_TASK.search(collapse(group.before.text)) if group.before else None
+    if introduced and not (group.alone and goal):
+        goal, doing = introduced["goal"], ""
+    elif not group.alone or not heading:
         return
+    topic = view.topic(heading)
     if goal:
         texts = [f"How do I {goal}?", f"What are the steps to {goal}?", f"How can I {goal}?"]
-        first = f"What is the {{}} step to {goal}?"
-    elif section.heading:
-        doing = doing or view.topic(section.heading)
-        texts = [f"What are the steps for {doing}?", f"What are the instructions for {doing}?"]
-        first = f"What is the {{}} step for {doing}?"
+    elif SITUATION.match(topic):
+        topic = english.first_person(topic)
+        texts = [f"What should I do {topic}?", f"What are the steps {topic}?"]
     else:
-        return
-    subject = goal or doing
-    answer = "\n".join(f"{number}. {item}" for number, item in enumerate(items, start=1))
-    pages = tuple(sorted({block.page for block in group}))
-    passage = "\n".join(block.text for block in ([before] if before else []) + group)
-    common = {"section": section, "passage": passage, "pages": pages, "block": group[0].index}
+        about = doing or topic
+        texts = [f"What are the steps for {about}?", f"What are the instructions for {about}?"]
+    subject = goal or doing or topic
+    start = group.blocks[0].index
+    numbered = group.items[0].numbered
+    answer = "\n".join(
+        f"{at}. {item.text}" if numbered else f"- {item.text}"
+        for at, item in enumerate(group.items, start=1)
+    )
     if view.counter.count(answer) <= view.options.answer_tokens * 2:
-        yield view.fact(
-            "steps", view.ask(texts, subject, "steps", group[0].index), answer, **common
-        )
-    if len(items) < 3:
-        return
-    for ordinal, item in zip(_STEP_ORDINALS, items, strict=False):
-        asked = first.format(ordinal)
-        answer = f"{ordinal.capitalize()}: {item}" if len(words(item)) < 4 else item
-        found = view.ask([asked], subject, "step", group[0].index, ordinal)[:1]
-        yield view.fact("steps", found, answer, **common)
+        asked = view.ask(texts, subject, "steps", start)
+        yield _fact(view, "steps", asked, answer, group)
+    if numbered and len(group.items) >= 3 and (goal or doing):
+        ending = f"to {goal}" if goal else f"for {doing}"
+        for ordinal, item in zip(_ORDINALS, group.items, strict=False):
+            text = f"What is the {ordinal} step {ending}?"
+            asked = view.ask([text], subject, "step", start, ordinal)[:1]
+            yield _fact(view, "steps", asked, item.text, group)
 
 
-def _purpose_of(before: Block | None) -> str:
-    """`To drain the tank:` -> `drain the tank`."""
-    if before is None:
-        return ""
-    match = re.search(
-        r"(?:^|[.!?]\s+)To (?P<goal>[a-z][^,;:.]{4,60})(?:[,:]| (?:do|proceed|follow)\b)[^.]*:?$",
-        collapse(before.text),
-    )
-    return match["goal"] if match else ""
-
-
-def _enumeration(
-    view: View,
-    section: Section,
-    before: Block | None,
-    group: list[Block],
-    items: list[str],
-    *,
-    only: bool,
-) -> Iterator[Fact]:
-    answer = "\n".join(f"- {item}" for item in items)
-    if view.counter.count(answer) > view.options.answer_tokens * 2:
-        return
+def _enumeration(view: View, group: _Group) -> Iterator[Fact]:
+    shallowest = min(item.depth for item in group.items)
+    answer = "\n".join(f"{'  ' * (item.depth - shallowest)}- {item.text}" for item in group.items)
     opening = ""
-    if before is not None and collapse(before.text).endswith((":", "：")):
-        opening = view.lead(collapse(before.text)) if len(before.text) < 200 else ""
-    texts = _enumeration_questions(view, section, opening, only=only)
-    if not texts:
-        return
-    yield view.fact(
-        "list",
-        texts,
-        f"{opening}\n{answer}" if opening else answer,
-        section=section,
-        passage="\n".join(block.text for block in ([before] if before else []) + group),
-        pages=tuple(sorted({block.page for block in group})),
-        block=group[0].index,
-    )
+    if group.before is not None:
+        text = collapse(group.before.text)
+        if text.endswith((":", WIDE_COLON)) and len(text) < 200:
+            opening = text
+    texts = _enumeration_questions(view, group, opening)
+    if texts:
+        answer = f"{opening}\n{answer}" if opening else answer
+        yield _fact(view, "list", texts, answer, group)
 
 
-def _enumeration_questions(
-    view: View, section: Section, opening: str, *, only: bool
-) -> tuple[str, ...]:
+def _enumeration_questions(view: View, group: _Group, opening: str) -> tuple[str, ...]:
     if view.english and opening:
-        for found in english.questions(opening.rstrip(":") + ".", view.vocabulary):
+        found = english.question_of(f"{opening[:-1].rstrip()}.", view.vocabulary)
+        if found:
             return view.ask(list(found.texts), found.subject, "list", normalise(opening))
-    if not section.heading or not only:
+    heading = group.section.heading
+    if not heading or not group.alone:
         return ()
-    topic = view.topic(section.heading)
+    topic, doc = view.topic(heading), view.name.reference
     if not view.english:
-        texts = [
-            template.format(doc=view.name.reference, topic=topic)
-            for template in view.phrases.section
-        ]
+        texts = [template.format(doc=doc, topic=topic) for template in view.phrases.section]
     else:
-        texts = [
-            f'What does {view.name.reference} list under "{collapse(section.heading)}"?',
-            f"Which points does {view.name.reference} list about {topic}?",
-        ]
-    return view.choose(texts, "list", section.number)
+        texts = [f'What does {doc} list under "{collapse(heading)}"?']
+        if not _CLAUSE.match(topic):
+            texts.append(f"Which points does {doc} list about {topic}?")
+    return view.choose(texts, "list", group.section.number)
+
+
+def _fact(view: View, kind: str, questions: tuple[str, ...], answer: str, group: _Group) -> Fact:
+    return view.fact(
+        kind,
+        questions,
+        answer,
+        section=group.section,
+        passage=group.passage,
+        pages=group.pages,
+        block=group.blocks[0].index,
+    )

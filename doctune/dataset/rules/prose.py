@@ -1,5 +1,5 @@
-"""Facts in running text: what a section says, questions that headings ask, definitions, sentences
-that answer a question, and the continuation of a passage."""
+"""Facts in running text: what a section says, questions that the document itself asks, terms with
+their meanings, sentences that answer a question, and the continuation of a passage."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from doctune.dataset.lexicon import APOSTROPHES, DASHES, WIDE_QUESTION, lexicon
 from doctune.dataset.records import Block, Fact
 from doctune.dataset.rules import english
-from doctune.dataset.rules.lists import is_list, items_of
+from doctune.dataset.rules.lists import SITUATION, is_item, items_of
 from doctune.dataset.sections import Section
-from doctune.dataset.text import collapse, normalise, sentences, words
+from doctune.dataset.text import collapse, is_prose, normalise, sentences, words
 from doctune.dataset.view import View
 
-_INTRODUCTIONS = frozenset(
-    ["introduction", "overview", "summary", "abstract", "about", "about", "this", "document", "about", "this", "manual", "about", "this", "guide", "about", "this", "book", "at", "a", "glance", "executive", "summary"]
-) | {"about this document", "about this manual", "about this guide", "at a glance"}
-_LEADING_COLON = re.compile(
-    r"^(?P<term>[^:.;!?\n]{2,50}?)\s*(?::|\s[–—-])\s+(?P<meaning>\S.{15,})$", re.DOTALL
+_TERM = re.compile(
+    rf"^(?P<term>[^:.;!?\n]{{2,50}}?)\s*(?::|\s[{DASHES}-])\s+(?P<meaning>\S.{{15,}})$", re.DOTALL
 )
 _GLOSSARY = re.compile(
-    r"\b(?:glossary|definitions?|terms|terminology|abbreviations|acronyms|glossar|begriffe|"
-    r"glossaire|glosario|glossario|definitionen|définitions)\b",
+    r"\b(?:glossary|definitions?|terminology|list of terms|terms and definitions|abbreviations|"
+    r"acronyms|glossar|begriffe|definitionen|glossaire|d[e\u00e9]finitions|glosario|glossario)\b",
     re.IGNORECASE,
 )
 _LEANING_START = re.compile(
@@ -34,47 +32,82 @@ _LABELLED = re.compile(
     r"^(?:Q|Question)\s*[:.]\s*(?P<question>.+?\?)\s*(?:A|Answer)\s*[:.]\s*(?P<answer>.+)$",
     re.DOTALL,
 )
+_QUESTION_WORDS = re.compile(
+    r"^(?:what|who|whom|whose|which|when|where|why|how|can|could|may|must|should|shall|do|does|"
+    r"did|is|are|was|were|will|would|has|have|am)\b",
+    re.IGNORECASE,
+)
+_SHORT_FOR = re.compile(
+    rf"((?:[A-Za-z][\w{APOSTROPHES}-]*[ -]){{1,7}}[A-Za-z][\w{APOSTROPHES}-]*)"
+    r" \(([A-Z][A-Z0-9]{1,7})s?\)"
+)
+_MOST_TERM_WORDS = 6
+_NO_TERMS = frozenset(["source", "sources", "note", "notes", "example", "figure", "table"])
+_LEAST_COMPLETION_WORDS = 6
+# The answer is several sentences long: fewer phrasings leave room for more facts.
+_QUESTIONS_A_SECTION = 2
 
 
 def section_facts(view: View) -> Iterator[Fact]:
     """Asks what the document says under each heading; a heading that is a question asks itself."""
-    paths = Counter(normalise(section.heading) for section in view.sections)
+    headings = Counter(normalise(section.heading) for section in view.sections)
     for section in view.sections:
-        paragraphs = [block for block in section.blocks if block.kind == "paragraph"]
-        if not section.heading:
+        if not section.blocks:
             continue
-        if section.heading.endswith(("?", "？")):
+        if section.heading.endswith(("?", WIDE_QUESTION)):
             yield from _answered_heading(view, section)
-        elif paragraphs and section.blocks[0].kind in ("paragraph", "caption"):
-            yield from _section_lead(view, section, paragraphs[0], paths)
+            continue
+        first = _opening(section)
+        if first is not None and not (_is_glossary(view, section) and _TERM.match(first.text)):
+            yield from _section_lead(view, section, first, headings)
+
+
+def _opening(section: Section) -> Block | None:
+    """Returns the first paragraph of prose, unless a list or table comes before it."""
+    for block in section.blocks:
+        if block.kind == "paragraph" and is_prose(sentences(block.text)[0]):
+            return None if _begins_low(block.text) else block
+        if block.kind not in ("paragraph", "caption"):
+            return None
+    return None
+
+
+def _begins_low(text: str) -> bool:
+    """Whether the beginning of a text is missing."""
+    return next(filter(str.isalpha, text), "A").islower()
 
 
 def _section_lead(
     view: View, section: Section, paragraph: Block, headings: Counter[str]
 ) -> Iterator[Fact]:
     answer = view.lead(paragraph.text)
-    topic = view.topic(section.heading)
-    if answer.endswith(":") or (view.english and _LEANING_START.match(answer)):
+    if (
+        answer[-1:] == ":"
+        or not is_prose(answer)
+        or (view.english and _LEANING_START.match(answer))
+    ):
         return
-    candidates = []
-    if view.english and normalise(section.heading) in _INTRODUCTIONS:
+    doc, topic = view.name.reference, view.topic(section.heading)
+    plain = normalise(section.heading)
+    if not section.heading and (not view.english or section.number):
+        return
+    if view.english and (not plain or plain in lexicon("introduction_headings")):
+        candidates = [f"What is {doc} about?", f"Can you give me an overview of {doc}?"]
+    elif view.english and SITUATION.match(topic):
+        topic = english.first_person(topic)
         candidates = [
-            f"What is {view.name.reference} about?",
-            f"What does {view.name.reference} cover?",
-            f"Can you give me an overview of {view.name.reference}?",
+            f"According to {doc}, what should I do {topic}?",
+            f"What does {doc} say about what to do {topic}?",
         ]
     else:
-        if headings[normalise(section.heading)] > 1 and len(section.path) > 1:
+        if headings[plain] > 1 and len(section.path) > 1:
             topic = f"{topic} ({view.topic(section.path[-2])})"
-        candidates = [
-            template.format(doc=view.name.reference, topic=topic)
-            for template in view.phrases.section
-        ]
-        if view.english and view.name.product:
+        candidates = [template.format(doc=doc, topic=topic) for template in view.phrases.section]
+        if view.english and view.name.product and normalise(view.name.product) not in plain:
             candidates.append(f"What should I know about {topic} for {view.name.product}?")
     yield view.fact(
         "section",
-        view.choose(candidates, section.number),
+        view.choose(candidates, section.number)[:_QUESTIONS_A_SECTION],
         answer,
         section=section,
         passage=paragraph.text,
@@ -88,34 +121,64 @@ def _answered_heading(view: View, section: Section) -> Iterator[Fact]:
     if not body:
         return
     budget = view.options.answer_tokens * 2
-    parts = [view.lead(body[0].text, budget) if not is_list(body[0]) else body[0].text]
-    if len(body) > 1 and is_list(body[1]) and parts[0].endswith(":"):
-        parts.append(body[1].text)
-    question = collapse(section.heading)
-    candidates = [question]
-    if view.english:
-        candidates += view.ask([question], question, "faq", section.number)
+    first, rest = body[0], body[1:]
+    answer = first.text if first.kind == "list" else view.lead(first.text, budget)
+    used = [first]
+    if answer.endswith(":"):
+        listed = [block for block in rest if block.kind == "list"]
+        answer = "\n".join([answer, *(f"- {item.text}" for item in items_of(listed))])
+        used += listed
+    yield from _own_question(view, section, collapse(section.heading), answer, used)
+
+
+def own_question_facts(view: View) -> Iterator[Fact]:
+    """Paragraphs that ask and answer: `Q: ... A: ...`, or a question and what follows it."""
+    for section, block in _blocks(view, "paragraph"):
+        text = collapse(block.text)
+        match = _LABELLED.match(text)
+        if match:
+            question, answer = match["question"], match["answer"]
+        else:
+            question, *rest = sentences(text)
+            answer = " ".join(rest)
+            asks = question.endswith("?") and _QUESTION_WORDS.match(question)
+            if not rest or not asks or "?" in answer or section.heading.endswith("?"):
+                continue
+        yield from _own_question(
+            view, section, question, view.lead(answer, view.options.answer_tokens * 2), [block]
+        )
+
+
+def _own_question(
+    view: View, section: Section, question: str, answer: str, blocks: list[Block]
+) -> Iterator[Fact]:
+    start = blocks[0].index
+    asked = view.ask([question], question, "faq", start) if view.english else ()
     yield view.fact(
         "faq",
-        tuple(dict.fromkeys(candidates))[: view.options.phrasings],
-        "\n".join(parts),
+        tuple(dict.fromkeys((question, *asked)))[: view.options.phrasings],
+        answer,
         section=section,
-        passage="\n\n".join(block.text for block in body[: len(parts)]),
-        pages=_pages(*body[: len(parts)]),
-        block=section.start,
+        passage="\n\n".join(block.text for block in blocks),
+        pages=_pages(*blocks),
+        block=start,
     )
 
 
-def labelled_faq_facts(view: View) -> Iterator[Fact]:
-    """Pairs written as `Q: ... A: ...` within paragraphs."""
-    for section, block in _blocks(view, "paragraph"):
-        match = _LABELLED.match(block.text)
-        if match:
-            question = collapse(match["question"])
+def sentence_facts(view: View) -> Iterator[Fact]:
+    """Asks what single English sentences answer: definitions, amounts, times, conditions."""
+    if not view.english:
+        return
+    for section, block in _blocks(view, "paragraph", "list"):
+        texts = [block.text] if block.kind == "paragraph" else [i.text for i in items_of([block])]
+        for number, sentence in enumerate(one for text in texts for one in sentences(text)):
+            found = english.question_of(sentence, view.vocabulary)
+            if found is None or not view.vocabulary.is_specific(found.subject):
+                continue
             yield view.fact(
-                "faq",
-                view.ask([question], question, "faq", block.index) if view.english else (question,),
-                view.lead(match["answer"], view.options.answer_tokens * 2),
+                found.kind,
+                view.ask(list(found.texts), found.subject, block.index, number),
+                sentence,
                 section=section,
                 passage=block.text,
                 pages=_pages(block),
@@ -123,84 +186,82 @@ def labelled_faq_facts(view: View) -> Iterator[Fact]:
             )
 
 
-def sentence_facts(view: View) -> Iterator[Fact]:
-    """Asks what single English sentences answer: definitions, amounts, times, conditions."""
-    if not view.english:
-        return
-    for section, block in _blocks(view, "paragraph"):
-        for number, sentence in enumerate(sentences(block.text)):
-            for found in english.questions(sentence, view.vocabulary):
-                yield view.fact(
-                    found.kind,
-                    view.ask(list(found.texts), found.subject, block.index, number),
-                    sentence,
-                    section=section,
-                    passage=block.text,
-                    pages=_pages(block),
-                    block=block.index,
-                )
-
-
 def glossary_facts(view: View) -> Iterator[Fact]:
     """Entries of a glossary: `Term: meaning`, as paragraphs or as the items of a list."""
-    for section in view.sections:
-        in_glossary = any(_GLOSSARY.search(heading) for heading in section.path)
-        if not in_glossary:
+    found = False
+    for section, block in _blocks(view, "paragraph", "list"):
+        if not _is_glossary(view, section):
             continue
-        for block in section.blocks:
-            entries = items_of(block) if is_list(block) else [block.text]
-            for entry in entries if block.kind in ("paragraph", "list") else ():
-                match = _LEADING_COLON.match(entry)
-                if match and len(match["term"].split()) <= 6:
-                    yield _entry(view, section, block, match["term"], match["meaning"])
+        entries = [block.text] if block.kind == "paragraph" else [i.text for i in items_of([block])]
+        for entry in entries:
+            match = _TERM.match(collapse(entry))
+            term = normalise(match["term"]) if match else ""
+            if match and term not in _NO_TERMS and len(match["term"].split()) <= _MOST_TERM_WORDS:
+                found = True
+                yield _term(view, section, block, match["term"], match["meaning"])
+    if not found:
+        yield from _headed_terms(view)
 
 
-def _entry(view: View, section: Section, block: Block, term: str, meaning: str) -> Fact:
-    term, meaning = collapse(term), collapse(meaning)
+def _is_glossary(view: View, section: Section) -> bool:
+    return any(_GLOSSARY.search(title) for title in (*section.path, view.name.title))
+
+
+def _headed_terms(view: View) -> Iterator[Fact]:
+    """Terms that are headings of their own in a document that is a glossary."""
+    if not _GLOSSARY.search(view.name.title):
+        return
+    for section in view.sections:
+        if 1 <= len(section.heading.split()) <= _MOST_TERM_WORDS and section.blocks:
+            first = section.blocks[0]
+            if first.kind == "paragraph":
+                yield _term(view, section, first, section.heading, first.text)
+
+
+def _term(view: View, section: Section, block: Block, term: str, meaning: str) -> Fact:
+    term, answer = collapse(term), view.lead(collapse(meaning))
     if view.english:
-        subject = view.topic(term)
-        texts = [f"What does {subject} mean?", f'What does the term "{term}" mean?']
-        asked = view.ask(texts, subject, "glossary", term)
+        of_meaning = re.match(r"(the|an?) ", answer) if " " in term else None
+        article = of_meaning[1].replace("an", "a") if of_meaning else ""
+        natural = view.topic(term)
+        named = natural[:1].isupper()
+        subject = view.vocabulary.with_article(natural, "" if named else article)
+        texts = [f"What is {subject}?", f'What does the term "{term}" mean?']
+        asked = view.ask(texts, subject, "term", term)
+        if answer[0].islower():  # "Wring: a shake of ..." is a sentence without its beginning
+            answer = f"{subject[0].upper()}{subject[1:]} is {answer}"
     else:
-        asked = view.choose(
-            [
-                template.format(doc=view.name.reference, topic=term)
-                for template in view.phrases.section
-            ],
-            "glossary",
-            term,
-        )
+        templates = view.phrases.section
+        filled = [template.format(doc=view.name.reference, topic=term) for template in templates]
+        asked = view.choose(filled, "term", term)
+    # An answer that names its term already needs no label.
+    labelled = answer if normalise(term) in normalise(answer)[:60] else f"{term}: {answer}"
     return view.fact(
         "definition",
         asked,
-        f"{term}: {view.lead(meaning)}",
+        labelled,
         section=section,
-        passage=block.text,
+        passage=f"{term}: {meaning}",
         pages=_pages(block),
         block=block.index,
     )
 
 
-_ACRONYM = re.compile(r"((?:[A-Za-z][\w’'-]*[ -]){1,7}[A-Za-z][\w’'-]*) \(([A-Z][A-Z0-9]{1,7})s?\)")
-
-
 def acronym_facts(view: View) -> Iterator[Fact]:
     """`Daily Flow Index (DFI)` answers what DFI stands for, where the initials agree."""
+    if not view.english:
+        return
     seen: set[str] = set()
     for section, block in _blocks(view, "paragraph", "list"):
-        for match in _ACRONYM.finditer(collapse(block.text)):
+        for match in _SHORT_FOR.finditer(collapse(block.text)):
             short, full = match[2], _expansion(match[1], match[2])
-            if not full or short in seen or not view.english:
+            if not full or short in seen:
                 continue
             seen.add(short)
+            texts = [f"What does {short} stand for?", f"What is the meaning of {short}?"]
             yield view.fact(
                 "definition",
-                view.ask(
-                    [f"What does {short} stand for?", f"What is the meaning of {short}?"],
-                    short,
-                    "acronym",
-                    short,
-                ),
+                view.ask(texts, short, "acronym", short),
                 f"{short} stands for {full}.",
                 section=section,
                 passage=block.text,
@@ -211,14 +272,15 @@ def acronym_facts(view: View) -> Iterator[Fact]:
 
 def _expansion(before: str, short: str) -> str:
     """Returns the last words whose initials spell the acronym; small words may be skipped."""
-    found = re.findall(r"[A-Za-z][\w’']*", before)
-    for start in range(len(found) - 1, -1, -1):
-        initials = "".join(word[0] for word in found[start:] if word[0].isupper() or len(word) > 3)
-        if initials.upper() == short:
-            position = before.rfind(found[start]) if start else 0
-            return before[position:] if before[position:].count(" ") >= 1 else ""
-        if len(found) - start > len(short) + 3:
-            break
+    found = list(re.finditer(rf"[A-Za-z][\w{APOSTROPHES}]*", before))
+    for start in range(len(found) - 1, max(-1, len(found) - len(short) - 4), -1):
+        tail = [match[0] for match in found[start:]]
+        initials = "".join(
+            word[0] for word in tail if word.casefold() not in lexicon("small_words")
+        )
+        if initials.upper() == short and len(tail) > 1:
+            # A footnote's number may hang on the last word.
+            return re.sub(r"(?<=[a-z])\d+$", "", before[found[start].start() :])
     return ""
 
 
@@ -231,21 +293,18 @@ def outline_facts(view: View) -> Iterator[Fact]:
         if section.heading and not section.heading.endswith("?"):
             children.setdefault(section.parent, []).append(section)
     for parent, found in children.items():
-        if not 3 <= len(found) <= 12:
+        distinct = {normalise(section.heading) for section in found}
+        if not 4 <= len(distinct) == len(found) <= 12:
             continue
         above = view.sections[parent] if parent >= 0 else None
-        part = f"the section on {view.topic(above.heading)} of " if above else ""
+        part = f'the section "{collapse(above.heading)}" of ' if above else ""
         where = f"{part}{view.name.reference}"
         topics = [view.topic(section.heading) for section in found]
-        listed = ", ".join(topics[:-1]) + f" and {topics[-1]}"
+        texts = [f"Which topics does {where} cover?", f"What are the parts of {where}?"]
         yield view.fact(
             "outline",
-            view.choose(
-                [f"Which topics does {where} cover?", f"What are the parts of {where}?"],
-                "outline",
-                parent,
-            )[:1],
-            f"{where[0].upper()}{where[1:]} covers {listed}.",
+            view.choose(texts, "outline", parent)[:1],
+            f"{where[0].upper()}{where[1:]} covers {', '.join(topics[:-1])} and {topics[-1]}.",
             section=above or found[0],
             passage="\n".join(section.heading for section in found),
             pages=tuple(sorted({section.page for section in found})),
@@ -256,36 +315,40 @@ def outline_facts(view: View) -> Iterator[Fact]:
 def completion_facts(view: View) -> Iterator[Fact]:
     """Gives the beginning of a chunk's prose and asks for what comes next."""
     for chunk in view.chunks:
-        section = view.sections[chunk.section]
         prose = [
             sentence
             for paragraph in chunk.text.split("\n\n")
-            if "|" not in paragraph and "\n" not in paragraph
+            if "\n" not in paragraph and not is_item(paragraph)
             for sentence in sentences(paragraph)
+            if is_prose(sentence) and not _is_tabular(sentence)
         ]
         if len(prose) < 3:
             continue
-        cut = max(1, len(prose) // 2)
+        cut = len(prose) // 2
         beginning = " ".join(prose[max(0, cut - 3) : cut])
-        answer = view.lead(" ".join(prose[cut:]))
-        if len(words(answer)) < 6:
+        if _begins_low(beginning) or _begins_low(prose[cut]):
             continue
+        answer = view.lead(" ".join(prose[cut:]))
+        if len(words(answer)) < _LEAST_COMPLETION_WORDS or ":" in (answer[-1], beginning[-1]):
+            continue
+        texts = [
+            template.format(doc=view.name.reference, text=beginning)
+            for template in view.phrases.completion
+        ]
         yield view.fact(
             "completion",
-            view.choose(
-                [
-                    template.format(doc=view.name.reference, text=beginning)
-                    for template in view.phrases.completion
-                ],
-                "completion",
-                chunk.number,
-            )[:1],
+            view.choose(texts, "completion", chunk.number)[:1],
             answer,
-            section=section,
+            section=view.sections[chunk.section],
             passage=chunk.text,
             pages=chunk.pages,
             block=chunk.block,
         )
+
+
+def _is_tabular(sentence: str) -> bool:
+    found = words(sentence)
+    return sum(any(map(str.isdigit, word)) for word in found) * 3 > len(found)
 
 
 def _blocks(view: View, *kinds: str) -> Iterator[tuple[Section, Block]]:

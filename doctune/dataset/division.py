@@ -1,0 +1,180 @@
+"""Which example goes to train, validation or test.
+
+The unit is the document. Where fewer than three differ, it is the chapter, the section, the chunk
+or the passage, the coarsest at which no side stays empty. After the division no sentence may stand
+on two sides: of a text that several documents share, train keeps the copy, so that the model may
+learn it and is never tested on it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from doctune.dataset.cleaning import Deduplicator, SideGuard
+from doctune.dataset.options import DatasetOptions
+from doctune.dataset.records import Example, Fact
+from doctune.dataset.splitting import SIDES, Unit, assign_sides, group_units
+from doctune.dataset.text import stable_hash
+from doctune.dataset.view import View
+from doctune.errors import DatasetError
+
+UnitNamer = Callable[[Example], str]
+
+# What is divided when there are too few documents, the coarsest first.
+_LEVELS = ("document", "chapter", "section", "chunk", "passage")
+_LEAST_GROUPS = {"document": 3, "chapter": 5, "section": 5, "chunk": 5, "passage": 3}
+_ATTEMPTS = 4
+
+
+@dataclass
+class Removals:
+    """Counts of examples left out."""
+
+    exact: int = 0
+    near: int = 0
+    filtered: Counter[str] = field(default_factory=Counter)
+
+    def add(self, deduplicator: Deduplicator) -> None:
+        """Adds what a deduplicator refused."""
+        self.exact += deduplicator.exact
+        self.near += deduplicator.near
+        if deduplicator.contradictions:
+            self.filtered["question_with_two_answers"] += deduplicator.contradictions
+
+
+@dataclass(frozen=True)
+class Division:
+    """Which example stands on which side, and why so."""
+
+    level: str  # one of _LEVELS
+    sides: dict[str, tuple[Example, ...]]
+    side_of_unit: dict[str, str]
+    groups: tuple[tuple[str, ...], ...]  # units that were kept together, those of more than one
+
+
+def divide(
+    views: list[View], examples: list[Example], options: DatasetOptions, removed: Removals
+) -> tuple[Division, Removals]:
+    """Divides at the coarsest level at which no side stays empty.
+
+    Returns:
+        The division, and the removals with what the division itself left out.
+
+    Raises:
+        DatasetError: There are too few examples for three sides.
+    """
+    for level in _LEVELS:
+        unit_of = _unit_namer(views, level)
+        members: dict[str, list[Example]] = {}
+        for example in examples:
+            members.setdefault(unit_of(example), []).append(example)
+        if len(members) < _LEAST_GROUPS[level]:
+            continue
+        texts = _unit_texts(views, level, members)
+        units = [Unit(key, len(own)) for key, own in members.items()]
+        groups = group_units(units, texts.__getitem__)
+        if len(groups) < _LEAST_GROUPS[level]:
+            continue
+        for attempt in range(_ATTEMPTS):
+            side_of = assign_sides(groups, options, attempt)
+            tally = replace(removed, filtered=Counter(removed.filtered))
+            sides = _guarded(examples, unit_of, side_of, options, tally)
+            if all(sides.values()):
+                together = tuple(
+                    tuple(unit.key for unit in group) for group in groups if len(group) > 1
+                )
+                return Division(level, sides, side_of, together), tally
+    raise DatasetError(
+        f"{len(examples)} examples from {len(views)} documents are too few for train, validation "
+        "and test: add documents, best three or more that differ."
+    )
+
+
+def _unit_namer(views: list[View], level: str) -> UnitNamer:
+    """Returns the function from an example to the key of its unit."""
+    if level == "document":
+        return lambda example: example.doc_id
+    if level == "passage":
+        return lambda example: f"{example.doc_id}#{stable_hash(example.passage):016x}"
+    marks: dict[str, tuple[list[int], list[int]]] = {}
+    for view in views:
+        if level in ("chapter", "section"):
+            starts = [section.start for section in view.sections]
+            numbers = [
+                section.top if level == "chapter" else section.number for section in view.sections
+            ]
+        else:
+            starts = [chunk.block for chunk in view.chunks]
+            numbers = [chunk.number for chunk in view.chunks]
+        marks[view.document.doc_id] = (starts, numbers)
+
+    def name(example: Example) -> str:
+        starts, numbers = marks[example.doc_id]
+        at = max(0, bisect_right(starts, example.block) - 1)
+        return f"{example.doc_id}#{level}-{numbers[at]}"
+
+    return name
+
+
+def _unit_texts(views: list[View], level: str, members: dict[str, list[Example]]) -> dict[str, str]:
+    """Returns the text that tells whether two units are near copies."""
+    if level == "document":
+        return {
+            view.document.key: "\n".join(block.text for block in view.document.blocks)
+            for view in views
+        }
+    return {
+        key: "\n".join(dict.fromkeys(example.passage for example in own))
+        for key, own in members.items()
+    }
+
+
+def _guarded(
+    examples: list[Example],
+    unit_of: UnitNamer,
+    side_of: dict[str, str],
+    options: DatasetOptions,
+    removed: Removals,
+) -> dict[str, tuple[Example, ...]]:
+    """Returns the examples of each side without those that an earlier side gives away."""
+    by_side: dict[str, list[Example]] = {side: [] for side in SIDES}
+    for example in examples:
+        by_side[side_of[unit_of(example)]].append(example)
+    deduplicator = Deduplicator.of(options)
+    guard = SideGuard()
+    kept: dict[str, tuple[Example, ...]] = {}
+    for side in SIDES:
+        own = _without_copies(by_side[side], deduplicator, side)
+        admitted = [example for example in own if guard.admit(example)]
+        removed.filtered["sentence_on_another_side"] += len(own) - len(admitted)
+        guard.next_side()
+        kept[side] = tuple(admitted)
+    removed.add(deduplicator)
+    removed.filtered += Counter()  # drops the reasons that never occurred
+    return kept
+
+
+def _without_copies(
+    examples: list[Example], deduplicator: Deduplicator, side: str
+) -> list[Example]:
+    by_fact: dict[int, list[Example]] = {}
+    for example in examples:
+        by_fact.setdefault(example.fact, []).append(example)
+    kept = []
+    for own in by_fact.values():
+        first = own[0]
+        fact = Fact(
+            kind=first.kind,
+            questions=tuple(example.question for example in own),
+            answer=first.answer,
+            passage=first.passage,
+            pages=first.pages,
+            heading=first.heading,
+            block=first.block,
+        )
+        admitted = set(deduplicator.admit(fact, side))
+        kept += [example for example in own if example.question in admitted]
+    return kept
