@@ -26,7 +26,7 @@ from doctune.documents.tables.find import find_tables
 from doctune.documents.tables.pieces import cut_lines
 
 PAGES_PER_PART = 100
-_LANGUAGE_SAMPLE_CHARS = 20_000
+_LANGUAGE_SAMPLE_CHARS = 8_000
 _UNMAPPED_SHARE = 0.02
 
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
 from doctune.documents.tables.grid import Grid, grid_of_cells
-from doctune.documents.tables.pieces import Piece, group_words, text_rows
+from doctune.documents.tables.pieces import Piece, group_words, split_line, text_rows
 from doctune.documents.words import join_lines
 
 _MIN_ROWS = 3  # of values side by side, to split a drawn cell into them
@@ -47,6 +47,10 @@ def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
         if not band:
             nearest = min(cells, key=lambda cell: max(cell[1] - middle, middle - cell[3]))
             band = [cell for cell in cells if cell[1] == nearest[1]]
+        around = [cell for cell in band if cell[0] - 1 <= line.x0 and line.x1 <= cell[2] + 1]
+        if around:
+            contents[around[0]] += split_line(line, text)
+            continue
         for cell, words in _words_by_cell(line, band, text).items():
             contents[cell] += group_words(words, line)
     return contents

@@ -9,6 +9,7 @@ from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
 
 _CELL_GAP = 0.9  # em: words further apart belong to different pieces
+_NEAR = 0.6  # em: pieces no further apart are one
 _LOOSE_GAP = 1.6  # em: the same where all gaps of the line are wide, as in justified text
 _WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]")
 _VALUE = re.compile(
@@ -93,6 +94,23 @@ def text_rows(pieces: Iterable[Piece]) -> list[list[Piece]]:
     for row in rows:
         row.sort(key=lambda piece: piece.x0)
     return rows
+
+
+def join_near(row: list[Piece]) -> list[Piece]:
+    """Joins the pieces of a row that only a change of font or a superscript keeps apart."""
+    joined = row[:1]
+    for piece in row[1:]:
+        last = joined[-1]
+        if piece.x0 - last.x1 < _NEAR * max(piece.line.size, last.line.size):
+            joined[-1] = last._replace(
+                text=f"{last.text} {piece.text}",
+                x1=max(last.x1, piece.x1),
+                y0=min(last.y0, piece.y0),
+                y1=max(last.y1, piece.y1),
+            )
+        else:
+            joined.append(piece)
+    return joined
 
 
 def box_around(pieces: Sequence[Piece]) -> BBox:

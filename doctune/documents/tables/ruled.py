@@ -151,18 +151,22 @@ def _smallest_cells(crossings: dict[Point, tuple[int, int]]) -> list[BBox]:
 
 
 def _group(cells: list[BBox]) -> list[list[BBox]]:
-    """Cells that share a corner are of one table."""
+    """Cells that share a corner are of one table; one of a single column is only a frame."""
+    leader = list(range(len(cells)))
+
+    def find(number: int) -> int:
+        while leader[number] != number:
+            leader[number] = leader[leader[number]]
+            number = leader[number]
+        return number
+
     owner: dict[Point, int] = {}
-    groups: dict[int, list[BBox]] = {}
+    for number, (x0, y0, x1, y1) in enumerate(cells):
+        for corner in ((x0, y0), (x0, y1), (x1, y0), (x1, y1)):
+            other = owner.setdefault(corner, number)
+            if other != number:
+                leader[find(number)] = find(other)
+    groups: defaultdict[int, list[BBox]] = defaultdict(list)
     for number, cell in enumerate(cells):
-        x0, y0, x1, y1 = cell
-        corners = ((x0, y0), (x0, y1), (x1, y0), (x1, y1))
-        touched = {owner[corner] for corner in corners if corner in owner}
-        group = [cell]
-        for other in touched:
-            group += groups.pop(other)
-        groups[number] = group
-        for x0, y0, x1, y1 in group if touched else (cell,):
-            for corner in ((x0, y0), (x0, y1), (x1, y0), (x1, y1)):
-                owner[corner] = number
-    return [group for group in groups.values() if len(group) > 1]
+        groups[find(number)].append(cell)
+    return [group for group in groups.values() if len({cell[0] for cell in group}) > 1]

@@ -17,13 +17,14 @@ from doctune.documents.drawing import Drawing, Edge
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
 from doctune.documents.tables.grid import Grid, Span
-from doctune.documents.tables.pieces import Piece, box_around, split_line, text_rows
+from doctune.documents.tables.pieces import Piece, box_around, join_near, split_line, text_rows
 from doctune.documents.tables.zones import split_zones
 from doctune.documents.words import join_lines
 
 _CAPTION = re.compile(r"^\W*(?:table|tab\.|tabelle|tableau|tabla|tabella|tabela|exhibit)\b", re.I)
 _LEADER = re.compile(r"(?:\. ?){4,}|\u2026{2,}")
 _MARKER = re.compile(r"^(?:[^\w\s]|\(?\w{1,3}[.)]|\[\w{1,6}\]|\d+(?:\.\d+)*\.?)$")
+_EQUATION_NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3})?[a-z]?\)$")
 _MIN_ROWS = 3
 _MAX_ROW_GAP = 2.0  # heights of a line
 _MAX_CAPTION_GAP = 45.0  # points
@@ -38,7 +39,7 @@ def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText)
     """Returns the tables that no rules enclose, among lines that are of no other table."""
     upright = [line for line in lines if not line.turn and not line.kind]
     pieces = [piece for line in upright for piece in split_line(line, text)]
-    rows = text_rows(pieces)
+    rows = [join_near(row) for row in text_rows(pieces)]
     if sum(1 for row in rows if len(row) > 1) < _MIN_ROWS:
         return []
     captions = [line for line in upright if _CAPTION.match(line.text)]
@@ -159,7 +160,7 @@ def _is_table(run: list[Row], columns: list[Interval], captions: Sequence[Line])
     full = [row for row in run if len(row) > 1]
     if sum(1 for row in run if any(_LEADER.search(p.text) for p in row)) > 0.3 * len(run):
         return False
-    if sum(1 for piece in pieces if piece.line.font & fonts.MATH) > 0.3 * len(pieces):
+    if _is_formula(run):
         return False
     if len(columns) == 2 and sum(1 for row in full if _MARKER.match(row[0].text)) > 0.5 * len(full):
         return False
@@ -173,6 +174,15 @@ def _is_table(run: list[Row], columns: list[Interval], captions: Sequence[Line])
     if value_share >= 0.4:
         return length < 35
     return len(full) >= 4 and length < 18 and len(pieces) >= 0.6 * len(full) * len(columns)
+
+
+def _is_formula(run: list[Row]) -> bool:
+    """Tells whether rows are displayed formulas: numbered at the right, or mostly mathematics."""
+    if any(_EQUATION_NUMBER.match(row[-1].text) for row in run):
+        return True
+    pieces = [piece for row in run for piece in row]
+    maths = sum(1 for p in pieces if p.line.font & fonts.MATH or "=" in p.text)
+    return maths > 0.25 * len(pieces)
 
 
 def _has_caption(box: BBox, captions: Sequence[Line]) -> bool:
@@ -198,7 +208,7 @@ def _merge_wrapped(run: list[Row], columns: list[Interval], rules: list[Edge]) -
     for row, gap, rule in zip(run[1:], gaps, between, strict=True):
         close = gap < 0.5 * max(piece.y1 - piece.y0 for piece in row)
         if ruled:
-            wraps = not rule
+            wraps = not rule and not _both_have_values(merged[-1], row, columns)
         else:
             wraps = close and not rule and _is_rest(merged[-1], row, columns, gap < 0.6 * usual)
         if wraps:
@@ -206,6 +216,11 @@ def _merge_wrapped(run: list[Row], columns: list[Interval], rules: list[Edge]) -
         else:
             merged.append(list(row))
     return merged
+
+
+def _both_have_values(above: Row, row: Row, columns: list[Interval]) -> bool:
+    values = {_columns_of(piece, columns) for piece in above if piece.is_value}
+    return any(piece.is_value and _columns_of(piece, columns) in values for piece in row)
 
 
 def _is_rest(above: Row, row: Row, columns: list[Interval], tight: bool) -> bool:
