@@ -137,7 +137,7 @@ async def _start(
     )
     stack.push_async_callback(storage.stop)
     await storage.start(client, {**os.environ, **owned}, config.buckets)
-    vertex = Vertex(config, table, owned, client, storage.url)
+    vertex = Vertex(config, table, owned, client, environment["STORAGE_EMULATOR_HOST"])
     stack.push_async_callback(vertex.close)
     with vertex.store.transaction() as transaction:
         vertex.operations.fail_unfinished(transaction)
@@ -146,7 +146,9 @@ async def _start(
     storage_client = await stack.enter_async_context(
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
     )
-    front = StorageFront(storage.url, vertex.store, config.project_number, storage_client)
+    front = StorageFront(
+        storage.url, vertex.storage_folder, vertex.store, config.project_number, storage_client
+    )
     await _listen(vertex, front, ports, certificates, stack)
     predictions.resume(vertex)
     return {

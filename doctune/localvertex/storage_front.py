@@ -4,13 +4,16 @@ Requests and answers are streamed through; only these are changed or answered he
 
 - the project number of buckets, which the SDK compares with the project's own;
 - IAM policies of buckets, and tests of permissions (everything is allowed);
+- files that programs have written into a mounted bucket are objects as soon as they are asked for;
 - preconditions on generations where fake-gcs-server ignores them: resumable uploads, downloads,
   deletions. A resumable upload is checked when it begins.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -19,6 +22,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from doctune.localvertex.api.codec import Document
+from doctune.localvertex.mount import adopt, adopt_below
 from doctune.localvertex.services.resources import etag
 from doctune.localvertex.store import Store
 
@@ -27,6 +31,7 @@ POLICY = "BucketPolicy"
 _BUCKET = re.compile(r"/storage/v1/b(?:/(?P<bucket>[^/]+))?/?")
 _IAM = re.compile(r"/storage/v1/b/(?P<bucket>[^/]+)/iam(?P<test>/testPermissions)?")
 _OBJECT = re.compile(r"(?:/download)?/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<object>[^/]+)")
+_OBJECTS = re.compile(r"/storage/v1/b/(?P<bucket>[^/]+)/o/?")
 _UPLOAD = re.compile(r"(?:/resumable)?/upload/storage/v1/b/(?P<bucket>[^/]+)/o/?")
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
@@ -38,20 +43,27 @@ class StorageFront:
     """Answers requests to Cloud Storage with the help of the emulator behind it."""
 
     def __init__(
-        self, url: str, store: Store, project_number: str, client: aiohttp.ClientSession
+        self,
+        url: str,
+        folder: Path,
+        store: Store,
+        project_number: str,
+        client: aiohttp.ClientSession,
     ) -> None:
         """
         Args:
             url: Where fake-gcs-server answers.
+            folder: Where it keeps a folder for each bucket.
             client: A session that does not decompress what it passes on.
         """
-        self._url, self._store = url, store
+        self._url, self._folder, self._store = url, folder, store
         self._project_number, self._client = project_number, client
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answers one request."""
         if (match := _IAM.fullmatch(request.path)) is not None:
             return await self._iam(request, match["bucket"], testing=match["test"] is not None)
+        await self._adopt_files(request)
         if (refusal := await self._refused_by_precondition(request)) is not None:
             return refusal
         if _BUCKET.fullmatch(request.path) is not None:
@@ -60,6 +72,16 @@ class StorageFront:
         if begins_upload and request.method == "POST":
             return await self._pass_on(request, await request.read())
         return await self._pass_on(request, request.content if request.body_exists else None)
+
+    async def _adopt_files(self, request: web.Request) -> None:
+        """Makes objects of files that a program wrote into the mounted bucket, where asked for."""
+        path = request.raw_path.partition("?")[0]
+        if match := _OBJECT.match(path):
+            file = self._folder / unquote(match["bucket"]) / unquote(match["object"])
+            await asyncio.to_thread(adopt, file)
+        elif (match := _OBJECTS.fullmatch(path)) and request.method == "GET":
+            folder = self._folder / unquote(match["bucket"])
+            await asyncio.to_thread(adopt_below, folder, request.query.get("prefix", ""))
 
     async def _pass_on(
         self, request: web.Request, body: bytes | aiohttp.StreamReader | None

@@ -99,3 +99,15 @@ def test_a_client_that_knows_no_emulator_is_led_here_too(run_inside):
         "print(requests.get(url).json()['name'])\n"
     )
     assert run_inside(script).stdout == "demo-bucket\n"
+
+
+def test_a_file_written_into_the_mounted_bucket_is_an_object(local, bucket):
+    folder = local.status.state_dir / "storage" / bucket.name / "mounted"
+    folder.mkdir()
+    (folder / "a b.txt").write_text("first")
+    assert [blob.name for blob in bucket.list_blobs(prefix="mounted/")] == ["mounted/a b.txt"]
+    assert bucket.blob("mounted/a b.txt").download_as_bytes(checksum="md5") == b"first"
+    (folder / "a b.txt").write_text("written again")
+    assert bucket.blob("mounted/a b.txt").download_as_bytes(checksum="md5") == b"written again"
+    (folder / "other.bin").write_bytes(b"\0" * 1000)
+    assert bucket.get_blob("mounted/other.bin").size == 1000

@@ -5,11 +5,21 @@ from doctune.localvertex.services import (
     evaluations,
     jobs,
     models,
+    pipelines,
     predictions,
     projects,
 )
 
-__all__ = ["JOB_KINDS", "endpoints", "evaluations", "jobs", "models", "predictions", "projects"]
+__all__ = [
+    "JOB_KINDS",
+    "endpoints",
+    "evaluations",
+    "jobs",
+    "models",
+    "pipelines",
+    "predictions",
+    "projects",
+]
 
 # What runs as a job: found dead and marked failed after a restart.
-JOB_KINDS = (jobs.CUSTOM, jobs.BATCH, jobs.TUNING)
+JOB_KINDS = (jobs.CUSTOM, jobs.BATCH, jobs.TUNING, pipelines.PIPELINE)

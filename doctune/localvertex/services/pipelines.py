@@ -1,0 +1,109 @@
+"""PipelineService: pipeline jobs."""
+
+from doctune.localvertex import names
+from doctune.localvertex.api.codec import Document, snake_case
+from doctune.localvertex.api.errors import ApiError, Status
+from doctune.localvertex.dispatch import Call, handles
+from doctune.localvertex.jobs.pipelines import PIPELINE, check_pipeline_job, run_pipeline_job
+from doctune.localvertex.services import resources
+from doctune.localvertex.store import Transaction
+from doctune.localvertex.vertex import Vertex
+
+
+def start_pipeline_job(
+    vertex: Vertex, transaction: Transaction, parent: str, given: Document, job_id: str
+) -> Document:
+    """Records a pipeline job and starts it once the transaction is committed.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT or ALREADY_EXISTS.
+    """
+    resources.check_labels(given)
+    check_pipeline_job(given, job_id)
+    info = given["pipeline_spec"].get("pipelineInfo", {})
+    name = f"{parent}/pipelineJobs/{job_id or names.new_id()}"
+    if transaction.find(PIPELINE.kind, name):
+        raise ApiError(Status.ALREADY_EXISTS, f"PipelineJob {name} already exists.")
+    moment = names.timestamp()
+    job: Document = {
+        **given,
+        "name": name,
+        "display_name": given.get("display_name") or info.get("name", ""),
+        "create_time": moment,
+        "update_time": moment,
+    }
+
+    async def run() -> Document:
+        return await run_pipeline_job(vertex, job)
+
+    vertex.jobs.create(transaction, PIPELINE, job, run)
+    return job
+
+
+@handles("PipelineService.CreatePipelineJob")
+def create_pipeline_job(call: Call, request: Document) -> Document:
+    """Creates a pipeline job and starts it."""
+    return start_pipeline_job(
+        call.vertex,
+        call.transaction,
+        request["parent"],
+        request.get("pipeline_job", {}),
+        request.get("pipeline_job_id", ""),
+    )
+
+
+@handles("PipelineService.GetPipelineJob")
+def get_pipeline_job(call: Call, request: Document) -> Document:
+    """Returns a pipeline job with the details of its tasks."""
+    return call.transaction.get(PIPELINE.kind, request["name"])
+
+
+@handles("PipelineService.ListPipelineJobs")
+def list_pipeline_jobs(call: Call, request: Document) -> Document:
+    """Lists the pipeline jobs of a location; a read mask leaves out what it does not name."""
+    found = call.transaction.list(PIPELINE.kind, parent=request["parent"])
+    mask = set(_paths(request.get("read_mask", "")))
+
+    def shape(job: Document) -> Document:
+        return {key: value for key, value in job.items() if not mask or key in mask}
+
+    return resources.list_response(
+        call, request, "pipeline_jobs", PIPELINE.kind, found, shape=shape
+    )
+
+
+def _paths(mask: str) -> list[str]:
+    return [snake_case(path).partition(".")[0] for path in mask.split(",") if path]
+
+
+@handles("PipelineService.CancelPipelineJob")
+def cancel_pipeline_job(call: Call, request: Document) -> Document:
+    """Ends a pipeline job and its running tasks."""
+    call.vertex.jobs.cancel(call.transaction, PIPELINE, request["name"])
+    return {}
+
+
+@handles("PipelineService.DeletePipelineJob")
+def delete_pipeline_job(call: Call, request: Document) -> Document:
+    """Deletes a pipeline job that is over; its outputs stay."""
+    return resources.delete_job(call, PIPELINE, request["name"])
+
+
+@handles("PipelineService.BatchCancelPipelineJobs")
+def batch_cancel_pipeline_jobs(call: Call, request: Document) -> Document:
+    """Ends several pipeline jobs."""
+    jobs = [call.vertex.projects.canonical(name) for name in request.get("names", [])]
+    for name in jobs:
+        call.vertex.jobs.cancel(call.transaction, PIPELINE, name)
+    found = [call.transaction.get(PIPELINE.kind, name) for name in jobs]
+    return call.finished(request["parent"], {"pipeline_jobs": found})
+
+
+@handles("PipelineService.BatchDeletePipelineJobs")
+def batch_delete_pipeline_jobs(call: Call, request: Document) -> Document:
+    """Deletes several pipeline jobs that are over."""
+    jobs = [call.vertex.projects.canonical(name) for name in request.get("names", [])]
+    found = [call.transaction.get(PIPELINE.kind, name) for name in jobs]
+    for name in jobs:
+        resources.delete_job(call, PIPELINE, name)
+    return call.finished(request["parent"], {"pipeline_jobs": found})
