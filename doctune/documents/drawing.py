@@ -10,8 +10,9 @@ from doctune.documents.model import BBox
 
 _THIN = 3.0  # points: a filled box this thin is a rule
 _MAX_OBJECTS = 20_000
+_MAX_FORM_OBJECTS = 600
 _MAX_EDGES = 6_000
-_MAX_SEGMENTS = 2_000
+_MAX_SEGMENTS = 800
 _MAX_CURVES = 300
 _LEAST_FIGURE = 20.0  # points wide and high
 _BOX_SEGMENTS = 6  # a path of no more is a line or a rectangle
@@ -76,15 +77,16 @@ class _Reader:
 
     def _add_form(self, form: int) -> None:
         outer = self._matrix_of(form)
-        drawn = 0
-        for index in range(min(foreign.form_object_count(form), _MAX_OBJECTS)):
+        count = foreign.form_object_count(form)
+        kinds = set()
+        for index in range(min(count, _MAX_FORM_OBJECTS)):
             item = foreign.form_object_at(form, index)
             kind = foreign.object_kind(item)
-            if kind != pdfium.FPDF_PAGEOBJ_TEXT:
-                drawn += 1
-            if kind == pdfium.FPDF_PAGEOBJ_PATH and drawn < _MAX_SEGMENTS:
+            kinds.add(kind)
+            # A form of very many paths is a plot: its lines are no rules of a table.
+            if kind == pdfium.FPDF_PAGEOBJ_PATH and count <= _MAX_FORM_OBJECTS:
                 self._add_path(item, outer)
-        if drawn:
+        if kinds - {pdfium.FPDF_PAGEOBJ_TEXT}:
             self.drawing.figures += self._box_of(form)
 
     def _box_of(self, item: int) -> list[BBox]:

@@ -71,30 +71,39 @@ def _mend_primes(line: Line, text: PageText) -> None:
 
 
 def _attach_accents(line: Line, text: PageText) -> None:
-    letters = text.letters(Word(line.text, 0, 0, 0, 0, line.spans[0][1]))
     chars = list(line.text)
-    for index, accent in enumerate(letters):
-        if accent.text not in _COMBINING:
-            continue
-        target = _letter_under(accent, letters)
+    start = line.spans[0][1]
+    for match in _ACCENT.finditer(line.text):
+        accent = text.letter(match.group(), start + match.start())
+        target = _letter_under(accent, line.text, start, text)
         if target is None:
             continue
         base = {"\u0131": "i", "\u0237": "j"}.get(chars[target], chars[target])
         composed = unicodedata.normalize("NFC", base + _COMBINING[accent.text])
         if len(composed) == 1:
-            chars[target], chars[index] = composed, _NOTHING
+            chars[target], chars[match.start()] = composed, _NOTHING
     _replace(line, "".join(chars))
 
 
-def _letter_under(accent: Word, letters: list[Word]) -> int | None:
+def _letter_under(accent: Word, line: str, start: int, text: PageText) -> int | None:
     """The letter that an accent stands over: the one whose middle is nearest to its own."""
     middle = (accent.x0 + accent.x1) / 2
+    # Letters stand in the order of their places, so that the search can halve the line.
+    low, high = 0, len(line) - 1
+    while low < high:
+        half = (low + high) // 2
+        if text.letter(line[half], start + half).x1 < middle:
+            low = half + 1
+        else:
+            high = half
     best: tuple[float, int] | None = None
-    for index, letter in enumerate(letters):
-        if letter.text.isalpha() and letter.text not in _COMBINING:
-            distance = abs((letter.x0 + letter.x1) / 2 - middle)
-            if distance < 0.45 * (letter.x1 - letter.x0) and (best is None or distance < best[0]):
-                best = distance, index
+    for index in range(max(0, low - 3), min(len(line), low + 4)):
+        if not line[index].isalpha() or line[index] in _COMBINING:
+            continue
+        letter = text.letter(line[index], start + index)
+        distance = abs((letter.x0 + letter.x1) / 2 - middle)
+        if distance < 0.45 * (letter.x1 - letter.x0) and (best is None or distance < best[0]):
+            best = distance, index
     return best[1] if best else None
 
 

@@ -144,10 +144,11 @@ class PageText:
 
     def letters(self, word: Word) -> list[Word]:
         """The characters of a word, each with its box."""
-        return [
-            Word(char, *self._char_box(word.position + index), word.position + index)
-            for index, char in enumerate(word.text)
-        ]
+        return [self.letter(char, word.position + index) for index, char in enumerate(word.text)]
+
+    def letter(self, char: str, position: int) -> Word:
+        """A character at a position of PDFium's text, with its box."""
+        return Word(char, *self._char_box(position), position)
 
     def font_at(self, position: int) -> int:
         """The font of the character at a position of PDFium's text."""

@@ -39,8 +39,10 @@ class Piece(NamedTuple):
 
 def has_gaps(line: Line) -> bool:
     """Tells whether a line is wider than its characters: there must be a gap between words."""
-    count = len(line.text) + (0 if line.text.isascii() else len(_WIDE.findall(line.text)))
-    return line.x1 - line.x0 > (0.5 * count + 1.0) * line.size and " " in line.text
+    width, text = line.x1 - line.x0, line.text
+    if width <= (0.5 * len(text) + 1.0) * line.size or " " not in text:
+        return False
+    return text.isascii() or width > (0.5 * (len(text) + len(_WIDE.findall(text))) + 1) * line.size
 
 
 def split_line(line: Line, text: PageText) -> list[Piece]:
