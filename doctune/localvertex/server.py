@@ -36,7 +36,7 @@ from doctune.localvertex.metadata_server import metadata_routes, new_token
 from doctune.localvertex.ports import LOOPBACK, free_port
 from doctune.localvertex.proxy import ConnectProxy
 from doctune.localvertex.rest import MAX_BODY_BYTES, RestApi
-from doctune.localvertex.services import JOB_KINDS, predictions
+from doctune.localvertex.services import JOB_KINDS, predictions, schedules
 from doctune.localvertex.storage import StorageServer
 from doctune.localvertex.storage_front import StorageFront
 from doctune.localvertex.vertex import Vertex
@@ -151,6 +151,7 @@ async def _start(
     )
     await _listen(vertex, front, ports, certificates, stack)
     predictions.resume(vertex)
+    vertex.background(schedules.keep_firing(vertex))
     return {
         "pid": os.getpid(),
         "started": psutil.Process().create_time(),

@@ -8,6 +8,7 @@ from doctune.localvertex.services import (
     pipelines,
     predictions,
     projects,
+    schedules,
 )
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "pipelines",
     "predictions",
     "projects",
+    "schedules",
 ]
 
 # What runs as a job: found dead and marked failed after a restart.
