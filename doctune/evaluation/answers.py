@@ -1,6 +1,7 @@
 """What one model says on the test set: its answers, and how likely it finds the references.
 
-One model is in memory at a time: it is loaded, asked everything, and let go.
+One model is in memory at a time: it is loaded, asked everything, and let go. Each result is kept
+in a checkpoint as it comes, so a killed evaluation repeats none.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from doctune.digests import digest_files
+from doctune.evaluation.checkpoint import Checkpoint
 from doctune.evaluation.perplexity import Likelihood, score_answers
 from doctune.evaluation.test_set import Example
 from doctune.generation import Completion, GenerationOptions, TextGenerator
@@ -19,11 +23,27 @@ from doctune.progress import progress
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """One model's results, one entry an example, and the seconds that answering took."""
+    """One model's results, one entry an example.
+
+    Attributes:
+        latencies: Seconds from the start of an answer's batch to its end.
+        seconds: Time spent on answering, over all attempts.
+        general: Likelihoods of the general prompts' answers; empty where not probed.
+        digest: SHA-256 of the model's weights, configuration and tokenizer.
+    """
 
     completions: tuple[Completion, ...]
     likelihoods: tuple[Likelihood, ...]
-    generation_seconds: float
+    latencies: tuple[float, ...]
+    seconds: float
+    general: tuple[Likelihood, ...]
+    digest: str
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of answers in a second of answering."""
+        tokens = sum(completion.completion_tokens for completion in self.completions)
+        return tokens / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def texts(self) -> list[str]:
@@ -31,39 +51,128 @@ class Answers:
         return [completion.text for completion in self.completions]
 
 
-def answer_test_set(
-    name: str,
-    folder: Path,
-    examples: Sequence[Example],
-    *,
-    max_new_tokens: int,
-    batch_size: int,
-) -> Answers:
-    """Asks a model every question of the test set, greedily.
+class Interview:
+    """Asks one model everything, from where an earlier attempt stopped."""
 
-    Args:
-        name: What to call the model in the progress: "base".
-        folder: Safetensors weights, tokenizer and chat template.
-
-    Raises:
-        ModelError: The folder does not hold a model that can be loaded.
-    """
-    generator = TextGenerator.load(folder)
-    with progress(f"Scoring the {name} model", len(examples), "examples") as bar:
-        likelihoods = score_answers(generator, examples, on_batch=bar.advance)
-    started = time.monotonic()
-    with progress(f"Answering with the {name} model", len(examples), "examples") as bar:
-        completions = generator.generate(
-            [example.prompt for example in examples],
-            GenerationOptions(max_new_tokens=max_new_tokens),
-            batch_size=batch_size,
-            on_batch=bar.advance,
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        examples: Sequence[Example],
+        general: Sequence[Example],
+        *,
+        test_digest: str,
+        max_new_tokens: int,
+        batch_size: int,
+    ) -> None:
+        self._name, self._folder = name, folder
+        self._examples, self._general = examples, general
+        self._options = GenerationOptions(max_new_tokens=max_new_tokens)
+        self._batch_size = batch_size
+        self.digest = model_digest(folder)
+        self.checkpoint = Checkpoint(
+            {
+                "model": self.digest,
+                "test": test_digest,
+                "examples": [example.index for example in examples],
+                "general": [example.reference for example in general],
+                "max_new_tokens": max_new_tokens,
+                "libraries": _libraries(),
+            }
         )
-    seconds = time.monotonic() - started
-    del generator
-    gc.collect()
-    return Answers(
-        completions=tuple(completions),
-        likelihoods=tuple(likelihoods),
-        generation_seconds=seconds,
+
+    def answers(self) -> Answers:
+        """Returns the model's results.
+
+        Raises:
+            ModelError: The folder does not hold a model that can be loaded.
+        """
+        if (
+            self._missing("completion", self._examples)
+            or self._missing("score", self._examples)
+            or self._missing("general", self._general)
+        ):
+            generator = TextGenerator.load(self._folder)
+            self._score(generator, "score", self._examples, f"Scoring the {self._name} model")
+            self._score(generator, "general", self._general, f"Probing the {self._name} model")
+            self._generate(generator)
+            del generator
+            gc.collect()
+        completions = [self._stored("completion", i) for i in range(len(self._examples))]
+        return Answers(
+            latencies=tuple(row.pop("seconds") for row in completions),
+            seconds=sum(
+                self._stored("batch", i).get("seconds", 0.0) for i in range(len(self._examples) + 1)
+            ),
+            completions=tuple(Completion(**row) for row in completions),
+            likelihoods=tuple(
+                Likelihood(**self._stored("score", i)) for i in range(len(self._examples))
+            ),
+            general=tuple(
+                Likelihood(**self._stored("general", i)) for i in range(len(self._general))
+            ),
+            digest=self.digest,
+        )
+
+    def _stored(self, kind: str, position: int) -> dict[str, Any]:
+        return dict(self.checkpoint.get(kind, position) or {})
+
+    def _missing(self, kind: str, examples: Sequence[Example]) -> list[int]:
+        return [i for i in range(len(examples)) if self.checkpoint.get(kind, i) is None]
+
+    def _score(
+        self, generator: TextGenerator, kind: str, examples: Sequence[Example], title: str
+    ) -> None:
+        left = self._missing(kind, examples)
+        if not left:
+            return
+        with progress(title, len(examples), "examples") as bar:
+            bar.advance(len(examples) - len(left))
+            score_answers(
+                generator,
+                [examples[i] for i in left],
+                on_batch=bar.advance,
+                on_score=lambda i, score: self.checkpoint.add(kind, left[i], asdict(score)),
+            )
+
+    def _generate(self, generator: TextGenerator) -> None:
+        left = self._missing("completion", self._examples)
+        started = time.monotonic()
+
+        def keep(i: int, completion: Completion) -> None:
+            seconds = time.monotonic() - started
+            self.checkpoint.add("completion", left[i], {**asdict(completion), "seconds": seconds})
+
+        def next_batch(count: int) -> None:
+            nonlocal started
+            bar.advance(count)
+            done = len(self._examples) - len(self._missing("completion", self._examples))
+            self.checkpoint.add("batch", done, {"seconds": time.monotonic() - started})
+            started = time.monotonic()
+
+        with progress(
+            f"Answering with the {self._name} model", len(self._examples), "examples"
+        ) as bar:
+            bar.advance(len(self._examples) - len(left))
+            generator.generate(
+                [self._examples[i].prompt for i in left],
+                self._options,
+                batch_size=self._batch_size,
+                on_batch=next_batch,
+                on_answer=keep,
+            )
+
+
+def model_digest(folder: Path) -> str:
+    """Returns the digest of what a model's answers depend on."""
+    return digest_files(
+        (path.name, path)
+        for pattern in ("*.safetensors", "*.json", "*.jinja")
+        for path in folder.glob(pattern)
     )
+
+
+def _libraries() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("doctune", "torch", "transformers")}

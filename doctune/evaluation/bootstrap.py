@@ -8,14 +8,17 @@ product: 10,000 resamples of 1,000 examples take about a second a metric and at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from doctune.evaluation.samples import Floats, Sample
 
 BLOCK_CELLS = 4_000_000
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,12 @@ class Bootstrap:
     confidence: float
     seed: int
 
-    def distributions(self, samples: Mapping[str, Sample]) -> dict[str, Floats]:
+    def distributions(self, samples: Mapping[Name, Sample]) -> dict[Name, Floats]:
         """Returns each metric's value in every resample; all samples are of the same examples."""
         if not samples:
             return {}
         (examples,) = {len(sample.addends) for sample in samples.values()}
-        values: dict[str, list[Floats]] = {name: [] for name in samples}
+        values: dict[Name, list[Floats]] = {name: [] for name in samples}
         for weights in self._weights(examples):
             for name, sample in samples.items():
                 values[name].append(sample.score(weights @ sample.addends))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Direction = Literal["higher", "lower"]
+Direction = Literal["higher", "lower", "neither"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,46 +13,102 @@ class MetricInfo:
     name: str
     title: str
     better: Direction
+    meaning: str
     relative: bool = False
     digits: int = 3
-    meaning: str = ""
 
 
+def _info(name: str, title: str, better: Direction, meaning: str, **more: int) -> MetricInfo:
+    return MetricInfo(
+        name=name,
+        title=title,
+        better=better,
+        meaning=meaning,
+        relative=bool(more.get("relative")),
+        digits=more.get("digits", 3),
+    )
+
+
+# In the order in which reports show them.
 METRICS: dict[str, MetricInfo] = {
     info.name: info
     for info in (
-        MetricInfo(
-            name="perplexity",
-            title="Perplexity",
-            better="lower",
-            relative=True,
+        _info(
+            "perplexity",
+            "Perplexity",
+            "lower",
+            "How surprised the model is by the reference answers, token by token; 1 and up.",
+            relative=1,
             digits=2,
-            meaning="How surprised the model is by the reference answers, token by token.",
         ),
-        MetricInfo(
-            name="token_f1",
-            title="Token F1",
-            better="higher",
-            meaning="Words that answer and reference share, SQuAD's way; 0 to 1.",
+        _info(
+            "token_f1",
+            "Token F1",
+            "higher",
+            "Words that answer and reference share, SQuAD's way; 0 to 1.",
         ),
-        MetricInfo(
-            name="rouge_l",
-            title="ROUGE-L",
-            better="higher",
-            meaning="Longest common subsequence of words, F-measure; 0 to 1.",
+        _info("rouge_1", "ROUGE-1", "higher", "Words shared, F-measure; 0 to 1."),
+        _info("rouge_2", "ROUGE-2", "higher", "Pairs of words shared, F-measure; 0 to 1."),
+        _info(
+            "rouge_l",
+            "ROUGE-L",
+            "higher",
+            "Longest common subsequence of words, F-measure; 0 to 1.",
         ),
-        MetricInfo(
-            name="exact_match",
-            title="Exact match",
-            better="higher",
-            meaning="Answers equal to the reference but for case, punctuation, articles; 0 or 1.",
+        _info(
+            "exact_match",
+            "Exact match",
+            "higher",
+            "Answers equal to the reference but for case, punctuation, articles; 0 to 1.",
         ),
-        MetricInfo(
-            name="chrf",
-            title="chrF",
-            better="higher",
-            digits=1,
-            meaning="Character n-grams that answer and reference share; 0 to 100.",
+        _info("chrf", "chrF", "higher", "Character n-grams shared; 0 to 100.", digits=1),
+        _info("bleu", "BLEU", "higher", "Word n-grams up to four shared; 0 to 100.", digits=1),
+        _info(
+            "similarity",
+            "Semantic similarity",
+            "higher",
+            "Cosine between sentence embeddings of answer and reference; -1 to 1.",
+        ),
+        _info(
+            "faithfulness",
+            "Faithfulness",
+            "higher",
+            "Share of what the answer adds to the question that the source passage says; 0 to 1.",
+        ),
+        _info(
+            "judge",
+            "Judge",
+            "higher",
+            "A judge model's preference over the base model; 0 to 1, 0.5 is even.",
+        ),
+        _info(
+            "judge_faithfulness",
+            "Faithfulness, judged",
+            "higher",
+            "A judge model's mark for keeping to the source passage; 0 to 1.",
+        ),
+        _info(
+            "general_perplexity",
+            "General perplexity",
+            "lower",
+            "Perplexity on a fixed set of general prompts: what must not be forgotten.",
+            relative=1,
+            digits=2,
+        ),
+        _info("refusal_rate", "Refusals", "lower", "Share of answers that decline to answer."),
+        _info(
+            "repetition_rate", "Repetitions", "lower", "Share of answers that go round in circles."
+        ),
+        _info("answer_words", "Answer length", "neither", "Mean words of an answer.", digits=1),
+        _info(
+            "latency",
+            "Latency",
+            "lower",
+            "Mean seconds from the start of an answer's batch to its end; depends on the machine.",
+            relative=1,
         ),
     )
 }
+
+# Numbers that differ from run to run with the same answers.
+UNREPEATABLE = frozenset({"latency"})

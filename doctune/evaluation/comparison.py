@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from doctune.evaluation.answers import Answers
 from doctune.evaluation.bootstrap import Bootstrap, Interval, p_value
 from doctune.evaluation.catalog import METRICS, MetricInfo
-from doctune.evaluation.samples import Floats, Sample, perplexity_sample
+from doctune.evaluation.perplexity import Likelihood
+from doctune.evaluation.samples import Floats, Sample, mean_sample, perplexity_sample
 from doctune.evaluation.test_set import Example
 
 TUNED = "tuned"
@@ -26,7 +28,8 @@ class Gain:
     opponent: str
     value: float
     interval: Interval
-    p: float
+    p: float  # two-sided, of "there is no difference"
+    p_corrected: float  # by Holm's method, over all that was compared with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,45 +71,48 @@ def gain_key(metric: str, opponent: str) -> str:
 
 def gain(info: MetricInfo, tuned: Floats, opponent: Floats) -> Floats:
     """Returns how much better `tuned` is, in the metric's unit or as a share where relative."""
-    difference = tuned - opponent if info.better == "higher" else opponent - tuned
+    difference = opponent - tuned if info.better == "lower" else tuned - opponent
     if not info.relative:
         return difference
     with np.errstate(invalid="ignore", divide="ignore"):
         return difference / opponent
 
 
-def model_samples(examples: Sequence[Example], answers: Answers) -> dict[str, Sample]:
-    """Returns every metric of one model's answers."""
-    from doctune.evaluation.metrics import compute_text_metrics
+def model_samples(
+    examples: Sequence[Example], answers: Answers, *, encoder: Path | None = None
+) -> dict[str, Sample]:
+    """Returns every metric of one model's answers to the test set."""
+    from doctune.evaluation.metrics import compute_metrics
 
-    _, samples = compute_text_metrics(answers.texts, [example.reference for example in examples])
-    samples["perplexity"] = perplexity_sample(
-        [likelihood.nll for likelihood in answers.likelihoods],
-        [likelihood.tokens for likelihood in answers.likelihoods],
+    _, samples = compute_metrics(
+        {
+            "predictions": answers.texts,
+            "references": [example.reference for example in examples],
+            "questions": [example.question for example in examples],
+            "passages": [example.passage for example in examples],
+        },
+        encoder=encoder,
     )
+    samples["perplexity"] = likelihood_sample(answers.likelihoods)
+    samples["latency"] = mean_sample(answers.latencies)
     return {name: samples[name] for name in METRICS if name in samples}
+
+
+def likelihood_sample(likelihoods: Sequence[Likelihood]) -> Sample:
+    """Returns the perplexity of likelihoods."""
+    return perplexity_sample(
+        [likelihood.nll for likelihood in likelihoods],
+        [likelihood.tokens for likelihood in likelihoods],
+    )
 
 
 def compare(models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap) -> Comparison:
     """Compares the model named "tuned" with every other, by every metric that both have.
 
     Args:
-        models: By model name, its samples by metric name.
+        models: By model name, its samples by metric name; all of the same examples.
     """
-    named = {
-        (model, metric): sample
-        for model, samples in models.items()
-        for metric, sample in samples.items()
-    }
-    drawn = dict(
-        zip(
-            named,
-            bootstrap.distributions(
-                {f"{model}/{metric}": sample for (model, metric), sample in named.items()}
-            ).values(),
-            strict=True,
-        )
-    )
+    drawn = _resample(models, bootstrap)
     measured = [
         Measured(
             metric=metric,
@@ -114,8 +120,58 @@ def compare(models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap) ->
             value=sample.value,
             interval=bootstrap.interval(drawn[model, metric]),
         )
-        for (model, metric), sample in named.items()
+        for model, samples in models.items()
+        for metric, sample in samples.items()
     ]
+    return Comparison(
+        models=tuple(models),
+        measured=tuple(measured),
+        gains=tuple(correct(_gains(models, drawn, bootstrap))),
+    )
+
+
+def gains_over(models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap) -> list[Gain]:
+    """Returns the tuned model's gains alone, their p-values not corrected."""
+    return _gains(models, _resample(models, bootstrap), bootstrap)
+
+
+def merge(comparisons: Sequence[Comparison]) -> Comparison:
+    """Returns one comparison of several on different examples, corrected as a whole."""
+    models = dict.fromkeys(model for part in comparisons for model in part.models)
+    return Comparison(
+        models=tuple(models),
+        measured=tuple(entry for part in comparisons for entry in part.measured),
+        gains=tuple(correct([entry for part in comparisons for entry in part.gains])),
+    )
+
+
+def correct(gains: Sequence[Gain]) -> list[Gain]:
+    """Returns the gains with Holm's correction for there being so many of them."""
+    order = sorted(range(len(gains)), key=lambda index: gains[index].p)
+    corrected: dict[int, Gain] = {}
+    least = 0.0
+    for rank, index in enumerate(order):
+        least = max(least, min(1.0, gains[index].p * (len(gains) - rank)))
+        corrected[index] = replace(gains[index], p_corrected=least)
+    return [corrected[index] for index in range(len(gains))]
+
+
+def _resample(
+    models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap
+) -> dict[tuple[str, str], Floats]:
+    named = {
+        (model, metric): sample
+        for model, samples in models.items()
+        for metric, sample in samples.items()
+    }
+    return bootstrap.distributions(named)
+
+
+def _gains(
+    models: Mapping[str, Mapping[str, Sample]],
+    drawn: Mapping[tuple[str, str], Floats],
+    bootstrap: Bootstrap,
+) -> list[Gain]:
     gains = []
     for opponent in models:
         for metric, sample in models[TUNED].items():
@@ -124,16 +180,18 @@ def compare(models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap) ->
             info = METRICS[metric]
             spread = gain(info, drawn[TUNED, metric], drawn[opponent, metric])
             value = gain(info, np.array(sample.value), np.array(models[opponent][metric].value))
+            p = p_value(spread)
             gains.append(
                 Gain(
                     metric=metric,
                     opponent=opponent,
                     value=float(value),
                     interval=bootstrap.interval(spread),
-                    p=p_value(spread),
+                    p=p,
+                    p_corrected=p,
                 )
             )
-    return Comparison(models=tuple(models), measured=tuple(measured), gains=tuple(gains))
+    return gains
 
 
 def _put(scores: dict[str, float], name: str, value: float, interval: Interval) -> None:

@@ -1,96 +1,160 @@
 """The metrics behind the interface of Hugging Face's `evaluate`, implemented here: no hub.
 
-`combined_metrics().compute(predictions=..., references=...)` is what `evaluate_model` reports.
+Each is an `evaluate.Metric`; together they are an `evaluate.combine`, and what that computes is
+what `evaluate_model` reports. The same classes tell what each example adds (`samples`), which is
+what intervals are made from.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import datasets
 import evaluate
 
-from doctune.evaluation import text_metrics
-from doctune.evaluation.samples import Sample
+from doctune.evaluation import behaviour, text_metrics
+from doctune.evaluation.samples import Sample, mean_sample
+
+Texts = Sequence[str]
 
 
-class _TextMetric(evaluate.Metric):
-    """A metric of texts against one reference text each."""
+class TextMetric(evaluate.Metric):
+    """A metric of texts. `inputs` names the columns that it reads."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("predictions", "references")
 
     def _info(self) -> evaluate.MetricInfo:
         text = datasets.Value("string")
         return evaluate.MetricInfo(
             description=self.__doc__ or "",
             citation="",
-            inputs_description="predictions, references: one text an example.",
-            features=datasets.Features({"predictions": text, "references": text}),
+            inputs_description=f"{', '.join(self.inputs)}: one text an example.",
+            features=datasets.Features(dict.fromkeys(self.inputs, text)),
         )
 
-    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-        samples = self.samples(predictions, references)
+    def _compute(self, **columns: Texts) -> dict[str, float]:
+        samples = self.samples(*(columns[name] for name in self.inputs))
         return {name: sample.value for name, sample in samples.items()}
 
-    def samples(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Sample]:
-        """Returns what each example adds to the metric."""
+    def samples(self, *columns: Texts) -> dict[str, Sample]:
+        """Returns what each example adds to each of the metric's numbers."""
         raise NotImplementedError
 
 
-class ExactMatch(_TextMetric):
+class ExactMatch(TextMetric):
     """Share of answers equal to the reference once normalized as SQuAD does, 0 to 1."""
 
-    def samples(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Sample]:
+    def samples(self, *columns: Texts) -> dict[str, Sample]:
         """Returns 1 or 0 an example."""
-        return text_metrics.exact_match_samples(predictions, references)
+        return text_metrics.exact_match_samples(*columns)
 
 
-class TokenF1(_TextMetric):
+class TokenF1(TextMetric):
     """Mean F1 of the words that answer and reference share, SQuAD's way, 0 to 1."""
 
-    def samples(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Sample]:
+    def samples(self, *columns: Texts) -> dict[str, Sample]:
         """Returns the F1 of each example."""
-        return text_metrics.token_f1_samples(predictions, references)
+        return text_metrics.token_f1_samples(*columns)
 
 
-class Rouge(_TextMetric):
+class Rouge(TextMetric):
     """Mean F-measures of ROUGE-1, ROUGE-2 and ROUGE-L (rouge_score, no stemming), 0 to 1."""
 
-    def samples(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Sample]:
+    def samples(self, *columns: Texts) -> dict[str, Sample]:
         """Returns the F-measures of each example."""
-        return text_metrics.rouge_samples(predictions, references)
+        return text_metrics.rouge_samples(*columns)
 
 
-class Chrf(_TextMetric):
+class Chrf(TextMetric):
     """Corpus chrF by sacrebleu, 0 to 100."""
 
-    def samples(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Sample]:
+    def samples(self, *columns: Texts) -> dict[str, Sample]:
         """Returns the n-gram counts of each example."""
-        return text_metrics.chrf_samples(predictions, references)
+        return text_metrics.chrf_samples(*columns)
 
 
-class Bleu(_TextMetric):
+class Bleu(TextMetric):
     """Corpus BLEU-4 by sacrebleu, 0 to 100."""
 
-    def samples(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Sample]:
+    def samples(self, *columns: Texts) -> dict[str, Sample]:
         """Returns the n-gram counts of each example."""
-        return text_metrics.bleu_samples(predictions, references)
+        return text_metrics.bleu_samples(*columns)
 
 
-TEXT_METRICS: tuple[type[_TextMetric], ...] = (ExactMatch, TokenF1, Rouge, Chrf, Bleu)
+class Behaviour(TextMetric):
+    """Shares of refusals and repetitive answers, 0 to 1, and the mean length in words."""
+
+    inputs = ("predictions",)
+
+    def samples(self, *columns: Texts) -> dict[str, Sample]:
+        """Returns what each answer is."""
+        (answers,) = columns
+        return {
+            "refusal_rate": mean_sample([float(behaviour.is_refusal(text)) for text in answers]),
+            "repetition_rate": mean_sample(
+                [float(behaviour.is_repetitive(text)) for text in answers]
+            ),
+            "answer_words": mean_sample([float(behaviour.count_words(text)) for text in answers]),
+        }
 
 
-def compute_text_metrics(
-    predictions: Sequence[str], references: Sequence[str]
+class Faithfulness(TextMetric):
+    """Mean share of what answers add to the question that the source passage says, 0 to 1."""
+
+    inputs = ("predictions", "questions", "passages")
+
+    def samples(self, *columns: Texts) -> dict[str, Sample]:
+        """Returns the share of each example; those without a passage are left out."""
+        rows = zip(*columns, strict=True)
+        return {"faithfulness": mean_sample([behaviour.faithfulness(*row) for row in rows])}
+
+
+class Similarity(TextMetric):
+    """Mean cosine of sentence embeddings of answer and reference, -1 to 1."""
+
+    def __init__(self, *, encoder: Path, **more: Any) -> None:
+        self._encoder = encoder
+        super().__init__(**more)
+
+    def samples(self, *columns: Texts) -> dict[str, Sample]:
+        """Returns the cosine of each example."""
+        from doctune.evaluation.similarity import similarities
+
+        return {"similarity": mean_sample(similarities(*columns, folder=self._encoder))}
+
+
+TEXT_METRICS: tuple[type[TextMetric], ...] = (
+    TokenF1,
+    Rouge,
+    ExactMatch,
+    Chrf,
+    Bleu,
+    Faithfulness,
+    Behaviour,
+)
+
+
+def compute_metrics(
+    columns: Mapping[str, Texts], *, encoder: Path | None = None
 ) -> tuple[dict[str, float], dict[str, Sample]]:
-    """Returns each metric of the answers, and what each example adds to it."""
+    """Returns each metric of the answers, and what each example adds to it.
+
+    Args:
+        columns: One text an example: predictions, references, questions, passages.
+        encoder: The sentence encoder's folder; None for no semantic similarity.
+    """
     with tempfile.TemporaryDirectory(prefix="doctune-metrics-") as folder:
-        metrics: list[Any] = [
-            metric(keep_in_memory=True, cache_dir=folder) for metric in TEXT_METRICS
-        ]
+        place: dict[str, Any] = {"keep_in_memory": True, "cache_dir": folder}
+        metrics: list[Any] = [metric(**place) for metric in TEXT_METRICS]
+        if encoder is not None:
+            metrics.append(Similarity(encoder=encoder, **place))
         combined = evaluate.combine(metrics)
-        values = combined.compute(predictions=list(predictions), references=list(references))
-    samples: dict[str, Sample] = {}
-    for metric in metrics:
-        samples.update(metric.samples(predictions, references))
+        combined.add_batch(**{name: list(texts) for name, texts in columns.items()})
+        values = combined.compute()
+        samples: dict[str, Sample] = {}
+        for metric in metrics:
+            samples.update(metric.samples(*(columns[name] for name in metric.inputs)))
     return {name: float(value) for name, value in values.items()}, samples

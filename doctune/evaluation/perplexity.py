@@ -42,10 +42,15 @@ def score_answers(
     examples: Sequence[Example],
     *,
     on_batch: Callable[[int], None] | None = None,
+    on_score: Callable[[int, Likelihood], None] | None = None,
 ) -> list[Likelihood]:
     """Returns the likelihood of each example's reference answer, in the order given.
 
     An example longer than the model's context loses the start of its prompt.
+
+    Args:
+        on_batch: Called after each batch with the number of examples in it.
+        on_score: Called with the position and the likelihood of each example.
 
     Raises:
         EvaluationError: The chat template adds no tokens for an answer.
@@ -58,6 +63,8 @@ def score_answers(
             batch, _score_batch(generator, [rows[i] for i in batch]), strict=True
         ):
             results[index] = Likelihood(nll=value, tokens=len(rows[index].answer))
+            if on_score:
+                on_score(index, results[index])
         if on_batch:
             on_batch(len(batch))
     return [results[index] for index in range(len(rows))]

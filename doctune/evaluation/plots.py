@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 640, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 34
 
 
-def whisker(value: float, low: float, high: float, reach: float) -> Markup:
+def whisker(value: float, low: float, high: float, reach: float, side: str) -> Markup:
     """Returns a point with its interval on an axis from -reach to reach with a line at zero."""
     width, middle = 160, 9
 
@@ -20,7 +20,6 @@ def whisker(value: float, low: float, high: float, reach: float) -> Markup:
         share = max(-1.0, min(1.0, number / reach)) if reach > 0 else 0.0
         return width / 2 + share * (width / 2 - 6)
 
-    side = "good" if low > 0 else "bad" if high < 0 else "level"
     return Markup(
         '<svg class="whisker {side}" viewBox="0 0 {width} 18" role="img" aria-label="{label}">'
         '<line class="axis" x1="{zero}" y1="1" x2="{zero}" y2="17"/>'
@@ -102,3 +101,56 @@ def _figure(content: Markup, label: str) -> Markup:
     return Markup(
         '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
     ).format(WIDTH, HEIGHT, label, content)
+
+
+def lines(series: dict[str, Sequence[tuple[float, float]]], *, x: str, label: str) -> Markup:
+    """Returns curves over a common axis, with a key below.
+
+    Args:
+        series: By name, its points (x, y); what is not finite is left out.
+        x: What the horizontal axis counts.
+    """
+    curves = {
+        name: kept
+        for name, points in series.items()
+        if (kept := [point for point in points if all(map(math.isfinite, point))])
+    }
+    points = [point for kept in curves.values() for point in kept]
+    if not points:
+        return Markup("")
+    left, right = min(p[0] for p in points), max(p[0] for p in points)
+    low, high = min(0.0, *(p[1] for p in points)), max(p[1] for p in points)
+    plot_width, plot_height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+    drawn = Markup("").join(
+        Markup('<polyline class="line series-{}" points="{}"><title>{}</title></polyline>').format(
+            number % 4,
+            " ".join(
+                f"{_LEFT + plot_width * (px - left) / ((right - left) or 1):.1f},"
+                f"{_TOP + plot_height * (1 - (py - low) / ((high - low) or 1)):.1f}"
+                for px, py in kept
+            ),
+            name,
+        )
+        for number, (name, kept) in enumerate(curves.items())
+    )
+    axis = _x_axis([(left, f"{left:g}"), (right, f"{right:g} {x}")], left, right + 1e-9)
+    figure = _figure(drawn + axis + _y_label(f"{low:.3g}", 0) + _y_label(f"{high:.3g}", 1), label)
+    return figure + key(list(curves))
+
+
+def key(names: Sequence[str]) -> Markup:
+    """Returns the names of curves beside a stroke of their colour."""
+    entries = Markup("").join(
+        Markup(
+            '<span><svg viewBox="0 0 24 10" aria-hidden="true"><line class="line series-{}" '
+            'x1="0" y1="5" x2="24" y2="5"/></svg> {}</span>'
+        ).format(number % 4, name)
+        for number, name in enumerate(names)
+    )
+    return Markup('<p class="key dim">{}</p>').format(entries)
+
+
+def cumulative(values: Sequence[float]) -> list[tuple[float, float]]:
+    """Returns the share of values at or below each, as points of a curve."""
+    ordered = sorted(value for value in values if math.isfinite(value))
+    return [(0.0, 0.0)] + [(value, (i + 1) / len(ordered)) for i, value in enumerate(ordered)]

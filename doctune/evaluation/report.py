@@ -1,18 +1,28 @@
-"""The report that people read: one HTML file that needs nothing else."""
+"""The report that people read: one HTML file that needs nothing else.
+
+It opens with the verdict and every rule behind it, then shows metrics with intervals, differences,
+slices, latency and the training curve, then each example side by side with its source passage, and
+ends with how all of it was made. It needs no network, reads in print and in the dark, and works
+with the keyboard alone; without its script it only lacks the search.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from doctune.evaluation import plots
 from doctune.evaluation.answers import Answers
 from doctune.evaluation.catalog import METRICS, MetricInfo
-from doctune.evaluation.comparison import BASE, TUNED, Comparison, Gain, Measured
+from doctune.evaluation.comparison import TUNED
 from doctune.evaluation.samples import Floats, Sample
+from doctune.evaluation.score_card import ScoreCard, StoredGain, StoredSlice
 from doctune.evaluation.test_set import Example
 from doctune.evaluation.verdict import Verdict, format_gain
 
@@ -24,19 +34,19 @@ OUTCOME_TITLES = {
     "missing_metric": "Not decided, a metric is missing: not released",
     "too_few_examples": "Not decided, too few examples: not released",
 }
+_DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
     """All that a report shows."""
 
+    card: ScoreCard
     verdict: Verdict
-    comparison: Comparison
-    primary_metric: str
     examples: Sequence[Example]
     answers: Mapping[str, Answers]
     samples: Mapping[str, Mapping[str, Sample]]
-    provenance: Mapping[str, str]
+    training: Mapping[str, Any]
 
 
 def render_report(data: ReportData) -> str:
@@ -49,22 +59,30 @@ def render_report(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    differences = example_gains(data.samples, data.primary_metric, BASE)
-    primary = METRICS[data.primary_metric]
+    script = environment.get_template("script.html").render()
+    digest = hashlib.sha256(script.encode()).digest()
+    card = data.card
+    opponents = [model for model in card.models if model != TUNED]
     return environment.get_template("report.html").render(
+        script_hash=f"sha256-{base64.b64encode(digest).decode()}",
         title=OUTCOME_TITLES[data.verdict.outcome],
         verdict=data.verdict,
-        models=data.comparison.models,
-        opponents=[model for model in data.comparison.models if model != TUNED],
-        rows=_metric_rows(data.comparison),
-        primary=primary,
-        histogram=plots.histogram(
-            list(differences), label=f"{primary.title}: difference of each example from base"
+        card=card,
+        confidence=f"{card.confidence:.0%}",
+        opponents=opponents,
+        primary=METRICS[card.primary_metric],
+        rows=_metric_rows(card, opponents),
+        differences=_difference_plots(data, opponents),
+        slices=_slice_rows(card, opponents),
+        latencies=_latency_rows(data),
+        latency_plot=plots.lines(
+            {name: plots.cumulative(given.latencies) for name, given in data.answers.items()},
+            x="s",
+            label="Share of answers that were complete after so many seconds",
         ),
-        worse=int((differences < 0).sum()),
-        better=int((differences > 0).sum()),
-        examples=_example_rows(data, differences),
-        provenance=data.provenance,
+        curve=_training_curve(data.training),
+        kinds=sorted({example.kind for example in data.examples if example.kind}),
+        examples=_example_rows(data),
     )
 
 
@@ -75,67 +93,182 @@ def example_gains(
 
     Perplexity is compared per example by the mean log-likelihood of a token, in nats.
     """
+    if metric not in samples[TUNED] or metric not in samples[opponent]:
+        return np.full(len(samples[TUNED]["perplexity"].addends), np.nan)
     tuned, other = samples[TUNED][metric].each(), samples[opponent][metric].each()
     if metric == "perplexity":
         return np.log(other) - np.log(tuned)
-    return tuned - other if METRICS[metric].better == "higher" else other - tuned
+    return other - tuned if METRICS[metric].better == "lower" else tuned - other
 
 
-def _metric_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    values = {(entry.metric, entry.model): entry for entry in comparison.measured}
-    gains = {(entry.metric, entry.opponent): entry for entry in comparison.gains}
+def _metric_rows(card: ScoreCard, opponents: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "info": info,
+            "direction": _DIRECTIONS[info.better],
+            "values": [_value_cell(card, info, model) for model in card.models],
+            "gains": [
+                _gain_cell(card, info, card.gains.get(opponent, {}).get(info.name))
+                for opponent in opponents
+            ],
+        }
+        for info in METRICS.values()
+        if any(f"{info.name}_{model}" in card.scores for model in card.models)
+    ]
+
+
+def _value_cell(card: ScoreCard, info: MetricInfo, model: str) -> dict[str, str]:
+    name = f"{info.name}_{model}"
+    value, low, high = (card.scores.get(f"{name}{end}") for end in ("", "_low", "_high"))
+    if value is None or low is None or high is None:
+        return {"text": "", "range": ""}
+    return {
+        "text": f"{value:.{info.digits}f}",
+        "range": f"{low:.{info.digits}f} to {high:.{info.digits}f}",
+    }
+
+
+def _gain_cell(
+    card: ScoreCard, info: MetricInfo, gain: StoredGain | None, reach: float | None = None
+) -> dict[str, Any]:
+    if gain is None:
+        return {"text": "", "range": "", "plot": "", "side": ""}
+    side = "good" if gain.low > 0 else "bad" if gain.high < 0 else "level"
+    if info.better == "neither":
+        side = "level"
+    mark = " *" if gain.p_corrected < 1 - card.confidence and side != "level" else ""
+    reach = reach or max(abs(gain.low), abs(gain.high), 1e-9) * 1.15
+    return {
+        "text": f"{'+' if gain.value > 0 else ''}{format_gain(info, gain.value)}{mark}",
+        "range": f"{format_gain(info, gain.low)} to {format_gain(info, gain.high)}",
+        "plot": plots.whisker(gain.value, gain.low, gain.high, reach, side),
+        "side": side,
+    }
+
+
+def _difference_plots(data: ReportData, opponents: Sequence[str]) -> list[dict[str, Any]]:
+    metric = data.card.primary_metric
+    found = []
+    for opponent in opponents:
+        gains = example_gains(data.samples, metric, opponent)
+        label = f"{METRICS[metric].title}: difference of each example from {opponent}"
+        found.append(
+            {
+                "opponent": opponent,
+                "svg": plots.histogram(list(gains), label=label),
+                "better": int((gains > 0).sum()),
+                "worse": int((gains < 0).sum()),
+            }
+        )
+    return found
+
+
+def _slice_rows(card: ScoreCard, opponents: Sequence[str]) -> list[dict[str, Any]]:
+    info = METRICS[card.primary_metric]
+
+    def gain(part: StoredSlice, opponent: str) -> StoredGain | None:
+        return part.gains.get(opponent, {}).get(info.name)
+
+    def worst(part: StoredSlice) -> float:
+        known = [found.value for opponent in opponents if (found := gain(part, opponent))]
+        return min(known, default=np.inf)
+
+    ends = [
+        abs(end)
+        for part in card.slices
+        for opponent in opponents
+        if (found := gain(part, opponent))
+        for end in (found.low, found.high)
+    ]
+    # One scale for all slices, so that they can be compared with the eye.
+    reach = float(np.quantile(ends, 0.9)) * 1.1 if ends else None
+    return [
+        {
+            "name": part.name,
+            "examples": part.examples,
+            "gains": [
+                _gain_cell(card, info, gain(part, opponent), reach) for opponent in opponents
+            ],
+        }
+        for part in sorted(card.slices, key=worst)
+    ]
+
+
+def _latency_rows(data: ReportData) -> list[dict[str, str]]:
     rows = []
-    for info in METRICS.values():
-        cells = [values.get((info.name, model)) for model in comparison.models]
-        if not any(cells):
-            continue
+    for model, given in data.answers.items():
+        median, high = np.quantile(given.latencies, [0.5, 0.95])
         rows.append(
             {
-                "info": info,
-                "values": [_value_cell(info, cell) for cell in cells],
-                "gains": [
-                    _gain_cell(info, gains.get((info.name, model)))
-                    for model in comparison.models
-                    if model != TUNED
+                "model": model,
+                "median": f"{median:.2f} s",
+                "high": f"{high:.2f} s",
+                "speed": f"{given.tokens_per_second:.0f}",
+                "words": f"{data.card.scores.get(f'answer_words_{model}', 0):.1f}",
+            }
+        )
+    return rows
+
+
+def _training_curve(training: Mapping[str, Any]) -> Markup | str:
+    """Returns the loss curve from training.json, or "" where it holds none."""
+    curve = training.get("curve")
+    if not isinstance(curve, dict):
+        return ""
+    train = [
+        (float(step + 1), float(loss))
+        for step, loss in enumerate(curve.get("train") or [])
+        if isinstance(loss, int | float)
+    ]
+    validation = [
+        (float(point["step"]), float(point["loss"]))
+        for point in curve.get("validation") or []
+        if isinstance(point, dict) and {"step", "loss"} <= set(point)
+    ]
+    return plots.lines(
+        {"training loss": train, "validation loss": validation}, x="steps", label="Loss by step"
+    )
+
+
+def _example_rows(data: ReportData) -> list[dict[str, Any]]:
+    """Returns the examples, those that got worst against the champion (or base) first."""
+    metric = data.card.primary_metric
+    gains = example_gains(data.samples, metric, data.card.opponents[-1])
+    order = np.argsort(np.where(np.isnan(gains), np.inf, gains), kind="stable")
+    info = METRICS[metric]
+    each = {
+        model: samples[metric].each() if metric in samples else None
+        for model, samples in data.samples.items()
+    }
+    rows = []
+    for position in map(int, order):
+        example = data.examples[position]
+        pages = example.source.get("pages")
+        pages = ", ".join(map(str, pages)) if isinstance(pages, list) else ""
+        source = example.document + (f", page {pages}" if pages else "")
+        facts = [f"example {example.index + 1}", example.kind and f"kind {example.kind}", source]
+        gain = float(gains[position])
+        rows.append(
+            {
+                "number": example.index + 1,
+                "example": example,
+                "source": source,
+                "facts": ", ".join(fact for fact in facts if fact),
+                "side": "worse" if gain < 0 else "better" if gain > 0 else "same",
+                "answers": [
+                    {
+                        "model": model,
+                        "text": data.answers[model].completions[position].text,
+                        "score": _score(info, each[model], position),
+                    }
+                    for model in data.card.models
                 ],
             }
         )
     return rows
 
 
-def _value_cell(info: MetricInfo, entry: Measured | None) -> dict[str, str]:
-    if entry is None or not np.isfinite(entry.value):
-        return {"text": "", "range": ""}
-    return {
-        "text": f"{entry.value:.{info.digits}f}",
-        "range": f"{entry.interval.low:.{info.digits}f} to {entry.interval.high:.{info.digits}f}",
-    }
-
-
-def _gain_cell(info: MetricInfo, entry: Gain | None) -> dict[str, Any]:
-    if entry is None or not np.isfinite(entry.value):
-        return {"text": "", "range": "", "plot": ""}
-    low, high = entry.interval.low, entry.interval.high
-    reach = max(abs(low), abs(high), 1e-9) * 1.15
-    return {
-        "text": ("+" if entry.value > 0 else "") + format_gain(info, entry.value),
-        "range": f"{format_gain(info, low)} to {format_gain(info, high)}",
-        "plot": plots.whisker(entry.value, low, high, reach),
-    }
-
-
-def _example_rows(data: ReportData, differences: Floats) -> list[dict[str, Any]]:
-    """Returns the examples, those that got worst first."""
-    order = np.argsort(np.where(np.isnan(differences), np.inf, differences), kind="stable")
-    return [
-        {
-            "number": data.examples[position].index + 1,
-            "example": data.examples[position],
-            "difference": float(differences[position]),
-            "answers": [
-                {"model": model, "completion": data.answers[model].completions[position]}
-                for model in data.comparison.models
-            ],
-        }
-        for position in map(int, order)
-    ]
+def _score(info: MetricInfo, values: Floats | None, position: int) -> str:
+    if values is None or not np.isfinite(values[position]):
+        return ""
+    return f"{info.title} {values[position]:.{info.digits}f}"

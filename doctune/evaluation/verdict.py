@@ -1,123 +1,240 @@
-"""May the model be released? One decision from the scores, with its reason in one sentence.
+"""May the model be released? A policy applied to a score card, with the reason in one sentence.
 
-The model must beat the base model and, where there is one, the champion: by at least `min_gain`
-of the primary metric, with an interval that excludes zero. A difference that could be chance, or
-is too small, is a tie and is not released.
+The model must beat the base model and, where there is one, the champion: by at least `min_gain` of
+the primary metric, with an interval that excludes zero. It must keep to the guardrails and the
+required slices, and must not have got worse beyond chance on any slice. The rules, in the order in
+which they decide:
+
+1. too few examples, or a required slice with too few: `too_few_examples`
+2. a metric that a rule needs is missing: `missing_metric`
+3. worse than base or champion, a guardrail broken, a slice got worse: `lose`
+4. a difference that could be chance, or is less than `min_gain`: `tie`
+5. otherwise `win`, or `no_incumbent` where there is no champion. Only these two pass.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from doctune.evaluation.bootstrap import Interval
 from doctune.evaluation.catalog import METRICS, MetricInfo
-from doctune.evaluation.comparison import BASE, CHAMPION, gain_key
-from doctune.evaluation.options import EvaluationOptions
+from doctune.evaluation.comparison import BASE, CHAMPION
+from doctune.evaluation.options import EvaluationOptions, Guardrail, RequiredSlice
+from doctune.evaluation.score_card import ScoreCard, StoredGain, StoredSlice
 
 Outcome = Literal["win", "lose", "tie", "no_incumbent", "missing_metric", "too_few_examples"]
 
+PASSING = ("win", "no_incumbent")
+_SEVERITY: tuple[Outcome, ...] = ("too_few_examples", "missing_metric", "lose", "tie", "win")
 _OPPONENTS = {BASE: "the base model", CHAMPION: "the champion"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Check:
+    """One rule of the policy: what it asked for, and what it found."""
+
+    rule: str
+    outcome: Outcome  # "win" where the rule holds
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The decision. Only "win" and "no_incumbent" pass."""
+    """The decision, its reason, and every rule that was looked at."""
 
     outcome: Outcome
     reason: str
+    checks: tuple[Check, ...]
 
     @property
     def passed(self) -> bool:
         """Whether the model may be released."""
-        return self.outcome in ("win", "no_incumbent")
+        return self.outcome in PASSING
 
 
-def decide(
-    scores: Mapping[str, float], *, examples: int, has_champion: bool, options: EvaluationOptions
-) -> Verdict:
-    """Decides on flat scores, as `Comparison.flat` names them.
-
-    Args:
-        examples: How many test examples the scores are of.
-        has_champion: Whether there is an incumbent to beat as well.
-    """
-    info = METRICS[options.primary_metric]
-    if examples < options.min_examples:
+def decide(card: ScoreCard, options: EvaluationOptions) -> Verdict:
+    """Applies the policy in `options` to the numbers of an evaluation."""
+    checks = tuple(_checks(card, options))
+    worst: Outcome = min((check.outcome for check in checks), key=_SEVERITY.index)
+    deciding = [check for check in checks if check.outcome == worst]
+    if worst == "lose":
+        # What went well is part of the sentence: a regression may hide behind a good average.
+        good = [check for check in checks if check.outcome == "win" and check.rule == "primary"]
+        texts = [check.text for check in deciding]
+        reason = " and ".join(texts)
+        if good and not any(check.rule == "primary" for check in deciding):
+            reason = f"{' and '.join(check.text for check in good)}, but {_lower(reason)}"
+        return Verdict(outcome="lose", reason=f"{reason}.", checks=checks)
+    if worst == "win":
+        primary = [check.text for check in deciding if check.rule == "primary"]
+        reason = " and ".join([primary[0], *(_lower(text) for text in primary[1:])])
+        if card.has_champion:
+            return Verdict(outcome="win", reason=f"{reason}.", checks=checks)
         return Verdict(
-            outcome="too_few_examples",
-            reason=f"The test set has {examples} examples, and a decision needs at least "
-            f"{options.min_examples}.",
+            outcome="no_incumbent",
+            reason=f"{reason}; there is no champion to beat.",
+            checks=checks,
         )
-    standings = []
-    for opponent in [BASE, CHAMPION] if has_champion else [BASE]:
-        standing = _standing(scores, info, opponent, options)
-        if standing is None:
-            return Verdict(
-                outcome="missing_metric",
-                reason=f"{info.title} could not be compared with {_OPPONENTS[opponent]}, and the "
-                "decision rests on it.",
-            )
-        standings.append(standing)
-    return _verdict(standings, has_champion)
+    reason = " and ".join(check.text for check in deciding)
+    return Verdict(outcome=worst, reason=f"{reason}.", checks=checks)
 
 
-@dataclass(frozen=True)
-class _Standing:
-    side: Literal["ahead", "level", "behind"]
-    text: str
-
-
-def _standing(
-    scores: Mapping[str, float], info: MetricInfo, opponent: str, options: EvaluationOptions
-) -> _Standing | None:
-    key = gain_key(info.name, opponent)
-    names = (key, f"{key}_low", f"{key}_high", f"{info.name}_tuned", f"{info.name}_{opponent}")
-    numbers = [scores.get(name, math.nan) for name in names]
-    if not all(math.isfinite(number) for number in numbers):
-        return None
-    gain, low, high, tuned, other = numbers
-    interval = Interval(low, high)
-    text = (
-        f"{describe_gain(info, gain)} than {_OPPONENTS[opponent]} "
-        f"({tuned:.{info.digits}f} against {other:.{info.digits}f}; "
-        f"{describe_interval(info, interval, options.confidence)})"
+def _checks(card: ScoreCard, options: EvaluationOptions) -> Iterator[Check]:
+    enough = card.examples >= options.min_examples
+    yield Check(
+        rule="examples",
+        outcome="win" if enough else "too_few_examples",
+        text=f"The test set has {card.examples} examples, and a decision needs at least "
+        f"{options.min_examples}",
     )
-    if high < 0:
-        return _Standing("behind", text)
-    if low <= 0:
-        return _Standing("level", f"{text}, which could be chance")
-    if gain < options.min_gain:
+    for opponent in card.opponents:
+        yield _primary(card, opponent, options)
+    for guardrail in options.guardrails:
+        for opponent in card.opponents:
+            if guardrail.against in (opponent, "both"):
+                yield _guardrail(card, guardrail, opponent)
+    for required in options.required_slices:
+        yield from _required_slice(card, required, options)
+    if options.slice_regressions == "fail":
+        for opponent in card.opponents:
+            yield from _slice_regressions(card, opponent, options)
+
+
+def _primary(card: ScoreCard, opponent: str, options: EvaluationOptions) -> Check:
+    info = METRICS[options.primary_metric]
+    gain = card.gains.get(opponent, {}).get(info.name)
+    if gain is None:
+        text = f"{info.title} could not be compared with {_OPPONENTS[opponent]}"
+        return Check(
+            rule="primary", outcome="missing_metric", text=f"{text}, and the decision rests on it"
+        )
+    text = (
+        f"{describe_gain(info, gain.value)} than {_OPPONENTS[opponent]}'s"
+        f"{_values(card, info, opponent)}"
+    )
+    text = f"{text} ({describe_interval(info, gain, card.confidence)})"
+    if gain.high < 0:
+        return Check(rule="primary", outcome="lose", text=text)
+    if gain.low <= 0:
+        return Check(rule="primary", outcome="tie", text=f"{text}, which could be chance")
+    if gain.value < options.min_gain:
         least = format_gain(info, options.min_gain)
-        return _Standing("level", f"{text}, less than the least gain of {least}")
-    return _Standing("ahead", text)
+        text = f"{text}, less than the least gain of {least}"
+        return Check(rule="primary", outcome="tie", text=text)
+    return Check(rule="primary", outcome="win", text=text)
 
 
-def _verdict(standings: Sequence[_Standing], has_champion: bool) -> Verdict:
-    behind = [standing.text for standing in standings if standing.side == "behind"]
-    level = [standing.text for standing in standings if standing.side == "level"]
-    if behind:
-        return Verdict(outcome="lose", reason=f"{' and '.join(behind)}.")
-    if level:
-        return Verdict(outcome="tie", reason=f"{' and '.join(level)}.")
-    reason = " and ".join(standing.text for standing in standings)
-    if has_champion:
-        return Verdict(outcome="win", reason=f"{reason}.")
-    return Verdict(outcome="no_incumbent", reason=f"{reason}; there is no champion to beat.")
+def _guardrail(card: ScoreCard, guardrail: Guardrail, opponent: str) -> Check:
+    info = METRICS[guardrail.metric]
+    gain = card.gains.get(opponent, {}).get(info.name)
+    most = format_gain(info, guardrail.max_loss)
+    if gain is None:
+        return Check(
+            rule="guardrail",
+            outcome="missing_metric",
+            text=f"{info.title} could not be compared with {_OPPONENTS[opponent]}, and a "
+            "guardrail needs it",
+        )
+    held = gain.low >= -guardrail.max_loss
+    found = f"{describe_gain(info, gain.value)} than {_OPPONENTS[opponent]}'s"
+    found = f"{found} ({describe_interval(info, gain, card.confidence)})"
+    verb = "keeps to" if held else "breaks"
+    return Check(
+        rule="guardrail",
+        outcome="win" if held else "lose",
+        text=f"{found}, which {verb} the guardrail of at most {most} worse",
+    )
+
+
+def _required_slice(
+    card: ScoreCard, required: RequiredSlice, options: EvaluationOptions
+) -> Iterator[Check]:
+    name = f"{required.by} {required.value}"
+    part = next((part for part in card.slices if part.name == name), None)
+    least = max(required.min_examples, options.min_slice_examples)
+    if part is None or part.examples < required.min_examples:
+        found = part.examples if part else f"fewer than {least}"
+        yield Check(
+            rule="required slice",
+            outcome="too_few_examples",
+            text=f"The required slice {name} has {found} examples, and needs {least}",
+        )
+        return
+    info = METRICS[required.metric or options.primary_metric]
+    for opponent in card.opponents:
+        gain = part.gains.get(opponent, {}).get(info.name)
+        if gain is None:
+            yield Check(
+                rule="required slice",
+                outcome="missing_metric",
+                text=f"{info.title} is missing on the required slice {name}",
+            )
+            continue
+        worse = gain.high < -required.max_loss
+        yield Check(
+            rule="required slice",
+            outcome="lose" if worse else "win",
+            text=_slice_text(card, info, part, gain, opponent),
+        )
+
+
+def _slice_regressions(
+    card: ScoreCard, opponent: str, options: EvaluationOptions
+) -> Iterator[Check]:
+    info = METRICS[options.primary_metric]
+    with_gain = [
+        (part, gain)
+        for part in card.slices
+        if part.examples >= options.min_slice_examples
+        and (gain := part.gains.get(opponent, {}).get(info.name)) is not None
+    ]
+    if not with_gain:
+        return
+    worse = [
+        (part, gain)
+        for part, gain in with_gain
+        if gain.high < 0 and gain.p_corrected < 1 - card.confidence
+    ]
+    part, gain = min(worse or with_gain, key=lambda pair: pair[1].value)
+    yield Check(
+        rule="slices",
+        outcome="lose" if worse else "win",
+        text=_slice_text(card, info, part, gain, opponent),
+    )
+
+
+def _slice_text(
+    card: ScoreCard, info: MetricInfo, part: StoredSlice, gain: StoredGain, opponent: str
+) -> str:
+    return (
+        f"On the slice {part.name} ({part.examples} examples) "
+        f"{_lower(describe_gain(info, gain.value))} than {_OPPONENTS[opponent]}'s "
+        f"({describe_interval(info, gain, card.confidence)})"
+    )
+
+
+def _values(card: ScoreCard, info: MetricInfo, opponent: str) -> str:
+    values = [card.scores.get(f"{info.name}_{model}") for model in ("tuned", opponent)]
+    if None in values:
+        return ""
+    return " ({:.{d}f} against {:.{d}f})".format(*values, d=info.digits)
+
+
+def _lower(text: str) -> str:
+    # ROUGE-L and BLEU keep their capitals; chrF has none to lose.
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
 def describe_gain(info: MetricInfo, gain: float) -> str:
     """Says a gain in words: "Perplexity is 12.0 % lower"."""
-    up = (gain >= 0) == (info.better == "higher")
-    amount = format_gain(info, abs(gain))
-    return f"{info.title} is {amount} {'higher' if up else 'lower'}"
+    up = (gain >= 0) == (info.better != "lower")
+    return f"{info.title} is {format_gain(info, abs(gain))} {'higher' if up else 'lower'}"
 
 
-def describe_interval(info: MetricInfo, interval: Interval, confidence: float) -> str:
+def describe_interval(info: MetricInfo, gain: StoredGain, confidence: float) -> str:
     """Says a gain's interval in words."""
-    low, high = format_gain(info, interval.low), format_gain(info, interval.high)
+    low, high = format_gain(info, gain.low), format_gain(info, gain.high)
     return f"gain, {confidence:.0%} interval: {low} to {high}"
 
 

@@ -6,11 +6,21 @@ from typing import Any
 
 import pytest
 
-from doctune.errors import DoctuneError
+from doctune.errors import DoctuneError, EvaluationError, UsageError
 from doctune.evaluation import Evaluation, EvaluationOptions, evaluate_model
+from doctune.evaluation.similarity import encoder_folder
 from tests.evaluation.tiny_models import make_row, write_rows, write_tuned
 
-OPTIONS = EvaluationOptions(max_new_tokens=8, bootstrap_resamples=200)
+OPTIONS = EvaluationOptions(
+    max_new_tokens=8, bootstrap_resamples=200, semantic_similarity=False, min_slice_examples=4
+)
+
+
+METRICS_EXPECTED = [
+    *("perplexity", "token_f1", "rouge_1", "rouge_2", "rouge_l", "exact_match", "chrf", "bleu"),
+    *("faithfulness", "general_perplexity", "refusal_rate", "repetition_rate"),
+    *("answer_words", "latency"),
+]
 
 
 def run(
@@ -40,7 +50,7 @@ def test_every_metric_of_every_model_has_a_value_and_an_interval(
     evaluated: tuple[Evaluation, Path],
 ) -> None:
     scores = evaluated[0].scores
-    for metric in ("perplexity", "token_f1", "rouge_l", "exact_match", "chrf"):
+    for metric in METRICS_EXPECTED:
         for model in ("base", "tuned", "champion"):
             name = f"{metric}_{model}"
             assert scores[f"{name}_low"] <= scores[name] <= scores[f"{name}_high"]
@@ -80,7 +90,8 @@ def test_the_report_opens_with_the_verdict_and_needs_no_network(
     evaluated: tuple[Evaluation, Path],
 ) -> None:
     page = (evaluated[1] / "report.html").read_text()
-    places = [page.index(f'id="{part}"') for part in ("verdict", "metrics", "examples-title")]
+    parts = ("verdict", "metrics", "differences-title", "slices", "examples-title", "made-title")
+    places = [page.index(f'id="{part}"') for part in parts]
     assert places == sorted(places)
     assert "http://" not in page
     assert "https://" not in page
@@ -100,8 +111,11 @@ def test_what_a_model_or_document_says_is_never_markup(tmp_path: Path, tuned_dir
 def test_the_same_inputs_give_the_same_scores(
     tmp_path: Path, tuned_dir: Path, test_path: Path
 ) -> None:
-    first = run(tmp_path / "a", tuned_dir, test_path).scores
-    assert first == run(tmp_path / "b", tuned_dir, test_path).scores
+    first, second = (run(tmp_path / name, tuned_dir, test_path).scores for name in "ab")
+    timed = ("latency", "tokens_per_second")
+    assert {k: v for k, v in first.items() if not k.startswith(timed)} == {
+        k: v for k, v in second.items() if not k.startswith(timed)
+    }
 
 
 def test_batch_size_does_not_change_the_answers(
@@ -119,6 +133,7 @@ def test_batch_size_does_not_change_the_answers(
 def test_a_model_against_itself_is_a_tie(tmp_path: Path, base_dir: Path, test_path: Path) -> None:
     twin = write_tuned(tmp_path / "twin", base_dir, seed=0)
     evaluation = run(tmp_path, twin, test_path)
+    assert evaluation.scores["token_f1_gain_low"] == evaluation.scores["token_f1_gain_high"] == 0
     assert (evaluation.outcome, evaluation.passed) == ("tie", False)
     assert evaluation.scores["perplexity_gain"] == 0
 
@@ -153,3 +168,52 @@ def test_a_broken_model_folder_is_one_plain_line(
         run(tmp_path / "out", folder, test_path, champion_uri=champion)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_further_models_are_compared_and_do_not_decide(
+    tmp_path: Path, tuned_dir: Path, base_dir: Path, test_path: Path
+) -> None:
+    rival = write_tuned(tmp_path / "rival", base_dir, seed=3)
+    alone = run(tmp_path / "a", tuned_dir, test_path)
+    beside = run(tmp_path / "b", tuned_dir, test_path, others={"rival": str(rival)})
+    assert beside.scores["perplexity_rival"] > 0
+    assert "rouge_l_rival_gain_low" in beside.scores
+    assert (alone.outcome, alone.reason) == (beside.outcome, beside.reason)
+
+
+@pytest.mark.parametrize("name", ["base", "champion", "Two Words"])
+def test_a_further_model_cannot_take_a_reserved_name(
+    tmp_path: Path, tuned_dir: Path, test_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match="cannot name a further model"):
+        run(tmp_path, tuned_dir, test_path, others={name: str(tuned_dir)})
+
+
+def test_a_test_set_that_leaks_is_refused_with_the_example_shown(
+    tmp_path: Path, tuned_dir: Path, test_path: Path
+) -> None:
+    train = write_rows(tmp_path / "train.jsonl", [make_row(40), make_row(41), make_row(5)])
+    with pytest.raises(EvaluationError, match="The test set leaks") as raised:
+        run(tmp_path / "out", tuned_dir, test_path, train_path=train)
+    assert make_row(5)["messages"][0]["content"] in str(raised.value)
+    assert "train.jsonl, line 3" in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_summary_says_verdict_and_numbers_in_markdown(
+    tmp_path: Path, tuned_dir: Path, test_path: Path
+) -> None:
+    run(tmp_path, tuned_dir, test_path, summary_path=tmp_path / "summary.md")
+    text = (tmp_path / "summary.md").read_text()
+    assert text.startswith("## ")
+    assert "| **Perplexity** |" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({row.count("|") for row in rows}) == 1
+
+
+def test_semantic_similarity_is_measured_where_the_encoder_is_installed(
+    tmp_path: Path, tuned_dir: Path, test_path: Path
+) -> None:
+    options = OPTIONS.model_copy(update={"semantic_similarity": True})
+    scores = run(tmp_path, tuned_dir, test_path, options).scores
+    assert ("similarity_tuned" in scores) == (encoder_folder() is not None)

@@ -1,34 +1,58 @@
 """Every outcome of the gate, and its reason in one sentence."""
 
+from typing import Any
+
 import pytest
 
-from doctune.evaluation.options import EvaluationOptions
+from doctune.evaluation.options import EvaluationOptions, Guardrail, RequiredSlice
+from doctune.evaluation.score_card import ScoreCard, StoredGain, StoredSlice
 from doctune.evaluation.verdict import Verdict, decide
 
-CLEAR = (0.10, 0.05, 0.15)
-CHANCE = (0.01, -0.02, 0.04)
-WORSE = (-0.10, -0.15, -0.05)
+Numbers = tuple[float, float, float]
+CLEAR: Numbers = (0.10, 0.05, 0.15)
+CHANCE: Numbers = (0.01, -0.02, 0.04)
+WORSE: Numbers = (-0.10, -0.15, -0.05)
 
 
-def scores_of(
-    base: tuple[float, float, float] | None, champion: tuple[float, float, float] | None = None
-) -> dict[str, float]:
-    scores = {"rouge_l_tuned": 0.5}
-    for opponent, key, gain in (
-        ("base", "rouge_l_gain", base),
-        ("champion", "rouge_l_champion_gain", champion),
-    ):
-        if gain is not None:
-            scores[f"rouge_l_{opponent}"] = 0.5 - gain[0]
-            scores |= {key: gain[0], f"{key}_low": gain[1], f"{key}_high": gain[2]}
-    return scores
+def stored(numbers: Numbers, p: float = 0.001) -> StoredGain:
+    value, low, high = numbers
+    return StoredGain(value=value, low=low, high=high, p=p, p_corrected=p)
 
 
-def verdict_of(
-    scores: dict[str, float], *, examples: int = 100, champion: bool = True, min_gain: float = 0.0
-) -> Verdict:
-    options = EvaluationOptions(primary_metric="rouge_l", min_gain=min_gain)
-    return decide(scores, examples=examples, has_champion=champion, options=options)
+def card_of(
+    base: Numbers | None,
+    champion: Numbers | None = None,
+    *,
+    has_champion: bool = False,
+    metric: str = "rouge_l",
+    **more: Any,
+) -> ScoreCard:
+    gains = {
+        opponent: {metric: stored(numbers)}
+        for opponent, numbers in (("base", base), ("champion", champion))
+        if numbers is not None
+    }
+    champions = ("champion",) if has_champion or champion else ()
+    fields: dict[str, Any] = {
+        "primary_metric": metric,
+        "confidence": 0.95,
+        "examples": 100,
+        "test_digest": "0" * 64,
+        "models": ("base", "tuned", *champions),
+        "created": "2026-01-01T00:00:00+00:00",
+        "scores": {},
+        "gains": gains,
+    }
+    return ScoreCard(**{**fields, **more})
+
+
+def verdict_of(card: ScoreCard, **policy: Any) -> Verdict:
+    return decide(card, EvaluationOptions(primary_metric="rouge_l", **policy))
+
+
+def slice_of(numbers: Numbers, *, value: str = "table", examples: int = 20) -> StoredSlice:
+    gains = {"base": {"rouge_l": stored(numbers)}}
+    return StoredSlice(by="kind", value=value, examples=examples, gains=gains)
 
 
 @pytest.mark.parametrize(
@@ -43,12 +67,9 @@ def verdict_of(
     ],
 )
 def test_base_and_champion_must_both_be_beaten(
-    base: tuple[float, float, float],
-    champion: tuple[float, float, float],
-    outcome: str,
-    passed: bool,
+    base: Numbers, champion: Numbers, outcome: str, passed: bool
 ) -> None:
-    verdict = verdict_of(scores_of(base, champion))
+    verdict = verdict_of(card_of(base, champion))
     assert (verdict.outcome, verdict.passed) == (outcome, passed)
 
 
@@ -57,42 +78,123 @@ def test_base_and_champion_must_both_be_beaten(
     [(CLEAR, "no_incumbent", True), (CHANCE, "tie", False), (WORSE, "lose", False)],
 )
 def test_without_a_champion_the_base_model_decides(
-    base: tuple[float, float, float], outcome: str, passed: bool
+    base: Numbers, outcome: str, passed: bool
 ) -> None:
-    verdict = verdict_of(scores_of(base), champion=False)
+    verdict = verdict_of(card_of(base))
     assert (verdict.outcome, verdict.passed) == (outcome, passed)
 
 
 def test_a_gain_below_the_least_is_a_tie_that_names_it() -> None:
-    verdict = verdict_of(scores_of(CLEAR, CLEAR), min_gain=0.2)
+    verdict = verdict_of(card_of(CLEAR, CLEAR), min_gain=0.2)
     assert verdict.outcome == "tie"
     assert "less than the least gain of 0.200" in verdict.reason
 
 
 @pytest.mark.parametrize(
-    "scores", [{}, scores_of(CLEAR), scores_of((float("nan"), 0.0, 1.0), CLEAR)]
+    "card",
+    [card_of(None), card_of(CLEAR, has_champion=True), card_of(CLEAR, CLEAR, metric="bleu")],
+    ids=["nothing", "no comparison with the champion", "another metric only"],
 )
-def test_a_missing_metric_fails(scores: dict[str, float]) -> None:
-    verdict = verdict_of(scores)
+def test_a_missing_metric_fails(card: ScoreCard) -> None:
+    verdict = verdict_of(card)
     assert (verdict.outcome, verdict.passed) == ("missing_metric", False)
+    assert verdict.reason.startswith("ROUGE-L could not be compared with")
 
 
 def test_too_few_examples_fail_whatever_the_scores() -> None:
-    verdict = verdict_of(scores_of(CLEAR, CLEAR), examples=7)
+    verdict = verdict_of(card_of(CLEAR, CLEAR, examples=7))
     assert (verdict.outcome, verdict.passed) == ("too_few_examples", False)
-    assert "7 examples" in verdict.reason
+    assert verdict.reason == "The test set has 7 examples, and a decision needs at least 8."
 
 
-def test_the_reason_of_perplexity_reads_as_a_sentence() -> None:
-    scores = {
-        "perplexity_tuned": 6.0,
-        "perplexity_base": 10.0,
-        "perplexity_gain": 0.4,
-        "perplexity_gain_low": 0.35,
-        "perplexity_gain_high": 0.45,
-    }
-    verdict = decide(scores, examples=50, has_champion=False, options=EvaluationOptions())
-    assert verdict.reason == (
-        "Perplexity is 40.0 % lower than the base model (6.00 against 10.00; gain, 95% interval: "
-        "35.0 % to 45.0 %); there is no champion to beat."
+def test_the_reason_reads_as_a_sentence() -> None:
+    scores = {"perplexity_tuned": 6.0, "perplexity_base": 10.0}
+    card = card_of((0.4, 0.35, 0.45), metric="perplexity", scores=scores)
+    assert decide(card, EvaluationOptions()).reason == (
+        "Perplexity is 40.0 % lower than the base model's (6.00 against 10.00) (gain, 95% "
+        "interval: 35.0 % to 45.0 %); there is no champion to beat."
     )
+
+
+def with_guard(numbers: Numbers) -> ScoreCard:
+    gains = {"base": {"rouge_l": stored(CLEAR), "faithfulness": stored(numbers)}}
+    return card_of(CLEAR, gains=gains)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "outcome"),
+    [((-0.01, -0.02, 0.0), "no_incumbent"), ((-0.01, -0.06, 0.04), "lose"), (WORSE, "lose")],
+    ids=["surely within", "not shown to be within", "surely beyond"],
+)
+def test_a_guardrail_holds_only_when_that_is_shown_with_confidence(
+    numbers: Numbers, outcome: str
+) -> None:
+    guard = Guardrail(metric="faithfulness", max_loss=0.05)
+    verdict = verdict_of(with_guard(numbers), guardrails=(guard,))
+    assert verdict.outcome == outcome
+    if outcome == "lose":
+        assert "breaks the guardrail of at most 0.050 worse" in verdict.reason
+
+
+def test_a_guardrail_without_its_metric_fails() -> None:
+    verdict = verdict_of(card_of(CLEAR), guardrails=(Guardrail(metric="similarity"),))
+    assert verdict.outcome == "missing_metric"
+    assert "Semantic similarity" in verdict.reason
+
+
+def test_a_guardrail_against_the_champion_alone_leaves_the_base_out() -> None:
+    gains = {
+        "base": {"rouge_l": stored(CLEAR), "bleu": stored(WORSE)},
+        "champion": {"rouge_l": stored(CLEAR), "bleu": stored(CLEAR)},
+    }
+    card = card_of(CLEAR, CLEAR, gains=gains)
+    only = Guardrail(metric="bleu", against="champion")
+    assert verdict_of(card, guardrails=(only,)).outcome == "win"
+    assert verdict_of(card, guardrails=(Guardrail(metric="bleu"),)).outcome == "lose"
+
+
+def test_a_slice_that_got_worse_fails_and_is_named_beside_the_good_average() -> None:
+    card = card_of(CLEAR, slices=(slice_of(CLEAR, value="section"), slice_of(WORSE)))
+    verdict = verdict_of(card)
+    assert verdict.outcome == "lose"
+    assert verdict.reason.startswith("ROUGE-L is 0.100 higher than the base model's")
+    assert "but on the slice kind table (20 examples)" in verdict.reason
+    assert verdict_of(card, slice_regressions="report").passed
+
+
+def test_a_slice_that_may_be_worse_by_chance_does_not_fail() -> None:
+    part = StoredSlice(
+        by="kind", value="table", examples=20, gains={"base": {"rouge_l": stored(WORSE, p=0.2)}}
+    )
+    assert verdict_of(card_of(CLEAR, slices=(part,))).passed
+
+
+@pytest.mark.parametrize(
+    ("slices", "outcome"),
+    [
+        ((), "too_few_examples"),
+        ((slice_of(CLEAR, examples=8),), "too_few_examples"),
+        ((slice_of(CHANCE),), "no_incumbent"),
+        ((slice_of(WORSE),), "lose"),
+    ],
+    ids=["missing", "too small", "no loss shown", "worse"],
+)
+def test_a_required_slice_must_be_there_and_not_get_worse(
+    slices: tuple[StoredSlice, ...], outcome: str
+) -> None:
+    required = RequiredSlice(by="kind", value="table", min_examples=10)
+    verdict = verdict_of(card_of(CLEAR, slices=slices), required_slices=(required,))
+    assert verdict.outcome == outcome
+    if outcome != "no_incumbent":
+        assert "kind table" in verdict.reason
+
+
+def test_a_required_slice_may_look_at_another_metric() -> None:
+    required = RequiredSlice(by="kind", value="table", metric="bleu")
+    verdict = verdict_of(card_of(CLEAR, slices=(slice_of(CLEAR),)), required_slices=(required,))
+    assert verdict.outcome == "missing_metric"
+
+
+def test_every_rule_that_was_looked_at_is_listed() -> None:
+    verdict = verdict_of(card_of(CLEAR, CLEAR, slices=(slice_of(CLEAR),)))
+    assert [check.rule for check in verdict.checks] == ["examples", "primary", "primary", "slices"]

@@ -1,0 +1,90 @@
+"""Training examples in the test set: what would make every score a lie.
+
+A test example leaks when a training example asks and answers the same: word for word once
+normalized, or nearly (`NEAR` of the five-word runs of both texts together are shared, for texts of
+`LEAST_WORDS` words or more). Questions alone, or answers alone, may well be the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from doctune.errors import EvaluationError
+from doctune.evaluation.test_set import Example, load_test_set
+from doctune.evaluation.text_metrics import normalize_answer
+
+NEAR = 0.9
+RUN_WORDS = 5
+LEAST_WORDS = 12
+
+_SHOWN_CHARACTERS = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """A test example and the training example that it repeats."""
+
+    test: Example
+    train: Example
+    likeness: float  # 1 for the same words
+
+
+def find_leaks(test: Sequence[Example], train: Sequence[Example]) -> list[Leak]:
+    """Returns the test examples that are in the training set, each with its closest likeness."""
+    words = [_words(example) for example in test]
+    same: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    runs = [_runs(one) for one in words]
+    for index, one in enumerate(words):
+        same[tuple(one)].append(index)
+        for run in runs[index]:
+            holders[run].append(index)
+    closest: dict[int, Leak] = {}
+    for example in train:
+        learnt = _words(example)
+        for index in same.get(tuple(learnt), ()):
+            closest[index] = Leak(test=test[index], train=example, likeness=1.0)
+        seen = _runs(learnt)
+        shared = Counter(index for run in seen for index in holders.get(run, ()))
+        for index, count in shared.items():
+            likeness = count / (len(seen) + len(runs[index]) - count)
+            if likeness >= NEAR and (index not in closest or likeness > closest[index].likeness):
+                closest[index] = Leak(test=test[index], train=example, likeness=likeness)
+    return [closest[index] for index in sorted(closest)]
+
+
+def refuse_leaks(test: Sequence[Example], train_path: Path) -> None:
+    """Checks a test set against the training set that the model saw.
+
+    Raises:
+        EvaluationError: A test example is in the training set; the message shows it.
+    """
+    leaks = find_leaks(test, load_test_set(train_path).examples)
+    if not leaks:
+        return
+    first = leaks[0]
+    others = f" and {len(leaks) - 1} more" if len(leaks) > 1 else ""
+    raise EvaluationError(
+        f"The test set leaks: its example on line {first.test.index + 1}{others} is in the "
+        f"training set ({train_path.name}, line {first.train.index + 1}, {first.likeness:.0%} "
+        f'alike): "{_shown(first.test.question)}" -> "{_shown(first.test.reference)}". '
+        "Split by document with prepare_dataset, or remove it from one side."
+    )
+
+
+def _words(example: Example) -> list[str]:
+    return normalize_answer(f"{example.question} {example.reference}").split()
+
+
+def _runs(words: Sequence[str]) -> set[tuple[str, ...]]:
+    if len(words) < LEAST_WORDS:
+        return set()
+    return set(zip(*(words[start:] for start in range(RUN_WORDS)), strict=False))
+
+
+def _shown(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}..."

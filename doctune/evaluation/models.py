@@ -1,0 +1,84 @@
+"""Which models are evaluated: the tuned one, its base, the champion, and any further."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from doctune.artifacts import local_folder
+from doctune.errors import EvaluationError, UsageError
+from doctune.evaluation.comparison import BASE, CHAMPION, TUNED
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """The folders with weights, by model name, and what training recorded about the tuned one."""
+
+    folders: Mapping[str, Path]
+    training: Mapping[str, Any]
+
+
+def find_models(
+    model_dir: Path, *, champion_uri: str = "", others: Mapping[str, str] | None = None
+) -> Models:
+    """Finds the weights of all models to evaluate, the base model first.
+
+    Args:
+        model_dir: What `tune_model` wrote.
+        champion_uri: A folder like `model_dir`; "" where there is no incumbent.
+        others: Further folders like `model_dir`, by the name to show them under.
+
+    Raises:
+        EvaluationError: A folder is not what `tune_model` wrote.
+        UsageError: A further model's name is taken or cannot be used.
+    """
+    training = read_training(model_dir)
+    tuned = _weights(model_dir)
+    rivals: dict[str, Path] = {}
+    if champion_uri:
+        rivals[CHAMPION] = _weights(local_folder(champion_uri))
+    for name, uri in (others or {}).items():
+        if not _NAME.fullmatch(name) or name in (BASE, TUNED, CHAMPION):
+            raise UsageError(
+                f'"{name}" cannot name a further model: use lower case letters, digits and _, '
+                f"and none of {BASE}, {TUNED}, {CHAMPION}."
+            )
+        rivals[name] = _weights(local_folder(uri))
+
+    from doctune.training.base_model import resolve_base_model
+
+    base = resolve_base_model(training["base_model"])
+    return Models(folders={BASE: base, TUNED: tuned, **rivals}, training=training)
+
+
+def read_training(model_dir: Path) -> dict[str, Any]:
+    """Returns what `tune_model` recorded about a model.
+
+    Raises:
+        EvaluationError: The folder is not one that `tune_model` wrote.
+    """
+    path = model_dir / "training.json"
+    try:
+        training = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EvaluationError(
+            f"{model_dir} has no training.json: give the folder that tune_model wrote."
+        ) from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise EvaluationError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(training, dict) or not isinstance(training.get("base_model"), str):
+        raise EvaluationError(f'{path} does not name its "base_model".')
+    return training
+
+
+def _weights(model_dir: Path) -> Path:
+    folder = model_dir / "model"
+    if not (folder / "config.json").is_file():
+        raise EvaluationError(f"{folder} holds no model: config.json is missing.")
+    return folder

@@ -1,0 +1,136 @@
+"""`scores.json`: the numbers of one evaluation in a documented form that can be replayed.
+
+`ScoreCard.model_json_schema()` is the schema; docs/evaluation.md explains the fields. What is
+undefined (a metric without data) is left out, so every number is finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from doctune.errors import EvaluationError
+from doctune.evaluation.comparison import BASE, CHAMPION, Comparison, Gain
+from doctune.evaluation.slices import Slice
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StoredGain(_Part):
+    """How much better the tuned model is than an opponent; negative is worse."""
+
+    value: float
+    low: float = Field(description="Lower end of the confidence interval.")
+    high: float = Field(description="Upper end of the confidence interval.")
+    p: float = Field(ge=0, le=1, description="Two-sided bootstrap p-value.")
+    p_corrected: float = Field(ge=0, le=1, description="By Holm's method over its family.")
+
+
+Gains = dict[str, dict[str, StoredGain]]
+
+
+class StoredSlice(_Part):
+    """A part of the test set. `gains` by opponent, then by metric."""
+
+    by: str = Field(description="kind, document or length")
+    value: str
+    examples: int
+    gains: Gains
+
+    @property
+    def name(self) -> str:
+        """The slice as people say it: "kind table"."""
+        return f"{self.by} {self.value}"
+
+
+class ScoreCard(_Part):
+    """All numbers of one evaluation."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    passed: bool = False
+    outcome: str = ""
+    reason: str = ""
+    primary_metric: str
+    confidence: float = Field(description="Share of resamples that an interval holds.")
+    examples: int = Field(ge=0, description="Test examples that were scored.")
+    test_digest: str = Field(description="SHA-256 of the test set's file.")
+    models: tuple[str, ...] = Field(description='"base", "tuned", "champion" and others.')
+    created: str = Field(description="When, in UTC, ISO 8601.")
+    scores: dict[str, float] = Field(
+        description="Flat: METRIC_MODEL, METRIC_gain (over base), METRIC_MODEL_gain (over others), "
+        "each with _low and _high."
+    )
+    gains: Gains = Field(description="The gains by opponent and metric, with p-values.")
+    slices: tuple[StoredSlice, ...] = ()
+    worst_slice: str = Field(default="", description="Least gain over base, primary metric.")
+    provenance: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def has_champion(self) -> bool:
+        """Whether there was an incumbent."""
+        return CHAMPION in self.models
+
+    @property
+    def opponents(self) -> tuple[str, ...]:
+        """Who must be beaten."""
+        return (BASE, CHAMPION) if self.has_champion else (BASE,)
+
+
+def store_gains(gains: Sequence[Gain]) -> Gains:
+    """Returns gains by opponent and metric, without the undefined ones."""
+    stored: Gains = {}
+    for gain in gains:
+        numbers = (gain.value, gain.interval.low, gain.interval.high)
+        if np.isfinite(numbers).all():
+            stored.setdefault(gain.opponent, {})[gain.metric] = StoredGain(
+                value=gain.value,
+                low=gain.interval.low,
+                high=gain.interval.high,
+                p=gain.p,
+                p_corrected=gain.p_corrected,
+            )
+    return stored
+
+
+def make_card(
+    comparison: Comparison, slices: Sequence[Slice], facts: Mapping[str, Any]
+) -> ScoreCard:
+    """Returns the card of a comparison; `facts` are its other fields."""
+    return ScoreCard(
+        models=comparison.models,
+        scores=comparison.flat(),
+        gains=store_gains(comparison.gains),
+        slices=tuple(
+            StoredSlice(
+                by=part.by, value=part.value, examples=part.examples, gains=store_gains(part.gains)
+            )
+            for part in slices
+        ),
+        **facts,
+    )
+
+
+def read_card(path: Path) -> ScoreCard:
+    """Reads a `scores.json`.
+
+    Raises:
+        EvaluationError: The file is missing or not in the documented form.
+    """
+    try:
+        return ScoreCard.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise EvaluationError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise EvaluationError(
+            f"{path} is not a scores.json of evaluate_model: {place}: {first['msg']}."
+        ) from error
