@@ -12,6 +12,7 @@ from doctune.documents.model import BBox
 
 _NUMBERS = re.compile(r"\d+|\b[ivxlc]+\b")
 _BAND = 0.13  # of the page's height, at the top and at the bottom
+_LEAST_GAP = 0.6  # of a line's height, between a running line and the text
 _MAX_SIZE = 1.15  # of the body's
 _MAX_TITLE_CHARS = 90
 _TICK = re.compile(r"^[\W\d_]*(?:[^\W\d_]{1,3})?[\W\d_]*$")
@@ -30,17 +31,23 @@ def mark_running_lines(pages: Sequence[tuple[list[Line], float]], body: float) -
         pages: The lines of each page and its height in points. Numbers in them are taken as equal.
         body: The font size of the text, in points; larger lines are headings of chapters.
     """
-    if len(pages) < 3:
+    if len(pages) < 2:
         return
     candidates = [_outer_lines(lines, height, _MAX_SIZE * body) for lines, height in pages]
     counts = Counter(_key(side, line) for page in candidates for side, line in page)
-    enough = max(3, int(0.08 * len(pages)))
+    enough = max(2 if len(pages) < 5 else 3, int(0.08 * len(pages)))
+    slots = _running_places(candidates)
     for page in candidates:
         marked: list[Line] = []
         for side, line in page:
             kind, text, place = _key(side, line)
             seen = sum(counts[(kind, text, place + shift)] for shift in (-1, 0, 1))
             if seen >= enough or text == "#":
+                line.kind = side
+                marked.append(line)
+        changing = [line for side, line in page if (side, _place(line)) in slots]
+        for side, line in page:
+            if line in changing and not line.kind:
                 line.kind = side
                 marked.append(line)
         # Running titles that change share the baseline of a page number or a line that does not.
@@ -58,8 +65,42 @@ def _outer_lines(lines: list[Line], height: float, largest_size: float) -> list[
     return top + bottom
 
 
+def _running_places(candidates: list[list[tuple[str, Line]]]) -> set[tuple[str, int]]:
+    """Places at which a line stands apart on most pages, with a text that changes now and then.
+
+    So stand the titles of chapters and sections. The first line of the text stands at one place
+    too, but hardly ever begins as on another page, nor is it set apart from the next.
+    """
+    apart: dict[tuple[str, int], list[str]] = {}
+    for page in candidates:
+        for side in ("header", "footer"):
+            lines = sorted((line for s, line in page if s == side), key=lambda line: line.y0)
+            if side == "footer":
+                lines.reverse()
+            if not lines:
+                continue
+            first = lines[0]
+            others = [line for line in lines[1:] if abs(line.y0 - first.y0) > 3]
+            gap = min((_distance(first, line) for line in others), default=99.0)
+            if gap > _LEAST_GAP * (first.y1 - first.y0):
+                apart.setdefault((side, _place(first)), []).append(_key(side, first)[1][:12])
+    return {
+        place
+        for place, texts in apart.items()
+        if len(texts) >= max(4, 0.2 * len(candidates)) and len(set(texts)) <= 0.6 * len(texts)
+    }
+
+
+def _distance(one: Line, other: Line) -> float:
+    return max(one.y0 - other.y1, other.y0 - one.y1)
+
+
+def _place(line: Line) -> int:
+    return round(line.y0 / 3)
+
+
 def _key(side: str, line: Line) -> tuple[str, str, int]:
-    return side, _NUMBERS.sub("#", line.text.lower()), round(line.y0 / 3)
+    return side, _NUMBERS.sub("#", line.text.lower()), _place(line)
 
 
 def mark_figure_text(lines: list[Line]) -> None:
