@@ -78,11 +78,14 @@ def serve(options: ServingOptions) -> int:
 
 
 def _share_logging() -> None:
-    for name in ("uvicorn", "uvicorn.error"):
-        uvicorn_logger = logging.getLogger(name)
-        uvicorn_logger.handlers[:] = logging.getLogger("doctune").handlers
-        uvicorn_logger.setLevel(logging.INFO)
-        uvicorn_logger.propagate = False
+    """Gives uvicorn's log, and the warnings of all others, the form of doctune's own."""
+    handlers = logging.getLogger("doctune").handlers
+    for name, level in (("uvicorn", logging.INFO), ("", logging.WARNING)):
+        shared = logging.getLogger(name)
+        shared.handlers[:] = handlers
+        shared.setLevel(level)
+    logging.getLogger("uvicorn").propagate = False
+    logging.captureWarnings(True)
 
 
 def _parser() -> argparse.ArgumentParser:

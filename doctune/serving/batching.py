@@ -1,9 +1,10 @@
 """Concurrent requests decoded together, in one worker thread.
 
 Static batches: the worker takes the first instance that waits, gives others a few milliseconds to
-join it, and decodes those that are decoded alike as one batch. A new instance waits until the
-running batch has ended. That costs latency under load against continuous batching, and needs
-nothing but `generate`; the queue is bounded, so the wait is too.
+join it, and decodes those with the same options as one batch. Each answer goes out as soon as it
+is complete, but a new instance waits until the running batch has ended. That costs latency under
+load against continuous batching, and needs nothing but `generate`; the queue is bounded, so the
+wait is too.
 """
 
 import logging
@@ -16,7 +17,10 @@ from dataclasses import dataclass, field
 
 from doctune.generation import Completion, GenerationOptions, Message
 
-Generate = Callable[[list[Sequence[Message]], GenerationOptions], list[Completion]]
+# Answers conversations; calls the last argument with the position and each answer when complete.
+Generate = Callable[
+    [list[Sequence[Message]], GenerationOptions, Callable[[int, Completion], None]], object
+]
 
 # From here on the worker counts as broken, as after a fault of the accelerator: a restart mends it.
 FAILURES_UNTIL_UNHEALTHY = 3
@@ -106,13 +110,13 @@ class Batcher:
                 return []
             options = self._waiting[0].options
             deadline = time.monotonic() + self._wait_seconds
-            while not self._closed and self._alike(options) < self._batch_limit(options):
+            while not self._closed and self._alike(options) < self._max_batch_size:
                 if not self._changed.wait(deadline - time.monotonic()):
                     break
             chosen: list[_Item] = []
             kept: deque[_Item] = deque()
             for item in self._waiting:
-                fits = item.options == options and len(chosen) < self._batch_limit(options)
+                fits = item.options == options and len(chosen) < self._max_batch_size
                 (chosen if fits else kept).append(item)
             self._waiting = kept
             return chosen
@@ -120,22 +124,20 @@ class Batcher:
     def _alike(self, options: GenerationOptions) -> int:
         return sum(item.options == options for item in self._waiting)
 
-    def _batch_limit(self, options: GenerationOptions) -> int:
-        # Rows of a batch share one random stream: a seeded answer is its own only when alone.
-        return 1 if options.seed is not None else self._max_batch_size
-
     def _answer(self, items: list[_Item]) -> None:
+        def on_answer(position: int, answer: Completion) -> None:
+            items[position].answer.set_result(answer)
+
         try:
-            answers = self._generate([item.conversation for item in items], items[0].options)
+            self._generate([item.conversation for item in items], items[0].options, on_answer)
         except Exception as error:
             self._failures_in_a_row += 1
             logger.exception("A batch of %d could not be generated", len(items))
             for item in items:
-                item.answer.set_exception(error)
+                if not item.answer.done():
+                    item.answer.set_exception(error)
             return
         self._failures_in_a_row = 0
-        for item, answer in zip(items, answers, strict=True):
-            item.answer.set_result(answer)
 
 
 def _canonical(options: GenerationOptions) -> GenerationOptions:

@@ -94,8 +94,8 @@ class Engine:
         self._checker = type(generator)(generator.model, copy.deepcopy(generator.tokenizer))
         self.check_thread = ThreadPoolExecutor(1, thread_name_prefix="check")
         self._batcher = Batcher(
-            lambda conversations, chosen: generator.generate(
-                conversations, chosen, batch_size=options.max_batch_size
+            lambda conversations, chosen, on_answer: generator.generate(
+                conversations, chosen, batch_size=options.max_batch_size, on_answer=on_answer
             ),
             max_batch_size=options.max_batch_size,
             max_waiting=options.max_waiting,

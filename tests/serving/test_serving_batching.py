@@ -18,18 +18,19 @@ class Gate:
         self.batches: list[list[str]] = []
         self.running = threading.Event()
         self.open = threading.Event()
-        self.fail = False
+        self.fail_at = ""
 
-    def generate(self, conversations, options):
+    def generate(self, conversations, options, on_answer):
         self.batches.append([conversation[0]["content"] for conversation in conversations])
         self.running.set()
         assert self.open.wait(10)
-        if self.fail:
-            raise RuntimeError("the accelerator is gone")
-        return [
-            Completion(text=text, prompt_tokens=1, completion_tokens=1, finish_reason="stop")
-            for text in self.batches[-1]
-        ]
+        for position, text in enumerate(self.batches[-1]):
+            if text == self.fail_at:
+                raise RuntimeError("the accelerator is gone")
+            answer = Completion(
+                text=text, prompt_tokens=1, completion_tokens=1, finish_reason="stop"
+            )
+            on_answer(position, answer)
 
 
 @pytest.fixture
@@ -74,8 +75,8 @@ def test_only_what_is_decoded_alike_shares_a_batch(batcher, gate) -> None:
     ]
     gate.open.set()
     wait(answers, 10)
-    # Greedy decoding takes no seed and no top_p; a seeded sample is decoded alone.
-    assert gate.batches[1:] == [["a", "c"], ["b"], ["d"], ["e"]]
+    # Greedy decoding takes no seed and no top_p.
+    assert gate.batches[1:] == [["a", "c"], ["b"], ["d", "e"]]
 
 
 def test_a_request_that_does_not_fit_is_refused_whole(batcher, gate) -> None:
@@ -97,17 +98,26 @@ def test_what_nobody_waits_for_is_not_decoded(batcher, gate) -> None:
 
 def test_a_failed_batch_fails_its_requests_and_repeated_failure_is_unhealthy(batcher, gate) -> None:
     gate.open.set()
-    gate.fail = True
+    gate.fail_at = "a"
     for _ in range(3):
         assert batcher.healthy
         (answer,) = ask(batcher, "a")
         with pytest.raises(RuntimeError, match="accelerator"):
             answer.result(10)
     assert not batcher.healthy
-    gate.fail = False
-    (answer,) = ask(batcher, "a")
-    assert answer.result(10).text == "a"
+    (answer,) = ask(batcher, "b")
+    assert answer.result(10).text == "b"
     assert batcher.healthy
+
+
+def test_what_was_answered_before_a_failure_is_kept(batcher, gate) -> None:
+    hold_the_worker(batcher, gate)
+    gate.fail_at = "b"
+    done, failed = ask(batcher, "a", "b")
+    gate.open.set()
+    assert done.result(10).text == "a"
+    with pytest.raises(RuntimeError, match="accelerator"):
+        failed.result(10)
 
 
 def test_closing_answers_what_waits_and_takes_nothing_more(batcher, gate) -> None:
