@@ -17,6 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from doctune.dataset.options import DatasetOptions
@@ -121,11 +122,18 @@ def limit_kinds(
     return [fact for at, fact in enumerate(facts) if at not in left_out]
 
 
-def shingles(text: str, size: int = _SHINGLE_WORDS) -> frozenset[int]:
-    """Returns the hashes of all runs of `size` words in a text."""
+def shingles(text: str, size: int = _SHINGLE_WORDS, salt: str = "") -> frozenset[int]:
+    """Returns the hashes of all runs of `size` words in a text.
+
+    Args:
+        text: The text; its case and punctuation do not count.
+        size: Words in a run.
+        salt: Sets of different salts have nothing in common.
+    """
     found = normalise(text).split(" ")
+    start = zlib.crc32(salt.encode())
     runs = range(max(1, len(found) - size + 1))
-    return frozenset(zlib.crc32(" ".join(found[at : at + size]).encode()) for at in runs)
+    return frozenset(zlib.crc32(" ".join(found[at : at + size]).encode(), start) for at in runs)
 
 
 def minhash_of(hashes: frozenset[int]) -> MinHash:
@@ -147,6 +155,15 @@ def similarity(first: frozenset[Any], second: frozenset[Any]) -> float:
     return len(first & second) / len(first | second)
 
 
+@cache
+def _bands(threshold: float) -> tuple[int, int]:
+    """Returns bands and rows for a threshold; finding the best ones takes 20 ms."""
+    from datasketch import MinHashLSH
+
+    index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
+    return index.b, index.r
+
+
 class NearIndex:
     """Finds, among texts added before, those that are nearly the same.
 
@@ -158,7 +175,7 @@ class NearIndex:
         from datasketch import MinHashLSH
 
         self._threshold = threshold
-        self._index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
+        self._index = MinHashLSH(params=_bands(threshold), num_perm=PERMUTATIONS)
         self._entries: list[tuple[frozenset[int], Any]] = []
         self._last: tuple[frozenset[int], MinHash] | None = None
 
@@ -225,14 +242,13 @@ class Deduplicator:
         return tuple(question for question in fact.questions if self._admits(question, text))
 
     def _is_near_copy(self, fact: Fact, owner: str, text: str) -> bool:
-        hashes, numbers = shingles(text), _numbers(text)
+        # Texts that differ in a number state different facts, however alike they are: the numbers
+        # go into every shingle, so that such texts have none in common.
+        hashes = shingles(text, salt=" ".join(_numbers(text)))
         for near in self._near.find(hashes):
-            # Texts that differ in a number state different facts, however alike they are.
-            if near.numbers == numbers and (
-                near.owner != owner or (near.kind == fact.kind and near.text != text)
-            ):
+            if near.owner != owner or (near.kind == fact.kind and near.text != text):
                 return True
-        self._near.add(hashes, _Known(owner, fact.kind, text, numbers))
+        self._near.add(hashes, _Known(owner, fact.kind, text))
         return False
 
     def _admits(self, question: str, text: str) -> bool:
@@ -254,7 +270,6 @@ class _Known:
     owner: str
     kind: str
     text: str
-    numbers: tuple[str, ...]
 
 
 def _numbers(text: str) -> tuple[str, ...]:
@@ -267,24 +282,24 @@ def drop_ambiguous(examples: list[Example], removed: Counter[str]) -> list[Examp
     Of terms and of questions that a document itself asks, the first answer stays: a term has one
     meaning in a corpus, told in several ways.
     """
-    answers: dict[str, dict[str, Example]] = {}
+    first_of: dict[str, dict[str, Example]] = {}
     for example in examples:
-        answers.setdefault(normalise(example.question), {}).setdefault(example.doc_id, example)
+        of_question = first_of.setdefault(normalise(example.question), {})
+        of_question.setdefault(example.doc_id, example)
+    # For each question that documents disagree on, the example to keep, if any.
+    disputed: dict[str, Example | None] = {}
+    for question, by_document in first_of.items():
+        one, *others = by_document.values()
+        if not all(_says_same(one.answer, other.answer) for other in others):
+            found = (each for each in (one, *others) if each.kind in ("definition", "faq"))
+            disputed[question] = next(found, None)
     kept = []
     for example in examples:
-        others = answers[normalise(example.question)]
-        chosen = next(
-            (one for one in others.values() if one.kind in ("definition", "faq")), example
-        )
-        agree = all(_says_same(chosen.answer, other.answer) for other in others.values())
-        if (
-            len(others) == 1
-            or agree
-            or (chosen.kind in ("definition", "faq") and example is chosen)
-        ):
-            kept.append(example)
-        else:
+        question = normalise(example.question)
+        if question in disputed and disputed[question] is not example:
             removed["question_with_two_answers"] += 1
+        else:
+            kept.append(example)
     return kept
 
 

@@ -34,7 +34,7 @@ _JUNK_TITLE = re.compile(
     r"|research article|original article|open access|letter to the editor|sample"
     r")\b(?!.{12})|^united states securities and exchange commission"
     r"|\.(?:docx?|pdf|indd|tex|dvi|pptx?|xlsx?|qxd)\b|[\\/]|^\W*$"
-    r"|arxiv:|doi:|https?:",
+    r"|arxiv:|doi:|https?:|\b\d{5}\b|^form \d",
     re.IGNORECASE,
 )
 _ACRONYM = re.compile(r"^(?=.*[A-Z])(?:[A-Z0-9&./-]+s?|.*\d.*|\w+[A-Z]\w*)$")

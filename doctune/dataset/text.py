@@ -35,6 +35,7 @@ _ENUMERATION = re.compile(
         (?:chapter|section|part|appendix|annex|article|schedule|kapitel|abschnitt|teil|anhang|
            chapitre|partie|annexe|cap[i\u00ed]tulo|secci[o\u00f3]n|sezione|capitolo)\s+
         (?:\d+(?:\.\d+)*|[ivxlc]+|[a-z])\b\s*[.:){DASHES}-]*
+      | (?:note|item|anmerkung)\s+\d+[a-z]?\b\s*[.:){DASHES}-]*
       | \u00a7\s*\d+[a-z]?
       | (?:[A-Z]\.)?\d+(?:\.\d+)+\s*[.:)]?(?=\s)
       | \d+\s*[.:)]?(?=\s)(?!\s*{_UNIT})
@@ -44,6 +45,7 @@ _ENUMERATION = re.compile(
     )\s*[{DASHES}:-]?\s*""",
     re.VERBOSE | re.IGNORECASE,
 )
+_FOOTNOTE_MARK = re.compile(r"\s+\(\d\)$")
 _SENTENCE_MARKS = frozenset(".!?;:\u2026\u3002\uff01\uff1f\uff1a\u0964\u0965\u061f")
 # Marks that prose in any script is full of.
 _PROSE_MARKS = frozenset(".,;:'\"()-?!%/$\u20ac\u00a3" + DASHES + QUOTES) | frozenset(
@@ -90,6 +92,7 @@ def _ends_in_abbreviation(text: str) -> bool:
 def strip_enumeration(heading: str) -> str:
     """Returns a heading without its number: `3.2 Cleaning` gives `Cleaning`."""
     heading = collapse(heading).strip(f" .:;-\u2022{DASHES}")
+    heading = _FOOTNOTE_MARK.sub("", heading)
     rest = _ENUMERATION.sub("", heading, count=1).strip()
     return rest if any(character.isalpha() for character in rest) else heading
 

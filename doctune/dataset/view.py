@@ -10,7 +10,7 @@ from doctune.dataset.names import Name, Vocabulary, name_documents
 from doctune.dataset.options import DatasetOptions
 from doctune.dataset.records import Corpus, Document, Fact
 from doctune.dataset.sections import Chunk, Section, chunks, outline
-from doctune.dataset.text import collapse, is_prose, normalise, sentences, stable_hash
+from doctune.dataset.text import collapse, is_prose, is_unspaced, normalise, sentences, stable_hash
 from doctune.dataset.tokens import TokenCounter
 
 
@@ -81,7 +81,7 @@ class View:
             if kept and (size > budget or not is_prose(sentence)):
                 break
             kept.append(sentence)
-        return " ".join(kept)
+        return ("" if is_unspaced(text) else " ").join(kept)
 
     def topic(self, heading: str) -> str:
         """Returns a heading as it stands within a sentence of the document's language."""

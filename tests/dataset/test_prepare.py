@@ -1,12 +1,14 @@
 """The stage as a whole: what is written, where it goes, and that it stays the same."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from doctune.dataset import DatasetOptions, DatasetSummary, prepare_dataset
+from doctune.dataset.text import stable_hash, words
 from doctune.digests import digest_file
 from doctune.errors import DatasetError
 from tests.dataset.corpora import Paper, write_corpus
@@ -253,8 +255,9 @@ def test_scripts_other_than_latin_give_examples(tmp_path: Path, language: str) -
         for part in range(3):
             paper.heading(f"{part + 1} {sentence[3:9]} {number}{part}")
             # Other sentences in each section: what two documents share would be taken out.
-            turned = sentence[number * 3 + part + 1 : -1] + sentence[: number * 3 + part + 1]
-            paper.text(turned.capitalize() + sentence[-1])
+            pieces = sorted(words(sentence), key=partial(stable_hash, number, part))
+            joint = " " if " " in sentence else ""
+            paper.text(joint.join(pieces).capitalize() + sentence[-1])
         papers.append(paper)
 
     summary, _ = prepare(write_corpus(tmp_path / language, *papers), tmp_path / "out")

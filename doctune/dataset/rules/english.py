@@ -102,7 +102,9 @@ _HANGING = (" of", " for", " in", " on", " at", " with", " by", " to", " the", "
 
 def lower_start(text: str, vocabulary: Vocabulary) -> str:
     """Lower-cases the first word unless it is a name."""
-    first = text.split(" ", 1)[0]
+    first, second, *_ = (*text.split(" ", 2), "")
+    if second[:1].isupper() and not _DETERMINER.match(text):
+        return text  # "Greater China"
     if _DETERMINER.match(text) or (first[:1].isupper() and vocabulary.is_common(first)):
         return text[0].lower() + text[1:]
     return text

@@ -130,7 +130,9 @@ def with_unit(value: str, unit: str) -> str:
 
 def _scale_free(cell: str) -> str:
     """Takes `(in millions)` off a column's head; what is in the corner is kept."""
-    bare = collapse(re.sub(r"[(\[]?\bin (?:thousands|millions|billions)[^)\]]*[)\]]?", "", cell))
+    bare = collapse(
+        re.sub(r"[(\[]?\bin (?:thousands|millions|billions)[^)\]]*[)\]]?", "", cell, flags=re.I)
+    )
     return bare if _has_content(bare) else ""
 
 
@@ -175,7 +177,7 @@ def _body(rows: list[list[str]], header: list[str]) -> Iterator[Row]:
         if group and len(words(key)) <= 3 and normalise(group) not in normalise(key):
             key = f"{key} ({group})"
         cells = tuple(
-            value if column and len(words(value)) <= _MOST_CELL_WORDS else ""
+            value if column != value and 0 < len(words(value)) <= _MOST_CELL_WORDS else ""
             for value, column in zip(values, header[1:], strict=True)
         )
         if any(cells):

@@ -33,6 +33,7 @@ _INTRODUCED_TASK = re.compile(
     r"(?:^|[.!?]\s+)To (?P<goal>[a-z][^,;:.]{4,60})(?:[,:]| (?:do|proceed|follow)\b)[^.]*:?$"
 )
 _CLAUSE = re.compile(r"^(?:what|who|whom|which|when|where|why|how|if)\b", re.IGNORECASE)
+_MOST_HEADING_WORDS = 12
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
@@ -195,7 +196,7 @@ def _enumeration_questions(view: View, group: _Group, opening: str) -> tuple[str
         if found:
             return view.ask(list(found.texts), found.subject, "list", normalise(opening))
     heading = group.section.heading
-    if not heading or not group.alone:
+    if not heading or not group.alone or len(heading.split()) > _MOST_HEADING_WORDS:
         return ()
     topic, doc = view.topic(heading), view.name.reference
     if not view.english:

@@ -37,11 +37,10 @@ _QUESTION_WORDS = re.compile(
     r"did|is|are|was|were|will|would|has|have|am)\b",
     re.IGNORECASE,
 )
-_SHORT_FOR = re.compile(
-    rf"((?:[A-Za-z][\w{APOSTROPHES}-]*[ -]){{1,7}}[A-Za-z][\w{APOSTROPHES}-]*)"
-    r" \(([A-Z][A-Z0-9]{1,7})s?\)"
-)
+_SHORT_FORM = re.compile(r"[a-z] \(([A-Z][A-Z0-9]{1,7})s?\)")
+_LONG_FORM_CHARACTERS = 90
 _MOST_TERM_WORDS = 6
+_MOST_HEADING_WORDS = 14
 _NO_TERMS = frozenset(["source", "sources", "note", "notes", "example", "figure", "table"])
 _LEAST_COMPLETION_WORDS = 6
 # The answer is several sentences long: fewer phrasings leave room for more facts.
@@ -86,6 +85,8 @@ def _section_lead(
         or not is_prose(answer)
         or (view.english and _LEANING_START.match(answer))
     ):
+        return
+    if len(section.heading.split()) > _MOST_HEADING_WORDS:
         return
     doc, topic = view.name.reference, view.topic(section.heading)
     plain = normalise(section.heading)
@@ -253,8 +254,10 @@ def acronym_facts(view: View) -> Iterator[Fact]:
         return
     seen: set[str] = set()
     for section, block in _blocks(view, "paragraph", "list"):
-        for match in _SHORT_FOR.finditer(collapse(block.text)):
-            short, full = match[2], _expansion(match[1], match[2])
+        text = collapse(block.text)
+        for match in _SHORT_FORM.finditer(text):
+            before = text[max(0, match.start() - _LONG_FORM_CHARACTERS) : match.start() + 1]
+            short, full = match[1], _expansion(before, match[1])
             if not full or short in seen:
                 continue
             seen.add(short)
@@ -297,6 +300,8 @@ def outline_facts(view: View) -> Iterator[Fact]:
         if not 4 <= len(distinct) == len(found) <= 12:
             continue
         above = view.sections[parent] if parent >= 0 else None
+        if above and len(above.heading.split()) > _MOST_HEADING_WORDS:
+            continue
         part = f'the section "{collapse(above.heading)}" of ' if above else ""
         where = f"{part}{view.name.reference}"
         topics = [view.topic(section.heading) for section in found]
