@@ -1,14 +1,20 @@
-"""What the steps of a run have written, from Cloud Logging."""
+"""What the steps of a run have written, from Cloud Logging.
+
+Each step of a run is a custom job, and Cloud Logging files a custom job's output under its id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doctune.errors import PipelineError
 from doctune.vertex.errors import google_errors
 from doctune.vertex.session import current_session
+
+if TYPE_CHECKING:
+    from google.cloud.aiplatform_v1.types import PipelineTaskDetail
 
 _SERVICE = "https://logging.googleapis.com"
 _PAGE = 500
@@ -36,15 +42,17 @@ def run_logs(run: str, *, task: str = "", since: str = "") -> Iterator[LogLine]:
     Raises:
         PipelineError: There is no such run or step, or its logs cannot be read.
     """
+    from google.cloud import aiplatform
+
     with google_errors(f"read the logs of {run}", PipelineError):
-        tasks = _jobs_of_tasks(run)
+        tasks = jobs_of_tasks(aiplatform.PipelineJob.get(run).task_details)
         if task and task not in tasks.values():
             known = ", ".join(sorted(set(tasks.values()))) or "none yet"
             raise PipelineError(f"{run} has no step {task} that has started: started are {known}.")
         jobs = [job for job, name in tasks.items() if task in ("", name)]
         if not jobs:
             return
-        for entry in _entries(_filter(jobs, since)):
+        for entry in read_entries(jobs, since):
             job = entry.get("resource", {}).get("labels", {}).get("job_id", "")
             yield LogLine(
                 time=str(entry.get("timestamp", "")),
@@ -54,12 +62,10 @@ def run_logs(run: str, *, task: str = "", since: str = "") -> Iterator[LogLine]:
             )
 
 
-def _jobs_of_tasks(run: str) -> dict[str, str]:
-    """Returns the custom job that each step runs as: its id to the step's name."""
-    from google.cloud import aiplatform
-
+def jobs_of_tasks(details: Iterable[PipelineTaskDetail]) -> dict[str, str]:
+    """Returns the custom jobs that steps have run as: each job's id to the step's name."""
     jobs = {}
-    for detail in aiplatform.PipelineJob.get(run).task_details:
+    for detail in details:
         container = detail.executor_detail.container_detail
         for name in (container.main_job, *container.failed_main_jobs):
             if name:
@@ -67,20 +73,19 @@ def _jobs_of_tasks(run: str) -> dict[str, str]:
     return jobs
 
 
-def _filter(jobs: list[str], since: str) -> str:
-    ids = " OR ".join(f'"{job}"' for job in sorted(jobs))
-    query = f'resource.type="ml_job" AND resource.labels.job_id=({ids})'
-    return f'{query} AND timestamp>"{since}"' if since else query
+def read_entries(jobs: Iterable[str], since: str = "") -> Iterator[dict[str, Any]]:
+    """Yields Cloud Logging's entries of custom jobs, oldest first.
 
-
-def _entries(query: str) -> Iterator[dict[str, Any]]:
+    Raises:
+        requests.HTTPError, google.auth.exceptions.GoogleAuthError: They cannot be read.
+    """
     from google.auth.transport.requests import AuthorizedSession
 
     session = current_session()
     client = AuthorizedSession(session.credentials)
     body: dict[str, Any] = {
         "resourceNames": [f"projects/{session.project}"],
-        "filter": query,
+        "filter": _filter(sorted(jobs), since),
         "orderBy": "timestamp asc",
         "pageSize": _PAGE,
     }
@@ -92,6 +97,12 @@ def _entries(query: str) -> Iterator[dict[str, Any]]:
         if not page.get("nextPageToken"):
             return
         body["pageToken"] = page["nextPageToken"]
+
+
+def _filter(jobs: list[str], since: str) -> str:
+    ids = " OR ".join(f'"{job}"' for job in jobs)
+    query = f'resource.type="ml_job" AND resource.labels.job_id=({ids})'
+    return f'{query} AND timestamp>"{since}"' if since else query
 
 
 def _text(entry: dict[str, Any]) -> str:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 # What an update replaces; the runs that have started go on as they are.
 _UPDATED = (
     "cron",
-    "start_time",
     "end_time",
     "max_run_count",
     "max_concurrent_run_count",
@@ -64,7 +63,7 @@ def create_schedule(
     Args:
         cron: Five fields: minute, hour, day of month, month, day of week.
         time_zone: Its IANA name; the cron fields are read in it.
-        start_time: RFC 3339; now where empty.
+        start_time: RFC 3339; where empty, when it was created.
         end_time: RFC 3339; never where empty.
         max_run_count: Runs in all; None for no limit.
         allow_queueing: Whether a run waits for the one before, rather than being skipped.
@@ -91,7 +90,7 @@ def create_schedule(
             parent = wanted.create_pipeline_job_request.parent
             return _schedule(_client().create_schedule(parent=parent, schedule=wanted))
         wanted.name = existing.resource_name
-        mask = field_mask_pb2.FieldMask(paths=_UPDATED)
+        mask = field_mask_pb2.FieldMask(paths=[*_UPDATED, *(["start_time"] if start_time else [])])
         return _schedule(_client().update_schedule(schedule=wanted, update_mask=mask))
 
 

@@ -47,6 +47,12 @@ def parse_filter(text: str, message: descriptor.Descriptor) -> Predicate:
     return _Parser(text, message).parse()
 
 
+# What a filter calls otherwise than the message does.
+_OTHERWISE_NAMED = {
+    ("PipelineJob", "pipeline_name"): ["pipeline_spec", "pipelineInfo", "name"],
+}
+
+
 class _Parser:
     def __init__(self, text: str, message: descriptor.Descriptor) -> None:
         self._text, self._message = text, message
@@ -97,6 +103,7 @@ class _Parser:
 
     def _comparison(self, field: str, operator: str, value: str) -> Predicate:
         path = [snake_case(part) if at == 0 else part for at, part in enumerate(field.split("."))]
+        path = _OTHERWISE_NAMED.get((self._message.name, path[0]), path)
         root = self._message.fields_by_name.get(path[0])
         if root is None and path[0] not in ("model", "contexts_"):
             raise invalid(
