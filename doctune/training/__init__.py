@@ -1,5 +1,6 @@
 """Examples to a tuned model: LoRA on a causal language model, merged and ready to serve."""
 
+import os
 from typing import Any
 
 from doctune.training.options import DEFAULT_BASE_MODEL, TrainingOptions
@@ -12,8 +13,12 @@ __all__ = [
     "tune_model",
 ]
 
+# Read by OpenMP when torch is loaded: threads that spin while they wait for each other burn the
+# time of whatever else runs here; training beside one busy neighbour took three times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _HOMES = {
-    "TrainingSummary": "doctune.training.tune",
+    "TrainingSummary": "doctune.training.outputs",
     "resolve_base_model": "doctune.training.base_model",
     "tune_model": "doctune.training.tune",
 }

@@ -1,30 +1,70 @@
 """Which examples are learnt from together, step after step.
 
-A batch is a fixed number of examples, drawn without replacement in an order that depends on seed
-and epoch alone. It is computed in packs of at most so many tokens, which bounds memory; how a batch
-is cut into packs changes nothing, since the loss is averaged over the whole batch's taught tokens.
+A batch is a fixed number of examples, drawn without replacement in an order that follows from seed,
+phase and epoch alone: any step's batch can be named without those before it, so a run that was
+stopped goes on where it was. A batch is computed in packs of bounded length, which bounds memory;
+how it is cut changes nothing, since the loss is averaged over the whole batch's taught tokens.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from doctune.training.examples import Example
 
-# Memory grows with this: about 1.5 GB of activations for 1,024 tokens of a 135M model in float32.
-PACK_TOKENS = 1024
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Examples that are gone through some number of times."""
+
+    examples: Sequence[Example]
+    epochs: float
 
 
-def epoch_batches(
-    examples: Sequence[Example], batch_size: int, seed: int, epoch: int
-) -> Iterator[list[Example]]:
-    """Yields each example once, in batches; the last may be smaller."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(examples))
-    for start in range(0, len(order), batch_size):
-        yield [examples[index] for index in order[start : start + batch_size]]
+class Curriculum:
+    """The batches of a run: its phases one after the other.
+
+    Args:
+        max_steps: Most steps in all; None for no limit.
+    """
+
+    def __init__(
+        self, phases: Sequence[Phase], *, batch_size: int, seed: int, max_steps: int | None
+    ) -> None:
+        self._phases = [phase for phase in phases if phase.examples and phase.epochs]
+        self._batch_size, self._seed = batch_size, seed
+        self._steps = [
+            max(1, math.ceil(self._epoch_steps(phase) * phase.epochs)) for phase in self._phases
+        ]
+        self.steps = sum(self._steps) if max_steps is None else min(sum(self._steps), max_steps)
+        # Of the last phase, which is the one that is validated.
+        self.steps_per_epoch = self._epoch_steps(self._phases[-1])
+
+    def batch(self, step: int) -> list[Example]:
+        """Returns the examples of a step, counted from 0."""
+        index = 0
+        while index < len(self._phases) - 1 and step >= self._steps[index]:
+            step -= self._steps[index]
+            index += 1
+        phase = self._phases[index]
+        epoch, position = divmod(step, self._epoch_steps(phase))
+        order = _order(len(phase.examples), self._seed, index, epoch)
+        chosen = order[position * self._batch_size : (position + 1) * self._batch_size]
+        return [phase.examples[example] for example in chosen]
+
+    def _epoch_steps(self, phase: Phase) -> int:
+        return math.ceil(len(phase.examples) / self._batch_size)
 
 
-def cut_into_packs(batch: Sequence[Example], pack_tokens: int = PACK_TOKENS) -> list[list[Example]]:
+@lru_cache(maxsize=2)
+def _order(count: int, seed: int, phase: int, epoch: int) -> list[int]:
+    return np.random.default_rng([seed, phase, epoch]).permutation(count).tolist()
+
+
+def cut_into_packs(batch: Sequence[Example], pack_tokens: int) -> list[list[Example]]:
     """Groups examples into packs of at most `pack_tokens`; a longer example stands alone."""
     packs: list[list[Example]] = []
     room = 0

@@ -4,7 +4,7 @@ import html
 from pathlib import Path
 
 from doctune.files import write_text
-from doctune.training.loop import TrainingCourse
+from doctune.training.course import TrainingCourse
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 760, 320, 56, 40, 16
 _SMOOTHING = 0.9

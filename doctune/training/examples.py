@@ -75,6 +75,23 @@ def read_conversations(path: Path) -> list[list[Message]]:
     return conversations
 
 
+def passages_of(path: Path) -> list[str]:
+    """Returns the distinct `passage` texts of a JSONL file's rows, in their order.
+
+    Raises:
+        DatasetError: The file cannot be read, or no row has a passage.
+    """
+    read_conversations(path)  # says what is wrong with the file, where something is
+    rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line)
+    passages = list(dict.fromkeys(str(row.get("passage") or "").strip() for row in rows))
+    passages = [passage for passage in passages if passage]
+    if not passages:
+        raise DatasetError(
+            f"{path} has no `passage` to pretrain on: set training.pretraining_epochs to 0."
+        )
+    return passages
+
+
 def _conversation(line: str, place: str) -> list[Message]:
     try:
         row = json.loads(line)
@@ -128,6 +145,21 @@ def tokenize_conversations(
         if example.labels:
             examples.append(example)
     return TokenizedExamples(examples=examples, answers_cut=cut, dropped=dropped)
+
+
+def tokenize_passages(
+    passages: Sequence[str], tokenizer: Any, max_length: int
+) -> TokenizedExamples:
+    """Tokenises raw texts, every token taught; a long one becomes several examples."""
+    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
+    examples = []
+    for ids in tokenizer(list(passages), add_special_tokens=False)["input_ids"]:
+        whole = [*ids, *end]
+        for start in range(0, len(whole), max_length):
+            piece = whole[start : start + max_length]
+            if len(piece) > 1:
+                examples.append(Example(piece, [True] * len(piece)))
+    return TokenizedExamples(examples=examples, answers_cut=0, dropped=0)
 
 
 def _render(messages: Sequence[Message], tokenizer: Any) -> tuple[str, list[tuple[int, int]]]:

@@ -3,163 +3,236 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import FrameType
+
+import psutil
+import torch
 
 from doctune.errors import TrainingError
 from doctune.progress import progress
-from doctune.training.batches import cut_into_packs, epoch_batches
+from doctune.training.batches import Curriculum, cut_into_packs
+from doctune.training.checkpoints import Checkpoint, CheckpointFolder
+from doctune.training.course import TrainingCourse
+from doctune.training.events import Events
 from doctune.training.examples import Example
 from doctune.training.network import AnswerNetwork
 from doctune.training.options import TrainingOptions
-
-if TYPE_CHECKING:
-    import torch
+from doctune.training.workers import Workers
 
 
 @dataclass(kw_only=True)
-class TrainingCourse:
-    """What happened: losses are mean nats a taught token."""
+class Run:
+    """What a run is made of: fixed parts first, then its state."""
 
-    steps: int = 0
-    tokens: int = 0
-    taught_tokens: int = 0
-    seconds: float = 0.0
-    stopped_early: bool = False
-    best_step: int = 0
-    train_losses: list[float] = field(default_factory=list)  # one a step
-    validations: list[tuple[int, float]] = field(default_factory=list)  # (step, loss)
+    network: AnswerNetwork
+    curriculum: Curriculum
+    validation: Sequence[Example]
+    options: TrainingOptions
+    workers: Workers = field(default_factory=Workers)
+    checkpoints: CheckpointFolder | None = None
+    events: Events = field(default_factory=Events)
+    # Called with the course after each validation; true ends the run (a search prunes a trial so).
+    should_stop: Callable[[TrainingCourse], bool] = lambda course: False
 
-    @property
-    def loss_before(self) -> float:
-        """Validation loss before the first step."""
-        return self.validations[0][1]
+    course: TrainingCourse = field(default_factory=TrainingCourse)
+    best: list[torch.Tensor] = field(default_factory=list)
 
-    @property
-    def best_loss(self) -> float:
-        """Lowest validation loss: that of the adapter that is kept."""
-        return min(loss for _, loss in self.validations)
+    def __post_init__(self) -> None:
+        self.optimizer = torch.optim.AdamW(
+            self.network.weights,
+            lr=self.options.learning_rate,
+            weight_decay=self.options.weight_decay,
+            fused=True,
+        )
+        steps = min(self.curriculum.steps_per_epoch, self.curriculum.steps)
+        self.interval = max(1, round(steps / self.options.evals_per_epoch))
 
 
-def train(
-    network: AnswerNetwork,
-    training: Sequence[Example],
-    validation: Sequence[Example],
-    options: TrainingOptions,
-) -> TrainingCourse:
+def train(run: Run) -> TrainingCourse:
     """Trains the adapter in place and leaves the weights with the lowest validation loss in it.
 
     Raises:
-        TrainingError: The loss is no longer a number.
+        TrainingError: The loss is no longer a number, memory or disk is full, or the process was
+            told to end (SIGTERM); in the last case after a checkpoint.
     """
-    import torch
-
-    weights = network.weights
-    optimizer = torch.optim.AdamW(
-        weights, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
-    )
-    batch_size = options.per_device_train_batch_size * options.gradient_accumulation_steps
-    steps_per_epoch = math.ceil(len(training) / batch_size)
-    total = max(1, math.ceil(steps_per_epoch * options.num_train_epochs))
-    if options.max_steps > 0:
-        total = min(total, options.max_steps)
-    interval = max(1, round(min(steps_per_epoch, total) / options.evals_per_epoch))
-    course = TrainingCourse()
-    best = _validate(network, validation, course, weights, best=None)
-    start, epoch = time.monotonic(), 0
-    with progress("Training", total, "steps") as bar:
-        while course.steps < total and not course.stopped_early:
-            for batch in epoch_batches(training, batch_size, options.seed, epoch):
-                rate = options.learning_rate * _schedule(course.steps, total, options)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                _step(network, optimizer, weights, batch, options, course)
-                course.seconds = time.monotonic() - start
+    course, total = run.course, run.curriculum.steps
+    with _termination() as told_to_end, _clear_memory_failures(run.options):
+        if run.checkpoints and (checkpoint := run.checkpoints.newest()):
+            course = _restore(run, checkpoint)
+        if not course.validations:
+            _validate(run)
+        seconds, start = course.seconds, time.monotonic()
+        with progress("Training", total, "steps") as bar:
+            bar.advance(course.steps)
+            while course.steps < total and not course.stopped_early:
+                ends = _step(run, told_to_end.is_set())
+                course.seconds = seconds + time.monotonic() - start
                 bar.advance(note=_note(course))
-                if course.steps % interval == 0 or course.steps == total:
-                    best = _validate(network, validation, course, weights, best)
-                    course.stopped_early = course.steps < total and _stalled(course, options)
-                if course.steps == total or course.stopped_early:
-                    break
-            epoch += 1
+                if course.steps % run.interval == 0 or course.steps == total:
+                    _validate(run)
+                    patience = run.options.early_stopping_patience
+                    course.stopped_early = course.steps < total and (
+                        0 < patience <= course.stalls or run.should_stop(course)
+                    )
+                due = course.steps % run.options.checkpoint_steps == 0
+                if ends or due or course.steps == total or course.stopped_early:
+                    _save(run)
+                if ends:
+                    raise _terminated(run)
     with torch.no_grad():
-        for weight, kept in zip(weights, best, strict=True):
+        for weight, kept in zip(run.network.weights, run.best, strict=True):
             weight.copy_(kept)
-    course.seconds = time.monotonic() - start
     return course
 
 
-def validation_loss(network: AnswerNetwork, examples: Sequence[Example]) -> float:
+def validation_loss(
+    network: AnswerNetwork,
+    examples: Sequence[Example],
+    pack_tokens: int,
+    workers: Workers | None = None,
+) -> float:
     """Returns the mean loss of the taught tokens, in nats."""
-    import torch
-
-    total, count = 0.0, 0
+    workers = workers or Workers()
+    total = torch.zeros(2, dtype=torch.float64)
     network.model.eval()
-    with torch.inference_mode(), progress("Validating", len(examples), "examples") as bar:
-        for group in cut_into_packs(examples):
+    own = workers.share(examples)
+    with torch.inference_mode(), progress("Validating", len(own), "examples") as bar:
+        for group in cut_into_packs(own, pack_tokens):
             pack = network.pack(group)
-            total += network.loss(pack).item()
-            count += len(pack.targets)
+            total += torch.tensor([network.loss(pack).item(), len(pack.targets)])
             bar.advance(len(group))
     network.model.train()
-    return total / count
+    workers.add_up(total)
+    return float(total[0] / total[1])
 
 
-def _step(
-    network: AnswerNetwork,
-    optimizer: torch.optim.Optimizer,
-    weights: list[torch.Tensor],
-    batch: list[Example],
-    options: TrainingOptions,
-    course: TrainingCourse,
-) -> None:
-    import torch
-
+def _step(run: Run, told_to_end: bool) -> bool:
+    """Makes one step; returns whether any worker was told to end."""
+    course, options, weights = run.course, run.options, run.network.weights
+    batch = run.curriculum.batch(course.steps)
     labels = sum(example.labels for example in batch)
-    total = 0.0
-    for group in cut_into_packs(batch):
-        loss = network.loss(network.pack(group)) / labels
+    # Dropout draws the same numbers whether or not the run was stopped before this step.
+    torch.manual_seed(hash((options.seed, course.steps, run.workers.rank)) & 0x7FFFFFFF)
+    rate = options.learning_rate * _schedule(course.steps, run.curriculum.steps, options)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    run.optimizer.zero_grad(set_to_none=False)
+    told = torch.zeros(4, dtype=torch.float32, device=run.network.device)
+    for examples in cut_into_packs(run.workers.share(batch), options.pack_tokens):
+        pack = run.network.pack(examples)
+        loss = run.network.loss(pack) / labels
         loss.backward()
-        total += loss.item()
-    limit = options.max_grad_norm or math.inf
-    norm = torch.nn.utils.clip_grad_norm_(weights, limit).item()
+        told += torch.tensor([loss.item(), 0, pack.input_ids.numel(), pack.padding])
+    told[1] = float(told_to_end)
+    run.workers.add_up(told, *(_gradient(weight) for weight in weights))
+    total, ends, computed, padding = told.tolist()
+    norm = torch.nn.utils.clip_grad_norm_(weights, options.max_grad_norm or math.inf).item()
     if not (math.isfinite(total) and math.isfinite(norm)):
         raise TrainingError(
             f"At step {course.steps + 1} the loss is {total:g} and the gradient's norm {norm:g}: "
             f"lower training.learning_rate (now {options.learning_rate:g}) or check the examples."
         )
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=False)
+    run.optimizer.step()
     course.steps += 1
     course.tokens += sum(len(example.input_ids) for example in batch)
+    course.computed_tokens += int(computed)
+    course.padding_tokens += int(padding)
     course.taught_tokens += labels
     course.train_losses.append(total)
+    run.events.add(course.steps, {"train/loss": total, "train/grad_norm": norm, "train/rate": rate})
+    return ends > 0
 
 
-def _validate(
-    network: AnswerNetwork,
-    validation: Sequence[Example],
-    course: TrainingCourse,
-    weights: list[torch.Tensor],
-    best: list[torch.Tensor] | None,
-) -> list[torch.Tensor]:
-    loss = validation_loss(network, validation)
+def _gradient(weight: torch.Tensor) -> torch.Tensor:
+    if weight.grad is None:  # a worker without a share of the first batch
+        weight.grad = torch.zeros_like(weight)
+    return weight.grad
+
+
+def _validate(run: Run) -> None:
+    course = run.course
+    loss = validation_loss(run.network, run.validation, run.options.pack_tokens, run.workers)
     if not math.isfinite(loss):
         remedy = "lower training.learning_rate" if course.steps else "choose another base model"
         raise TrainingError(f"The validation loss is {loss} after {course.steps} steps: {remedy}.")
-    better = best is None or loss < course.best_loss
-    course.validations.append((course.steps, loss))
-    if better or best is None:
+    if not course.validations or loss < course.best_loss:
         course.best_step = course.steps
-        return [weight.detach().clone() for weight in weights]
-    return best
+        run.best = [weight.detach().clone() for weight in run.network.weights]
+    course.validations.append((course.steps, loss))
+    run.events.add(course.steps, {"validation/loss": loss})
 
 
-def _stalled(course: TrainingCourse, options: TrainingOptions) -> bool:
-    since_best = sum(step > course.best_step for step, _ in course.validations)
-    return 0 < options.early_stopping_patience <= since_best
+def _save(run: Run) -> None:
+    if run.checkpoints is None or not run.workers.writes:
+        return
+    tensors = {}
+    for index, weight in enumerate(run.network.weights):
+        tensors[f"weight.{index}"] = weight.detach()
+        tensors[f"best.{index}"] = run.best[index]
+        for name, value in run.optimizer.state[weight].items():
+            tensors[f"optimizer.{index}.{name}"] = value
+    run.checkpoints.save(Checkpoint(course=run.course, tensors=tensors))
+
+
+def _restore(run: Run, checkpoint: Checkpoint) -> TrainingCourse:
+    tensors, device = checkpoint.tensors, run.network.device
+    with torch.no_grad():
+        for index, weight in enumerate(run.network.weights):
+            weight.copy_(tensors[f"weight.{index}"])
+            run.optimizer.state[weight] = {
+                # The fused optimizer keeps its count of steps where the weights are.
+                name: tensors[f"optimizer.{index}.{name}"].to(device)
+                for name in ("step", "exp_avg", "exp_avg_sq")
+            }
+    run.best = [tensors[f"best.{i}"].to(device) for i in range(len(run.network.weights))]
+    run.course = checkpoint.course
+    return run.course
+
+
+@contextmanager
+def _termination() -> Iterator[threading.Event]:
+    """Yields what SIGTERM sets while the block runs, instead of ending the process at once."""
+    told = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield told  # signals come to the main thread only
+        return
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        told.set()
+
+    before = signal.signal(signal.SIGTERM, tell)
+    try:
+        yield told
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(run: Run) -> TrainingError:
+    kept = "nothing was kept: set training.checkpoint_dir to be able to go on from there."
+    if run.checkpoints:
+        kept = f"run again with the same settings to go on from {run.checkpoints.uri}."
+    return TrainingError(f"Told to end (SIGTERM) after step {run.course.steps}; {kept}")
+
+
+@contextmanager
+def _clear_memory_failures(options: TrainingOptions) -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not memory and "allocate memory" not in str(error):
+            raise
+        fits = max(64, options.pack_tokens // 2)
+        remedy = f"set training.pack_tokens to {fits} (now {options.pack_tokens})"
+        if options.max_length > fits:
+            remedy += f" and training.max_length to {fits} (now {options.max_length})"
+        raise TrainingError(f"Memory is full: {remedy}, or train on a larger machine.") from error
 
 
 def _schedule(step: int, total: int, options: TrainingOptions) -> float:
@@ -176,7 +249,10 @@ def _schedule(step: int, total: int, options: TrainingOptions) -> float:
 
 
 def _note(course: TrainingCourse) -> str:
-    recent = course.train_losses[-10:]
     speed = course.tokens / max(course.seconds, 1e-9)
-    last = f", validation {course.validations[-1][1]:.3f}"
-    return f"loss {sum(recent) / len(recent):.3f}{last}, {speed:,.0f} tokens/s"
+    memory = psutil.Process().memory_info().rss / 2**30
+    validation = course.validations[-1][1]
+    return (
+        f"loss {course.recent_loss:.3f}, validation {validation:.3f}, {speed:,.0f} tokens/s, "
+        f"{memory:.1f} GiB"
+    )

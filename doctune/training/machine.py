@@ -39,9 +39,6 @@ class Machine:
 
 def prepare_machine(options: TrainingOptions) -> Machine:
     """Chooses device, precision and threads, sets them for this process, and logs the choice."""
-    if "torch" not in sys.modules:
-        # Threads that spin while they wait steal time from their neighbours on shared machines.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     if torch.cuda.is_available():

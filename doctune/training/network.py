@@ -9,7 +9,6 @@ language-model head, a quarter of a small model's work, runs for the taught toke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ class Pack:
     lengths: tuple[int, ...]  # of the prefix, then of each example's own part
     predicting: torch.Tensor  # [labels]: positions whose next token counts
     targets: torch.Tensor  # [labels]: those next tokens
+    padding: int = 0  # tokens that are in no example
 
     @classmethod
     def of(cls, examples: Sequence[Example], device: str, *, share_prefix: bool) -> Pack:
@@ -134,6 +134,8 @@ class AnswerNetwork:
             base.set_attn_implementation(packed_attention.NAME)
         self.model: Any = _with_adapter(base, options).to(machine.device)
         use_fast_lora(self.model)
+        if options.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.weights: list[torch.Tensor] = [
             weight for weight in self.model.parameters() if weight.requires_grad
         ]
@@ -149,13 +151,14 @@ class AnswerNetwork:
 
     def logits(self, pack: Pack, positions: torch.Tensor) -> torch.Tensor:
         """Returns the logits [positions, vocabulary] after the tokens at some positions."""
-        with packed_attention.packed(pack.lengths) if self.shares_prefix else nullcontext():
-            output = self.model(
-                input_ids=pack.input_ids,
-                position_ids=pack.position_ids,
-                use_cache=False,
-                logits_to_keep=positions,
-            )
+        if self.shares_prefix:
+            packed_attention.set_lengths(pack.lengths)
+        output = self.model(
+            input_ids=pack.input_ids,
+            position_ids=pack.position_ids,
+            use_cache=False,
+            logits_to_keep=positions,
+        )
         return output.logits[0]
 
 

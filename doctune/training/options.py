@@ -18,7 +18,7 @@ class TrainingOptions(BaseModel):
         description="The bundled SmolLM2, a hub id, a local folder, or a gs:// folder.",
     )
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    num_train_epochs: float = Field(default=3.0, gt=0, le=1000)
+    num_train_epochs: float = Field(default=2.0, gt=0, le=1000)
     max_steps: int = Field(
         default=-1, ge=-1, description="Most optimizer steps; -1 for no such limit."
     )
@@ -33,14 +33,44 @@ class TrainingOptions(BaseModel):
     lora_alpha: int = Field(default=32, ge=1)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
-    evals_per_epoch: int = Field(default=2, ge=1, description="Validations in an epoch.")
+    evals_per_epoch: int = Field(default=1, ge=1, description="Validations in an epoch.")
     early_stopping_patience: int = Field(
         default=2,
         ge=0,
         description="Evaluations without a better validation loss before stopping; 0: never.",
     )
     seed: int = Field(default=13, ge=0)
+    pretraining_epochs: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="Epochs on the raw passages of the training examples, before the chat stage.",
+    )
+    pack_tokens: int = Field(
+        default=1024,
+        ge=64,
+        description="Tokens computed at once; bounds memory, changes no result.",
+    )
+    checkpoint_dir: str = Field(
+        default="",
+        description="Folder or gs:// folder; empty: AIP_CHECKPOINT_DIR where set, else none.",
+    )
+    checkpoint_steps: int = Field(default=50, ge=1, description="Steps between checkpoints.")
+    checkpoints_kept: int = Field(default=2, ge=1)
+    tensorboard_dir: str = Field(
+        default="", description="Folder for events; empty: AIP_TENSORBOARD_LOG_DIR where set."
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="Precision of the frozen weights and of the arithmetic."
     )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Compute activations twice instead of keeping them."
+    )
     num_threads: int = Field(default=0, ge=0, le=256, description="CPU threads; 0: by the machine.")
+
+
+# What changes where and how fast a run computes, but not what it computes.
+INCIDENTAL = {"num_threads", "checkpoint_dir", "checkpoint_steps", "checkpoints_kept"} | {
+    "tensorboard_dir",
+    "gradient_checkpointing",
+}

@@ -14,8 +14,7 @@ takes three times as long for examples of some hundred tokens (forward and backw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -75,14 +74,12 @@ def _layout(lengths: tuple[int, ...]) -> _Layout:
 _current: ContextVar[_Layout] = ContextVar("layout")
 
 
-@contextmanager
-def packed(lengths: Sequence[int]) -> Iterator[None]:
-    """Says how the row that is computed within is divided: the prefix first, 0 for none."""
-    token = _current.set(_layout(tuple(lengths)))
-    try:
-        yield
-    finally:
-        _current.reset(token)
+def set_lengths(lengths: Sequence[int]) -> None:
+    """Says how the rows from now on are divided: the prefix first (0 for none), then each example.
+
+    It must still hold when the backward pass runs, which may compute the attention once more.
+    """
+    _current.set(_layout(tuple(lengths)))
 
 
 def _attend(

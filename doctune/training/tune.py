@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import logging
+import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from doctune.digests import digest_file, digest_folder, digest_value
-from doctune.errors import DatasetError, DoctuneError, TrainingError
+from doctune.errors import DatasetError
 from doctune.files import atomic_folder, write_json
 from doctune.progress import progress
 from doctune.training.base_model import resolve_base_model
+from doctune.training.batches import Curriculum, Phase
+from doctune.training.checkpoints import CheckpointFolder
+from doctune.training.course import TrainingCourse
 from doctune.training.curves import write_curves
-from doctune.training.examples import (
-    TokenizedExamples,
-    read_conversations,
-    tokenize_conversations,
-)
-from doctune.training.loop import TrainingCourse, train
+from doctune.training.events import Events, events_folder
+from doctune.training.examples import TokenizedExamples
+from doctune.training.loop import Run, train
 from doctune.training.machine import Machine, prepare_machine
 from doctune.training.network import AnswerNetwork, load_network, load_tokenizer
-from doctune.training.options import TrainingOptions
+from doctune.training.options import INCIDENTAL, TrainingOptions
+from doctune.training.outputs import (
+    TrainingSummary,
+    clear_write_failures,
+    padding_share,
+    run_facts,
+    run_record,
+    save_model,
+)
+from doctune.training.token_cache import tokenized_file, tokenized_passages
+from doctune.training.workers import Workers, joined_workers
 
 logger = logging.getLogger("doctune.training")
-
-_LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "doctune")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSummary:
-    """What a training run did. Losses are mean nats a token, of the answers only."""
-
-    tokens_trained: int
-    steps: int
-    train_loss: float
-    loss_before: float
-    loss_after: float
-    stopped_early: bool
-    seconds: float
-    digest: str
 
 
 def tune_model(
@@ -54,157 +46,134 @@ def tune_model(
     options: TrainingOptions | None = None,
     *,
     curves_path: Path | None = None,
+    should_stop: Callable[[TrainingCourse], bool] | None = None,
 ) -> TrainingSummary:
     """Trains a LoRA adapter on chat examples and writes `adapter/`, `model/` and `training.json`.
+
+    Run in several processes that the environment joins (`torchrun`, Vertex AI's `CLUSTER_SPEC`),
+    they train together, and the first of them writes.
 
     Args:
         train_path: JSONL with `messages`, to learn from.
         validation_path: JSONL with `messages`, to stop by.
         model_dir: Replaced as a whole when all went well, else left as it was.
         curves_path: Where to write the loss curve as HTML; None for nowhere.
+        should_stop: Asked after each validation; true ends the run as if it had stalled.
 
     Raises:
         DatasetError: A data set is missing, malformed or empty.
         ModelError: The base model cannot be had or does not fit the options.
-        TrainingError: The loss is no longer a number, or the disk is full.
+        TrainingError: The loss is no longer a number, memory or disk is full, another worker is
+            lost, or the process was told to end.
     """
     chosen = options or TrainingOptions()
     start = time.monotonic()
-    conversations = [read_conversations(path) for path in (train_path, validation_path)]
+    paths = {"train": train_path, "validation": validation_path}
+    for path in paths.values():
+        if not path.is_file():
+            raise DatasetError(f"{path} is missing: prepare the data set first.")
     base = resolve_base_model(chosen.base_model)
     machine = prepare_machine(chosen)
     tokenizer = load_tokenizer(base)
-    with progress("Tokenizing", sum(map(len, conversations)), "examples") as bar:
-        training, validation = (
-            _tokenize(rows, path, tokenizer, chosen)
-            for rows, path in zip(conversations, (train_path, validation_path), strict=True)
-        )
-        bar.advance(sum(map(len, conversations)))
-    network = AnswerNetwork(load_network(base, machine.dtype), chosen, machine)
-    course = train(network, training.examples, validation.examples, chosen)
-    with _clear_failures(model_dir), atomic_folder(model_dir) as folder:
-        _save(network.model, base, tokenizer, chosen, folder)
-        summary = TrainingSummary(
-            tokens_trained=course.tokens,
-            steps=course.steps,
-            train_loss=_last_loss(course),
-            loss_before=course.loss_before,
-            loss_after=course.best_loss,
-            stopped_early=course.stopped_early,
-            seconds=round(time.monotonic() - start, 3),
-            digest=digest_value([digest_folder(folder / "adapter"), chosen.model_dump()]),
-        )
-        data = {"train": digest_file(train_path), "validation": digest_file(validation_path)}
-        record = {
-            **_record(summary, course, chosen, machine, training, validation),
-            "base_model_digest": digest_folder(base),
-            "data": data,
-        }
-        write_json(folder / "training.json", record)
-    if curves_path is not None:
-        write_curves(course, curves_path, _facts(summary, chosen, machine))
+    data = _tokenize(paths, tokenizer, chosen)
+    with joined_workers() as workers:
+        digests = {name: digest_file(path) for name, path in paths.items()}
+        run = _run(base, machine, data, chosen, workers, digests)
+        if should_stop is not None:
+            run.should_stop = should_stop
+        course = train(run)
+        run.events.close()
+        summary = _summary(course, run, time.monotonic() - start)
+        if workers.writes:
+            with clear_write_failures(model_dir), atomic_folder(model_dir) as folder:
+                save_model(run.network.model, base, tokenizer, chosen, folder)
+                record = run_record(summary, course, chosen, machine, data)
+                record |= {"base_model_digest": digest_folder(base), "data": digests}
+                write_json(folder / "training.json", record)
+            if curves_path is not None:
+                write_curves(course, curves_path, run_facts(summary, course, chosen, machine))
+        workers.wait()
     logger.info(
-        "Trained %s steps on %s tokens; validation loss %.3f -> %.3f",
-        *(summary.steps, f"{summary.tokens_trained:,}", summary.loss_before, summary.loss_after),
+        "Trained %s steps on %s tokens (%.1f%% of what was computed was padding); "
+        "validation loss %.3f -> %.3f",
+        *(summary.steps, f"{summary.tokens_trained:,}", 100 * padding_share(course)),
+        *(summary.loss_before, summary.loss_after),
     )
     return summary
 
 
 def _tokenize(
-    rows: list[list[dict[str, str]]], path: Path, tokenizer: Any, options: TrainingOptions
-) -> TokenizedExamples:
-    tokenized = tokenize_conversations(rows, tokenizer, options.max_length)
-    if tokenized.answers_cut or tokenized.dropped:
-        logger.warning(
-            "%s: %s answers were cut and %s examples left out, longer than %s tokens; "
-            "raise training.max_length to keep them whole",
-            *(path.name, tokenized.answers_cut, tokenized.dropped, options.max_length),
-        )
-    if not tokenized.examples:
-        raise DatasetError(
-            f"{path}: no answer fits into {options.max_length} tokens: raise training.max_length."
-        )
-    return tokenized
+    paths: dict[str, Path], tokenizer: Any, options: TrainingOptions
+) -> dict[str, TokenizedExamples]:
+    data = {}
+    with progress("Tokenizing", len(paths), "files") as bar:
+        for name, path in paths.items():
+            data[name] = tokenized = tokenized_file(path, tokenizer, options.max_length)
+            if tokenized.answers_cut or tokenized.dropped:
+                logger.warning(
+                    "%s: %s answers were cut and %s examples left out, longer than %s tokens; "
+                    "raise training.max_length to keep them whole",
+                    *(path.name, tokenized.answers_cut, tokenized.dropped, options.max_length),
+                )
+            if not tokenized.examples:
+                raise DatasetError(
+                    f"{path}: no answer fits into {options.max_length} tokens: "
+                    "raise training.max_length."
+                )
+            bar.advance()
+    if options.pretraining_epochs:
+        data["passages"] = tokenized_passages(paths["train"], tokenizer, options.max_length)
+    return data
 
 
-def _save(network: Any, base: Path, tokenizer: Any, options: TrainingOptions, folder: Path) -> None:
-    from peft import PeftModel
-
-    network.peft_config["default"].base_model_name_or_path = options.base_model
-    network.save_pretrained(folder / "adapter")
-    (folder / "adapter" / "README.md").unlink(missing_ok=True)
-    with progress("Merging the adapter", 2, "parts") as bar:
-        # Merged in float32, whatever precision trained, and stored in the base model's own.
-        original: Any = load_network(base, "auto")
-        dtype = original.dtype
-        merged: Any = PeftModel.from_pretrained(original.float(), folder / "adapter")
-        merged = merged.merge_and_unload(safe_merge=True).to(dtype)
-        bar.advance()
-        merged.save_pretrained(folder / "model")
-        tokenizer.save_pretrained(folder / "model")
-        bar.advance()
-
-
-@contextmanager
-def _clear_failures(model_dir: Path) -> Iterator[None]:
-    try:
-        yield
-    except DoctuneError:
-        raise
-    except Exception as error:
-        # safetensors reports a full disk as its own error, with the system's words in it.
-        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-        if not full and not isinstance(error, OSError):
-            raise
-        reason = "the disk is full; make room" if full else " ".join(str(error).split())
-        raise TrainingError(f"The model cannot be written to {model_dir}: {reason}.") from error
-
-
-def _last_loss(course: TrainingCourse) -> float:
-    recent = course.train_losses[-10:]
-    return sum(recent) / len(recent)
-
-
-def _record(
-    summary: TrainingSummary,
-    course: TrainingCourse,
-    options: TrainingOptions,
+def _run(
+    base: Path,
     machine: Machine,
-    training: TokenizedExamples,
-    validation: TokenizedExamples,
-) -> dict[str, Any]:
-    return {
-        "base_model": options.base_model,
-        "options": options.model_dump(),
-        "machine": machine.description,
-        "libraries": {name: version(name) for name in _LIBRARIES},
-        **asdict(summary),
-        "taught_tokens": course.taught_tokens,
-        "best_step": course.best_step,
-        "examples": {
-            name: {
-                "used": len(part.examples),
-                "answers_cut": part.answers_cut,
-                "dropped": part.dropped,
-                "tokens": part.tokens,
-            }
-            for name, part in (("train", training), ("validation", validation))
-        },
-        "curve": {
-            "train": course.train_losses,
-            "validation": [{"step": s, "loss": loss} for s, loss in course.validations],
-        },
-    }
+    data: dict[str, TokenizedExamples],
+    options: TrainingOptions,
+    workers: Workers,
+    digests: dict[str, str],
+) -> Run:
+    network = AnswerNetwork(load_network(base, machine.dtype), options, machine)
+    phases = [Phase(examples=data["train"].examples, epochs=options.num_train_epochs)]
+    if "passages" in data:
+        first = Phase(examples=data["passages"].examples, epochs=options.pretraining_epochs)
+        phases.insert(0, first)
+    per_worker = options.per_device_train_batch_size * options.gradient_accumulation_steps
+    curriculum = Curriculum(
+        phases,
+        batch_size=per_worker * workers.count,
+        seed=options.seed,
+        max_steps=options.max_steps if options.max_steps > 0 else None,
+    )
+    folder = options.checkpoint_dir or os.environ.get("AIP_CHECKPOINT_DIR", "")
+    checkpoints = None
+    if folder:
+        settings = options.model_dump(exclude=INCIDENTAL)
+        fingerprint = digest_value([settings, digests, digest_folder(base), str(machine.dtype)])
+        checkpoints = CheckpointFolder(folder, fingerprint, options.checkpoints_kept)
+    return Run(
+        network=network,
+        curriculum=curriculum,
+        validation=data["validation"].examples,
+        options=options,
+        workers=workers,
+        checkpoints=checkpoints,
+        events=Events(events_folder(options.tensorboard_dir) if workers.writes else ""),
+    )
 
 
-def _facts(summary: TrainingSummary, options: TrainingOptions, machine: Machine) -> dict[str, str]:
-    return {
-        "Base model": options.base_model,
-        "Steps": f"{summary.steps}{' (stopped early)' if summary.stopped_early else ''}",
-        "Tokens trained": f"{summary.tokens_trained:,}",
-        "Validation loss before": f"{summary.loss_before:.4f}",
-        "Validation loss after": f"{summary.loss_after:.4f}",
-        "Learning rate": f"{options.learning_rate:g}",
-        "LoRA rank": str(options.lora_r),
-        "Machine": machine.description,
-    }
+def _summary(course: TrainingCourse, run: Run, seconds: float) -> TrainingSummary:
+    weights = hashlib.sha256()
+    for weight in run.network.weights:
+        weights.update(weight.detach().cpu().numpy().tobytes())
+    return TrainingSummary(
+        tokens_trained=course.tokens,
+        steps=course.steps,
+        train_loss=course.recent_loss,
+        loss_before=course.loss_before,
+        loss_after=course.best_loss,
+        stopped_early=course.stopped_early,
+        seconds=round(seconds, 3),
+        digest=digest_value([weights.hexdigest(), run.options.model_dump(exclude=INCIDENTAL)]),
+    )

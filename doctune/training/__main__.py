@@ -1,0 +1,61 @@
+"""The stage as a program, which `torchrun` and Vertex AI's custom jobs can start on each worker.
+
+    torchrun --nproc-per-node 2 -m doctune.training \
+        --train train.jsonl --validation validation.jsonl --model-dir model \
+        --options '{"learning_rate": 0.001}'
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from doctune.errors import DoctuneError, UsageError
+from doctune.logs import configure_logging
+from doctune.training import TrainingOptions, tune_model
+
+logger = logging.getLogger("doctune.training")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Trains as the command line says; returns the exit code: 0, 1 failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m doctune.training", description=__doc__)
+    parser.add_argument("--train", type=Path, required=True, help="JSONL to learn from")
+    parser.add_argument("--validation", type=Path, required=True, help="JSONL to stop by")
+    parser.add_argument("--model-dir", type=Path, required=True, help="folder for the model")
+    parser.add_argument("--curves", type=Path, help="HTML file for the loss curve")
+    parser.add_argument("--options", default="{}", help="training options as a JSON object")
+    chosen = parser.parse_args(arguments)
+    configure_logging()
+    try:
+        summary = tune_model(
+            chosen.train,
+            chosen.validation,
+            chosen.model_dir,
+            _options(chosen.options),
+            curves_path=chosen.curves,
+        )
+    except DoctuneError as error:
+        logger.error("%s", error)
+        return error.exit_code
+    sys.stdout.write(json.dumps(asdict(summary)) + "\n")
+    return 0
+
+
+def _options(text: str) -> TrainingOptions:
+    try:
+        return TrainingOptions.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"--options: {key}: {first['msg']}".replace(": : ", ": ")) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

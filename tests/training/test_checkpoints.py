@@ -1,0 +1,172 @@
+"""No work is lost: what is killed, told to end or cut short goes on where it was."""
+
+from __future__ import annotations
+
+import errno
+import json
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from doctune.errors import TrainingError
+from doctune.training import TrainingOptions, tune_model
+from doctune.training.checkpoints import Checkpoint, CheckpointFolder
+from doctune.training.course import TrainingCourse
+from tests.training.programs import adapter_weights, start_training
+
+SETTINGS: dict[str, Any] = {
+    "num_train_epochs": 25,
+    "per_device_train_batch_size": 4,
+    "learning_rate": 2e-3,
+    "lora_r": 4,
+    "lora_dropout": 0.1,  # needs the same random numbers after a restart
+    "early_stopping_patience": 0,
+    "evals_per_epoch": 1,
+    "num_threads": 1,
+    "dtype": "float32",
+    "checkpoint_steps": 7,
+}
+
+
+def settings(tiny_model: Path, folder: Path | None = None, **others: Any) -> dict[str, Any]:
+    where = {} if folder is None else {"checkpoint_dir": str(folder)}
+    return {**SETTINGS, "base_model": str(tiny_model), **where, **others}
+
+
+def wait_for_checkpoints(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("step-*"))) < count:
+        assert time.monotonic() < deadline, "no checkpoint appeared"
+        time.sleep(0.02)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    process = start_training(facts, tmp_path / "resumed", settings(tiny_model, checkpoints))
+    wait_for_checkpoints(checkpoints, 1)
+    time.sleep(random.uniform(0, 1))  # noqa: S311
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "resumed").exists()
+
+    resumed = start_training(facts, tmp_path / "resumed", settings(tiny_model, checkpoints))
+    unbroken = TrainingOptions(**settings(tiny_model))
+    summary = tune_model(*facts, tmp_path / "unbroken", unbroken)
+    answer, log = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, log
+    assert json.loads(answer)["steps"] == summary.steps == 250
+    expected = adapter_weights(tmp_path / "unbroken")
+    for name, found in adapter_weights(tmp_path / "resumed").items():
+        assert torch.allclose(found, expected[name], atol=1e-6)
+    first, second = (
+        json.loads((tmp_path / name / "training.json").read_text())["curve"]
+        for name in ("unbroken", "resumed")
+    )
+    assert first == second
+
+
+def test_sigterm_saves_first_and_says_how_to_go_on(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    never = settings(tiny_model, checkpoints, num_train_epochs=1000, checkpoint_steps=25)
+    process = start_training(facts, tmp_path / "m", never)
+    wait_for_checkpoints(checkpoints, 1)
+    process.terminate()
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"run again with the same settings to go on from {checkpoints}" in log
+    assert "Traceback" not in log
+    step = int(log.split("after step ")[1].split(";")[0])
+    assert (checkpoints / f"step-{step:08d}.safetensors").is_file()
+    assert len(list(checkpoints.iterdir())) == 2
+
+
+def checkpoint(step: int) -> Checkpoint:
+    course = TrainingCourse(steps=step, validations=[(0, 2.5)], train_losses=[1.0] * step)
+    return Checkpoint(course=course, tensors={"weight.0": torch.full((3,), float(step))})
+
+
+def test_only_the_last_checkpoints_are_kept_and_come_back_as_they_were(tmp_path: Path) -> None:
+    folder = CheckpointFolder(str(tmp_path / "c"), "run", keep=2)
+    assert folder.newest() is None
+    for step in (1, 2, 3):
+        folder.save(checkpoint(step))
+    names = sorted(path.name for path in (tmp_path / "c").iterdir())
+    assert names == ["step-00000002.safetensors", "step-00000003.safetensors"]
+    newest = folder.newest()
+    assert newest is not None
+    assert newest.course == checkpoint(3).course
+    assert newest.tensors["weight.0"].tolist() == [3, 3, 3]
+
+
+def test_a_url_keeps_checkpoints_too() -> None:
+    folder = CheckpointFolder("memory://bucket/checkpoints", "run", keep=1)
+    folder.save(checkpoint(1))
+    folder.save(checkpoint(2))
+    newest = folder.newest()
+    assert newest is not None
+    assert newest.course.steps == 2
+
+
+def test_checkpoints_of_other_runs_are_passed_over(tmp_path: Path) -> None:
+    CheckpointFolder(str(tmp_path), "other settings", keep=1).save(checkpoint(9))
+    assert CheckpointFolder(str(tmp_path), "run", keep=1).newest() is None
+
+
+def test_a_truncated_checkpoint_gives_way_to_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = CheckpointFolder(str(tmp_path), "run", keep=3)
+    folder.save(checkpoint(1))
+    folder.save(checkpoint(2))
+    second = tmp_path / "step-00000002.safetensors"
+    second.write_bytes(second.read_bytes()[:-4])
+    newest = folder.newest()
+    assert newest is not None
+    assert newest.course.steps == 1
+
+    first = tmp_path / "step-00000001.safetensors"
+    first.write_bytes(first.read_bytes()[:20])
+    with pytest.raises(TrainingError, match="delete them to start again") as caught:
+        folder.newest()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_the_earlier_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import safetensors.torch
+
+    folder = CheckpointFolder(str(tmp_path), "run", keep=2)
+    folder.save(checkpoint(1))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(TrainingError, match="the disk is full"):
+        folder.save(checkpoint(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.safetensors"]
+
+
+def test_full_memory_names_the_setting_that_would_fit(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from doctune.training.network import AnswerNetwork
+
+    def full(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B")
+
+    monkeypatch.setattr(AnswerNetwork, "logits", full)
+    options = TrainingOptions(**settings(tiny_model, pack_tokens=800))
+    with pytest.raises(TrainingError, match=r"training\.pack_tokens to 400 \(now 800\)"):
+        tune_model(*facts, tmp_path / "m", options)

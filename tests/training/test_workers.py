@@ -1,0 +1,183 @@
+"""Workers that train together make the steps that one would have made."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from doctune.errors import TrainingError
+from doctune.training import TrainingOptions, tune_model
+from doctune.training.workers import Workers, rendezvous
+from tests.training.programs import ENVIRONMENT, adapter_weights, free_port, start_training
+
+SETTINGS: dict[str, Any] = {
+    "max_steps": 10,
+    "num_train_epochs": 10,
+    "learning_rate": 1e-3,
+    "lora_r": 4,
+    "early_stopping_patience": 0,
+    "num_threads": 1,
+    "dtype": "float32",
+}
+
+
+def cluster(index: int, port: int) -> dict[str, str]:
+    """What Vertex AI tells a worker of a job with two."""
+    pools = {"workerpool0": [f"127.0.0.1:{port}"], "workerpool1": ["127.0.0.1:1"]}
+    task = {"type": f"workerpool{index}", "index": 0, "trial": ""}
+    return {"CLUSTER_SPEC": json.dumps({"cluster": pools, "environment": "cloud", "task": task})}
+
+
+def test_two_workers_make_the_steps_of_one(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base = {**SETTINGS, "base_model": str(tiny_model)}
+    port = free_port()
+    running = [
+        start_training(
+            facts,
+            tmp_path / f"worker{index}",
+            {**base, "per_device_train_batch_size": 4},
+            cluster(index, port),
+        )
+        for index in range(2)
+    ]
+    alone = TrainingOptions(**base, per_device_train_batch_size=8)
+    expected = tune_model(*facts, tmp_path / "alone", alone)
+    for process in running:
+        _, log = process.communicate(timeout=120)
+        assert process.returncode == 0, log
+    assert not (tmp_path / "worker1").exists()  # worker 0 alone writes
+
+    weights = adapter_weights(tmp_path / "alone")
+    for name, found in adapter_weights(tmp_path / "worker0").items():
+        assert torch.allclose(found, weights[name], atol=1e-5)
+    record = json.loads((tmp_path / "worker0/training.json").read_text())
+    assert record["steps"] == expected.steps == 10
+    assert record["tokens_trained"] == expected.tokens_trained  # none lost, none doubled
+    assert record["loss_after"] == pytest.approx(expected.loss_after, abs=1e-5)
+
+
+def test_torchrun_starts_two_workers(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = {**SETTINGS, "base_model": str(tiny_model), "max_steps": 2}
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"),
+        *("--master-addr=127.0.0.1", f"--master-port={free_port()}", "-m", "doctune.training"),
+        *("--train", facts[0], "--validation", facts[1], "--model-dir", tmp_path / "m"),
+        *("--options", json.dumps(options)),
+    ]
+    finished = subprocess.run(
+        [str(part) for part in command],
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    record = json.loads((tmp_path / "m/training.json").read_text())
+    assert record["steps"] == 2
+    assert finished.stdout.count('"digest"') == 2
+
+
+def test_a_worker_that_dies_fails_the_others_within_a_minute(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    port = free_port()
+    options = {
+        **SETTINGS,
+        "base_model": str(tiny_model),
+        "max_steps": -1,
+        "num_train_epochs": 1000,
+        "checkpoint_dir": str(tmp_path / "checkpoints"),
+        "checkpoint_steps": 5,
+    }
+    running = [
+        start_training(facts, tmp_path / "m", options, cluster(index, port)) for index in range(2)
+    ]
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "checkpoints").glob("step-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    running[1].send_signal(signal.SIGKILL)
+    died = time.monotonic()
+    _, log = running[0].communicate(timeout=60)
+    assert time.monotonic() - died < 60
+    running[1].communicate()
+    assert running[0].returncode == 1, log
+    assert "lost another worker" in log
+    assert "Traceback" not in log
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_worker_that_never_comes_is_named_within_a_minute(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import timedelta
+
+    from doctune.training import workers
+
+    monkeypatch.setattr(workers, "_RENDEZVOUS", timedelta(seconds=2))
+    for name, value in cluster(0, free_port()).items():
+        monkeypatch.setenv(name, value)
+    options = TrainingOptions(**SETTINGS, base_model=str(tiny_model))
+    with pytest.raises(TrainingError, match="Worker 0 of 2 found no others at 127") as caught:
+        tune_model(*facts, tmp_path / "m", options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shares_hold_each_example_once(count: int) -> None:
+    items = list(range(20))
+    shares = [Workers(rank=rank, count=count).share(items) for rank in range(count)]
+    assert sorted(item for share in shares for item in share) == items
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_cluster_spec_gives_rank_and_master() -> None:
+    pools = {
+        "workerpool0": ["cmle-training-workerpool0-ab-0:2222"],
+        "workerpool1": [
+            "cmle-training-workerpool1-ab-0:2222",
+            "cmle-training-workerpool1-ab-1:2222",
+        ],
+    }
+    spec = {"cluster": pools, "task": {"type": "workerpool1", "index": 1, "trial": "t"}}
+    assert rendezvous({"CLUSTER_SPEC": json.dumps(spec)}) == {
+        "RANK": "2",
+        "WORLD_SIZE": "3",
+        "MASTER_ADDR": "cmle-training-workerpool0-ab-0",
+        "MASTER_PORT": "2222",
+    }
+    assert rendezvous({}) == {}
+    torchrun = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "7"}
+    assert rendezvous({**torchrun, "CLUSTER_SPEC": json.dumps(spec)}) == torchrun
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda spec: "{",
+        lambda spec: json.dumps({}),
+        lambda spec: json.dumps({**spec, "task": {"type": "workerpool2", "index": 0}}),
+        lambda spec: json.dumps({**spec, "task": {"type": "workerpool0", "index": 5}}),
+        lambda spec: json.dumps({**spec, "cluster": {}}),
+    ],
+)
+def test_a_wrong_cluster_spec_is_one_clear_line(spoil: Callable[[dict[str, Any]], str]) -> None:
+    spec = {"cluster": {"workerpool0": ["h:1"]}, "task": {"type": "workerpool0", "index": 0}}
+    with pytest.raises(TrainingError, match="CLUSTER_SPEC") as caught:
+        rendezvous({"CLUSTER_SPEC": spoil(spec)})
+    assert "\n" not in str(caught.value)
