@@ -27,7 +27,7 @@ from doctune.runner.events import Event, EventReader
 
 PIPELINE = JobKind("PipelineJob", prefix="PIPELINE_STATE")
 
-_RUNNER = ("{python}", "-m", "doctune.runner.worker")
+_WORKER = "doctune.localvertex.jobs.pipeline_worker"
 _POLL_SECONDS = 0.2
 _BAD_ARGUMENTS = 2
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -93,10 +93,11 @@ async def run_pipeline_job(vertex: Vertex, job: Document) -> Document:
     spec = dict(job["pipeline_spec"])
     write_json(folder / "spec.yaml", spec)  # JSON is YAML
     write_json(folder / "arguments.json", _arguments(job))
+    write_json(folder / "programs.json", vertex.config.programs)
     bucket, prefix = split_uri(job["runtime_config"]["gcs_output_directory"])
     root = vertex.storage_folder / bucket / prefix
     command = [
-        *(part.replace("{python}", sys.executable) for part in _RUNNER),
+        *(sys.executable, "-m", _WORKER, str(folder / "programs.json")),
         *("--spec", str(folder / "spec.yaml"), "--arguments", str(folder / "arguments.json")),
         *("--folder", str(folder), "--pipeline-root", str(root).rstrip("/")),
     ]

@@ -4,11 +4,13 @@ from doctune.localvertex.services import (
     endpoints,
     evaluations,
     jobs,
+    metadata,
     models,
     pipelines,
     predictions,
     projects,
     schedules,
+    tensorboards,
 )
 
 __all__ = [
@@ -16,11 +18,13 @@ __all__ = [
     "endpoints",
     "evaluations",
     "jobs",
+    "metadata",
     "models",
     "pipelines",
     "predictions",
     "projects",
     "schedules",
+    "tensorboards",
 ]
 
 # What runs as a job: found dead and marked failed after a restart.

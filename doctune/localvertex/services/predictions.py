@@ -9,11 +9,10 @@ import base64
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
-from doctune.localvertex.api.codec import Document
+from doctune.localvertex.api.codec import Document, integral
 from doctune.localvertex.api.errors import ApiError, Status, invalid, precondition
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.services import endpoints
@@ -170,17 +169,6 @@ async def predict_rpc(call: Call, request: Document) -> Document:
         "model_version_id": answer["modelVersionId"],
         **({"metadata": answer["metadata"]} if "metadata" in answer else {}),
     }
-
-
-def integral(value: Any) -> Any:
-    """Returns a document with 1.0 as 1: protobuf's Value knows only doubles, programs do not."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [integral(item) for item in value]
-    if isinstance(value, dict):
-        return {key: integral(item) for key, item in value.items()}
-    return value
 
 
 @handles("PredictionService.RawPredict")
