@@ -35,6 +35,10 @@ VOCABULARY = Vocabulary([Document("1", "a.pdf", "", "en", 1, (Block(1, 0, "parag
             "How wide are the pores of the filter?",
         ),
         ("The filter must be replaced every 90 days.", "How often must the filter be replaced?"),
+        (
+            "The sieve, part SI-2, must be replaced every 9 days.",
+            "How often must the sieve be replaced?",
+        ),
         ("The bridge was finished in May 1931.", "When was the bridge finished?"),
         ("Refunds are paid within 14 days.", "How soon are refunds paid?"),
         ("The key is kept in the drawer of the desk.", "Where is the key kept?"),

@@ -79,6 +79,10 @@ _LEANING = re.compile(
     r"|\b(?:all|the|of) (?:two|three|four|five)$|\b(?:which|it|them|so|one)$|\[\d+\]",
     re.IGNORECASE,
 )
+_ASIDE = re.compile(
+    r"(?P<subject>(?:The|A|An|Each|Every) [^,;:]{3,50}), [^,;:]{2,40}, "
+    r"(?P<rest>(?:is|are|was|were|must|should|can|may|will|has|have) .+)"
+)
 _DETERMINER = re.compile(r"^(?:The|A|An|Each|Every|All|Any|Your|No|Most|Our)\b")
 _MOST_WORDS = 45
 
@@ -90,6 +94,10 @@ def question_of(sentence: str, vocabulary: Vocabulary) -> Question | None:
         return None
     if _LEANING.search(text) or "?" in text or text[0].islower() or not text[0].isalnum():
         return None
+    # "The sieve, part SI-20, must be ...": what stands between is not needed to ask.
+    aside = _ASIDE.match(text)
+    if aside:
+        text = f"{aside['subject']} {aside['rest']}"
     for rule in _RULES:
         found = rule(text, vocabulary)
         if found is not None:
