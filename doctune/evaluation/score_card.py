@@ -54,11 +54,15 @@ class StoredSlice(_Part):
 class ScoreCard(_Part):
     """All numbers of one evaluation."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
-    passed: bool = False
-    outcome: str = ""
-    reason: str = ""
-    primary_metric: str
+    schema_version: Literal[1] = Field(
+        default=SCHEMA_VERSION, description="Raised when a field changes its meaning."
+    )
+    passed: bool = Field(default=False, description="Whether the model may be released.")
+    outcome: str = Field(
+        default="", description="win, lose, tie, no_incumbent, missing_metric, too_few_examples"
+    )
+    reason: str = Field(default="", description="Why, in one sentence.")
+    primary_metric: str = Field(description="The metric that decided.")
     confidence: float = Field(description="Share of resamples that an interval holds.")
     examples: int = Field(ge=0, description="Test examples that were scored.")
     test_digest: str = Field(description="SHA-256 of the test set's file.")
@@ -69,9 +73,13 @@ class ScoreCard(_Part):
         "each with _low and _high."
     )
     gains: Gains = Field(description="The gains by opponent and metric, with p-values.")
-    slices: tuple[StoredSlice, ...] = ()
+    slices: tuple[StoredSlice, ...] = Field(
+        default=(), description="The same gains on parts of the test set."
+    )
     worst_slice: str = Field(default="", description="Least gain over base, primary metric.")
-    provenance: dict[str, str] = Field(default_factory=dict)
+    provenance: dict[str, str] = Field(
+        default_factory=dict, description="How it was made: digests, versions, seed, settings."
+    )
 
     @property
     def has_champion(self) -> bool:
