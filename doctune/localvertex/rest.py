@@ -77,12 +77,14 @@ class RestApi:
             return web.json_response(await predictions.predict(self._vertex, endpoint, body))
         if route.method.key == "PredictionService.RawPredict":
             return await self._raw_predict(request, fields["endpoint"])
+        if route.method.key == "PredictionService.StreamRawPredict":
+            return await self._stream_raw_predict(request, fields["endpoint"])
         parsed = self._parse(route, fields, request, await request.read())
         return self._response(request, await dispatch(self._vertex, route.method, parsed))
 
     async def _raw_predict(self, request: web.Request, endpoint: str) -> web.Response:
         endpoint = self._vertex.projects.canonical(endpoint)
-        answer = await predictions.forward(
+        answer = await predictions.raw_predict(
             self._vertex,
             endpoint,
             await request.read(),
@@ -94,6 +96,21 @@ class RestApi:
             content_type=answer.content_type,
             headers=answer.headers(endpoint),
         )
+
+    async def _stream_raw_predict(self, request: web.Request, endpoint: str) -> web.StreamResponse:
+        endpoint = self._vertex.projects.canonical(endpoint)
+        content_type = request.headers.get("Content-Type", "application/json")
+        async with predictions.stream_raw_predict(
+            self._vertex, endpoint, await request.read(), content_type
+        ) as (answer, headers):
+            response = web.StreamResponse(
+                status=answer.status, headers={**headers, "Content-Type": answer.content_type}
+            )
+            await response.prepare(request)
+            async for chunk in answer.content.iter_any():
+                await response.write(chunk)
+            await response.write_eof()
+            return response
 
     def _parse(
         self, route: Route, fields: dict[str, str], request: web.Request, body: bytes

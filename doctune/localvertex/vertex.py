@@ -16,6 +16,7 @@ from doctune.localvertex.names import ProjectNumbers, identifier
 from doctune.localvertex.objects import Objects
 from doctune.localvertex.operations import Operations
 from doctune.localvertex.programs import container_environment, expand, resolve_program
+from doctune.localvertex.request_log import RequestLog
 from doctune.localvertex.serving import ServingPool, ServingProcess, ServingSpec
 from doctune.localvertex.store import Store
 
@@ -45,6 +46,7 @@ class Vertex:
         self.store = Store(config.state_dir / "state.db")
         self.operations = Operations(self.store, self.codec)
         self.serving = ServingPool()
+        self.request_log = RequestLog(config.state_dir / "request_response.db")
         self.objects = Objects(storage_url, client)
         self._tasks = BackgroundTasks()
         self.jobs = Jobs(self.store, self._tasks)
@@ -60,6 +62,7 @@ class Vertex:
         await self._tasks.cancel()
         await self.serving.stop()
         self.store.close()
+        self.request_log.close()
 
     def route(self, endpoint: str) -> Document:
         """Returns an endpoint, from memory where nothing has been written since.

@@ -10,6 +10,7 @@ from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status, invalid, not_found, precondition
 from doctune.localvertex.dispatch import Call, handles
+from doctune.localvertex.request_log import complete_destination
 from doctune.localvertex.services import models, resources
 from doctune.localvertex.store import Transaction
 
@@ -44,6 +45,7 @@ def create_endpoint(call: Call, request: Document) -> Document:
     endpoint = resources.stamp(given, call.type(KIND)) | {"name": name}
     endpoint.pop("deployed_models", None)
     endpoint.pop("traffic_split", None)
+    complete_destination(endpoint)
     call.transaction.put(KIND, name, endpoint)
     return call.finished(name, endpoint)
 
@@ -65,19 +67,25 @@ def list_endpoints(call: Call, request: Document) -> Document:
 def update_endpoint(call: Call, request: Document) -> Document:
     """Changes what the mask names, traffic among it."""
     change = request.get("endpoint", {})
-    paths = request.get("update_mask", [])
+    return _update(call, change, request.get("update_mask", []))
+
+
+def _update(call: Call, change: Document, paths: list[str]) -> Document:
     if "traffic_split" in paths or "traffic_split" in change:
         name = call.vertex.projects.canonical(change.get("name", ""))
         endpoint = call.transaction.get(KIND, name)
         change["traffic_split"] = _checked_split(endpoint, change.get("traffic_split", {}))
-    return resources.update(call, KIND, change, paths, _MUTABLE)
+    updated = resources.update(call, KIND, change, paths, _MUTABLE)
+    complete_destination(updated)
+    call.transaction.put(KIND, updated["name"], updated)
+    return updated
 
 
 @handles("EndpointService.UpdateEndpointLongRunning")
 def update_endpoint_long_running(call: Call, request: Document) -> Document:
     """Changes an endpoint as UpdateEndpoint does, as an operation."""
     change = request.get("endpoint", {})
-    updated = resources.update(call, KIND, change, list(change), _MUTABLE | {"name"})
+    updated = _update(call, change, [field for field in change if field in _MUTABLE])
     return call.finished(updated["name"], updated)
 
 

@@ -8,6 +8,8 @@ each way, `deployedModelId` and its companions on Predict, headers on RawPredict
 import base64
 import json
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -46,12 +48,17 @@ class RawAnswer:
 
     def headers(self, endpoint: str) -> dict[str, str]:
         """Returns the headers that RawPredict adds."""
-        return {
-            "X-Vertex-AI-Endpoint-Id": endpoint.rpartition("/")[2],
-            "X-Vertex-AI-Deployed-Model-Id": self.deployed["id"],
-            "X-Vertex-AI-Model": self.deployed["model"],
-            "X-Vertex-AI-Model-Version-Id": self.deployed["model_version_id"],
-        }
+        return vertex_headers(endpoint, self.deployed)
+
+
+def vertex_headers(endpoint: str, deployed: Document) -> dict[str, str]:
+    """Returns the headers that tell which deployed model has answered."""
+    return {
+        "X-Vertex-AI-Endpoint-Id": endpoint.rpartition("/")[2],
+        "X-Vertex-AI-Deployed-Model-Id": deployed["id"],
+        "X-Vertex-AI-Model": deployed["model"],
+        "X-Vertex-AI-Model-Version-Id": deployed["model_version_id"],
+    }
 
 
 async def predict(vertex: Vertex, endpoint: str, request: Document) -> Document:
@@ -93,7 +100,56 @@ async def predict(vertex: Vertex, endpoint: str, request: Document) -> Document:
     }
     if "metadata" in document:
         response["metadata"] = document["metadata"]
+    vertex.request_log.write(
+        vertex.route(endpoint),
+        answer.deployed["id"],
+        [json.dumps(instance, ensure_ascii=False) for instance in body["instances"]],
+        [json.dumps(prediction, ensure_ascii=False) for prediction in predictions],
+    )
     return response
+
+
+async def raw_predict(vertex: Vertex, endpoint: str, body: bytes, content_type: str) -> RawAnswer:
+    """Sends a body as it is to a deployed model, and logs it where the endpoint says so.
+
+    Raises:
+        ApiError: As `forward`.
+    """
+    answer = await forward(vertex, endpoint, body, content_type)
+    if answer.status < 400:
+        vertex.request_log.write(
+            vertex.route(endpoint),
+            answer.deployed["id"],
+            [body.decode(errors="replace")],
+            [answer.body.decode(errors="replace")],
+        )
+    return answer
+
+
+@asynccontextmanager
+async def stream_raw_predict(
+    vertex: Vertex, endpoint: str, body: bytes, content_type: str
+) -> AsyncIterator[tuple[aiohttp.ClientResponse, dict[str, str]]]:
+    """Opens a streamed answer to a body, with the headers that Vertex adds.
+
+    Raises:
+        ApiError: As `forward`.
+    """
+    if len(body) > MAX_BYTES:
+        raise invalid(f"The request is larger than {MAX_BYTES} bytes ({len(body)}).")
+    deployed, process = choose(vertex, endpoint)
+    headers = {"Content-Type": content_type}
+    try:
+        async with vertex.client.post(
+            process.url(), data=body, headers=headers, timeout=_TIMEOUT
+        ) as response:
+            yield response, vertex_headers(endpoint, deployed)
+    except (aiohttp.ClientError, OSError) as error:
+        process.url()
+        raise ApiError(
+            Status.UNAVAILABLE,
+            f"The deployed model {deployed['id']} broke the connection off: {error}.",
+        ) from error
 
 
 async def forward(
@@ -175,7 +231,7 @@ async def predict_rpc(call: Call, request: Document) -> Document:
 async def raw_predict_rpc(call: Call, request: Document) -> Document:
     """RawPredict over gRPC."""
     body = request.get("http_body", {})
-    answer = await forward(
+    answer = await raw_predict(
         call.vertex,
         request["endpoint"],
         base64.b64decode(body.get("data", "")),
