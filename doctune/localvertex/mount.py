@@ -34,7 +34,8 @@ def adopt_below(folder: Path, prefix: str) -> None:
 
     Hidden folders, where caches are kept, are left out.
     """
-    start = folder / prefix if prefix.endswith("/") else (folder / prefix).parent
+    # The last part of a prefix may be the beginning of a name.
+    start = folder / prefix.rpartition("/")[0]
     for root, folders, files in os.walk(start):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:

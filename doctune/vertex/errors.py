@@ -44,6 +44,8 @@ def explain(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
+    # A call that was tried again and again says only that; its cause says why.
+    error = getattr(error, "cause", None) or error
     message = str(getattr(error, "message", "") or error)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     line = lines[0] if lines else type(error).__name__

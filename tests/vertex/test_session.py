@@ -56,6 +56,7 @@ def test_importing_the_package_imports_nothing_of_googles() -> None:
         (auth.RefreshError("expired"), "not valid any more"),
         (api.InvalidArgument("POST https://a.b/c: bad\nmore"), "could not try: bad."),
         (api.ServiceUnavailable("later"), "run it again"),
+        (api.RetryError("timeout", api.InternalServerError("broken disk")), "broken disk. It took"),
     ],
 )
 def test_each_kind_of_error_comes_with_its_mend(error: Exception, says: str) -> None:
