@@ -12,6 +12,7 @@ from doctune.localvertex.services import (
     projects,
     schedules,
     tensorboards,
+    training_pipelines,
 )
 
 __all__ = [
@@ -27,7 +28,8 @@ __all__ = [
     "projects",
     "schedules",
     "tensorboards",
+    "training_pipelines",
 ]
 
 # What runs as a job: found dead and marked failed after a restart.
-JOB_KINDS = (jobs.CUSTOM, jobs.BATCH, jobs.TUNING, pipelines.PIPELINE)
+JOB_KINDS = (jobs.CUSTOM, jobs.BATCH, jobs.TUNING, pipelines.PIPELINE, training_pipelines.TRAINING)

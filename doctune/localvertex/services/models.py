@@ -56,6 +56,17 @@ def save(transaction: Transaction, version: Document) -> None:
 @handles("ModelService.UploadModel")
 def upload_model(call: Call, request: Document) -> Document:
     """Creates a model, or the next version of `parent_model`."""
+    version = add_version(call, request)
+    answer = {"model": version["name"], "model_version_id": version["version_id"]}
+    return call.finished(version["name"], answer)
+
+
+def add_version(call: Call, request: Document) -> Document:
+    """Records a model, or the next version of `parent_model`, from a request of UploadModel.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT, NOT_FOUND or ALREADY_EXISTS.
+    """
     location, given = request["parent"], request.get("model", {})
     base = _upload_name(call, location, request)
     earlier = versions(call.transaction, base)
@@ -89,7 +100,7 @@ def upload_model(call: Call, request: Document) -> Document:
         wanted.append(DEFAULT)
     save(call.transaction, version)
     move_aliases(call.transaction, version, wanted)
-    return call.finished(base, {"model": base, "model_version_id": version["version_id"]})
+    return version
 
 
 def _upload_name(call: Call, location: str, request: Document) -> str:

@@ -1,0 +1,130 @@
+"""PipelineService: training pipelines of the custom kind, which the SDK's training jobs create.
+
+A custom job is run; when it has succeeded, the model that it wrote is uploaded to the registry.
+"""
+
+from doctune.localvertex import names
+from doctune.localvertex.api.codec import Document
+from doctune.localvertex.api.errors import ApiError, Status
+from doctune.localvertex.dispatch import Call, handles
+from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
+from doctune.localvertex.jobs.processes import JobFailedError
+from doctune.localvertex.jobs.tracker import JobKind
+from doctune.localvertex.services import jobs, models, resources
+from doctune.localvertex.vertex import Vertex
+
+TRAINING = JobKind("TrainingPipeline", prefix="PIPELINE_STATE")
+
+_CUSTOM_TASK = "custom_task"
+_SPEC = "google.cloud.aiplatform.v1.CustomJobSpec"
+
+
+@handles("PipelineService.CreateTrainingPipeline")
+def create_training_pipeline(call: Call, request: Document) -> Document:
+    """Creates a training pipeline and starts its custom job."""
+    given = request.get("training_pipeline", {})
+    resources.check_display_name(given)
+    resources.check_labels(given)
+    if _CUSTOM_TASK not in given.get("training_task_definition", ""):
+        raise ApiError(
+            Status.UNIMPLEMENTED,
+            "localvertex runs training pipelines with the custom task only, not "
+            f"{given.get('training_task_definition')!r}.",
+        )
+    codec = call.vertex.codec
+    spec = codec.document(codec.message(_SPEC, given.get("training_task_inputs", {})))
+    check_job_spec(call.vertex, spec)
+    pipeline = resources.stamp(given, call.type(TRAINING.kind))
+    pipeline["name"] = f"{request['parent']}/trainingPipelines/{names.new_id()}"
+    vertex = call.vertex
+
+    async def run() -> Document:
+        return await _run(vertex, pipeline, spec)
+
+    vertex.jobs.create(call.transaction, TRAINING, pipeline, run)
+    return pipeline
+
+
+async def _run(vertex: Vertex, pipeline: Document, spec: Document) -> Document:
+    name = _start_job(vertex, pipeline, spec)
+    vertex.jobs.update(
+        TRAINING, pipeline["name"], training_task_metadata={"backingCustomJob": name}
+    )
+    try:
+        await vertex.jobs.wait(name)
+    finally:
+        if vertex.jobs.is_running(name):
+            with vertex.store.transaction() as transaction:
+                vertex.jobs.cancel(transaction, jobs.CUSTOM, name)
+    with vertex.store.transaction() as transaction:
+        ended = transaction.get(jobs.CUSTOM.kind, name)
+        if ended["state"] != jobs.CUSTOM.state("SUCCEEDED"):
+            raise JobFailedError(ended.get("error", {}).get("message", "The custom job failed."))
+        if "model_to_upload" not in pipeline:
+            return {}
+        call = Call(vertex.table.by_key["ModelService.UploadModel"], vertex, transaction)
+        return {"model_to_upload": _upload(call, pipeline, spec)}
+
+
+def _start_job(vertex: Vertex, pipeline: Document, spec: Document) -> str:
+    name = f"{names.location_name(pipeline['name'])}/customJobs/{names.new_id()}"
+
+    async def run() -> Document:
+        await run_job_spec(vertex, name, spec)
+        return {}
+
+    moment = names.timestamp()
+    job: Document = {
+        "name": name,
+        "display_name": f"{pipeline['display_name']}-custom-job",
+        "job_spec": spec,
+        "create_time": moment,
+        "update_time": moment,
+        "labels": pipeline.get("labels", {}),
+    }
+    with vertex.store.transaction() as transaction:
+        vertex.jobs.create(transaction, jobs.CUSTOM, job, run)
+    return name
+
+
+def _upload(call: Call, pipeline: Document, spec: Document) -> Document:
+    model = dict(pipeline["model_to_upload"])
+    base = spec.get("base_output_directory", {}).get("output_uri_prefix", "").rstrip("/")
+    if base and not model.get("artifact_uri"):
+        model["artifact_uri"] = f"{base}/model"
+    version = models.add_version(
+        call,
+        {
+            "parent": names.location_name(pipeline["name"]),
+            "model": model,
+            "parent_model": call.vertex.projects.canonical(pipeline.get("parent_model", "")),
+            "model_id": pipeline.get("model_id", ""),
+        },
+    )
+    return version
+
+
+@handles("PipelineService.GetTrainingPipeline")
+def get_training_pipeline(call: Call, request: Document) -> Document:
+    """Returns a training pipeline."""
+    return call.transaction.get(TRAINING.kind, request["name"])
+
+
+@handles("PipelineService.ListTrainingPipelines")
+def list_training_pipelines(call: Call, request: Document) -> Document:
+    """Lists the training pipelines of a location."""
+    found = call.transaction.list(TRAINING.kind, parent=request["parent"])
+    return resources.list_response(call, request, "training_pipelines", TRAINING.kind, found)
+
+
+@handles("PipelineService.CancelTrainingPipeline")
+def cancel_training_pipeline(call: Call, request: Document) -> Document:
+    """Ends a training pipeline and its custom job."""
+    call.vertex.jobs.cancel(call.transaction, TRAINING, request["name"])
+    return {}
+
+
+@handles("PipelineService.DeleteTrainingPipeline")
+def delete_training_pipeline(call: Call, request: Document) -> Document:
+    """Deletes a training pipeline that is over; the model stays."""
+    return resources.delete_job(call, TRAINING, request["name"])
