@@ -134,7 +134,7 @@ def parse_parameter(signature: PipelineSignature, name: str, text: str) -> Any:
 def _unknown(name: str, signature: PipelineSignature) -> str:
     near = difflib.get_close_matches(name, signature.parameters, n=1)
     known = ", ".join(sorted(signature.parameters)) or "none"
-    return f"{name} is unknown: " + (f"did you mean {near[0]}?" if near else f"known are {known}")
+    return f"{name} is unknown " + (f"(did you mean {near[0]}?)" if near else f"(known: {known})")
 
 
 def _read(spec: str) -> str:

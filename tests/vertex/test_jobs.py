@@ -107,7 +107,7 @@ def test_two_runs_in_one_second_are_two_runs(spec: Path) -> None:
 
 def test_a_wrong_parameter_is_refused_before_anything_is_sent(spec: Path) -> None:
     before = runs(limit=1000)
-    with pytest.raises(UsageError, match="secnds is unknown: did you mean seconds"):
+    with pytest.raises(UsageError, match=r"secnds is unknown \(did you mean seconds"):
         submit(spec, {"secnds": 1})
     with pytest.raises(UsageError, match="cannot be submitted"):
         submit(spec, {}, job_id="Not An Id")

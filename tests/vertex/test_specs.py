@@ -69,7 +69,7 @@ def test_all_problems_are_named_at_once(signature: PipelineSignature) -> None:
     with pytest.raises(UsageError) as caught:
         check_parameters(signature, values)
     assert str(caught.value) == (
-        "parameters of every-type: txt is unknown: did you mean text?; "
+        "parameters of every-type: txt is unknown (did you mean text?); "
         "count must be a whole number; it is 1.5; rate must be a number; it is True; "
         "fast must be true or false; it is 'yes'; names must be a list; it is 'b'; "
         "options must be an object; it is []; missing: text."
@@ -77,7 +77,7 @@ def test_all_problems_are_named_at_once(signature: PipelineSignature) -> None:
 
 
 def test_a_name_like_none_lists_those_that_are_known(signature: PipelineSignature) -> None:
-    with pytest.raises(UsageError, match="known are count, fast, names, options, rate, text"):
+    with pytest.raises(UsageError, match="known: count, fast, names, options, rate, text"):
         check_parameters(signature, {"text": "a", "count": 1, "zzzz": 1})
 
 
