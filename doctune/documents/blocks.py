@@ -1,10 +1,10 @@
 """Lines in reading order become blocks: paragraphs, headings, lists, captions, code, tables."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from doctune.documents import fonts
 from doctune.documents.lines import Line
 from doctune.documents.markdown import table_markdown
 from doctune.documents.model import FURNITURE, BBox, Block
@@ -21,6 +21,8 @@ _CAPTION = re.compile(
     r"\u0440\u0438\u0441\u0443\u043d\u043e\u043a|\u0442\u0430\u0431\u043b\u0438\u0446\u0430|[\u56f3\u8868\u5716\u56fe])\s*[\dIVX]+(?:[.\-\u2013]\d+)*\s*(?:[.:\u2013\u2014-]|$|\s)",
     re.IGNORECASE,
 )
+# What a caption can begin with: asked first, as most lines are none.
+_CAPTION_BEGINS = frozenset("fFtTlLaA\u0440\u0420\u0442\u0422\u56f3\u8868\u5716\u56fe")
 _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
 _HEADING_SIZE = 1.12  # of the body's size
 _SENTENCE_ENDS = ".:!?;\u3002\uff1a"
@@ -52,10 +54,12 @@ class _Draft:
     grid: Grid | None = None
 
 
-def build_blocks(pages: Iterable[PageLines]) -> list[list[Block]]:
-    """Returns the blocks of each page; a paragraph that goes on stands where it begins."""
-    pages = list(pages)
-    body = body_size(pages)
+def build_blocks(pages: Sequence[PageLines], body: float) -> list[list[Block]]:
+    """Returns the blocks of each page; a paragraph that goes on stands where it begins.
+
+    Args:
+        body: The font size of the running text, in points.
+    """
     drafter = _Drafter(body)
     for page in pages:
         drafter.add_page(page)
@@ -77,12 +81,13 @@ def _furniture_outside(blocks: list[Block]) -> list[Block]:
 
 def body_size(pages: Iterable[PageLines]) -> float:
     """The font size that most characters have."""
-    sizes: Counter[float] = Counter()
+    sizes: dict[float, int] = {}
     for page in pages:
         for line in page.lines:
-            if not line.kind and not line.mono:
-                sizes[round(line.size, 1)] += len(line.text)
-    return sizes.most_common(1)[0][0] if sizes else 10.0
+            if not line.kind and not line.font & fonts.MONO:
+                size = round(line.size, 1)
+                sizes[size] = sizes.get(size, 0) + len(line.text)
+    return max(sizes, key=lambda size: sizes[size], default=10.0)
 
 
 class _Drafter:
@@ -98,7 +103,7 @@ class _Drafter:
     def add_page(self, page: PageLines) -> None:
         placed: set[int] = set()
         for line in page.lines:
-            inside = _table_around(line, page.tables)
+            inside = _table_around(line, page.tables) if page.tables else None
             if inside is None:
                 self._add_line(line, page.number)
             elif inside not in placed:
@@ -139,12 +144,15 @@ def _kind(line: Line, body: float) -> str:
     text = line.text
     if line.turn:
         return "figure"
-    if line.mono:
+    if line.font & fonts.MONO:
         return "code"
-    if _CAPTION.match(text):
+    first = text[0]
+    if first in _CAPTION_BEGINS and _CAPTION.match(text):
         return "caption"
     large = line.size > _HEADING_SIZE * body
-    limit = _MAX_HEADING_CHARS if large else _MAX_BOLD_CHARS if line.bold else 0
+    limit = _MAX_HEADING_CHARS if large else _MAX_BOLD_CHARS if line.font & fonts.BOLD else 0
+    if not limit and first.isalpha() and text[1:2].isalpha():
+        return "paragraph"
     if len(text) < limit and not _BULLET_SIGN.match(text) and any(map(str.isalpha, text)):
         return "heading"
     return "list" if _BULLET.match(text) else "paragraph"
@@ -210,14 +218,6 @@ def _finish(draft: _Draft, vocabulary: Vocabulary) -> Block:
             spans=grid.spans,
             header_rows=grid.header_rows,
         )
-    first = draft.lines[0]
-    own = _first_part(draft.lines)
-    box = (
-        min(line.x0 for line in own),
-        min(line.y0 for line in own),
-        max(line.x1 for line in own),
-        max(line.y1 for line in own),
-    )
     if draft.kind == "code":
         text = _code_text(draft.lines)
     elif draft.kind == "figure":
@@ -225,15 +225,27 @@ def _finish(draft: _Draft, vocabulary: Vocabulary) -> Block:
     else:
         text = join_lines([line.text for line in draft.lines], vocabulary)
     level = 1 if draft.kind == "list" else None
-    return Block(draft.page, draft.kind, text, _round(box), level, None, round(first.size, 2))
+    box, size = _box_of(draft.lines), round(draft.lines[0].size, 2)
+    return Block(draft.page, draft.kind, text, box, level, None, size)
 
 
-def _first_part(lines: list[Line]) -> list[Line]:
-    """The lines of a block before it goes on in another column or page."""
-    for index in range(1, len(lines)):
-        if lines[index].y0 < lines[index - 1].y0 - lines[index].size:
-            return lines[:index]
-    return lines
+def _box_of(lines: list[Line]) -> BBox:
+    """The box around the lines of a block, before it goes on in another column or page."""
+    last = lines[0]
+    x0, y0, x1, y1 = last.x0, last.y0, last.x1, last.y1
+    for line in lines[1:]:
+        if line.y0 < last.y0 - line.size:
+            break
+        last = line
+        if line.x0 < x0:
+            x0 = line.x0
+        if line.x1 > x1:
+            x1 = line.x1
+        if line.y0 < y0:
+            y0 = line.y0
+        if line.y1 > y1:
+            y1 = line.y1
+    return _round((x0, y0, x1, y1))
 
 
 def _code_text(lines: list[Line]) -> str:

@@ -8,11 +8,14 @@ from doctune.documents import foreign
 from doctune.documents.geometry import PageSpace
 from doctune.documents.model import BBox
 
+_TEXT, _PATH = pdfium.FPDF_PAGEOBJ_TEXT, pdfium.FPDF_PAGEOBJ_PATH
+_IMAGE, _FORM = pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_FORM
 _THIN = 3.0  # points: a filled box this thin is a rule
 _MAX_OBJECTS = 20_000
 _MAX_FORM_OBJECTS = 600
 _MAX_EDGES = 6_000
-_MAX_SEGMENTS = 800
+_MAX_SEGMENTS = 400
+_MAX_FORM_SEGMENTS = 24
 _MAX_CURVES = 300
 _LEAST_FIGURE = 20.0  # points wide and high
 _BOX_SEGMENTS = 6  # a path of no more is a line or a rectangle
@@ -61,19 +64,22 @@ class _Reader:
         self._point = foreign.Floats(2)
 
     def read(self, page: Any) -> Drawing:
-        handle = foreign.address_of(page)
-        for index in range(min(foreign.object_count(handle), _MAX_OBJECTS)):
-            item = foreign.object_at(handle, index)
-            kind = foreign.object_kind(item)
-            if kind == pdfium.FPDF_PAGEOBJ_PATH:
+        handle, object_at = foreign.address_of(page), foreign.object_at
+        count = min(foreign.object_count(handle), _MAX_OBJECTS)
+        items = [object_at(handle, index) for index in range(count)]
+        drawing = self.drawing
+        for item, kind in zip(items, map(foreign.object_kind, items), strict=True):
+            if kind == _TEXT:
+                continue
+            if kind == _PATH:
                 self._add_path(item, None)
-            elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
-                self.drawing.images += self._box_of(item)
-            elif kind == pdfium.FPDF_PAGEOBJ_FORM:
+            elif kind == _IMAGE:
+                drawing.images += self._box_of(item)
+            elif kind == _FORM:
                 self._add_form(item)
-            if len(self.drawing.vertical) + len(self.drawing.horizontal) > _MAX_EDGES:
+            if len(drawing.vertical) + len(drawing.horizontal) > _MAX_EDGES:
                 break
-        return self.drawing
+        return drawing
 
     def _add_form(self, form: int) -> None:
         outer = self._matrix_of(form)
@@ -84,9 +90,9 @@ class _Reader:
             kind = foreign.object_kind(item)
             kinds.add(kind)
             # A form of very many paths is a plot: its lines are no rules of a table.
-            if kind == pdfium.FPDF_PAGEOBJ_PATH and count <= _MAX_FORM_OBJECTS:
+            if kind == _PATH and count <= _MAX_FORM_OBJECTS:
                 self._add_path(item, outer)
-        if kinds - {pdfium.FPDF_PAGEOBJ_TEXT}:
+        if kinds - {_TEXT}:
             self.drawing.figures += self._box_of(form)
 
     def _box_of(self, item: int) -> list[BBox]:
@@ -102,7 +108,7 @@ class _Reader:
         if count <= _BOX_SEGMENTS and outer is None:
             if foreign.object_bounds(path, *self._bounds.addresses):
                 self.drawing.add_box(self._space.box(*self._bounds.read()))
-        elif count <= _MAX_SEGMENTS:
+        elif count <= (_MAX_SEGMENTS if outer is None else _MAX_FORM_SEGMENTS):
             self._add_subpaths(path, count, outer)
 
     def _add_subpaths(self, path: int, count: int, outer: Matrix | None) -> None:

@@ -51,15 +51,18 @@ segment_point = _prototype("FPDFPathSegment_GetPoint", c_int, c_void_p, c_void_p
 
 
 class Floats:
-    """Room for floats that PDFium fills: `address` goes in, `read()` gives them as a tuple."""
+    """Room for floats that PDFium fills: `address` goes in, `read()` gives them as a tuple.
 
-    __slots__ = ("_unpack", "address", "addresses", "buffer")
+    Where it is read thousands of times, `unpack(buffer)` saves a call.
+    """
+
+    __slots__ = ("address", "addresses", "buffer", "unpack")
 
     def __init__(self, count: int) -> None:
         self.buffer = (c_float * count)()
         self.address = ctypes.addressof(self.buffer)
         self.addresses = tuple(self.address + 4 * index for index in range(count))
-        self._unpack = Struct(f"{count}f").unpack_from
+        self.unpack = Struct(f"{count}f").unpack_from
 
     def read(self) -> tuple[float, ...]:
-        return self._unpack(self.buffer)
+        return self.unpack(self.buffer)

@@ -8,6 +8,7 @@ leaves behind is a zero-width space, which `clean_text` drops.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from doctune.documents import fonts
 from doctune.documents.lines import Line, PageText, Word
@@ -40,34 +41,36 @@ _EXTENSION = dict(
     )
 )
 _PRIME = "\u2032"
-_ZEROS = re.compile(r"(?:^|(?<=[\w)\].]))0+")
+_ZEROS = re.compile(r"(?:^|(?<=[\w)\].]))0+(?![\d.])")
 
 
-def mend_glyphs(line: Line, text: PageText, tex: bool) -> None:
-    """Mends a line as it came from the page, before it is joined with others.
+def mend_glyphs(lines: Iterable[Line], text: PageText, tex: bool) -> None:
+    """Mends lines as they came from the page, before they are joined.
 
     Args:
         tex: Whether the file was made by TeX, so that its symbol fonts may have no map.
     """
-    if (not line.text.isascii() or "`" in line.text) and _ACCENT.search(line.text):
-        _attach_accents(line, text)
-    if not tex:
-        return
-    if line.font & fonts.TEX_EXTENSION and len(line.text) <= 2:
-        _replace(line, "".join(_EXTENSION.get(char, char) for char in line.text))
-    elif "0" in line.text:
-        _mend_primes(line, text)
+    for line in lines:
+        found = line.text
+        if (not found.isascii() or "`" in found) and _ACCENT.search(found):
+            _attach_accents(line, text)
+        if tex and "0" in found:
+            _mend_primes(line, text)
+        elif tex and line.font & fonts.TEX_EXTENSION and len(found) <= 2:
+            _replace(line, "".join(_EXTENSION.get(char, char) for char in found))
 
 
 def _mend_primes(line: Line, text: PageText) -> None:
     """A zero in TeX's symbol font is a prime."""
-    chars = list(line.text)
+    chars: list[str] = []
     start = line.spans[0][1]
     for match in _ZEROS.finditer(line.text):
         for index in range(match.start(), match.end()):
             if text.font_at(start + index) & fonts.TEX_SYMBOLS:
+                chars = chars or list(line.text)
                 chars[index] = _PRIME
-    _replace(line, "".join(chars))
+    if chars:
+        _replace(line, "".join(chars))
 
 
 def _attach_accents(line: Line, text: PageText) -> None:

@@ -87,6 +87,7 @@ class PageText:
         self._text_page = pdfium.FPDFText_LoadPage(page)
         self._handle = foreign.address_of(self._text_page)
         self._space = space
+        self._upright, self._origin = space.rotation == 0, (space.left, space.top)
         self._count = max(0, pdfium.FPDFText_CountChars(self._text_page)) if self._handle else 0
         self._box = foreign.Floats(4)
         self._matrix = foreign.Floats(6)
@@ -157,9 +158,15 @@ class PageText:
 
     def _char_box(self, position: int) -> BBox:
         index = position if self._to_char is None else self._to_char(self._handle, position)
-        if index < 0 or not foreign.char_box(self._handle, index, self._box.address):
-            return 0.0, 0.0, 0.0, 0.0
-        left, top, right, bottom = self._box.read()
+        return self._box_at(index) if index >= 0 else (0.0, 0.0, 0.0, 0.0)
+
+    def _box_at(self, index: int) -> BBox:
+        """The box of the character at PDFium's index; the last box asked for if it knows none."""
+        foreign.char_box(self._handle, index, self._box.address)
+        left, top, right, bottom = self._box.unpack(self._box.buffer)
+        if self._upright:
+            x, y = self._origin
+            return left - x, y - top, right - x, y - bottom
         return self._space.box(left, bottom, right, top)
 
     def _measure(self, line: Line) -> bool:
@@ -171,33 +178,31 @@ class PageText:
             first, last = to_char(handle, first), to_char(handle, last)
             if first < 0 or last < first:
                 return False
-        box, space = self._box, self._space
-        foreign.char_box(handle, first, box.address)
-        left, top, right, bottom = box.read()
-        bx0, by0, bx1, by1 = space.box(left, bottom, right, top)
-        line.x0, line.x1, line.y0, line.y1 = bx0, bx1, by0, by1
-        height = by1 - by0
+        x0, y0, x1, y1 = self._box_at(first)
+        height = y1 - y0
         if last != first:
-            foreign.char_box(handle, last, box.address)
-            left, top, right, bottom = box.read()
-            ex0, ey0, ex1, ey1 = space.box(left, bottom, right, top)
-            line.x0, line.x1 = min(bx0, ex0), max(bx1, ex1)
-            rise = ey0 - by0
-            if abs(rise) > 2 * max(1.0, height) and abs(ex0 - bx0) < 2 * (bx1 - bx0) + 1:
+            ex0, ey0, ex1, ey1 = self._box_at(last)
+            rise = ey0 - y0
+            turned = abs(rise) > 2 * max(1.0, height) and abs(ex0 - x0) < 2 * (x1 - x0) + 1
+            if turned:
                 line.turn = 1 if rise > 0 else 3
-                line.y0, line.y1 = min(by0, ey0), max(by1, ey1)
-                height = bx1 - bx0
+                height = x1 - x0
+                y0, y1 = min(y0, ey0), max(y1, ey1)
+            if ex0 < x0:
+                x0 = ex0
+            if ex1 > x1:
+                x1 = ex1
+        line.x0, line.y0, line.x1, line.y1 = x0, y0, x1, y1
         size = foreign.char_size(handle, first)
         if not _LEAST_HEIGHT * size < height < _MOST_HEIGHT * size:
             matrix = self._matrix
             if foreign.char_matrix(handle, first, matrix.address):
-                _, _, c, d, _, _ = matrix.read()
+                _, _, c, d, _, _ = matrix.unpack(matrix.buffer)
                 size *= (c * c + d * d) ** 0.5
         line.size = size
-        line.font = self._font(first)
-        if line.font and last != first:
-            # A line is bold only if it ends so too; only styled lines need asking.
-            line.font &= self._font(last)
+        font = self._font(first)
+        # A line is bold only if it ends so too; only styled lines need asking.
+        line.font = font & self._font(last) if font and last != first else font
         return True
 
     def _font(self, index: int) -> int:

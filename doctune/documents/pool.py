@@ -200,6 +200,9 @@ class _Worker:
     def _explain(self, name: str, status: int) -> PdfError:
         if self._expired:
             return PdfError("timeout", f"{name} takes longer than `timeout_seconds` allows.")
+        if -status in (signal.SIGABRT, signal.SIGKILL):
+            # PDFium aborts when it gets no memory; the system kills who takes too much.
+            return PdfError("out of memory", f"{name} needs more memory than `memory_limit_mb`.")
         ended = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
         return PdfError("crashed", f"{name} crashed the PDF library ({ended}): it is damaged.")
 

@@ -27,8 +27,8 @@ _REPLACED: dict[int, str | None] = {
 }
 # Control characters that fonts without a map leave behind.
 _REPLACED.update({code: None for code in range(32) if code not in (2, 9, 10)})
+_NEEDS_CLEANING = re.compile("[" + "".join(map(re.escape, map(chr, sorted(_REPLACED)))) + "]")
 _SPACES = re.compile(r"(?<=\S) {2,}")
-_TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _LAST_WORD = re.compile(r"[^\W\d_]+(?=-$)")
 # Beginnings that are words and far more often part of a longer one.
@@ -52,9 +52,10 @@ class Vocabulary:
 
     @cached_property
     def _words(self) -> set[str]:
-        # The halves of broken words are no words.
+        # The halves of broken words are no words. Words that only stand before commas are missed:
+        # that is rare, and looking at every character is not.
         whole = (line.text.rpartition(" ")[0] if line.hyphen else line.text for line in self._lines)
-        return set(_TOKEN.findall("\n".join(whole).lower()))
+        return set("\n".join(whole).lower().split())
 
     @cached_property
     def _english(self) -> bool:
@@ -94,7 +95,7 @@ def join_lines(parts: list[str], vocabulary: Vocabulary | None = None) -> str:
 
 def clean_text(text: str) -> str:
     """Undoes ligatures and drops characters that show nothing."""
-    if text.isascii() and text.isprintable():
+    if (text.isascii() and text.isprintable()) or not _NEEDS_CLEANING.search(text):
         return text
     return _SPACES.sub(" ", text.translate(_REPLACED))
 

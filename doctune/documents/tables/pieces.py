@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from doctune.documents.lines import Line, PageText, Word
@@ -11,6 +12,7 @@ from doctune.documents.model import BBox
 _CELL_GAP = 0.9  # em: words further apart belong to different pieces
 _NEAR = 0.6  # em: pieces no further apart are one
 _LOOSE_GAP = 1.6  # em: the same where all gaps of the line are wide, as in justified text
+_LEFT = itemgetter(1)
 _WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]")
 _VALUE = re.compile(
     r"^[^\w]*(?:\d[\d.,\s%*()\u2013\u2212/:+-]*[a-zA-Z%\u20ac$]{0,3}|[^\w]{1,3}|n\.?a\.?|N/A)[^\w]*$"
@@ -88,13 +90,15 @@ def _groups(words: Sequence[Word], least: float) -> Iterable[list[Word]]:
 def text_rows(pieces: Iterable[Piece]) -> list[list[Piece]]:
     """Groups pieces by the line of text that they stand on, from the top down."""
     rows: list[list[Piece]] = []
-    for piece in sorted(pieces, key=lambda piece: piece.middle):
-        if rows and piece.middle - rows[-1][-1].middle < 0.4 * (piece.y1 - piece.y0):
+    last = float("-inf")
+    for double, piece in sorted(((p.y0 + p.y1, p) for p in pieces), key=itemgetter(0)):
+        if double - last < 0.8 * (piece.y1 - piece.y0):
             rows[-1].append(piece)
         else:
             rows.append([piece])
+        last = double
     for row in rows:
-        row.sort(key=lambda piece: piece.x0)
+        row.sort(key=_LEFT)
     return rows
 
 

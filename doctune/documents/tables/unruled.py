@@ -17,7 +17,14 @@ from doctune.documents.drawing import Drawing, Edge
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
 from doctune.documents.tables.grid import Grid, Span
-from doctune.documents.tables.pieces import Piece, box_around, join_near, split_line, text_rows
+from doctune.documents.tables.pieces import (
+    Piece,
+    box_around,
+    has_gaps,
+    join_near,
+    split_line,
+    text_rows,
+)
 from doctune.documents.tables.zones import split_zones
 from doctune.documents.words import join_lines
 
@@ -28,6 +35,7 @@ _EQUATION_NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3})?[a-z]?\)$")
 _MIN_ROWS = 3
 _MAX_ROW_GAP = 2.0  # heights of a line
 _MAX_CAPTION_GAP = 45.0  # points
+_CELL_CHARS = 30  # of a short piece: a page without some has no table
 _PROSE_CHARS = 45
 _RULED_SHARE = 0.4
 
@@ -38,9 +46,14 @@ Interval = tuple[float, float]
 def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText) -> list[Grid]:
     """Returns the tables that no rules enclose, among lines that are of no other table."""
     upright = [line for line in lines if not line.turn and not line.kind]
+    # Most pages are prose: hardly a line is short or has a gap in it.
+    if sum(1 for line in upright if len(line.text) <= _CELL_CHARS or has_gaps(line)) < _MIN_ROWS:
+        return []
     pieces = [piece for line in upright for piece in split_line(line, text)]
+    if sum(1 for piece in pieces if len(piece.text) <= _CELL_CHARS) < 2 * _MIN_ROWS:
+        return []
     rows = [join_near(row) for row in text_rows(pieces)]
-    if sum(1 for row in rows if len(row) > 1) < _MIN_ROWS:
+    if sum(1 for row in rows if len(row) > 1 and _has_cell(row)) < _MIN_ROWS:
         return []
     captions = [line for line in upright if _CAPTION.match(line.text)]
     grids = []
@@ -50,6 +63,10 @@ def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText)
             if grid is not None and grid.is_table:
                 grids.append(grid)
     return grids
+
+
+def _has_cell(row: Row) -> bool:
+    return any(len(piece.text) <= _CELL_CHARS for piece in row)
 
 
 def _runs(rows: list[Row]) -> list[list[Row]]:

@@ -1,11 +1,14 @@
 """Columns of a page, so that a table in one of them is not mixed with the text beside it."""
 
+from bisect import bisect_left, bisect_right
+
 from doctune.documents.tables.pieces import Piece
 
 _LONG_CHARS = 25
 _MIN_SIDE = 5  # long pieces on each side of a gutter
 _MIN_BAND = 3  # rows
 _CROSSING_SHARE = 0.1
+_STEPS = 40
 
 Row = list[Piece]
 
@@ -33,13 +36,12 @@ def _find_gutter(long: list[Piece]) -> float | None:
     """The place near the middle that hardly any long piece crosses, with text on both sides."""
     if len(long) < 2 * _MIN_SIDE:
         return None
-    left, right = min(p.x0 for p in long), max(p.x1 for p in long)
+    starts, ends = sorted(p.x0 for p in long), sorted(p.x1 for p in long)
+    left, width = starts[0], ends[-1] - starts[0]
     best: tuple[int, float] | None = None
-    steps = 40
-    for step in range(steps // 4, 3 * steps // 4):
-        x = left + (right - left) * step / steps
-        before = sum(1 for p in long if p.x1 <= x)
-        after = sum(1 for p in long if p.x0 >= x)
+    for step in range(_STEPS // 4, 3 * _STEPS // 4):
+        x = left + width * step / _STEPS
+        before, after = bisect_right(ends, x), len(long) - bisect_left(starts, x)
         crossing = len(long) - before - after
         if min(before, after) < _MIN_SIDE or crossing > _CROSSING_SHARE * len(long):
             continue
