@@ -55,9 +55,19 @@ def environment(local):
         yield local.environment
 
 
-@pytest.fixture(scope="module", params=["rest", "grpc"])
+def pytest_generate_tests(metafunc):
+    """Runs what uses the SDK over both wires, or over those that a module names as TRANSPORTS.
+
+    Modules whose tests run programs name one: what the wire carries is covered by the others.
+    """
+    if "aip" in metafunc.fixturenames:
+        transports = getattr(metafunc.module, "TRANSPORTS", ("rest", "grpc"))
+        metafunc.parametrize("aip", transports, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def aip(environment, request):
-    """google.cloud.aiplatform, over either wire."""
+    """google.cloud.aiplatform, over REST or gRPC."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
 

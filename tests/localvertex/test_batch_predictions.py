@@ -6,6 +6,8 @@ from google.api_core import exceptions
 from tests.localvertex.conftest import IMAGE
 from tests.localvertex.wire import wait_for
 
+TRANSPORTS = ("rest",)
+
 
 @pytest.fixture(scope="module")
 def model(aip):

@@ -1,4 +1,6 @@
 import collections
+import os
+import signal
 import time
 
 import pytest
@@ -278,6 +280,35 @@ def test_a_killed_program_is_unavailable_at_once_and_comes_back(aip, model, endp
         except exceptions.ServiceUnavailable:
             time.sleep(0.2)
     assert after != before
+
+
+def test_a_killed_variant_fails_its_share_only_and_comes_back(aip, model, second_version, endpoint):
+    model.deploy(endpoint=endpoint, machine_type=MACHINE, traffic_percentage=100)
+    first = endpoint.list_models()[0].id
+    endpoint.deploy(second_version, machine_type=MACHINE, traffic_split={"0": 50, first: 50})
+    pid = next(
+        prediction["pid"]
+        for prediction in (endpoint.predict(instances=[1]).predictions[0] for _ in range(50))
+        if prediction["environment"]["AIP_DEPLOYED_MODEL_ID"] == first
+    )
+    os.kill(int(pid), signal.SIGKILL)
+    answered, reasons = [], []
+    for _ in range(30):
+        try:
+            answered.append(predict_once(endpoint, [1]).deployed_model_id)
+        except exceptions.ServiceUnavailable as error:
+            reasons.append(str(error))
+    assert reasons
+    assert all(first in reason for reason in reasons)
+    assert set(answered) == {other.id for other in endpoint.list_models()} - {first}
+    deadline = time.monotonic() + 30
+    seen = set()
+    while len(seen) < 2 and time.monotonic() < deadline:
+        try:
+            seen.add(predict_once(endpoint, [1]).deployed_model_id)
+        except exceptions.ServiceUnavailable:
+            time.sleep(0.2)
+    assert first in seen
 
 
 def predict_once(endpoint, instances):

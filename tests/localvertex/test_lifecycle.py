@@ -10,7 +10,7 @@ import pytest
 from doctune.errors import LocalVertexError
 from doctune.localvertex import LocalVertex, down, execute, lifecycle, status, up
 from doctune.localvertex.watchdog import OWNER_VARIABLE
-from tests.localvertex.conftest import IMAGE, PARENT, make_config
+from tests.localvertex.conftest import IMAGE, PARENT, TRAINING_IMAGE, make_config
 from tests.localvertex.wire import ask, call, finished, wait_for
 
 
@@ -134,6 +134,27 @@ def test_an_operation_that_a_dead_server_left_running_has_failed(config):
         assert found["done"] is True
         assert "localvertex was stopped" in found["error"]["message"]
         assert "deployedModels" not in call(again, endpoint)
+
+
+def test_a_job_that_a_dead_server_left_running_has_failed(config):
+    local = LocalVertex.attach_or_start(config)
+    pool = {
+        "machineSpec": {"machineType": "n1-standard-4"},
+        "replicaCount": 1,
+        "containerSpec": {"imageUri": TRAINING_IMAGE, "args": ["--sleep", "60"]},
+    }
+    body = {"displayName": "cut off", "jobSpec": {"workerPoolSpecs": [pool]}}
+    job = call(local, f"{PARENT}/customJobs", body)
+    wait_for(lambda: call(local, job["name"])["state"] == "JOB_STATE_RUNNING")
+    wait_for(lambda: len(owned_processes(config.state_dir)) > 1)
+    children = owned_processes(config.state_dir)
+    os.kill(local.status.pid, signal.SIGKILL)
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    local.stop()
+    with LocalVertex.attach_or_start(config) as again:
+        found = call(again, job["name"])
+        assert found["state"] == "JOB_STATE_FAILED"
+        assert "localvertex was stopped" in found["error"]["message"]
 
 
 def test_a_stale_record_is_not_taken_for_a_server(config):

@@ -5,6 +5,7 @@ from google.api_core import exceptions
 
 from tests.localvertex.wire import wait_for
 
+TRANSPORTS = ("grpc",)
 OVER = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
 
 
@@ -121,7 +122,7 @@ def test_a_failing_task_fails_the_job_by_name(aip, specs, unique):
     assert "The failed tasks are: [read]" in job.gca_resource.error.message
     tasks = details(job)
     assert tasks["read"].state.name == "FAILED"
-    assert tasks["read"].error.message
+    assert tasks["read"].error.message == "ValueError: the note is unreadable"
     assert job.has_failed
 
 

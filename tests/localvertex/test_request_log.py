@@ -6,6 +6,8 @@ from google.api_core import exceptions
 
 from tests.localvertex.conftest import IMAGE
 
+TRANSPORTS = ("rest",)
+
 
 def create(aip, unique, rate=1.0, destination=None):
     endpoint = aip.Endpoint.create(

@@ -4,6 +4,8 @@ import pytest
 
 from tests.localvertex.conftest import IMAGE, TRAINING_IMAGE
 
+TRANSPORTS = ("grpc",)
+
 
 def test_a_training_job_trains_and_uploads_its_model(aip, tmp_path, unique):
     job = aip.CustomContainerTrainingJob(

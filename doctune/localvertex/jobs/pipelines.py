@@ -21,7 +21,7 @@ from doctune.localvertex.api.errors import ApiError, Status, invalid
 from doctune.localvertex.jobs.processes import JobFailedError, exit_reason, run_program
 from doctune.localvertex.jobs.tracker import JobKind
 from doctune.localvertex.objects import split_uri
-from doctune.localvertex.programs import container_environment
+from doctune.localvertex.programs import container_environment, last_error
 from doctune.localvertex.vertex import Vertex
 from doctune.runner.events import Event, EventReader
 
@@ -103,7 +103,7 @@ async def run_pipeline_job(vertex: Vertex, job: Document) -> Document:
     ]
     environment = container_environment(vertex.environment, {"CLOUD_ML_JOB_ID": job_id})
     log_path = vertex.log_path("pipelines", f"{job_id}.log")
-    tasks = _Tasks(vertex, job)
+    tasks = _Tasks(vertex, job, log_path)
     process = asyncio.create_task(run_program(command, environment, log_path, cwd=folder))
     reader = EventReader(folder / "events.jsonl")
     try:
@@ -122,7 +122,7 @@ async def run_pipeline_job(vertex: Vertex, job: Document) -> Document:
         tasks.close("SUCCEEDED")
         return {}
     tasks.close("FAILED")
-    reason = tasks.failure or exit_reason(code, log_path)
+    reason = tasks.task_error or tasks.failure or exit_reason(code, log_path)
     if code == _BAD_ARGUMENTS:
         raise JobFailedError(reason, Status.INVALID_ARGUMENT)
     failed = ", ".join(tasks.failed) or "unknown"
@@ -141,15 +141,26 @@ def _arguments(job: Document) -> Document:
     }
 
 
+def metadata_store(name: str) -> str:
+    """Returns the metadata store that pipelines of a location use."""
+    return f"{names.location_name(name)}/metadataStores/default"
+
+
+def run_context(name: str) -> str:
+    """Returns the name of the context that stands for a pipeline job."""
+    return f"{metadata_store(name)}/contexts/{names.identifier(name)}"
+
+
 class _Tasks:
     """The task details of one job, kept up to date from the runner's events."""
 
-    def __init__(self, vertex: Vertex, job: Document) -> None:
-        self._vertex, self._job = vertex, job
+    def __init__(self, vertex: Vertex, job: Document, log_path: Path) -> None:
+        self._vertex, self._job, self._log_path = vertex, job, log_path
         self._details: list[Document] = []
         self._running: dict[str, list[Document]] = {}
         self.failed: list[str] = []
         self.failure = ""
+        self.task_error = ""
         spec = job["pipeline_spec"]
         self._root = self._add(spec.get("pipelineInfo", {}).get("name", "pipeline"))
         self._wanted = list(spec["root"].get("dag", {}).get("tasks", {}))
@@ -196,7 +207,8 @@ class _Tasks:
             self._end(detail, state, event.time)
             if state == "FAILED":
                 self.failed.append(event.task)
-                message = event.error or f"The task {event.task} failed; see the log of the job."
+                message = event.error or last_error(self._log_path)
+                self.task_error = f"{event.task}: {message}"
                 detail["error"] = ApiError(Status.INTERNAL, message).operation_error()
 
     def _add(self, name: str, moment: float | None = None) -> Document:
@@ -210,8 +222,7 @@ class _Tasks:
             "state": "RUNNING",
             "pipeline_task_status": [{"update_time": begun, "state": "RUNNING"}],
             "execution": {
-                "name": f"{names.location_name(self._job['name'])}/metadataStores/default/"
-                f"executions/{task_id}",
+                "name": f"{metadata_store(self._job['name'])}/executions/{task_id}",
                 "display_name": name,
                 "state": "RUNNING",
                 "schema_title": "system.ContainerExecution" if self._details else "system.Run",
@@ -233,13 +244,15 @@ class _Tasks:
                 detail["execution"]["metadata"][f"output:{name}"] = value
 
     def _artifact(self, name: str, artifact: Document) -> Document:
-        store = f"{names.location_name(self._job['name'])}/metadataStores/default"
         return {
-            "name": f"{store}/artifacts/{names.new_id()}",
+            "name": f"{metadata_store(self._job['name'])}/artifacts/{names.new_id()}",
             "display_name": name,
             "uri": self._remote_uri(artifact["uri"]),
             "metadata": artifact.get("metadata") or {},
             "schema_title": artifact.get("schema_title", "system.Artifact"),
+            "schema_version": "0.0.1",
+            "state": "LIVE",
+            "create_time": names.timestamp(),
         }
 
     def _remote_uri(self, uri: str) -> str:
@@ -255,10 +268,27 @@ class _Tasks:
         detail["pipeline_task_status"].append({"update_time": _time(moment), "state": state})
         execution = {"SUCCEEDED": "COMPLETE", "SKIPPED": "CACHED"}.get(state, "FAILED")
         detail["execution"]["state"] = execution
+        if state != "NOT_TRIGGERED":
+            self._keep_lineage(detail)
+
+    def _keep_lineage(self, detail: Document) -> None:
+        """Puts a task and what it made into the metadata store, under the run's context."""
+        context = run_context(self._job["name"])
+        with self._vertex.store.transaction() as transaction:
+            nodes = [("Execution", detail["execution"])]
+            for output in detail.get("outputs", {}).values():
+                nodes += [("Artifact", artifact) for artifact in output["artifacts"]]
+            for kind, node in nodes:
+                kept = {**node, "contexts_": [context], "etag": names.new_id()}
+                transaction.put(kind, node["name"], kept)
 
     def _write(self) -> None:
         details = json.loads(json.dumps(self._details))
-        self._vertex.jobs.update(PIPELINE, self._job["name"], job_detail={"task_details": details})
+        self._vertex.jobs.update(
+            PIPELINE,
+            self._job["name"],
+            job_detail={**self._job["job_detail"], "task_details": details},
+        )
 
 
 def _time(moment: float | None) -> str:

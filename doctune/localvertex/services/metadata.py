@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
-from doctune.localvertex.api.errors import ApiError, Status, invalid, not_found, precondition
+from doctune.localvertex.api.errors import ApiError, Status, invalid, not_found
 from doctune.localvertex.api.masks import apply_mask
 from doctune.localvertex.dispatch import HANDLERS, Call, handles
 from doctune.localvertex.services import resources
@@ -77,7 +77,7 @@ def _register(noun: _Noun) -> None:
         return _update(call, noun, request)
 
     def delete(call: Call, request: Document) -> Document:
-        _delete(call, noun, request["name"], forced=bool(request.get("force")))
+        _delete(call, noun, request["name"])
         return call.finished(names.location_name(request["name"]), {})
 
     for verb, handler in (
@@ -110,13 +110,10 @@ def _update(call: Call, noun: _Noun, request: Document) -> Document:
     return updated
 
 
-def _delete(call: Call, noun: _Noun, name: str, *, forced: bool) -> None:
+def _delete(call: Call, noun: _Noun, name: str) -> None:
     call.transaction.get(noun.kind, name)
     if noun is _CONTEXT:
-        members = _members(call, name)
-        if members and not forced:
-            raise precondition(f"Context {name} has {len(members)} members: delete it with force.")
-        for kind, member in members:
+        for kind, member in _members(call, name):
             member[CONTEXTS].remove(name)
             call.transaction.put(kind, member["name"], member)
     call.transaction.delete_below(name)

@@ -4,7 +4,13 @@ from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document, snake_case
 from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.dispatch import Call, handles
-from doctune.localvertex.jobs.pipelines import PIPELINE, check_pipeline_job, run_pipeline_job
+from doctune.localvertex.jobs.pipelines import (
+    PIPELINE,
+    check_pipeline_job,
+    metadata_store,
+    run_context,
+    run_pipeline_job,
+)
 from doctune.localvertex.services import resources
 from doctune.localvertex.store import Transaction
 from doctune.localvertex.vertex import Vertex
@@ -31,6 +37,7 @@ def start_pipeline_job(
         "display_name": given.get("display_name") or info.get("name", ""),
         "create_time": moment,
         "update_time": moment,
+        "job_detail": _contexts(transaction, name, info.get("name", "pipeline")),
     }
 
     async def run() -> Document:
@@ -38,6 +45,31 @@ def start_pipeline_job(
 
     vertex.jobs.create(transaction, PIPELINE, job, run)
     return job
+
+
+def _contexts(transaction: Transaction, name: str, pipeline: str) -> Document:
+    """Makes the metadata contexts of a pipeline and of this run; Experiments look at the latter."""
+    moment = names.timestamp()
+    shared = {"create_time": moment, "update_time": moment, "schema_version": "0.0.1"}
+    whole: Document = {
+        **shared,
+        "name": f"{metadata_store(name)}/contexts/{pipeline}",
+        "display_name": pipeline,
+        "schema_title": "system.Pipeline",
+        "etag": resources.etag(),
+    }
+    run: Document = {
+        **shared,
+        "name": run_context(name),
+        "display_name": names.identifier(name),
+        "schema_title": "system.PipelineRun",
+        "parent_contexts": [whole["name"]],
+        "etag": resources.etag(),
+    }
+    if transaction.find("Context", whole["name"]) is None:
+        transaction.put("Context", whole["name"], whole)
+    transaction.put("Context", run["name"], run)
+    return {"pipeline_context": whole, "pipeline_run_context": run}
 
 
 @handles("PipelineService.CreatePipelineJob")
@@ -55,7 +87,13 @@ def create_pipeline_job(call: Call, request: Document) -> Document:
 @handles("PipelineService.GetPipelineJob")
 def get_pipeline_job(call: Call, request: Document) -> Document:
     """Returns a pipeline job with the details of its tasks."""
-    return call.transaction.get(PIPELINE.kind, request["name"])
+    job = call.transaction.get(PIPELINE.kind, request["name"])
+    detail = job.get("job_detail", {})
+    for field in ("pipeline_context", "pipeline_run_context"):
+        # As they are now: an experiment may have taken the run in since.
+        if context := call.transaction.find("Context", detail.get(field, {}).get("name", "")):
+            detail[field] = context
+    return job
 
 
 @handles("PipelineService.ListPipelineJobs")
