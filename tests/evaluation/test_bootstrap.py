@@ -49,9 +49,14 @@ def test_blocks_do_not_change_the_number_of_resamples(monkeypatch: pytest.Monkey
     assert drawn.shape == (101,)
 
 
-def test_p_values_are_small_only_for_what_is_never_crossed() -> None:
-    assert p_value(np.full(999, 0.1)) == pytest.approx(0.002)
+def test_p_values_are_counted_and_go_on_where_counting_ends() -> None:
+    random = np.random.default_rng(0)
+    near, far = random.normal(1, 1, size=999), random.normal(10, 1, size=999)
+    assert p_value(near) == pytest.approx(2 * ((near <= 0).sum() + 1) / 1000)
+    assert p_value(far) < 1e-15  # far beyond what 999 resamples can count
+    assert p_value(-far) == pytest.approx(p_value(far))
     assert p_value(np.linspace(-1, 1, 999)) == 1.0
+    assert p_value(np.zeros(999)) == 1.0
     assert p_value(np.array([np.nan])) == 1.0
 
 
