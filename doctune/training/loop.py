@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-import psutil
 import torch
 
 from doctune.errors import TrainingError
@@ -21,6 +20,7 @@ from doctune.training.checkpoints import Checkpoint, CheckpointFolder
 from doctune.training.course import TrainingCourse
 from doctune.training.events import Events
 from doctune.training.examples import Example
+from doctune.training.machine import MemoryWatch
 from doctune.training.network import AnswerNetwork
 from doctune.training.options import TrainingOptions
 from doctune.training.workers import Workers
@@ -61,7 +61,7 @@ def train(run: Run) -> TrainingCourse:
         TrainingError: The loss is no longer a number, memory or disk is full, or the process was
             told to end (SIGTERM); in the last case after a checkpoint.
     """
-    course, total = run.course, run.curriculum.steps
+    course, total, memory = run.course, run.curriculum.steps, MemoryWatch()
     with _termination() as told_to_end, _clear_memory_failures(run.options):
         if run.checkpoints and (checkpoint := run.checkpoints.newest()):
             course = _restore(run, checkpoint)
@@ -73,7 +73,7 @@ def train(run: Run) -> TrainingCourse:
             while course.steps < total and not course.stopped_early:
                 ends = _step(run, told_to_end.is_set())
                 course.seconds = seconds + time.monotonic() - start
-                bar.advance(note=_note(course))
+                bar.advance(note=_note(course, memory.after_step()))
                 if course.steps % run.interval == 0 or course.steps == total:
                     _validate(run)
                     patience = run.options.early_stopping_patience
@@ -248,11 +248,10 @@ def _schedule(step: int, total: int, options: TrainingOptions) -> float:
     return 1.0
 
 
-def _note(course: TrainingCourse) -> str:
+def _note(course: TrainingCourse, memory: float) -> str:
     speed = course.tokens / max(course.seconds, 1e-9)
-    memory = psutil.Process().memory_info().rss / 2**30
     validation = course.validations[-1][1]
     return (
         f"loss {course.recent_loss:.3f}, validation {validation:.3f}, {speed:,.0f} tokens/s, "
-        f"{memory:.1f} GiB"
+        f"{memory / 2**30:.1f} GiB"
     )
