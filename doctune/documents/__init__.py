@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from doctune.documents.model import Block, Document, Page
     from doctune.documents.options import ParseOptions
     from doctune.documents.parser import parse_pdf
+    from doctune.documents.paths import parse_paths
+    from doctune.documents.shards import Shard, join_shards, plan_shards
 
 # Loaded when first used, so that importing the options or the command line stays fast.
 _HOMES = {
@@ -20,10 +22,14 @@ _HOMES = {
     "ParseOptions": "options",
     "PdfError": "errors",
     "Reject": "corpus",
+    "Shard": "shards",
     "corpus_digest": "files",
+    "join_shards": "shards",
     "list_pdfs": "files",
     "parse_corpus": "corpus",
+    "parse_paths": "paths",
     "parse_pdf": "parser",
+    "plan_shards": "shards",
 }
 
 __all__ = [
@@ -34,10 +40,14 @@ __all__ = [
     "ParseOptions",
     "PdfError",
     "Reject",
+    "Shard",
     "corpus_digest",
+    "join_shards",
     "list_pdfs",
     "parse_corpus",
+    "parse_paths",
     "parse_pdf",
+    "plan_shards",
 ]
 
 

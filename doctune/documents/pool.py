@@ -31,12 +31,18 @@ _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMRO
 
 @dataclass(frozen=True)
 class Task:
-    """A file whose facts are asked for (`first` is None), or a range of its pages."""
+    """A file whose facts are asked for (`first` is None), a range of its pages, or pictures.
+
+    Attributes:
+        first, stop: The pages from index `first` up to but not including `stop`.
+        pictures: Numbers (from 1) of the pages to draw.
+    """
 
     index: int
     path: Path
     first: int | None = None
     stop: int | None = None
+    pictures: tuple[int, ...] = ()
 
 
 Outcome = dict[str, Any] | PdfError
@@ -144,6 +150,7 @@ class _Worker:
             "path": str(task.path),
             "first": task.first,
             "stop": task.stop,
+            "pictures": task.pictures,
             "options": options,
         }
         # A worker that has died meanwhile is noticed by the end of its output.

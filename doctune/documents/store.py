@@ -1,6 +1,12 @@
-"""The Parquet that reading leaves: one row a block, one row a file."""
+"""The Parquet that reading leaves: one row a block, one row a file.
 
-from collections.abc import Iterable
+Each document that is read is kept as a file of its own until all are: so a run that was killed goes
+on where it stopped, and no more than a document is held in memory.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from doctune.documents.model import Document
+from doctune.errors import CorpusError
 from doctune.files import atomic_path
 
 BLOCKS_FILE = "blocks.parquet"
 DOCUMENTS_FILE = "documents.parquet"
+_FINISHED_FOLDER = ".finished"
+_METADATA_KEY = b"doctune"
 
 BLOCK_SCHEMA = pa.schema(
     [
@@ -24,6 +33,8 @@ BLOCK_SCHEMA = pa.schema(
         ("text", pa.string()),
         ("bbox", pa.list_(pa.float32())),
         ("rows", pa.list_(pa.list_(pa.string()))),
+        ("spans", pa.list_(pa.list_(pa.int32()))),
+        ("header_rows", pa.int32()),
         ("engine", pa.string()),
     ]
 )
@@ -41,8 +52,42 @@ DOCUMENT_SCHEMA = pa.schema(
         ("duplicate_of", pa.string()),
         ("seconds", pa.float64()),
         ("warnings", pa.list_(pa.string())),
+        ("kinds", pa.string()),
+        ("sketch", pa.list_(pa.uint64())),
     ]
 )
+
+
+class FinishedDocuments:
+    """The documents of a run that were read, each in a file named by its content and settings."""
+
+    def __init__(self, out_dir: Path, settings_digest: str) -> None:
+        self._folder = out_dir / _FINISHED_FOLDER
+        self._settings = settings_digest[:16]
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, doc_id: str) -> Path:
+        return self._folder / f"{doc_id}-{self._settings}.parquet"
+
+    def write(self, row: dict[str, Any], document: Document, engine: str) -> None:
+        """Keeps a document and its row."""
+        rows = block_rows(row["doc_id"], row["source"], document, engine)
+        metadata = {_METADATA_KEY: json.dumps(row).encode()}
+        table = pa.Table.from_pylist(rows, BLOCK_SCHEMA.with_metadata(metadata))
+        with atomic_path(self.path(row["doc_id"])) as temporary:
+            pq.write_table(table, temporary)
+
+    def read_row(self, doc_id: str) -> dict[str, Any] | None:
+        """Returns the row of a document that a run before this one has read; None without one."""
+        try:
+            metadata = pq.read_schema(self.path(doc_id)).metadata
+            return json.loads(metadata[_METADATA_KEY])
+        except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
+            return None
+
+    def remove(self) -> None:
+        """Forgets them: the run is over."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def block_rows(doc_id: str, source: str, document: Document, engine: str) -> list[dict[str, Any]]:
@@ -58,21 +103,57 @@ def block_rows(doc_id: str, source: str, document: Document, engine: str) -> lis
             "text": block.text,
             "bbox": block.bbox,
             "rows": block.rows,
+            "spans": block.spans or None,
+            "header_rows": block.header_rows or None,
             "engine": engine,
         }
         for number, block in enumerate(document.blocks)
     ]
 
 
-def write_blocks(path: Path, groups: Iterable[list[dict[str, Any]]]) -> None:
-    """Writes rows of blocks, a row group for each document, whole or not at all."""
+def write_blocks(path: Path, parts: Iterable[tuple[Path, str]]) -> None:
+    """Writes blocks, a row group for each document, whole or not at all.
+
+    Args:
+        parts: The file of each document, and the name that it has in this run.
+    """
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, BLOCK_SCHEMA) as writer:
-        for rows in groups:
-            if rows:
-                writer.write_table(pa.Table.from_pylist(rows, BLOCK_SCHEMA))
+        for part, source in parts:
+            table = pq.read_table(part).replace_schema_metadata(None)
+            if table.num_rows:
+                column = pa.array([source] * table.num_rows, pa.string())
+                writer.write_table(table.set_column(1, "source", column).cast(BLOCK_SCHEMA))
+
+
+def join_blocks(paths: Sequence[Path], out_path: Path) -> None:
+    """Writes the blocks of several files into one, row group by row group."""
+    with atomic_path(out_path) as temporary, pq.ParquetWriter(temporary, BLOCK_SCHEMA) as writer:
+        for path in paths:
+            file = pq.ParquetFile(path)
+            for group in range(file.num_row_groups):
+                writer.write_table(file.read_row_group(group).cast(BLOCK_SCHEMA))
 
 
 def write_documents(path: Path, rows: list[dict[str, Any]]) -> None:
     """Writes the row of each file, whole or not at all."""
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, DOCUMENT_SCHEMA), temporary)
+
+
+def read_documents(folder: Path) -> list[dict[str, Any]]:
+    """Returns the row of each file that `parse_corpus` wrote into a folder.
+
+    Raises:
+        CorpusError: There is none.
+    """
+    path = folder / DOCUMENTS_FILE
+    try:
+        return pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise CorpusError(f"{path} cannot be read: {error}. Run parse_pdfs again.") from error
+
+
+def read_pages(path: Path, doc_id: str, pages: Sequence[int]) -> list[dict[str, Any]]:
+    """Returns the rows of the blocks on some pages of a document."""
+    filters = [("doc_id", "=", doc_id), ("page", "in", list(pages))]
+    return pq.read_table(path, filters=filters).to_pylist()

@@ -47,8 +47,14 @@ def _answer(request: dict[str, Any], options: ParseOptions) -> dict[str, Any]:
     path = Path(request["path"])
     start = time.perf_counter()
     try:
-        if request["first"] is None:
-            reply: dict[str, Any] = {"facts": wire.pack_facts(parser.read_facts(path, options))}
+        if request.get("pictures"):
+            from doctune.documents.pictures import render_pages
+
+            reply: dict[str, Any] = {
+                "pictures": render_pages(path, request["pictures"], options.password)
+            }
+        elif request["first"] is None:
+            reply = {"facts": wire.pack_facts(parser.read_facts(path, options))}
         else:
             pages = parser.read_part(path, request["first"], request["stop"], options)
             reply = {"pages": [wire.pack_page(page) for page in pages]}

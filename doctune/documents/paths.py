@@ -1,0 +1,80 @@
+"""PDFs to files beside each other: what `doctune parse` does."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from doctune.documents.corpus import CorpusSummary, FileResult, Reject, parse_corpus, read_files
+from doctune.documents.files import list_pdfs
+from doctune.documents.model import Document
+from doctune.documents.options import ParseOptions
+from doctune.errors import UsageError
+from doctune.files import write_text
+
+Format = Literal["markdown", "json", "parquet"]
+
+
+def parse_paths(
+    paths: Sequence[Path],
+    out_dir: Path,
+    format: Format = "markdown",
+    options: ParseOptions | None = None,
+) -> list[Reject]:
+    """Reads PDFs and folders of them into `out_dir`; returns those that could not be read.
+
+    Args:
+        format: "markdown" and "json" give a file for each PDF, named as it is; "parquet" takes one
+            folder and gives what `parse_corpus` does.
+
+    Raises:
+        UsageError: There is nothing to read, or two files would be written to one place.
+        CorpusError: A folder holds no PDF.
+    """
+    options = options or ParseOptions()
+    if format == "parquet":
+        return _parse_folder(paths, out_dir, options).rejects
+    render, suffix = (_markdown, ".md") if format == "markdown" else (_json, ".json")
+    targets = _targets(paths, suffix)
+    files = [FileResult(path, str(target), "") for target, path in targets.items()]
+
+    def keep(file: FileResult, document: Document) -> None:
+        write_text(out_dir / file.source, render(document))
+
+    read_files(files, keep, options)
+    return [Reject(str(file.path), str(file.error)) for file in files if file.error]
+
+
+def _markdown(document: Document) -> str:
+    return document.markdown
+
+
+def _json(document: Document) -> str:
+    return json.dumps(asdict(document), ensure_ascii=False, indent=1) + "\n"
+
+
+def _parse_folder(paths: Sequence[Path], out_dir: Path, options: ParseOptions) -> CorpusSummary:
+    if len(paths) != 1 or not paths[0].is_dir():
+        raise UsageError("Parquet is written for one folder of PDFs: give one folder.")
+    return parse_corpus(paths[0], out_dir, options, report_path=out_dir / "report.html")
+
+
+def _targets(paths: Sequence[Path], suffix: str) -> dict[Path, Path]:
+    """Where each PDF goes, under the output folder."""
+    targets: dict[Path, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            found = {p.relative_to(path).with_suffix(suffix): p for p in list_pdfs(path)}
+        else:
+            found = {Path(path.name).with_suffix(suffix): path}
+        for target, source in found.items():
+            if target in targets:
+                raise UsageError(
+                    f"{source} and {targets[target]} would both be written to {target}: "
+                    "give them in separate runs."
+                )
+            targets[target] = source
+    if not targets:
+        raise UsageError("There is nothing to read: give PDFs or folders that hold some.")
+    return targets

@@ -1,0 +1,172 @@
+"""Many files and large ones: shards, resuming, near-identical editions, huge files."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from doctune.documents import (
+    ParseOptions,
+    join_shards,
+    parse_corpus,
+    parse_paths,
+    parse_pdf,
+    plan_shards,
+    store,
+)
+from doctune.errors import CorpusError, UsageError
+from tests.documents.conftest import PROSE, heading, prose, write_pdf
+from tests.documents.rawpdf import stream, write_raw
+
+OPTIONS = ParseOptions(workers=1)
+
+
+def write_pages(path: Path, count: int) -> Path:
+    """A file of many pages that all show one content."""
+    lines = b" ".join(b"(The pump number %d of the hall runs.) Tj 0 -14 Td" % n for n in range(40))
+    kids = b" ".join([b"3 0 R"] * count)
+    return write_raw(
+        path,
+        {
+            1: b"<< /Type /Catalog /Pages 2 0 R >>",
+            2: b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, count),
+            3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
+            b"/Resources << /Font << /F1 5 0 R >> >> >>",
+            4: stream(b"BT /F1 10 Tf 72 720 Td %s ET" % lines),
+            5: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        },
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, manual: Path) -> Path:
+    folder = tmp_path / "pdfs"
+    folder.mkdir()
+    shutil.copy(manual, folder / "manual.pdf")
+    write_pages(folder / "long.pdf", 8)
+    write_pages(folder / "longer.pdf", 11)
+    write_pages(folder / "short.pdf", 3)
+    (folder / "bad.pdf").write_bytes(b"nothing")
+    return folder
+
+
+def test_shards_are_balanced_by_pages_and_hold_each_file_once(folder: Path) -> None:
+    shards = plan_shards(folder, 2, OPTIONS)
+    assert sorted(source for shard in shards for source in shard.sources) == [
+        "bad.pdf",
+        "long.pdf",
+        "longer.pdf",
+        "manual.pdf",
+        "short.pdf",
+    ]
+    assert sorted(shard.pages for shard in shards) == [13, 14]
+
+
+def test_there_are_never_more_shards_than_files(folder: Path) -> None:
+    assert len(plan_shards(folder, 50, OPTIONS)) == 5
+    with pytest.raises(CorpusError, match="shards"):
+        plan_shards(folder, 0, OPTIONS)
+
+
+def test_shards_joined_are_what_one_run_gives(folder: Path, tmp_path: Path) -> None:
+    whole = parse_corpus(folder, tmp_path / "whole", OPTIONS)
+    parts = []
+    for number, shard in enumerate(plan_shards(folder, 2, OPTIONS)):
+        parts.append(tmp_path / f"part-{number}")
+        parse_corpus(folder, parts[-1], OPTIONS, sources=shard.sources)
+    joined = join_shards(parts, tmp_path / "joined", OPTIONS)
+    assert joined == whole
+
+    def blocks(out: str) -> list[dict[str, object]]:
+        rows = pq.read_table(tmp_path / out / "blocks.parquet").to_pylist()
+        return sorted(rows, key=lambda row: (row["source"], row["block"]))
+
+    assert blocks("joined") == blocks("whole")
+
+
+def test_a_run_that_was_killed_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    write = store.FinishedDocuments.write
+
+    def write_then_die(self: store.FinishedDocuments, row, document, engine) -> None:  # type: ignore[no-untyped-def]
+        write(self, row, document, engine)
+        written.append(row["source"])
+        if len(written) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(store.FinishedDocuments, "write", write_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        parse_corpus(folder, tmp_path / "out", OPTIONS)
+    assert not (tmp_path / "out" / "blocks.parquet").exists()
+    summary = parse_corpus(folder, tmp_path / "out", OPTIONS)
+    # Four files can be read, each of them once over both runs.
+    assert len(written) == len(set(written)) == 4
+    assert (summary.files_parsed, summary.pages) == (4, 27)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "blocks.parquet",
+        "documents.parquet",
+    ]
+
+
+def test_near_identical_editions_are_reported(
+    tmp_path: Path, make_pdf: Callable[..., Path]
+) -> None:
+    folder = tmp_path / "pdfs"
+    texts = [f"Chapter {n} says. {PROSE}" for n in range(20)]
+    write_pdf(folder / "first.pdf", [heading("Guide"), *map(prose, texts)])
+    write_pdf(folder / "second.pdf", [heading("Guide"), *map(prose, [*texts[:-1], "New. " * 20])])
+    write_pdf(
+        folder / "other.pdf", [prose(f"Something else entirely, {n}. " * 4) for n in range(9)]
+    )
+    summary = parse_corpus(folder, tmp_path / "out", OPTIONS)
+    (warning,) = [line for line in summary.warnings if "nearly identical" in line]
+    assert "first.pdf and second.pdf" in warning
+
+
+def test_a_huge_file_is_read_in_bounded_memory_by_all_workers(tmp_path: Path) -> None:
+    folder = tmp_path / "pdfs"
+    folder.mkdir()
+    write_pages(folder / "huge.pdf", 1500)
+    # Python, PDFium and one part of a hundred pages fit; the whole file would not.
+    options = ParseOptions(workers=2, memory_limit_mb=128)
+    summary = parse_corpus(folder, tmp_path / "out", options)
+    assert (summary.files_parsed, summary.pages) == (1, 1500)
+    pages = pq.read_table(tmp_path / "out" / "blocks.parquet", columns=["page"])["page"]
+    assert pages.to_pylist() == sorted(pages.to_pylist())
+
+
+def test_a_file_reads_the_same_in_one_process_and_by_parts(tmp_path: Path) -> None:
+    folder = tmp_path / "pdfs"
+    folder.mkdir()
+    path = write_pages(folder / "long.pdf", 230)
+    parse_corpus(folder, tmp_path / "out", OPTIONS)
+    rows = pq.read_table(tmp_path / "out" / "blocks.parquet").to_pylist()
+    blocks = parse_pdf(path).blocks
+    assert [(row["page"], row["kind"], row["text"]) for row in rows] == [
+        (block.page, block.kind, block.text) for block in blocks
+    ]
+
+
+def test_paths_are_written_beside_each_other(folder: Path, tmp_path: Path) -> None:
+    rejects = parse_paths([folder], tmp_path / "md", "markdown", OPTIONS)
+    assert [Path(reject.source).name for reject in rejects] == ["bad.pdf"]
+    assert (tmp_path / "md" / "manual.md").read_text().startswith("# 1 The Alba pump")
+    parse_paths([folder / "short.pdf"], tmp_path / "json", "json", OPTIONS)
+    assert '"kind": "paragraph"' in (tmp_path / "json" / "short.json").read_text()
+    with pytest.raises(UsageError, match="one folder"):
+        parse_paths([folder / "short.pdf"], tmp_path / "x", "parquet", OPTIONS)
+    with pytest.raises(UsageError, match="both be written"):
+        parse_paths([folder, folder / "short.pdf"], tmp_path / "x", "json", OPTIONS)
+
+
+def test_report_shows_pages_with_their_blocks(folder: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    parse_corpus(folder, tmp_path / "out", OPTIONS, report_path=report)
+    text = report.read_text()
+    assert text.count("data:image/jpeg;base64,") >= 4
+    assert "border-color: #c2255c" in text  # a heading's box
+    assert "http" not in text.replace("data:", "")
