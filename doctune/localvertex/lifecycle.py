@@ -9,7 +9,6 @@ One server at a time owns a state folder. Who attaches to a server that runs lea
 import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -146,8 +145,7 @@ def execute(config: LocalVertexConfig, command: Sequence[str]) -> int:
             try:
                 return process.wait()
             except KeyboardInterrupt:
-                # The program got the same signal and ends by itself; whoever insists, insists.
-                process.send_signal(signal.SIGINT)
+                continue  # the program got the same signal, and ends as it sees fit
 
 
 @contextmanager

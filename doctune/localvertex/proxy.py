@@ -12,7 +12,7 @@ import socket
 
 from doctune.localvertex.ports import LOOPBACK
 
-_HOSTS = (".googleapis.com", ".pkg.dev")
+GOOGLE_HOSTS = (".googleapis.com", ".pkg.dev")
 _HEAD_LIMIT = 16384
 _CHUNK = 1 << 18
 _HELLO_SECONDS = 30.0
@@ -56,7 +56,7 @@ class ConnectProxy:
             await _refuse(writer, "405 Method Not Allowed", "only CONNECT is answered here")
             return
         host, _, port = target.rpartition(":")
-        if port != "443" or not host.lower().endswith(_HOSTS):
+        if port != "443" or not host.lower().endswith(GOOGLE_HOSTS):
             logger.info("refused a connection to %s", target)
             await _refuse(writer, "403 Forbidden", f"localvertex lets nothing leave: {target}")
             return

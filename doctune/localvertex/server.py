@@ -28,6 +28,7 @@ from doctune.errors import LocalVertexError
 from doctune.files import write_json
 from doctune.localvertex import watchdog
 from doctune.localvertex.api.table import load_table
+from doctune.localvertex.browsers import refuse_browsers
 from doctune.localvertex.certificates import Certificates, ensure_certificates
 from doctune.localvertex.config import LocalVertexConfig
 from doctune.localvertex.environment import client_environment
@@ -174,7 +175,7 @@ async def _listen(
     api = await _set_up(_application(vertex, front), stack)
     await web.TCPSite(api, LOOPBACK, ports["http"]).start()
     await web.TCPSite(api, LOOPBACK, ports["rest"], ssl_context=tls).start()
-    objects = web.Application(client_max_size=MAX_BODY_BYTES)
+    objects = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[refuse_browsers])
     objects.router.add_route("*", "/{path:.*}", front.answer)
     await web.TCPSite(await _set_up(objects, stack), LOOPBACK, ports["storage"]).start()
     grpc_server = await start_grpc_server(vertex, ports["grpc"], certificates)
@@ -206,7 +207,7 @@ def _application(vertex: Vertex, front: StorageFront) -> web.Application:
             return await front.answer(request)
         return await api.answer(request)
 
-    application = web.Application(client_max_size=MAX_BODY_BYTES)
+    application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[refuse_browsers])
     application.add_routes([web.get(HEALTH_ROUTE, health), web.post("/token", token)])
     application.add_routes(metadata_routes(vertex.config))
     application.router.add_route("*", "/{path:.*}", answer)

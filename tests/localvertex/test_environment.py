@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from tests.localvertex.conftest import IMAGE, NUMBER, PARENT, PROJECT
-from tests.localvertex.wire import ask
+from tests.localvertex.wire import SESSION, ask
 
 # Put together from Google's public samples: upload, two versions with a split, shift, undeploy.
 SAMPLE = """
@@ -135,6 +135,16 @@ def test_everything_listens_on_loopback_only(local):
         for connection in process.net_connections():
             if connection.status == psutil.CONN_LISTEN:
                 assert connection.laddr.ip in ("127.0.0.1", "::ffff:127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://example.com"}, {"Host": "rebound.example.com"}]
+)
+def test_web_pages_are_refused(local, headers):
+    for url in (local.endpoint, local.environment["STORAGE_EMULATOR_HOST"]):
+        answer = SESSION.post(f"{url}/v1/{PARENT}/customJobs", data="{}", headers=headers)
+        assert answer.status_code == 403
+        assert "web pages" in answer.json()["error"]["message"]
 
 
 def test_errors_have_vertex_shape(local):

@@ -129,7 +129,7 @@ class _Parser:
 
     def _value(self) -> str:
         kind, value = self._next()
-        if kind == "operator":
+        if kind not in ("word", "string"):
             raise self._error()
         return value
 

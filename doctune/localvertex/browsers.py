@@ -1,0 +1,31 @@
+"""Web pages must not reach what listens on loopback: a job is a program that runs here.
+
+A page on any site can send requests to 127.0.0.1. Browsers mark them with an Origin, and a page
+that has bent its own name to 127.0.0.1 (DNS rebinding) shows that name as the Host. Google's
+clients do neither.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from doctune.localvertex.api.errors import ApiError, Status
+from doctune.localvertex.proxy import GOOGLE_HOSTS
+
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost"})
+
+
+@web.middleware
+async def refuse_browsers(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answers 403 to requests that come from a web page."""
+    host = request.host.partition(":")[0].lower()
+    known = host in _LOCAL_HOSTS or host.endswith(GOOGLE_HOSTS)
+    if "Origin" not in request.headers and known:
+        return await handler(request)
+    error = ApiError(
+        Status.PERMISSION_DENIED,
+        f"localvertex answers programs on this machine, not web pages (host {host!r}).",
+    )
+    return web.json_response(error.rest_body(), status=error.status.http_code)
