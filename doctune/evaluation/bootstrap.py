@@ -2,8 +2,8 @@
 
 Examples are drawn with replacement, the same draws for every model and metric, so differences
 between models are paired. All resamples are weighted sums, done a block at a time as one matrix
-product: 10,000 resamples of 1,000 examples take about a second a metric and at most
-`BLOCK_CELLS` cells of memory.
+product: 10,000 resamples of 1,000 examples, 14 metrics and 3 models take half a second of one core,
+and at most a few times `BLOCK_CELLS` numbers of memory.
 """
 
 from __future__ import annotations

@@ -43,6 +43,9 @@ class StoredSlice(_Part):
     by: str = Field(description="kind, document or length")
     value: str
     examples: int
+    scores: dict[str, float] = Field(
+        default_factory=dict, description="METRIC_MODEL, as in the scores of all."
+    )
     gains: Gains
 
     @property
@@ -118,7 +121,11 @@ def make_card(
         gains=store_gains(comparison.gains),
         slices=tuple(
             StoredSlice(
-                by=part.by, value=part.value, examples=part.examples, gains=store_gains(part.gains)
+                by=part.by,
+                value=part.value,
+                examples=part.examples,
+                scores=dict(part.scores),
+                gains=store_gains(part.gains),
             )
             for part in slices
         ),

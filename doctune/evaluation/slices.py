@@ -24,6 +24,7 @@ class Slice:
     by: str
     value: str
     examples: int
+    scores: Mapping[str, float]  # METRIC_MODEL
     gains: tuple[Gain, ...]
 
     @property
@@ -48,7 +49,8 @@ def slice_gains(
 
     The p-values are corrected by Holm's method over all slices, for each metric and opponent.
     """
-    found = []
+    names: list[tuple[str, str, int, dict[str, float]]] = []
+    found: list[list[Gain]] = []
     for (by, value), chosen in slice_members(examples).items():
         if chosen.sum() < min_examples:
             continue
@@ -56,18 +58,25 @@ def slice_gains(
             model: {metric: sample.select(chosen) for metric, sample in samples.items()}
             for model, samples in models.items()
         }
-        found.append((by, value, int(chosen.sum()), gains_over(part, bootstrap)))
+        values = {
+            f"{metric}_{model}": sample.value
+            for model, samples in part.items()
+            for metric, sample in samples.items()
+            if np.isfinite(sample.value)
+        }
+        names.append((by, value, int(chosen.sum()), values))
+        found.append(gains_over(part, bootstrap))
     families: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for number, (_, _, _, gains) in enumerate(found):
+    for number, gains in enumerate(found):
         for place, gain in enumerate(gains):
             families[gain.metric, gain.opponent].append((number, place))
     for places in families.values():
-        corrected = correct([found[number][3][place] for number, place in places])
+        corrected = correct([found[number][place] for number, place in places])
         for (number, place), gain in zip(places, corrected, strict=True):
-            found[number][3][place] = gain
+            found[number][place] = gain
     return [
-        Slice(by=by, value=value, examples=count, gains=tuple(gains))
-        for by, value, count, gains in found
+        Slice(by=by, value=value, examples=count, scores=values, gains=tuple(gains))
+        for (by, value, count, values), gains in zip(names, found, strict=True)
     ]
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from doctune.evaluation.catalog import METRICS, MetricInfo
-from doctune.evaluation.comparison import BASE, CHAMPION
+from doctune.evaluation.comparison import BASE, CHAMPION, TUNED
 from doctune.evaluation.options import EvaluationOptions, Guardrail, RequiredSlice
 from doctune.evaluation.score_card import ScoreCard, StoredGain, StoredSlice
 
@@ -109,11 +109,11 @@ def _primary(card: ScoreCard, opponent: str, options: EvaluationOptions) -> Chec
         return Check(
             rule="primary", outcome="missing_metric", text=f"{text}, and the decision rests on it"
         )
-    text = (
-        f"{describe_gain(info, gain.value)} than {_OPPONENTS[opponent]}'s"
-        f"{_values(card, info, opponent)}"
-    )
-    text = f"{text} ({describe_interval(info, gain, card.confidence)})"
+    details = describe_interval(info, gain, card.confidence)
+    values = [card.scores.get(f"{info.name}_{model}") for model in (TUNED, opponent)]
+    if None not in values:
+        details = "{:.{d}f} against {:.{d}f}; {}".format(*values, details, d=info.digits)
+    text = f"{describe_gain(info, gain.value)} than {_OPPONENTS[opponent]}'s ({details})"
     if gain.high < 0:
         return Check(rule="primary", outcome="lose", text=text)
     if gain.low <= 0:
@@ -212,13 +212,6 @@ def _slice_text(
         f"{_lower(describe_gain(info, gain.value))} than {_OPPONENTS[opponent]}'s "
         f"({describe_interval(info, gain, card.confidence)})"
     )
-
-
-def _values(card: ScoreCard, info: MetricInfo, opponent: str) -> str:
-    values = [card.scores.get(f"{info.name}_{model}") for model in ("tuned", opponent)]
-    if None in values:
-        return ""
-    return " ({:.{d}f} against {:.{d}f})".format(*values, d=info.digits)
 
 
 def _lower(text: str) -> str:

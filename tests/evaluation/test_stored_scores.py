@@ -45,6 +45,10 @@ def test_scores_name_the_worst_slice_and_hold_all_slices(outputs: Path) -> None:
     names = {part.name for part in card.slices}
     assert card.worst_slice in names
     assert {"kind table", "length short"} <= names
+    kinds = [part for part in card.slices if part.by == "kind"]
+    assert sum(part.examples for part in kinds) == card.examples
+    shared = sum(part.examples * part.scores["token_f1_tuned"] for part in kinds) / card.examples
+    assert shared == pytest.approx(card.scores["token_f1_tuned"])
 
 
 def test_a_replay_with_the_same_policy_says_the_same(outputs: Path) -> None:

@@ -111,7 +111,7 @@ def test_the_reason_reads_as_a_sentence() -> None:
     scores = {"perplexity_tuned": 6.0, "perplexity_base": 10.0}
     card = card_of((0.4, 0.35, 0.45), metric="perplexity", scores=scores)
     assert decide(card, EvaluationOptions()).reason == (
-        "Perplexity is 40.0 % lower than the base model's (6.00 against 10.00) (gain, 95% "
+        "Perplexity is 40.0 % lower than the base model's (6.00 against 10.00; gain, 95% "
         "interval: 35.0 % to 45.0 %); there is no champion to beat."
     )
 
