@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from doctune.documents import fonts
 from doctune.documents.lines import Line
@@ -42,6 +42,8 @@ class PageLines:
     tables: list[Grid] = field(default_factory=list)
     char_count: int = 0
     unmapped_count: int = 0
+    engine: str = "pdfium"
+    confidence: float = 0.0
 
 
 @dataclass
@@ -65,8 +67,11 @@ def build_blocks(pages: Sequence[PageLines], body: float) -> list[list[Block]]:
         drafter.add_page(page)
     vocabulary = Vocabulary(line for page in pages for line in page.lines)
     result: dict[int, list[Block]] = {page.number: [] for page in pages}
+    scanned = {page.number: page.engine for page in pages if page.confidence}
     for draft in drafter.drafts:
         block = _finish(draft, vocabulary)
+        if draft.page in scanned:
+            block = replace(block, engine=scanned[draft.page])
         if block.text:
             result[block.page].append(block)
     return [_furniture_outside(blocks) for blocks in result.values()]

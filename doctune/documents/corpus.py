@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from doctune.digests import digest_value
-from doctune.documents import store
+from doctune.documents import ocr, store
 from doctune.documents.duplicates import near_duplicates, sketch
 from doctune.documents.errors import PdfError
 from doctune.documents.files import combine_digests, digest_pdfs, list_pdfs
@@ -23,7 +23,6 @@ from doctune.documents.wire import unpack_facts, unpack_page
 from doctune.errors import CorpusError
 from doctune.progress import Bar, progress
 
-ENGINE = "pdfium"
 # Raised when the same file gives other blocks than before: what a run before this one has read is
 # then read again.
 _LAYOUT_VERSION = 1
@@ -197,14 +196,13 @@ def _worker_count(options: ParseOptions) -> int:
 def _settings_digest(options: ParseOptions) -> str:
     """Of the settings that what is read from a file depends on."""
     settings = options.model_dump(exclude={"workers", "max_failure_share", "password"})
-    return digest_value({**settings, "version": _LAYOUT_VERSION})
+    can_ocr = options.ocr == "auto" and ocr.find_program() is not None
+    return digest_value({**settings, "can_ocr": can_ocr, "version": _LAYOUT_VERSION})
 
 
 def _keep(finished: store.FinishedDocuments, result: FileResult, document: Document) -> None:
     result.row = _document_row(document, result.seconds)
-    finished.write(
-        {**result.row, "doc_id": result.doc_id, "source": result.source}, document, ENGINE
-    )
+    finished.write({**result.row, "doc_id": result.doc_id, "source": result.source}, document)
 
 
 def read_files(

@@ -39,6 +39,7 @@ class Block:
             place; the other places that it covers are empty in `rows`.
         header_rows: Of a table, how many rows at its top name its columns.
         size: Its font size in points.
+        engine: What read its text: "pdfium", or "tesseract" for a scanned page.
     """
 
     page: int
@@ -50,6 +51,7 @@ class Block:
     size: float = 0.0
     spans: tuple[tuple[int, int, int, int], ...] = ()
     header_rows: int = 0
+    engine: str = "pdfium"
 
 
 @dataclass(frozen=True, slots=True)

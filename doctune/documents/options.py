@@ -39,3 +39,7 @@ class ParseOptions(BaseModel):
         default="all",
         description="Which tables to look for: ruled ones are those with drawn lines.",
     )
+    ocr: Literal["auto", "off"] = Field(
+        default="auto",
+        description="Whether pages without text are read by Tesseract, where it is installed.",
+    )

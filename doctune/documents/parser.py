@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from doctune.documents import foreign
 from doctune.documents.blocks import PageLines, body_size, build_blocks
 from doctune.documents.drawing import read_drawing
 from doctune.documents.errors import PdfError
 from doctune.documents.furniture import mark_figure_text, mark_figures, mark_running_lines
-from doctune.documents.geometry import page_space
+from doctune.documents.geometry import PageSpace, page_space
 from doctune.documents.glyphs import mend_glyphs
 from doctune.documents.headings import assign_levels
 from doctune.documents.language import detect_language
@@ -29,6 +31,7 @@ from doctune.documents.tables.pieces import cut_lines
 
 PAGES_PER_PART = 100
 _LANGUAGE_SAMPLE_CHARS = 8_000
+_BROKEN_SHARE = 0.5
 _UNMAPPED_SHARE = 0.02
 
 
@@ -51,6 +54,7 @@ class PartPage:
     blocks: list[Block]
     char_count: int
     unmapped_count: int
+    confidence: float = 0.0
 
 
 def parse_pdf(path: Path, options: ParseOptions | None = None) -> Document:
@@ -120,7 +124,15 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
     body = body_size(pages)
     mark_running_lines([(page.lines, page.height) for page in pages], body)
     return [
-        PartPage(page.number, page.width, page.height, blocks, page.char_count, page.unmapped_count)
+        PartPage(
+            page.number,
+            page.width,
+            page.height,
+            blocks,
+            page.char_count,
+            page.unmapped_count,
+            page.confidence,
+        )
         for page, blocks in zip(pages, build_blocks(pages, body), strict=True)
     ]
 
@@ -150,7 +162,9 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
             result.unmapped_count = sum(
                 line.text.count("\ufffd") + line.text.count("\x00") for line in lines
             )
-            if lines:
+            if options.ocr == "auto" and _needs_ocr(result):
+                _read_scan(page, space, result)
+            elif lines:
                 drawing = read_drawing(page, space)
                 mark_figures(lines, drawing, space.width * space.height)
                 mark_figure_text(lines)
@@ -159,6 +173,24 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
                     lines = cut_lines(lines, [table.bbox for table in result.tables], text)
                 result.lines = reading_order(lines)
     return result
+
+
+def _needs_ocr(page: PageLines) -> bool:
+    """Tells whether a page has no text, or only characters that stand for none."""
+    return page.unmapped_count >= _BROKEN_SHARE * page.char_count
+
+
+def _read_scan(page: Any, space: PageSpace, result: PageLines) -> None:
+    from doctune.documents import ocr
+
+    # A page with nothing drawn on it is empty, not scanned.
+    if not foreign.object_count(foreign.address_of(page)):
+        return
+    read = ocr.read_page(page, space)
+    if read is not None:
+        result.lines, result.confidence, result.engine = read.lines, read.confidence, ocr.ENGINE
+        result.char_count = sum(len(line.text) for line in read.lines)
+        result.unmapped_count = 0
 
 
 def _sample(pages: Sequence[Page]) -> str:
@@ -179,10 +211,23 @@ def _sample(pages: Sequence[Page]) -> str:
 def _warnings(pages: Sequence[PartPage]) -> list[str]:
     found = []
     silent = sum(1 for page in pages if page.char_count == 0)
+    scanned = [page.confidence for page in pages if page.confidence]
     if silent:
-        found.append(f"{silent} of {len(pages)} pages without text: scanned?")
+        found.append(f"{silent} of {len(pages)} pages without text: scanned?{_ocr_advice()}")
+    if scanned:
+        mean = sum(scanned) / len(scanned)
+        found.append(
+            f"{len(scanned)} of {len(pages)} pages were read by OCR, {mean:.0f} % sure of words."
+        )
     chars = sum(page.char_count for page in pages)
     unmapped = sum(page.unmapped_count for page in pages)
     if unmapped > _UNMAPPED_SHARE * chars:
         found.append(f"{unmapped} of {chars} characters have no Unicode: the font has no map.")
     return found
+
+
+def _ocr_advice() -> str:
+    from doctune.documents import ocr
+
+    installed = ocr.find_program() is not None
+    return "" if installed else " Install Tesseract (Debian: tesseract-ocr) to read scans."

@@ -131,6 +131,7 @@ class _Worker:
         self.task: Task | None = None
         self.started = self.dead = self._expired = False
         self.peak_mb = 0.0
+        self._timeout_seconds = _START_SECONDS
         self._limit_mb = memory_limit_mb
         self._buffer = bytearray()
         self._reply: dict[str, Any] | None = None
@@ -145,6 +146,7 @@ class _Worker:
 
     def give(self, task: Task, options: dict[str, Any], timeout_seconds: float) -> None:
         self.task = task
+        self._timeout_seconds = timeout_seconds
         self.deadline = time.monotonic() + timeout_seconds
         request = {
             "path": str(task.path),
@@ -167,12 +169,22 @@ class _Worker:
             self.dead = True
             return
         self._buffer += chunk
+        self._take_frame()
+
+    def _take_frame(self) -> None:
         if len(self._buffer) < HEADER_BYTES:
             return
         size = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
-        if len(self._buffer) - HEADER_BYTES >= size:
-            self._reply = json.loads(self._buffer[HEADER_BYTES : HEADER_BYTES + size])
-            del self._buffer[: HEADER_BYTES + size]
+        if len(self._buffer) - HEADER_BYTES < size:
+            return
+        reply = json.loads(self._buffer[HEADER_BYTES : HEADER_BYTES + size])
+        del self._buffer[: HEADER_BYTES + size]
+        if "alive" in reply:
+            # A scanned page was read: the time starts anew.
+            self.deadline = time.monotonic() + self._timeout_seconds
+            self._take_frame()
+        else:
+            self._reply = reply
 
     def expire(self) -> None:
         """Ends a worker that has run out of time."""

@@ -69,9 +69,9 @@ class FinishedDocuments:
     def path(self, doc_id: str) -> Path:
         return self._folder / f"{doc_id}-{self._settings}.parquet"
 
-    def write(self, row: dict[str, Any], document: Document, engine: str) -> None:
+    def write(self, row: dict[str, Any], document: Document) -> None:
         """Keeps a document and its row."""
-        rows = block_rows(row["doc_id"], row["source"], document, engine)
+        rows = block_rows(row["doc_id"], row["source"], document)
         metadata = {_METADATA_KEY: json.dumps(row).encode()}
         table = pa.Table.from_pylist(rows, BLOCK_SCHEMA.with_metadata(metadata))
         with atomic_path(self.path(row["doc_id"])) as temporary:
@@ -90,7 +90,7 @@ class FinishedDocuments:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def block_rows(doc_id: str, source: str, document: Document, engine: str) -> list[dict[str, Any]]:
+def block_rows(doc_id: str, source: str, document: Document) -> list[dict[str, Any]]:
     """Returns the rows of a document's blocks; blocks are numbered over the whole document."""
     return [
         {
@@ -105,7 +105,7 @@ def block_rows(doc_id: str, source: str, document: Document, engine: str) -> lis
             "rows": block.rows,
             "spans": block.spans or None,
             "header_rows": block.header_rows or None,
-            "engine": engine,
+            "engine": block.engine,
         }
         for number, block in enumerate(document.blocks)
     ]

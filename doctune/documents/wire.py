@@ -37,14 +37,15 @@ def unpack_facts(packed: dict[str, Any]) -> FileFacts:
 
 def pack_page(page: PartPage) -> list[Any]:
     blocks = [
-        (b.kind, b.text, b.bbox, b.level, b.rows, b.size, b.spans, b.header_rows)
+        (b.kind, b.text, b.bbox, b.level, b.rows, b.size, b.spans, b.header_rows, b.engine)
         for b in page.blocks
     ]
-    return [page.number, page.width, page.height, page.char_count, page.unmapped_count, blocks]
+    counts = (page.char_count, page.unmapped_count, page.confidence)
+    return [page.number, page.width, page.height, *counts, blocks]
 
 
 def unpack_page(packed: list[Any]) -> PartPage:
-    number, width, height, char_count, unmapped_count, packed_blocks = packed
+    number, width, height, char_count, unmapped_count, confidence, packed_blocks = packed
     blocks = [
         Block(
             number,
@@ -56,7 +57,8 @@ def unpack_page(packed: list[Any]) -> PartPage:
             size,
             tuple(map(tuple, spans)),
             header_rows,
+            engine,
         )
-        for kind, text, bbox, level, rows, size, spans, header_rows in packed_blocks
+        for kind, text, bbox, level, rows, size, spans, header_rows, engine in packed_blocks
     ]
-    return PartPage(number, width, height, blocks, char_count, unmapped_count)
+    return PartPage(number, width, height, blocks, char_count, unmapped_count, confidence)

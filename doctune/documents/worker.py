@@ -27,8 +27,9 @@ def main() -> None:
     # The answers have their own channel: nothing that a library prints can get into it.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    from doctune.documents import wire
+    from doctune.documents import ocr, wire
 
+    ocr.listeners.append(lambda: _send(answers, wire.encode({"alive": True})))
     _limit_resources(memory_limit_mb)
     _send(answers, wire.encode({"ready": True}))
     for line in sys.stdin.buffer:

@@ -92,8 +92,8 @@ def test_a_run_that_was_killed_goes_on(
     written = []
     write = store.FinishedDocuments.write
 
-    def write_then_die(self: store.FinishedDocuments, row, document, engine) -> None:  # type: ignore[no-untyped-def]
-        write(self, row, document, engine)
+    def write_then_die(self: store.FinishedDocuments, row, document) -> None:  # type: ignore[no-untyped-def]
+        write(self, row, document)
         written.append(row["source"])
         if len(written) == 2:
             raise KeyboardInterrupt

@@ -1,0 +1,126 @@
+"""Pages without text, read by Tesseract where it is installed.
+
+The page is drawn by PDFium in grey and piped to the `tesseract` program; its lines go through the
+same layout as any other. Nothing is written to disk, and no model is downloaded.
+"""
+
+import ctypes
+import math
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pypdfium2.raw as pdfium
+
+from doctune.documents.geometry import PageSpace
+from doctune.documents.lines import Line
+
+ENGINE = "tesseract"
+_DPI = 250
+_MAX_PIXELS = 40_000_000
+_MIN_CONFIDENCE = 30.0  # per cent: words below are specks
+_SIZE_SHARE = 0.75  # of a line's height: about the font's size
+_TIMEOUT_SECONDS = 90
+
+# Called after each page: reading takes seconds, and who waits wants to know that it goes on.
+listeners: list[Callable[[], None]] = []
+
+
+@dataclass(frozen=True)
+class OcrResult:
+    """Lines of a page, and the mean confidence of their words in per cent."""
+
+    lines: list[Line]
+    confidence: float
+
+
+@cache
+def find_program() -> str | None:
+    """The `tesseract` program, if this machine has it."""
+    return shutil.which("tesseract")
+
+
+@cache
+def _languages(program: str) -> str:
+    """All installed languages, English first; `osd` finds the orientation."""
+    done = subprocess.run([program, "--list-langs"], capture_output=True, text=True, timeout=20)
+    names = [name for name in done.stdout.splitlines()[1:] if name and name != "osd"]
+    return "+".join(sorted(names, key=lambda name: (name != "eng", name))[:4]) or "eng"
+
+
+def read_page(page: Any, space: PageSpace) -> OcrResult | None:
+    """Reads a page of PDFium; None where Tesseract is missing, fails or sees nothing."""
+    program = find_program()
+    if program is None:
+        return None
+    dpi = min(_DPI, 72 * math.sqrt(_MAX_PIXELS / max(1.0, space.width * space.height)))
+    command = [program, "stdin", "stdout", "-l", _languages(program), "--psm", "1"]
+    command += ["--dpi", str(round(dpi)), "tsv"]
+    try:
+        done = subprocess.run(
+            command,
+            input=_draw(page, space, dpi / 72),
+            capture_output=True,
+            timeout=_TIMEOUT_SECONDS,
+            # Every worker reads a page of its own: threads within one would only be in the way.
+            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    finally:
+        for listener in listeners:
+            listener()
+    return _lines_of(done.stdout.decode("utf-8", "replace"), 72 / dpi)
+
+
+def _draw(page: Any, space: PageSpace, scale: float) -> bytes:
+    """The page as a grey picture in the PNM format."""
+    width, height = max(1, round(space.width * scale)), max(1, round(space.height * scale))
+    bitmap = pdfium.FPDFBitmap_CreateEx(width, height, pdfium.FPDFBitmap_Gray, None, 0)
+    try:
+        pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, 0xFFFFFFFF)
+        pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, pdfium.FPDF_ANNOT)
+        stride = pdfium.FPDFBitmap_GetStride(bitmap)
+        pixels = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), stride * height)
+    finally:
+        pdfium.FPDFBitmap_Destroy(bitmap)
+    rows = (pixels[row * stride : row * stride + width] for row in range(height))
+    return b"P5 %d %d 255\n" % (width, height) + b"".join(rows)
+
+
+def _lines_of(table: str, scale: float) -> OcrResult | None:
+    """Puts the words of Tesseract's table together into lines."""
+    lines: dict[tuple[str, ...], Line] = {}
+    confidences = []
+    for row in table.splitlines()[1:]:
+        fields = row.split("\t")
+        if len(fields) < 12 or fields[0] != "5" or not fields[11].strip():
+            continue
+        confidence = float(fields[10])
+        if confidence < _MIN_CONFIDENCE:
+            continue
+        confidences.append(confidence)
+        x, y, width, height = (float(value) * scale for value in fields[6:10])
+        key = tuple(fields[1:5])
+        line = lines.get(key)
+        if line is None:
+            line = lines[key] = Line(fields[11], 0, False)
+            line.x0, line.y0, line.x1, line.y1 = x, y, x + width, y + height
+        else:
+            line.text += " " + fields[11]
+            line.x0, line.x1 = min(line.x0, x), max(line.x1, x + width)
+            line.y0, line.y1 = min(line.y0, y), max(line.y1, y + height)
+    if not lines:
+        return None
+    heights = sorted(line.y1 - line.y0 for line in lines.values())
+    usual = heights[len(heights) // 2]
+    for line in lines.values():
+        height = line.y1 - line.y0
+        # Heights depend on the letters that a line happens to have: only large ones mean a size.
+        line.size = _SIZE_SHARE * (height if height > 1.45 * usual else usual)
+        line.hyphen = line.text.endswith("-")
+    return OcrResult(list(lines.values()), sum(confidences) / len(confidences))
