@@ -139,7 +139,7 @@ class CheckpointFolder:
                 metadata = file.metadata()
                 if metadata.get("fingerprint") != self._fingerprint:
                     return None
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                tensors = {key: file.get_tensor(key) for key in list(file.keys())}
         return Checkpoint(course=TrainingCourse.of(json.loads(metadata["course"])), tensors=tensors)
 
 

@@ -26,6 +26,10 @@ from doctune.training.options import TrainingOptions
 from doctune.training.workers import Workers
 
 
+def _never(course: TrainingCourse) -> bool:
+    return False
+
+
 @dataclass(kw_only=True)
 class Run:
     """What a run is made of: fixed parts first, then its state."""
@@ -38,7 +42,7 @@ class Run:
     checkpoints: CheckpointFolder | None = None
     events: Events = field(default_factory=Events)
     # Called with the course after each validation; true ends the run (a search prunes a trial so).
-    should_stop: Callable[[TrainingCourse], bool] = lambda course: False
+    should_stop: Callable[[TrainingCourse], bool] = _never
 
     course: TrainingCourse = field(default_factory=TrainingCourse)
     best: list[torch.Tensor] = field(default_factory=list)

@@ -1,0 +1,220 @@
+"""A tuned model in the forms that servers want: smaller, with what that cost written down.
+
+- `safetensors`: the merged model as it is.
+- `int8`: LLM.int8 by bitsandbytes, for servers on CPUs (a quarter of float32's size).
+- `nf4`: 4-bit NormalFloat by bitsandbytes, for servers on GPUs (runs on CPUs, slowly).
+- `gguf`: Q8_0 by the `gguf` package, for llama.cpp and its like; Llama architectures only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from doctune.errors import DatasetError, ModelError, TrainingError
+from doctune.files import atomic_folder, write_json
+from doctune.progress import progress
+from doctune.training.examples import Example
+from doctune.training.network import load_network, load_tokenizer
+from doctune.training.outputs import clear_write_failures
+from doctune.training.token_cache import tokenized_file
+
+ExportFormat = Literal["safetensors", "int8", "nf4", "gguf"]
+GGUF_FILE = "model.gguf"
+
+_MAX_EXAMPLES, _MAX_LENGTH, _NEW_TOKENS = 64, 1024, 24
+
+logger = logging.getLogger("doctune.training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """What a model is like to use."""
+
+    bytes: int  # of its weights on disk
+    perplexity: float  # of the answers, by the model's own tokens
+    tokens_per_second: float  # generated, one conversation at a time, on this machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSummary:
+    """An export and what it cost."""
+
+    format: str
+    before: Quality
+    after: Quality
+    perplexity_increase: float  # relative: 0.02 is 2% worse
+
+
+def export_model(
+    model_dir: Path,
+    out_dir: Path,
+    export_format: ExportFormat,
+    examples_path: Path,
+    *,
+    max_perplexity_increase: float = 0.05,
+) -> ExportSummary:
+    """Writes a tuned model in another form, with `export.json` beside it.
+
+    Args:
+        model_dir: What `tune_model` wrote.
+        out_dir: Replaced as a whole when the export is good enough, else left as it was.
+        examples_path: JSONL with `messages` to measure quality on; at most 64 are used.
+        max_perplexity_increase: Greatest relative increase of perplexity that is let through.
+
+    Raises:
+        ModelError: There is no tuned model, or the format does not fit its architecture.
+        TrainingError: The library is missing, the disk is full, or too much quality is lost.
+    """
+    source = model_dir / "model"
+    if not (source / "config.json").is_file():
+        raise ModelError(f"{model_dir} holds no tuned model: give a folder that training wrote.")
+    tokenizer = load_tokenizer(source)
+    examples = tokenized_file(examples_path, tokenizer, _MAX_LENGTH).examples[:_MAX_EXAMPLES]
+    if not examples:
+        raise DatasetError(f"{examples_path}: no answer fits into {_MAX_LENGTH} tokens.")
+    with (
+        progress(f"Exporting {export_format}", 3, "parts") as bar,
+        clear_write_failures(out_dir),
+        atomic_folder(out_dir) as folder,
+    ):
+        before = _measure(load_network(source, "auto").float(), source, examples)
+        bar.advance(note="original measured")
+        tokenizer.save_pretrained(folder)
+        _WRITERS[export_format](source, folder)
+        bar.advance(note="written")
+        after = _measure(load_export(folder), folder, examples)
+        bar.advance(note="export measured")
+        increase = after.perplexity / before.perplexity - 1
+        if not increase <= max_perplexity_increase:
+            raise TrainingError(
+                f"The {export_format} export is refused: its perplexity is {after.perplexity:.3f}, "
+                f"{increase:.1%} above the model's {before.perplexity:.3f}; at most "
+                f"{max_perplexity_increase:.1%} is let through (max_perplexity_increase)."
+            )
+        summary = ExportSummary(
+            format=export_format, before=before, after=after, perplexity_increase=increase
+        )
+        write_json(folder / "export.json", asdict(summary))
+    logger.info(
+        "Exported %s: %.0f MB (was %.0f), perplexity %.3f (was %.3f), %.1f tokens/s (was %.1f)",
+        *(export_format, after.bytes / 1e6, before.bytes / 1e6),
+        *(after.perplexity, before.perplexity, after.tokens_per_second, before.tokens_per_second),
+    )
+    return summary
+
+
+def load_export(folder: Path) -> Any:
+    """Returns the model of an exported folder, ready to generate.
+
+    Raises:
+        ModelError: There is none that can be loaded.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    options: dict[str, Any] = {"device_map": {"": "cuda" if torch.cuda.is_available() else "cpu"}}
+    if (folder / GGUF_FILE).is_file():
+        options |= {"gguf_file": GGUF_FILE, "dtype": torch.float32}
+    # bitsandbytes says once a layer and call that it casts to float16; that is how it works.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, **options).eval()
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{folder} holds no export that can be loaded: {reason}.") from error
+
+
+def _measure(model: Any, folder: Path, examples: Sequence[Example]) -> Quality:
+    import torch
+
+    weights = [*folder.glob("*.safetensors"), *folder.glob("*.gguf")]
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        for example in examples:
+            ids = torch.tensor([example.input_ids], device=model.device)
+            logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+            losses = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
+            taught = torch.tensor(example.taught[1:], device=model.device)
+            total += losses[taught].sum().item()
+            count += int(taught.sum())
+        generated, start = 0, time.perf_counter()
+        for example in examples[:4]:
+            prompt = example.input_ids[: example.taught.index(True, 1)]
+            ids = torch.tensor([prompt], device=model.device)
+            output = model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=_NEW_TOKENS,
+                min_new_tokens=_NEW_TOKENS,
+                do_sample=False,
+            )
+            generated += output.shape[1] - ids.shape[1]
+        speed = generated / (time.perf_counter() - start)
+    return Quality(
+        bytes=sum(path.stat().st_size for path in weights),
+        perplexity=math.exp(total / count),
+        tokens_per_second=round(speed, 2),
+    )
+
+
+def _write_safetensors(source: Path, folder: Path) -> None:
+    for path in source.iterdir():
+        shutil.copy2(path, folder / path.name)
+
+
+def _write_int8(source: Path, folder: Path) -> None:
+    _quantize(source, folder, load_in_8bit=True)
+
+
+def _write_nf4(source: Path, folder: Path) -> None:
+    import torch
+
+    cuda = torch.cuda.is_available()
+    _quantize(
+        source,
+        folder,
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16 if cuda else torch.float32,
+    )
+
+
+def _quantize(source: Path, folder: Path, **settings: Any) -> None:
+    import torch
+
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise TrainingError("This export needs bitsandbytes: run `pip install bitsandbytes`.")
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        source,
+        quantization_config=BitsAndBytesConfig(**settings),
+        device_map={"": device},
+        dtype=torch.float32 if device == "cpu" else torch.bfloat16,
+    )
+    model.save_pretrained(folder)
+
+
+def _write_gguf(source: Path, folder: Path) -> None:
+    from doctune.training.gguf_file import write_gguf
+
+    write_gguf(source, folder / GGUF_FILE)
+    shutil.copy2(source / "config.json", folder / "config.json")
+
+
+_WRITERS: dict[str, Callable[[Path, Path], None]] = {
+    "safetensors": _write_safetensors,
+    "int8": _write_int8,
+    "nf4": _write_nf4,
+    "gguf": _write_gguf,
+}
