@@ -45,6 +45,7 @@ def deploy_model(
         accelerator_count=accelerator_count,
         traffic_percentage=traffic_percentage,
         smoke_instances=[{"prompt": smoke_prompt}],
+        smoke_parameters={"max_new_tokens": 16},
     )
     endpoint.uri = deployment.artifact_uri
     endpoint.metadata.update(

@@ -21,8 +21,7 @@ def find_champion(
         model_name: Display name in the Model Registry.
         staging_bucket: gs://NAME.
     """
-    from doctune.vertex import find_champion, init_session
+    from doctune.vertex import champion_uri, init_session
 
     init_session(project, location, staging_bucket)
-    champion = find_champion(model_name, exclude_digest=model.metadata["digest"])
-    return champion.uri if champion else ""
+    return champion_uri(model_name, exclude_digest=model.metadata["digest"])

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from doctune.vertex.endpoints import Deployment, ask, deploy_model, find_endpoint, rollback
     from doctune.vertex.packaging import ModelManifest, check_model_folder, upload_model
-    from doctune.vertex.registry import Champion, RegisteredModel, find_champion, register_model
+    from doctune.vertex.registry import (
+        Champion,
+        RegisteredModel,
+        champion_uri,
+        find_champion,
+        register_model,
+    )
     from doctune.vertex.session import init_session
     from doctune.vertex.storage import (
         StoredObject,
@@ -24,6 +30,7 @@ _MODULES = {
     "StoredObject": "storage",
     "TransferSummary": "storage",
     "ask": "endpoints",
+    "champion_uri": "registry",
     "check_model_folder": "packaging",
     "deploy_model": "endpoints",
     "download_folder": "storage",
@@ -46,6 +53,7 @@ __all__ = [
     "StoredObject",
     "TransferSummary",
     "ask",
+    "champion_uri",
     "check_model_folder",
     "deploy_model",
     "download_folder",

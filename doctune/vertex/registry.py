@@ -145,6 +145,16 @@ def find_champion(model_name: str, exclude_digest: str = "") -> Champion | None:
     return Champion(version.artifact_uri, version.version_id, version_name(version), digest)
 
 
+def champion_uri(model_name: str, exclude_digest: str = "") -> str:
+    """Returns where the champion's model lies, or "" where there is no incumbent.
+
+    Raises:
+        RegistryError: As `find_champion`.
+    """
+    champion = find_champion(model_name, exclude_digest)
+    return champion.uri if champion else ""
+
+
 def find_model(model_name: str) -> str | None:
     """Returns the resource name of the model with a display name; doctune's own comes first."""
     from google.cloud import aiplatform
