@@ -208,7 +208,8 @@ def _resumes(last: Line, line: Line) -> bool:
     """Tells whether running text that broke off at `last` goes on: over a column, page or float."""
     if abs(line.size - last.size) >= 0.6 or last.text[-1:] in _SENTENCE_ENDS:
         return False
-    return line.text[:1].islower() or (breaks_word(last.text) and line.text[:1].isalpha())
+    first = line.text[0]
+    return first.islower() or first.isdigit() or (breaks_word(last.text) and first.isalpha())
 
 
 def _finish(draft: _Draft, vocabulary: Vocabulary) -> Block:

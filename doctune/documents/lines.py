@@ -8,6 +8,7 @@ character. Boxes of words are asked for where a table or a gap between columns m
 import ctypes
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pypdfium2.raw as pdfium
@@ -23,6 +24,8 @@ _WORD = re.compile(r"\S+")
 # A bullet or number that stands alone is followed by its item, a tab further on.
 _MARKER = re.compile(r"^(?:[^\w\s(]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
 _FRAGMENT_GAP, _MARKER_GAP = 1.2, 4.0  # em
+_ROW_STEP = 0.9  # of a line's height: more is no subscript but another row
+_BROKEN = "broken"
 # A box this much lower or higher than the font's size tells that the text is scaled.
 _LEAST_HEIGHT, _MOST_HEIGHT = 0.7, 1.9
 
@@ -127,8 +130,28 @@ class PageText:
             if stripped:
                 line = Line(stripped, start + len(body) - len(body.lstrip()), hyphen)
                 if self._measure(line):
-                    lines.append(line)
+                    lines += self._rows(line) if line.kind == _BROKEN else (line,)
         return lines
+
+    def _rows(self, line: Line) -> list[Line]:
+        """Splits what PDFium took for one line where it goes on in another row, as in a table."""
+        line.kind = ""
+        text, start = line.spans[0]
+        words = self.words(line)
+        begins = [
+            other.position
+            for one, other in pairwise(words)
+            if abs(other.y0 - one.y0) > _ROW_STEP * (one.y1 - one.y0) and other.x0 < one.x1
+        ]
+        bounds = [start, *begins, start + len(text)]
+        rows = []
+        for begin, end in pairwise(bounds):
+            part = text[begin - start : end - start].rstrip()
+            row = Line(part, begin, line.hyphen and end == bounds[-1])
+            if part and self._measure(row):
+                row.kind = ""
+                rows.append(row)
+        return rows
 
     def words(self, line: Line) -> list[Word]:
         """The words of a line, each with its box."""
@@ -188,6 +211,8 @@ class PageText:
                 line.turn = 1 if rise > 0 else 3
                 height = x1 - x0
                 y0, y1 = min(y0, ey0), max(y1, ey1)
+            elif abs(rise) > _ROW_STEP * height:
+                line.kind = _BROKEN
             if ex0 < x0:
                 x0 = ex0
             if ex1 > x1:
