@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TypeVar
 
 import numpy as np
@@ -59,12 +60,18 @@ class Bootstrap:
                 values[name].append(sample.score(weights @ sample.addends))
         return {name: np.concatenate(parts) for name, parts in values.items()}
 
-    def interval(self, distribution: Floats) -> Interval:
-        """Returns the percentile interval of a distribution, without its undefined values."""
+    def interval(self, distribution: Floats, examples: int) -> Interval:
+        """Returns the expanded percentile interval of a distribution, without undefined values.
+
+        Args:
+            examples: How many examples the metric is of. Resamples of few examples vary too
+                little, so the percentiles move outwards as Student's t does from the normal.
+        """
         defined = distribution[np.isfinite(distribution)]
-        if not defined.size:
+        if not defined.size or examples < 2:
             return Interval(float("nan"), float("nan"))
-        tail = (1 - self.confidence) / 2
+        wide = _expanded(NormalDist().inv_cdf(0.5 + self.confidence / 2), examples)
+        tail = NormalDist().cdf(-wide)
         low, high = np.quantile(defined, [tail, 1 - tail])
         return Interval(float(low), float(high))
 
@@ -79,20 +86,43 @@ class Bootstrap:
             yield counts.reshape(rows, examples).astype(np.float64)
 
 
-def p_value(differences: Floats) -> float:
+def p_value(differences: Floats, examples: int) -> float:
     """Returns the two-sided bootstrap p-value of "there is no difference", from 0 to 1.
 
     It is counted from the resamples. Where none of them crosses zero, counting can only say "less
     than 2 in all", which no correction for many comparisons would survive; there the tail of the
-    normal distribution with the resamples' mean and spread goes on.
+    normal distribution with the resamples' mean and spread goes on. For few examples it grows as
+    the intervals do.
     """
     defined = differences[np.isfinite(differences)]
-    if not defined.size:
+    if not defined.size or examples < 2:
         return 1.0
     least = min(np.count_nonzero(defined <= 0), np.count_nonzero(defined >= 0))
     counted = min(1.0, 2 * (least + 1) / (defined.size + 1))
-    if least:
-        return counted
-    spread = float(defined.std())
-    tail = math.erfc(abs(float(defined.mean())) / spread / math.sqrt(2)) if spread else 0.0
-    return min(counted, tail)
+    deviate = NormalDist().inv_cdf(1 - counted / 2)
+    if not least:
+        spread = float(defined.std())
+        if not spread:
+            return 0.0
+        deviate = max(deviate, abs(float(defined.mean())) / spread)
+    return math.erfc(_shrunk(deviate, examples) / math.sqrt(2))
+
+
+def _expanded(deviate: float, examples: int) -> float:
+    """Returns the normal deviate at which resamples of so few examples hold the same share.
+
+    By Wallace's approximation of Student's t, and the factor sqrt(n / (n - 1)) by which the spread
+    of resamples falls short.
+    """
+    freedom = examples - 1
+    scaled = deviate * (8 * freedom + 3) / (8 * freedom + 1)
+    student = math.sqrt(freedom * math.expm1(scaled**2 / freedom))
+    return student * math.sqrt(examples / freedom)
+
+
+def _shrunk(deviate: float, examples: int) -> float:
+    """Returns the inverse of `_expanded`."""
+    freedom = examples - 1
+    student = deviate / math.sqrt(examples / freedom)
+    scaled = math.sqrt(freedom * math.log1p(student**2 / freedom))
+    return scaled * (8 * freedom + 1) / (8 * freedom + 3)

@@ -118,7 +118,7 @@ def compare(models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap) ->
             metric=metric,
             model=model,
             value=sample.value,
-            interval=bootstrap.interval(drawn[model, metric]),
+            interval=bootstrap.interval(drawn[model, metric], sample.examples),
         )
         for model, samples in models.items()
         for metric, sample in samples.items()
@@ -180,13 +180,14 @@ def _gains(
             info = METRICS[metric]
             spread = gain(info, drawn[TUNED, metric], drawn[opponent, metric])
             value = gain(info, np.array(sample.value), np.array(models[opponent][metric].value))
-            p = p_value(spread)
+            count = min(sample.examples, models[opponent][metric].examples)
+            p = p_value(spread, count)
             gains.append(
                 Gain(
                     metric=metric,
                     opponent=opponent,
                     value=float(value),
-                    interval=bootstrap.interval(spread),
+                    interval=bootstrap.interval(spread, count),
                     p=p,
                     p_corrected=p,
                 )

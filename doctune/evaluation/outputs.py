@@ -39,7 +39,7 @@ def provenance_of(
         made["general prompts (SHA-256)"] = general_digest()
     made |= {
         "decoding": f"greedy, at most {options.max_new_tokens} new tokens",
-        "intervals": f"{options.confidence:.0%}, paired percentile bootstrap, "
+        "intervals": f"{options.confidence:.0%}, paired bootstrap, expanded percentiles, "
         f"{options.bootstrap_resamples:,} resamples, seed {options.seed}",
         "corrections": "Holm's method over all metrics and opponents, and over all slices",
         "settings": options.model_dump_json(),

@@ -34,6 +34,11 @@ class Sample:
         """The metric over all examples."""
         return float(self.score(self.addends.sum(axis=0)))
 
+    @property
+    def examples(self) -> int:
+        """How many examples have anything to add."""
+        return int(self.addends.any(axis=1).sum())
+
     def each(self) -> Floats:
         """Returns the metric of each example by itself."""
         return self.score(self.addends)
