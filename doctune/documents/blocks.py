@@ -9,6 +9,7 @@ from doctune.documents.lines import Line
 from doctune.documents.markdown import table_markdown
 from doctune.documents.model import FURNITURE, BBox, Block
 from doctune.documents.tables.grid import Grid
+from doctune.documents.tables.pieces import has_gaps
 from doctune.documents.words import Vocabulary, breaks_word, clean_text, join_lines
 
 _BULLET = re.compile(
@@ -27,6 +28,8 @@ _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5
 _HEADING_SIZE = 1.12  # of the body's size
 _SENTENCE_ENDS = ".:!?;\u3002\uff1a"
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
+_PROSE_CHARS = 40
+_ENTRY = re.compile(r"\D\s\d{1,4}$")  # an entry of a table of contents: title and page
 _MAX_HEADING_CHARS = 160
 _MAX_BOLD_CHARS = 100
 
@@ -91,7 +94,9 @@ def body_size(pages: Iterable[PageLines]) -> float:
         for line in page.lines:
             if not line.kind and not line.font & fonts.MONO:
                 size = round(line.size, 1)
-                sizes[size] = sizes.get(size, 0) + len(line.text)
+                # Prose counts more than the short lines of tables, which may be smaller and many.
+                weight = len(line.text) * (5 if len(line.text) >= _PROSE_CHARS else 1)
+                sizes[size] = sizes.get(size, 0) + weight
     return max(sizes, key=lambda size: sizes[size], default=10.0)
 
 
@@ -159,7 +164,7 @@ def _kind(line: Line, body: float) -> str:
     if not limit and first.isalpha() and text[1:2].isalpha():
         return "paragraph"
     if len(text) < limit and not _BULLET_SIGN.match(text) and any(map(str.isalpha, text)):
-        return "heading"
+        return "paragraph" if _ENTRY.search(text) and has_gaps(line) else "heading"
     return "list" if _BULLET.match(text) else "paragraph"
 
 
@@ -230,6 +235,8 @@ def _finish(draft: _Draft, vocabulary: Vocabulary) -> Block:
         text = clean_text("\n".join(line.text for line in draft.lines))
     else:
         text = join_lines([line.text for line in draft.lines], vocabulary)
+    if draft.kind == "heading" and len(text) > _MAX_BOLD_CHARS and text.endswith("."):
+        draft.kind = "paragraph"
     level = 1 if draft.kind == "list" else None
     box, size = _box_of(draft.lines), round(draft.lines[0].size, 2)
     return Block(draft.page, draft.kind, text, box, level, None, size)
