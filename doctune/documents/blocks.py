@@ -28,6 +28,7 @@ _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5
 _HEADING_SIZE = 1.12  # of the body's size
 _SENTENCE_ENDS = ".:!?;\u3002\uff1a"
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
+_INDENT = 4.0  # points
 _PROSE_CHARS = 40
 _ENTRY = re.compile(r"\D\s\d{1,4}$")  # an entry of a table of contents: title and page
 _MAX_HEADING_CHARS = 160
@@ -77,7 +78,27 @@ def build_blocks(pages: Sequence[PageLines], body: float) -> list[list[Block]]:
             block = replace(block, engine=scanned[draft.page])
         if block.text:
             result[block.page].append(block)
-    return [_furniture_outside(blocks) for blocks in result.values()]
+    return [_furniture_outside(_nest_lists(blocks)) for blocks in result.values()]
+
+
+def _nest_lists(blocks: list[Block]) -> list[Block]:
+    """Gives the items of a list the level that their indentation shows."""
+    nested: list[Block] = []
+    lefts: list[float] = []
+    for block in blocks:
+        if block.kind != "list":
+            # A paragraph further right goes on within an item; any other ends the list.
+            if block.kind not in FURNITURE and not (lefts and block.bbox[0] > lefts[0] + _INDENT):
+                lefts = []
+            nested.append(block)
+            continue
+        left = block.bbox[0]
+        while lefts and left < lefts[-1] - _INDENT:
+            lefts.pop()
+        if not lefts or left > lefts[-1] + _INDENT:
+            lefts.append(left)
+        nested.append(replace(block, level=min(len(lefts), 6)))
+    return nested
 
 
 def _furniture_outside(blocks: list[Block]) -> list[Block]:

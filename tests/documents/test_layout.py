@@ -147,3 +147,19 @@ def test_chapter_headings_are_no_running_lines_and_titles_that_change_are(
     }
     assert len(kinds["header"]) == 12
     assert kinds["heading"] == [f"{number + 1} Section" for number in range(12)]
+
+
+def test_lists_are_nested_by_their_indentation(tmp_path: Path) -> None:
+    rows = [
+        (72, 700, "1. Open the valve of the tank."),
+        (90, 685, "a) Turn it to the left."),
+        (90, 670, "b) Wait for the water."),
+        (72, 655, "2. Press start."),
+    ]
+    blocks = parse_pdf(draw(tmp_path / "list.pdf", rows)).blocks
+    assert [(block.kind, block.level) for block in blocks] == [
+        ("list", 1),
+        ("list", 2),
+        ("list", 2),
+        ("list", 1),
+    ]
