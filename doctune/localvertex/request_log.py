@@ -26,15 +26,17 @@ class RequestLog:
         self._engine: sa.Engine | None = None
         self._tables: dict[str, sa.Table] = {}
 
+    def wants(self, endpoint: Document) -> bool:
+        """Whether a request is to be logged: the endpoint says so and the draw is in."""
+        config = endpoint.get(CONFIG, {})
+        rate = float(config.get("sampling_rate", 0.0))
+        return bool(config.get("enabled")) and secrets.randbelow(1_000_000) < rate * 1_000_000
+
     def write(
         self, endpoint: Document, deployed_model_id: str, request: list[str], response: list[str]
     ) -> None:
-        """Writes a row where the endpoint's configuration asks for it and the draw is in."""
-        config = endpoint.get(CONFIG, {})
-        rate = float(config.get("sampling_rate", 0.0))
-        if not config.get("enabled") or secrets.randbelow(1_000_000) >= rate * 1_000_000:
-            return
-        destination = config["bigquery_destination"]["output_uri"]
+        """Writes a row to the table that the endpoint's configuration names."""
+        destination = endpoint[CONFIG]["bigquery_destination"]["output_uri"]
         row = {
             "endpoint": endpoint["name"],
             "deployed_model_id": deployed_model_id,

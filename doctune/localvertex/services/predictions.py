@@ -100,12 +100,14 @@ async def predict(vertex: Vertex, endpoint: str, request: Document) -> Document:
     }
     if "metadata" in document:
         response["metadata"] = document["metadata"]
-    vertex.request_log.write(
-        vertex.route(endpoint),
-        answer.deployed["id"],
-        [json.dumps(instance, ensure_ascii=False) for instance in body["instances"]],
-        [json.dumps(prediction, ensure_ascii=False) for prediction in predictions],
-    )
+    configured = vertex.route(endpoint)
+    if vertex.request_log.wants(configured):
+        vertex.request_log.write(
+            configured,
+            answer.deployed["id"],
+            [json.dumps(instance, ensure_ascii=False) for instance in body["instances"]],
+            [json.dumps(prediction, ensure_ascii=False) for prediction in predictions],
+        )
     return response
 
 
@@ -116,9 +118,10 @@ async def raw_predict(vertex: Vertex, endpoint: str, body: bytes, content_type: 
         ApiError: As `forward`.
     """
     answer = await forward(vertex, endpoint, body, content_type)
-    if answer.status < 400:
+    configured = vertex.route(endpoint)
+    if answer.status < 400 and vertex.request_log.wants(configured):
         vertex.request_log.write(
-            vertex.route(endpoint),
+            configured,
             answer.deployed["id"],
             [body.decode(errors="replace")],
             [answer.body.decode(errors="replace")],
