@@ -7,10 +7,14 @@ from doctune.training.options import DEFAULT_BASE_MODEL, TrainingOptions
 
 __all__ = [
     "DEFAULT_BASE_MODEL",
+    "SearchOptions",
     "TrainingOptions",
     "TrainingSummary",
+    "export_model",
     "resolve_base_model",
+    "search_hyperparameters",
     "tune_model",
+    "tune_preferences",
 ]
 
 # Read by OpenMP when torch is loaded: threads that spin while they wait for each other burn the
@@ -18,6 +22,10 @@ __all__ = [
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
+    "SearchOptions": "doctune.training.search_options",
+    "export_model": "doctune.training.export",
+    "search_hyperparameters": "doctune.training.search",
+    "tune_preferences": "doctune.training.preferences",
     "TrainingSummary": "doctune.training.outputs",
     "resolve_base_model": "doctune.training.base_model",
     "tune_model": "doctune.training.tune",

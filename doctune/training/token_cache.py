@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _read(path: Path) -> TokenizedExamples | None:
             ids = np.split(file["input_ids"], ends)
             taught = np.split(file["taught"], ends)
             cut, dropped = file["lost"].tolist()
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         logger.warning("The token cache %s is broken (%s); tokenising again", path, error)
         return None
     examples = [

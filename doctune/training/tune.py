@@ -22,7 +22,7 @@ from doctune.training.curves import write_curves
 from doctune.training.events import Events, events_folder
 from doctune.training.examples import TokenizedExamples
 from doctune.training.loop import Run, train
-from doctune.training.machine import Machine, prepare_machine
+from doctune.training.machine import prepare_machine
 from doctune.training.network import AnswerNetwork, load_network, load_tokenizer
 from doctune.training.options import INCIDENTAL, TrainingOptions
 from doctune.training.outputs import (
@@ -46,7 +46,6 @@ def tune_model(
     options: TrainingOptions | None = None,
     *,
     curves_path: Path | None = None,
-    should_stop: Callable[[TrainingCourse], bool] | None = None,
 ) -> TrainingSummary:
     """Trains a LoRA adapter on chat examples and writes `adapter/`, `model/` and `training.json`.
 
@@ -58,7 +57,6 @@ def tune_model(
         validation_path: JSONL with `messages`, to stop by.
         model_dir: Replaced as a whole when all went well, else left as it was.
         curves_path: Where to write the loss curve as HTML; None for nowhere.
-        should_stop: Asked after each validation; true ends the run as if it had stalled.
 
     Raises:
         DatasetError: A data set is missing, malformed or empty.
@@ -68,30 +66,21 @@ def tune_model(
     """
     chosen = options or TrainingOptions()
     start = time.monotonic()
-    paths = {"train": train_path, "validation": validation_path}
-    for path in paths.values():
-        if not path.is_file():
-            raise DatasetError(f"{path} is missing: prepare the data set first.")
-    base = resolve_base_model(chosen.base_model)
-    machine = prepare_machine(chosen)
-    tokenizer = load_tokenizer(base)
-    data = _tokenize(paths, tokenizer, chosen)
+    stage = _Stage(train_path, validation_path, chosen)
     with joined_workers() as workers:
-        digests = {name: digest_file(path) for name, path in paths.items()}
-        run = _run(base, machine, data, chosen, workers, digests)
-        if should_stop is not None:
-            run.should_stop = should_stop
+        run = stage.run(workers)
         course = train(run)
         run.events.close()
         summary = _summary(course, run, time.monotonic() - start)
         if workers.writes:
             with clear_write_failures(model_dir), atomic_folder(model_dir) as folder:
-                save_model(run.network.model, base, tokenizer, chosen, folder)
-                record = run_record(summary, course, chosen, machine, data)
-                record |= {"base_model_digest": digest_folder(base), "data": digests}
+                save_model(run.network.model, stage.base, stage.tokenizer, chosen, folder)
+                record = run_record(summary, course, chosen, stage.machine, stage.data)
+                digest = digest_folder(stage.base)
+                record |= {"base_model_digest": digest, "data": stage.digests}
                 write_json(folder / "training.json", record)
             if curves_path is not None:
-                write_curves(course, curves_path, run_facts(summary, course, chosen, machine))
+                write_curves(course, curves_path, run_facts(summary, course, chosen, stage.machine))
         workers.wait()
     logger.info(
         "Trained %s steps on %s tokens (%.1f%% of what was computed was padding); "
@@ -100,6 +89,73 @@ def tune_model(
         *(summary.loss_before, summary.loss_after),
     )
     return summary
+
+
+def train_adapter(
+    train_path: Path,
+    validation_path: Path,
+    options: TrainingOptions,
+    should_stop: Callable[[TrainingCourse], bool],
+) -> TrainingCourse:
+    """Trains as `tune_model` does, for the losses alone: a trial of a search.
+
+    Args:
+        should_stop: Asked after each validation; true ends the run.
+
+    Raises:
+        DatasetError, ModelError, TrainingError: As `tune_model`.
+    """
+    run = _Stage(train_path, validation_path, options).run(Workers())
+    run.should_stop = should_stop
+    return train(run)
+
+
+class _Stage:
+    """What a run needs, brought together: base model, machine, tokens."""
+
+    def __init__(self, train_path: Path, validation_path: Path, options: TrainingOptions) -> None:
+        self.options = options
+        paths = {"train": train_path, "validation": validation_path}
+        for path in paths.values():
+            if not path.is_file():
+                raise DatasetError(f"{path} is missing: prepare the data set first.")
+        self.digests = {name: digest_file(path) for name, path in paths.items()}
+        self.base = resolve_base_model(options.base_model)
+        self.machine = prepare_machine(options)
+        self.tokenizer: Any = load_tokenizer(self.base)
+        self.data = _tokenize(paths, self.tokenizer, options)
+
+    def run(self, workers: Workers) -> Run:
+        """Returns the run, ready to start, with a freshly loaded network."""
+        options = self.options
+        network = load_network(self.base, self.machine.dtype)
+        phases = [Phase(examples=self.data["train"].examples, epochs=options.num_train_epochs)]
+        if "passages" in self.data:
+            passages = self.data["passages"].examples
+            phases.insert(0, Phase(examples=passages, epochs=options.pretraining_epochs))
+        per_worker = options.per_device_train_batch_size * options.gradient_accumulation_steps
+        return Run(
+            network=AnswerNetwork(network, options, self.machine),
+            curriculum=Curriculum(
+                phases,
+                batch_size=per_worker * workers.count,
+                seed=options.seed,
+                max_steps=options.max_steps if options.max_steps > 0 else None,
+            ),
+            validation=self.data["validation"].examples,
+            options=options,
+            workers=workers,
+            checkpoints=self._checkpoints(),
+            events=Events(events_folder(options.tensorboard_dir) if workers.writes else ""),
+        )
+
+    def _checkpoints(self) -> CheckpointFolder | None:
+        folder = self.options.checkpoint_dir or os.environ.get("AIP_CHECKPOINT_DIR", "")
+        if not folder:
+            return None
+        settings = self.options.model_dump(exclude=INCIDENTAL)
+        parts = [settings, self.digests, digest_folder(self.base), str(self.machine.dtype)]
+        return CheckpointFolder(folder, digest_value(parts), self.options.checkpoints_kept)
 
 
 def _tokenize(
@@ -124,43 +180,6 @@ def _tokenize(
     if options.pretraining_epochs:
         data["passages"] = tokenized_passages(paths["train"], tokenizer, options.max_length)
     return data
-
-
-def _run(
-    base: Path,
-    machine: Machine,
-    data: dict[str, TokenizedExamples],
-    options: TrainingOptions,
-    workers: Workers,
-    digests: dict[str, str],
-) -> Run:
-    network = AnswerNetwork(load_network(base, machine.dtype), options, machine)
-    phases = [Phase(examples=data["train"].examples, epochs=options.num_train_epochs)]
-    if "passages" in data:
-        first = Phase(examples=data["passages"].examples, epochs=options.pretraining_epochs)
-        phases.insert(0, first)
-    per_worker = options.per_device_train_batch_size * options.gradient_accumulation_steps
-    curriculum = Curriculum(
-        phases,
-        batch_size=per_worker * workers.count,
-        seed=options.seed,
-        max_steps=options.max_steps if options.max_steps > 0 else None,
-    )
-    folder = options.checkpoint_dir or os.environ.get("AIP_CHECKPOINT_DIR", "")
-    checkpoints = None
-    if folder:
-        settings = options.model_dump(exclude=INCIDENTAL)
-        fingerprint = digest_value([settings, digests, digest_folder(base), str(machine.dtype)])
-        checkpoints = CheckpointFolder(folder, fingerprint, options.checkpoints_kept)
-    return Run(
-        network=network,
-        curriculum=curriculum,
-        validation=data["validation"].examples,
-        options=options,
-        workers=workers,
-        checkpoints=checkpoints,
-        events=Events(events_folder(options.tensorboard_dir) if workers.writes else ""),
-    )
 
 
 def _summary(course: TrainingCourse, run: Run, seconds: float) -> TrainingSummary:

@@ -1,0 +1,173 @@
+"""Hyperparameter search on this machine: Optuna proposes, `tune_model` tries, the loss decides.
+
+A trial is a whole training run without its outputs. It reports each validation, and is pruned when
+it is worse than the median of the trials before it at the same point. A trial that fails, for
+whatever clear reason, is recorded and passed over; the search fails only if all do.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from doctune.errors import TrainingError
+from doctune.files import write_json
+from doctune.training.course import TrainingCourse
+from doctune.training.options import TrainingOptions
+from doctune.training.search_options import Range, SearchOptions, SearchSpace
+from doctune.training.search_report import write_search_report
+from doctune.training.tune import train_adapter
+
+logger = logging.getLogger("doctune.training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial."""
+
+    number: int
+    parameters: dict[str, Any]
+    state: str  # "complete", "pruned" or "failed"
+    loss: float | None  # least validation loss; None for a failed trial
+    seconds: float
+    reason: str = ""  # why it failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """What was tried and what was best."""
+
+    best_options: TrainingOptions
+    best_loss: float
+    trials: list[TrialRecord]
+    importance: dict[str, float]  # share of the loss's variance that a dial explains
+
+
+def search_hyperparameters(
+    train_path: Path,
+    validation_path: Path,
+    base: TrainingOptions | None = None,
+    options: SearchOptions | None = None,
+    *,
+    result_path: Path | None = None,
+    report_path: Path | None = None,
+) -> SearchResult:
+    """Tries settings and returns the best.
+
+    Args:
+        base: What the trials have in common.
+        result_path: Where to write the result as JSON; None for nowhere.
+        report_path: Where to write the analysis as HTML; None for nowhere.
+
+    Raises:
+        TrainingError: Not one trial gave a model.
+        DatasetError, ModelError: The data sets or the base model cannot be used by any trial.
+    """
+    import optuna
+
+    common, chosen = base or TrainingOptions(), options or SearchOptions()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+    study = optuna.create_study(
+        direction="minimize",
+        sampler=samplers[chosen.algorithm](seed=chosen.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=chosen.pruning_warmup),
+    )
+    reasons: dict[int, str] = {}
+
+    def objective(trial: Any) -> float:
+        parameters = propose(trial, chosen.space)
+        logger.info("Trial %s of %s: %s", trial.number + 1, chosen.max_trials, parameters)
+
+        def hopeless(course: TrainingCourse) -> bool:
+            step, loss = course.validations[-1]
+            trial.report(loss, step)
+            return bool(trial.should_prune())
+
+        try:
+            course = train_adapter(
+                train_path, validation_path, with_parameters(common, parameters), hopeless
+            )
+        except TrainingError as error:
+            reasons[trial.number] = str(error)
+            raise
+        if trial.should_prune():
+            raise optuna.TrialPruned
+        return course.best_loss
+
+    study.optimize(objective, n_trials=chosen.max_trials, catch=(TrainingError,))
+    trials = [_record(trial, reasons) for trial in study.trials]
+    finished = [trial for trial in trials if trial.state == "complete" and trial.loss is not None]
+    if not finished:
+        raise TrainingError(
+            f"None of the {len(trials)} trials gave a model; the last one failed so: "
+            f"{trials[-1].reason or trials[-1].state}"
+        )
+    best = min(finished, key=lambda trial: trial.loss or 0.0)
+    result = SearchResult(
+        best_options=with_parameters(common, best.parameters),
+        best_loss=best.loss or 0.0,
+        trials=trials,
+        importance=_importance(study, len(finished)),
+    )
+    if result_path is not None:
+        best_options = result.best_options.model_dump()
+        write_json(result_path, {**asdict(result), "best_options": best_options})
+    if report_path is not None:
+        write_search_report(result.trials, result.importance, report_path)
+    return result
+
+
+def propose(trial: Any, space: SearchSpace) -> dict[str, Any]:
+    """Asks Optuna for a value of each dial of the space."""
+    parameters: dict[str, Any] = {}
+    for name in SearchSpace.model_fields:
+        values = getattr(space, name)
+        if isinstance(values, Range):
+            parameters[name] = trial.suggest_float(name, values.low, values.high, log=values.log)
+        elif values is not None:
+            parameters[name] = trial.suggest_categorical(name, list(values))
+    return parameters
+
+
+def with_parameters(common: TrainingOptions, parameters: dict[str, Any]) -> TrainingOptions:
+    """Returns options with the values that a trial proposes, checked like any other."""
+    values = dict(parameters)
+    modules = values.get("target_modules")
+    if isinstance(modules, str) and modules != "all-linear":
+        values["target_modules"] = tuple(part.strip() for part in modules.split(","))
+    if "lora_r" in values and "lora_alpha" not in values:
+        # The adapter's scale, alpha / r, stays what it was, so the ranks compare fairly.
+        scale = common.lora_alpha / common.lora_r
+        values["lora_alpha"] = max(1, round(values["lora_r"] * scale))
+    return TrainingOptions.model_validate({**common.model_dump(), **values})
+
+
+def _record(trial: Any, reasons: dict[int, str]) -> TrialRecord:
+    states = {"COMPLETE": "complete", "PRUNED": "pruned"}
+    state = states.get(trial.state.name, "failed")
+    reported = list(trial.intermediate_values.values())
+    loss = min(reported) if reported and state != "failed" else trial.value
+    duration = trial.duration.total_seconds() if trial.duration else 0.0
+    return TrialRecord(
+        number=trial.number,
+        parameters=dict(trial.params),
+        state=state,
+        loss=loss,
+        seconds=round(duration, 2),
+        reason=reasons.get(trial.number, ""),
+    )
+
+
+def _importance(study: Any, finished: int) -> dict[str, float]:
+    import optuna
+
+    if finished < 2:
+        return {}
+    try:
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+    except (RuntimeError, ValueError):
+        return {}  # all trials alike: nothing to explain

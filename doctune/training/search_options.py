@@ -1,0 +1,54 @@
+"""What a hyperparameter search may try."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Range(BaseModel):
+    """Numbers from `low` to `high`, both included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "Range":
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise ValueError("low must be at most high, and above 0 on a log scale")
+        return self
+
+
+Choices = Annotated[tuple[int | float | str, ...], Field(min_length=1)]
+
+
+class SearchSpace(BaseModel):
+    """Each dial a range or a list of choices; what is left out stays as it is configured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: Range | Choices | None = Range(low=1e-4, high=3e-3, log=True)
+    lora_r: Choices | None = (4, 8, 16, 32)
+    lora_alpha: Choices | None = None
+    lora_dropout: Range | Choices | None = None
+    per_device_train_batch_size: Choices | None = None
+    num_train_epochs: Range | Choices | None = None
+    target_modules: Choices | None = Field(
+        default=None, description='Names joined by commas, or "all-linear".'
+    )
+
+
+class SearchOptions(BaseModel):
+    """Settings of `search_hyperparameters`; the goal is the least validation loss."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    space: SearchSpace = SearchSpace()
+    max_trials: int = Field(default=8, ge=1, le=1000)
+    algorithm: Literal["tpe", "random"] = "tpe"
+    pruning_warmup: int = Field(
+        default=3, ge=0, description="Finished trials before a bad one is cut short."
+    )
+    seed: int = Field(default=13, ge=0)
