@@ -25,6 +25,7 @@ _CAPTION = re.compile(
 # What a caption can begin with: asked first, as most lines are none.
 _CAPTION_BEGINS = frozenset("fFtTlLaA\u0440\u0420\u0442\u0422\u56f3\u8868\u5716\u56fe")
 _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
+_SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2})+\.?\s+\w")  # set in italics, it is a heading
 _HEADING_SIZE = 1.12  # of the body's size
 _SENTENCE_ENDS = ".:!?;\u3002\uff1a"
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
@@ -184,6 +185,8 @@ def _kind(line: Line, body: float) -> str:
     limit = _MAX_HEADING_CHARS if large else _MAX_BOLD_CHARS if line.font & fonts.BOLD else 0
     if not limit and first.isalpha() and text[1:2].isalpha():
         return "paragraph"
+    if line.font & fonts.ITALIC and _SECTION.match(text):
+        limit = _MAX_BOLD_CHARS
     if len(text) < limit and not _BULLET_SIGN.match(text) and any(map(str.isalpha, text)):
         return "paragraph" if _ENTRY.search(text) and has_gaps(line) else "heading"
     return "list" if _BULLET.match(text) else "paragraph"
