@@ -223,6 +223,7 @@ def _local_config() -> "LocalVertexConfig":
         location=vertex.location,
         state_dir=vertex.local.state_dir.absolute(),
         programs=vertex.local.programs,
+        buckets=(vertex.staging_bucket,),
     )
 
 
