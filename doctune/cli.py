@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from doctune.errors import DoctuneError, UsageError
-from doctune.settings import load_settings, load_vertex_settings
+from doctune.settings import CONFIG_FILE, config_folder, load_settings, load_vertex_settings
 
 if TYPE_CHECKING:
     from doctune.localvertex import LocalVertexConfig
@@ -121,6 +121,38 @@ def ask(
     typer.echo(answer)
     if base:
         typer.echo(f"\nThe base model: {answers['answer_base']}")
+
+
+@app.command()
+def parse(
+    paths: Annotated[list[Path], typer.Argument(help="PDFs, and folders of them.")],
+    out: Annotated[Path, typer.Option(help="Where the results go.")],
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="A Markdown file for each PDF (the default).")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON file for each PDF.")] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="blocks.parquet and documents.parquet of one folder.")
+    ] = False,
+) -> None:
+    """Read PDFs to Markdown, JSON or Parquet. Exit code 1 where one could not be read."""
+    from doctune.documents import ParseOptions
+    from doctune.documents.paths import parse_paths
+
+    if markdown + as_json + parquet > 1:
+        raise UsageError("choose one of --markdown, --json and --parquet.")
+    form: Literal["markdown", "json", "parquet"] = "markdown"
+    if as_json or parquet:
+        form = "json" if as_json else "parquet"
+    # Reading PDFs needs no project around it.
+    configured = (config_folder() / CONFIG_FILE).is_file()
+    options = load_settings().documents if configured else ParseOptions()
+    rejects = parse_paths(paths, out, form, options)
+    for reject in rejects:
+        typer.echo(f"{reject.source}: {reject.reason}", err=True)
+    typer.echo(f"Written to {out}.")
+    if rejects:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -42,7 +42,7 @@ def progress(description: str, total: float | None = None, unit: str = "") -> It
         line = _LogBar(description, total, unit)
         line.log()
         yield line
-        line.log()
+        line.log_if_changed()
 
 
 class _LogBar:
@@ -50,18 +50,25 @@ class _LogBar:
         self._description, self._total, self._unit = description, total, unit
         self._done, self._note = 0.0, ""
         self._start = self._last = time.monotonic()
+        self._changed = False
 
     def advance(self, amount: float = 1, note: str = "") -> None:
         self._done += amount
         self._note = note or self._note
+        self._changed = True
         if time.monotonic() - self._last >= LOG_INTERVAL_SECONDS:
             self.log()
 
     def set_total(self, total: float | None) -> None:
         self._total = total
 
+    def log_if_changed(self) -> None:
+        if self._changed:
+            self.log()
+
     def log(self) -> None:
         self._last = time.monotonic()
+        self._changed = False
         seconds = self._last - self._start
         total = "" if self._total is None else f"/{self._total:g}"
         parts = [f"{self._done:g}{total} {self._unit}".rstrip()]
