@@ -71,9 +71,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--skip-smollm2", action="store_true")
     chosen = parser.parse_args()
-    machine = prepare_machine(TrainingOptions(num_threads=chosen.threads))
+    machine = prepare_machine(TrainingOptions(num_threads=chosen.threads, dtype=chosen.dtype))
     print(f"doctune: {machine.description}")
     result: dict[str, Any] = {"machine": machine.description, "seeds": chosen.seeds}
     bundled = resolve_base_model(DEFAULT_BASE_MODEL)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,11 +104,31 @@ def save_tiny_llama(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Nothing is read from or left in the user's cache."""
+    cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DOCTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+        patch.setenv("DOCTUNE_CACHE", str(cache))
+        yield cache
+
+
+@pytest.fixture(scope="session")
+def bundled(_own_cache: Path) -> Path:
+    """The bundled model, converted by two processes at once into an empty cache."""
+    program = (
+        "from doctune.training import DEFAULT_BASE_MODEL, resolve_base_model\n"
+        "print(resolve_base_model(DEFAULT_BASE_MODEL))"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    answers = {process.communicate(timeout=300)[0].strip() for process in running}
+    assert [process.returncode for process in running] == [0, 0]
+    (answer,) = answers
+    kept = [path.name for path in (_own_cache / "base_models").iterdir() if path.suffix != ".lock"]
+    assert kept == [Path(answer).name]
+    return Path(answer)
 
 
 @pytest.fixture(scope="session")

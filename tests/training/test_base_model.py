@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from doctune.errors import ModelError
-from doctune.training import DEFAULT_BASE_MODEL, resolve_base_model
-
-
-@pytest.fixture(scope="module")
-def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled model, converted by two processes at once into an empty cache."""
-    cache = tmp_path_factory.mktemp("cache")
-    program = (
-        f"import os; os.environ['DOCTUNE_CACHE'] = {str(cache)!r}\n"
-        "from doctune.training import resolve_base_model\n"
-        f"print(resolve_base_model({DEFAULT_BASE_MODEL!r}))"
-    )
-    running = [
-        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    answers = {process.communicate(timeout=300)[0].strip() for process in running}
-    assert [process.returncode for process in running] == [0, 0]
-    (answer,) = answers
-    kept = [path.name for path in (cache / "base_models").iterdir() if path.suffix != ".lock"]
-    assert kept == [Path(answer).name]
-    return Path(answer)
+from doctune.training import resolve_base_model
 
 
 def test_bundled_tokenizer_has_the_ids_and_template_of_its_makers(bundled: Path) -> None:
