@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -152,6 +153,39 @@ def parse(
         typer.echo(f"{reject.source}: {reject.reason}", err=True)
     typer.echo(f"Written to {out}.")
     if rejects:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    train_set: Annotated[Path, typer.Option("--train", help="JSONL of chat examples.")],
+    validation_set: Annotated[Path, typer.Option("--validation", help="JSONL to stop by.")],
+    model_dir: Annotated[Path, typer.Option(help="Folder for the model.")],
+    curves: Annotated[Path | None, typer.Option(help="HTML file for the loss curve.")] = None,
+) -> None:
+    """Tune a model on examples that are there, with the settings of `training`."""
+    from doctune.training import tune_model
+
+    summary = tune_model(
+        train_set, validation_set, model_dir, load_settings().training, curves_path=curves
+    )
+    typer.echo(json.dumps(asdict(summary)))
+
+
+@app.command()
+def gate(
+    scores: Annotated[Path, typer.Argument(help="The scores.json of an evaluation.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Exit with 0 whatever the verdict.")
+    ] = False,
+) -> None:
+    """Decide on stored scores by the policy of `evaluation`. Exit code 1: not released."""
+    from doctune.evaluation import replay_gate
+
+    replay = replay_gate(scores, load_settings().evaluation)
+    for line in replay.lines():
+        typer.echo(line)
+    if not (dry_run or replay.verdict.passed):
         raise typer.Exit(1)
 
 

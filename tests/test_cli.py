@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.evaluation.tiny_models import write_model
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -102,6 +104,29 @@ def test_parse_takes_one_form_at_a_time(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert "choose one" in done.stderr
+
+
+def test_train_tunes_with_the_settings_in_force(tmp_path: Path) -> None:
+    example = {
+        "messages": [
+            {"role": "user", "content": "what opens the valve?"},
+            {"role": "assistant", "content": "the pump"},
+        ]
+    }
+    (tmp_path / "examples.jsonl").write_text((json.dumps(example) + "\n") * 4)
+    base = write_model(tmp_path / "base", seed=0)
+
+    done = doctune(
+        "train",
+        *("--train", str(tmp_path / "examples.jsonl")),
+        *("--validation", str(tmp_path / "examples.jsonl")),
+        *("--model-dir", str(tmp_path / "model")),
+        DOCTUNE_TRAINING__BASE_MODEL=str(base),
+        DOCTUNE_TRAINING__MAX_STEPS="1",
+    )
+
+    assert json.loads(done.stdout)["steps"] == 1
+    assert (tmp_path / "model/training.json").is_file()
 
 
 def test_exec_without_a_command_says_how(tmp_path: Path) -> None:

@@ -94,6 +94,26 @@ def test_the_report_opens_with_the_verdict(first_run: tuple[str, dict[str, Any]]
     assert "http://" not in text.replace("http://www.w3.org", "")
 
 
+@pytest.mark.parametrize(
+    ("min_gain", "dry_run", "code"), [("0", [], 0), ("0.99", [], 1), ("0.99", ["--dry-run"], 0)]
+)
+def test_the_gate_replays_a_policy_on_the_stored_scores(
+    first_run: tuple[str, dict[str, Any]],
+    workspace: Workspace,
+    min_gain: str,
+    dry_run: list[str],
+    code: int,
+) -> None:
+    (scores,) = workspace.folder.glob(".doctune/pipeline_root/*/evaluate-model/scores")
+
+    done = workspace.doctune(
+        "gate", str(scores), *dry_run, check=False, DOCTUNE_EVALUATION__MIN_GAIN=min_gain
+    )
+
+    assert done.returncode == code
+    assert "perplexity" in done.stdout.lower()
+
+
 def test_no_process_is_left_behind(
     first_run: tuple[str, dict[str, Any]], workspace: Workspace
 ) -> None:
