@@ -29,7 +29,7 @@ def train_and_deploy(
     base_model: str = "smollm2-135m-instruct",
     chunk_tokens: int = 256,
     learning_rate: float = 1e-3,
-    num_train_epochs: float = 3.0,
+    num_train_epochs: float = 2.0,
     per_device_train_batch_size: int = 8,
     max_length: int = 512,
     lora_r: int = 16,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from doctune.dataset.lexicon import DASHES, lexicon
@@ -262,21 +262,27 @@ def _pieces(block: Block, counter: TokenCounter, budget: int) -> Iterator[tuple[
         yield separator.join(held), block
 
 
-def _fitting(units: list[str], counter: TokenCounter, budget: int) -> Iterator[str]:
-    """Yields the units, those over the budget cut between words (or characters)."""
+def _fitting(units: Iterable[str], counter: TokenCounter, budget: int) -> Iterator[str]:
+    """Yields the units, those over the budget cut between words, or else between characters."""
     for unit in units:
         if counter.count(unit) <= budget:
             yield unit
-            continue
-        parts = list(unit) if is_unspaced(unit) else unit.split()
-        joint = "" if is_unspaced(unit) else " "
-        held: list[str] = []
-        size = 0
-        for part in parts:
-            length = max(1, counter.count(part))
-            if held and size + length > budget:
-                yield joint.join(held)
-                held, size = [], 0
-            held.append(part)
-            size += length
+        elif is_unspaced(unit) or len(unit.split()) == 1:
+            yield from _filled(unit, "", counter, budget)
+        else:
+            yield from _filled(_fitting(unit.split(), counter, budget), " ", counter, budget)
+
+
+def _filled(parts: Iterable[str], joint: str, counter: TokenCounter, budget: int) -> Iterator[str]:
+    """Yields the parts joined, as many at a time as the budget holds."""
+    held: list[str] = []
+    size = 0
+    for part in parts:
+        length = max(1, counter.count(part))
+        if held and size + length > budget:
+            yield joint.join(held)
+            held, size = [], 0
+        held.append(part)
+        size += length
+    if held:
         yield joint.join(held)

@@ -203,6 +203,7 @@ def test_ctrl_c_leaves_no_process(workspace: Workspace) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     )
     assert process.stdout is not None
     for line in process.stdout:
@@ -215,6 +216,11 @@ def test_ctrl_c_leaves_no_process(workspace: Workspace) -> None:
 
     assert process.returncode != 0
     assert _processes_of(workspace.folder) == []
+
+
+def _heed_ctrl_c() -> None:
+    # A job in the background, as these tests may be, hands down that SIGINT is ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _events_of_newest_run(workspace: Workspace) -> list[Event]:

@@ -92,7 +92,7 @@ def specs(tmp_path_factory):
     @dsl.pipeline(name="tune")
     def tunes():
         tuning.HyperparameterTuningJobRunOp(
-            display_name="tune",
+            display_name="gcpc-tune",
             base_output_directory="gs://demo-bucket/tune",
             worker_pool_specs=[{**POOL, "container_spec": {"image_uri": TRIAL_IMAGE, "args": []}}],
             study_spec_metrics=tuning.serialize_metrics({"loss": "minimize"}),
@@ -143,6 +143,6 @@ def test_the_launchers_train_tune_deploy_and_predict(environment, specs, unique,
     assert endpoint.predict(instances=[5]).predictions[0]["echo"] == 5
     (batch,) = aiplatform.BatchPredictionJob.list(filter=f'display_name="{unique}"')
     assert batch.completion_stats.successful_count == 2
-    (tuned,) = aiplatform.HyperparameterTuningJob.list(filter='display_name="tune"')
+    (tuned,) = aiplatform.HyperparameterTuningJob.list(filter='display_name="gcpc-tune"')
     assert len([trial for trial in tuned.trials if trial.state.name == "SUCCEEDED"]) == 3
     endpoint.delete(force=True)

@@ -115,6 +115,8 @@ def test_ending_the_run_leaves_no_process(
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         stderr=subprocess.DEVNULL,
+        # A job in the background, as these tests may be, hands down that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     tree = _wait_for_sleeper(process.pid)
 
