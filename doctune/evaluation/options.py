@@ -72,6 +72,11 @@ class EvaluationOptions(_Policy):
         description="Least improvement over base and champion, in the metric's unit; "
         "for perplexity the share by which it falls (0.05: 5 % lower).",
     )
+    first_release: Literal["proven", "better"] = Field(
+        default="proven",
+        description="What a model must show over its base where there is no champion to replace: "
+        "a gain beyond chance, or any gain.",
+    )
     min_examples: int = Field(
         default=8, ge=2, description="Fewest test examples that a decision may stand on."
     )

@@ -8,7 +8,8 @@ which they decide:
 1. too few examples, or a required slice with too few: `too_few_examples`
 2. a metric that a rule needs is missing: `missing_metric`
 3. worse than base or champion, a guardrail broken, a slice got worse: `lose`
-4. a difference that could be chance, or is less than `min_gain`: `tie`
+4. a difference that could be chance, or is less than `min_gain`: `tie` (a first release may be
+   content with any gain: `first_release: better`)
 5. otherwise `win`, or `no_incumbent` where there is no champion. Only these two pass.
 """
 
@@ -117,7 +118,10 @@ def _primary(card: ScoreCard, opponent: str, options: EvaluationOptions) -> Chec
     if gain.high < 0:
         return Check(rule="primary", outcome="lose", text=text)
     if gain.low <= 0:
-        return Check(rule="primary", outcome="tie", text=f"{text}, which could be chance")
+        text = f"{text}, which could be chance"
+        first = CHAMPION not in card.opponents and options.first_release == "better"
+        if not first or gain.value <= 0:
+            return Check(rule="primary", outcome="tie", text=text)
     if gain.value < options.min_gain:
         least = format_gain(info, options.min_gain)
         text = f"{text}, less than the least gain of {least}"

@@ -90,6 +90,27 @@ def test_a_gain_below_the_least_is_a_tie_that_names_it() -> None:
     assert "less than the least gain of 0.200" in verdict.reason
 
 
+UNPROVEN = (0.05, -0.01, 0.11)
+
+
+@pytest.mark.parametrize(
+    ("card", "first_release", "outcome"),
+    [
+        (card_of(UNPROVEN), "proven", "tie"),
+        (card_of(UNPROVEN), "better", "no_incumbent"),
+        (card_of((-0.05, -0.11, 0.01)), "better", "tie"),
+        (card_of(CLEAR, UNPROVEN), "better", "tie"),
+    ],
+    ids=["by default", "any gain will do", "no gain", "a champion to replace"],
+)
+def test_a_first_release_may_be_content_with_a_gain_that_could_be_chance(
+    card: ScoreCard, first_release: str, outcome: str
+) -> None:
+    verdict = verdict_of(card, first_release=first_release)
+    assert verdict.outcome == outcome
+    assert "could be chance" in verdict.reason
+
+
 @pytest.mark.parametrize(
     "card",
     [card_of(None), card_of(CLEAR, has_champion=True), card_of(CLEAR, CLEAR, metric="bleu")],
