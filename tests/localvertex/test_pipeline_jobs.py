@@ -1,4 +1,5 @@
 import json
+import uuid
 
 import pytest
 from google.api_core import exceptions
@@ -54,6 +55,8 @@ def specs(tmp_path_factory):
 
 
 def submit(aip, spec, unique, wait=True, **changes):
+    # The SDK's own ids repeat within a second.
+    changes.setdefault("job_id", f"job-{uuid.uuid4().hex}")
     job = aip.PipelineJob(
         display_name=f"job-{unique}",
         template_path=str(spec),

@@ -230,6 +230,8 @@ def test_bad_trials_are_stopped_early(local, environment):
     created = call(local, f"{PARENT}/hyperparameterTuningJobs", json.dumps(job))
     ended = wait_for(lambda: (found := call(local, created["name"]))["state"] in OVER and found, 60)
     assert ended["state"] == "JOB_STATE_SUCCEEDED"
-    steps = [int(trial["measurements"][-1]["stepCount"]) for trial in ended["trials"]]
+    # A trial may be stopped before its first measurement.
+    measured = [trial for trial in ended["trials"] if trial.get("measurements")]
+    steps = [int(trial["measurements"][-1]["stepCount"]) for trial in measured]
     assert max(steps) == 12
     assert min(steps) < 12
