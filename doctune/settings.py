@@ -91,20 +91,8 @@ class LocalSettings(_Section):
     )
 
 
-class Settings(BaseSettings):
-    """What to build: config.yaml."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="DOCTUNE_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
-
-    pdfs: str = Field("samples/pdfs", description="Folder of PDFs, or a gs:// folder.")
-    question: str = Field(description="What the endpoint is asked at the end of a run.")
-    model_name: str = Field(min_length=1, max_length=128, description="Name in the Model Registry.")
-    documents: ParseOptions = ParseOptions()
-    dataset: DatasetOptions = DatasetOptions()
-    training: TrainingOptions = TrainingOptions()
-    evaluation: EvaluationOptions = EvaluationOptions()
+class _FileSettings(BaseSettings):
+    """Settings whose file is given by its values, with the environment over them."""
 
     @classmethod
     def settings_customise_sources(
@@ -118,7 +106,23 @@ class Settings(BaseSettings):
         return (env_settings, init_settings)
 
 
-class VertexSettings(BaseSettings):
+class Settings(_FileSettings):
+    """What to build: config.yaml."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DOCTUNE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    pdfs: str = Field("samples/pdfs", description="Folder of PDFs on this machine.")
+    question: str = Field(description="What the endpoint is asked at the end of a run.")
+    model_name: str = Field(min_length=1, max_length=128, description="Name in the Model Registry.")
+    documents: ParseOptions = ParseOptions()
+    dataset: DatasetOptions = DatasetOptions()
+    training: TrainingOptions = TrainingOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+
+
+class VertexSettings(_FileSettings):
     """Where it runs: vertex_config.yaml."""
 
     model_config = SettingsConfigDict(
@@ -134,17 +138,6 @@ class VertexSettings(BaseSettings):
     machines: MachinesSettings = MachinesSettings()
     endpoint: EndpointSettings
     local: LocalSettings = LocalSettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (env_settings, init_settings)
 
 
 def config_folder() -> Path:
