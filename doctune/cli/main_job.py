@@ -1,0 +1,70 @@
+"""`doctune run` and `doctune ask`: the main job on this machine, and its endpoint."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from doctune.cli.app import app
+from doctune.cli.local_vertex import local_vertex
+from doctune.cli.paths import ROOT, SPEC
+from doctune.settings import load_settings, load_vertex_settings
+
+
+@app.command()
+def run(
+    pdfs: Annotated[
+        str | None, typer.Option(help="Folder of PDFs; else `pdfs` of config.yaml.")
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option(help="What the endpoint is asked in the end.")
+    ] = None,
+    spec: Annotated[Path, typer.Option(help="The compiled pipeline.")] = SPEC,
+    cache: Annotated[
+        bool, typer.Option(help="Reuse the outputs of steps that nothing has changed for.")
+    ] = True,
+) -> None:
+    """Run the main job on this machine: PDFs to an answering endpoint."""
+    from doctune.runner.main_job import MainJob, run_main_job
+    from doctune.runner.summary import show
+
+    settings, vertex = load_settings(), load_vertex_settings()
+    job = MainJob(
+        settings=settings,
+        vertex=vertex,
+        spec=spec,
+        root=ROOT,
+        pdfs=pdfs or settings.pdfs,
+        question=question or settings.question,
+        enable_caching=cache,
+    )
+    console = Console()
+    with local_vertex() as environment:
+        summary = run_main_job(job, environment, console)
+    show(summary, console)
+    console.print("Ask it more: doctune ask 'your question'", highlight=False)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask the deployed model.")],
+    base: Annotated[bool, typer.Option(help="Show the base model's answer beside it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Ask the endpoint that `doctune run` deployed."""
+    from doctune.runner.main_job import answer_by_base, answer_by_endpoint
+
+    settings, vertex = load_settings(), load_vertex_settings()
+    with local_vertex():
+        endpoint, answer = answer_by_endpoint(vertex, question)
+    answers = {"endpoint": endpoint, "question": question, "answer": answer}
+    if base:
+        answers["answer_base"] = answer_by_base(settings.training.base_model, question)
+    if as_json:
+        typer.echo(json.dumps(answers, ensure_ascii=False))
+        return
+    typer.echo(answer)
+    if base:
+        typer.echo(f"\nThe base model: {answers['answer_base']}")

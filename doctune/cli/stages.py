@@ -1,0 +1,77 @@
+"""One stage alone: `doctune parse`, `train` and `gate`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from doctune.cli.app import app
+from doctune.errors import UsageError
+from doctune.settings import CONFIG_FILE, config_folder, load_settings
+
+
+@app.command()
+def parse(
+    paths: Annotated[list[Path], typer.Argument(help="PDFs, and folders of them.")],
+    out: Annotated[Path, typer.Option(help="Where the results go.")],
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="A Markdown file for each PDF (the default).")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON file for each PDF.")] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="blocks.parquet and documents.parquet of one folder.")
+    ] = False,
+) -> None:
+    """Read PDFs to Markdown, JSON or Parquet. Exit code 1 where one could not be read."""
+    from doctune.documents import ParseOptions
+    from doctune.documents.paths import parse_paths
+
+    if markdown + as_json + parquet > 1:
+        raise UsageError("choose one of --markdown, --json and --parquet.")
+    form: Literal["markdown", "json", "parquet"] = "markdown"
+    if as_json or parquet:
+        form = "json" if as_json else "parquet"
+    # Reading PDFs needs no project around it.
+    configured = (config_folder() / CONFIG_FILE).is_file()
+    options = load_settings().documents if configured else ParseOptions()
+    rejects = parse_paths(paths, out, form, options)
+    for reject in rejects:
+        typer.echo(f"{reject.source}: {reject.reason}", err=True)
+    typer.echo(f"Written to {out}.")
+    if rejects:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    train_set: Annotated[Path, typer.Option("--train", help="JSONL of chat examples.")],
+    validation_set: Annotated[Path, typer.Option("--validation", help="JSONL to stop by.")],
+    model_dir: Annotated[Path, typer.Option(help="Folder for the model.")],
+    curves: Annotated[Path | None, typer.Option(help="HTML file for the loss curve.")] = None,
+) -> None:
+    """Tune a model on examples that are there, with the settings of `training`."""
+    from doctune.training import tune_model
+
+    summary = tune_model(
+        train_set, validation_set, model_dir, load_settings().training, curves_path=curves
+    )
+    typer.echo(json.dumps(asdict(summary)))
+
+
+@app.command()
+def gate(
+    scores: Annotated[Path, typer.Argument(help="The scores.json of an evaluation.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Exit with 0 whatever the verdict.")
+    ] = False,
+) -> None:
+    """Decide on stored scores by the policy of `evaluation`. Exit code 1: not released."""
+    from doctune.evaluation import replay_gate
+
+    replay = replay_gate(scores, load_settings().evaluation)
+    for line in replay.lines():
+        typer.echo(line)
+    if not (dry_run or replay.verdict.passed):
+        raise typer.Exit(1)
