@@ -17,7 +17,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from doctune.dataset.options import DatasetOptions
@@ -26,9 +25,11 @@ from doctune.dataset.text import is_unspaced, normalise, sentences, symbol_ratio
 from doctune.dataset.tokens import TokenCounter
 
 if TYPE_CHECKING:
-    from datasketch import MinHash
+    from rensa import RMinHash
 
 PERMUTATIONS = 64
+_SEED = 1
+_RECALL = 0.99
 _SHINGLE_WORDS = 3
 # Below this many words an answer says too little to be told apart by itself ("Yes.").
 _TELLING_WORDS = 5
@@ -136,18 +137,14 @@ def shingles(text: str, size: int = _SHINGLE_WORDS, salt: str = "") -> frozenset
     return frozenset(zlib.crc32(" ".join(found[at : at + size]).encode(), start) for at in runs)
 
 
-def minhash_of(hashes: frozenset[int]) -> MinHash:
+def minhash_of(hashes: frozenset[int]) -> RMinHash:
     """Returns the MinHash signature of a set of shingles."""
-    from datasketch import MinHash
+    from rensa import RMinHash
 
-    signature = MinHash(num_perm=PERMUTATIONS, hashfunc=_same)
+    signature = RMinHash(num_perm=PERMUTATIONS, seed=_SEED)
     # The order does not change the signature.
-    signature.update_batch(list(hashes))
+    signature.update([value.to_bytes(4) for value in hashes])
     return signature
-
-
-def _same(value: int) -> int:
-    return value
 
 
 def similarity(first: frozenset[Any], second: frozenset[Any]) -> float:
@@ -155,13 +152,14 @@ def similarity(first: frozenset[Any], second: frozenset[Any]) -> float:
     return len(first & second) / len(first | second)
 
 
-@cache
-def _bands(threshold: float) -> tuple[int, int]:
-    """Returns bands and rows for a threshold; finding the best ones takes 20 ms."""
-    from datasketch import MinHashLSH
+def _bands(threshold: float) -> int:
+    """Returns the fewest bands that bring sets at the threshold together 99 times in 100."""
 
-    index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
-    return index.b, index.r
+    def recall(bands: int) -> float:
+        return 1 - (1 - threshold ** (PERMUTATIONS // bands)) ** bands
+
+    powers = [2**power for power in range(PERMUTATIONS.bit_length())]
+    return next((bands for bands in powers if recall(bands) >= _RECALL), PERMUTATIONS)
 
 
 class NearIndex:
@@ -172,12 +170,12 @@ class NearIndex:
     """
 
     def __init__(self, threshold: float) -> None:
-        from datasketch import MinHashLSH
+        from rensa import RMinHashLSH
 
         self._threshold = threshold
-        self._index = MinHashLSH(params=_bands(threshold), num_perm=PERMUTATIONS)
+        self._index = RMinHashLSH(threshold, PERMUTATIONS, _bands(threshold))
         self._entries: list[tuple[frozenset[int], Any]] = []
-        self._last: tuple[frozenset[int], MinHash] | None = None
+        self._last: tuple[frozenset[int], RMinHash] | None = None
 
     def find(self, hashes: frozenset[int]) -> list[Any]:
         """Returns what was added with sets at or above the threshold, the oldest first."""
@@ -192,7 +190,7 @@ class NearIndex:
         self._index.insert(len(self._entries), self._signature(hashes))
         self._entries.append((hashes, value))
 
-    def _signature(self, hashes: frozenset[int]) -> MinHash:
+    def _signature(self, hashes: frozenset[int]) -> RMinHash:
         # A text is mostly looked for and then added.
         if self._last is None or self._last[0] is not hashes:
             self._last = (hashes, minhash_of(hashes))
