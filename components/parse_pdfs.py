@@ -1,4 +1,4 @@
-"""Read a folder of PDFs into blocks of text and tables."""
+"""Read a shard of a folder of PDFs into blocks of text and tables."""
 
 from kfp import dsl
 
@@ -8,8 +8,9 @@ from components import images
 @dsl.component(base_image=images.DOCUMENTS, install_kfp_package=False)
 def parse_pdfs(
     pdfs: dsl.Input[dsl.Artifact],
+    plan: dsl.Input[dsl.Artifact],
+    shard: str,
     documents: dsl.Output[dsl.Dataset],
-    report: dsl.Output[dsl.HTML],
     corpus_digest: str = "",
     advanced: dict = {},
 ) -> None:
@@ -17,21 +18,22 @@ def parse_pdfs(
 
     Args:
         pdfs: A folder that holds PDFs, at any depth.
-        documents: `blocks.parquet` and `documents.parquet`.
-        report: What was read as what.
+        plan: Which files are in which shard, from plan_shards.
+        shard: The name of the shard to read.
+        documents: `blocks.parquet` and `documents.parquet`, of this shard.
         corpus_digest: Digest of the PDFs. It is how the cache notices that the folder's contents
             have changed, since a folder's URI does not tell.
         advanced: Fields of `doctune.documents.ParseOptions`.
     """
     from pathlib import Path
 
-    from doctune.documents import ParseOptions, parse_corpus
+    from doctune.documents import ParseOptions, parse_corpus, read_shard
 
     summary = parse_corpus(
         Path(pdfs.path),
         Path(documents.path),
         ParseOptions(**advanced),
-        report_path=Path(report.path),
+        sources=read_shard(Path(plan.path), shard),
     )
     documents.metadata.update(
         files_parsed=summary.files_parsed,

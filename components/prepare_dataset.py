@@ -19,7 +19,7 @@ def prepare_dataset(
     """Writes three JSONL files of chat examples, the manifest of the split and a data set card.
 
     Args:
-        documents: The output of parse_pdfs.
+        documents: The output of join_documents.
         manifest: Which document is on which side, with digests and settings.
         card: What the data set holds, for people.
         chunk_tokens: Most tokens in a chunk.

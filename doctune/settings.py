@@ -9,7 +9,7 @@ the key, and what is allowed.
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -81,6 +81,35 @@ class EndpointSettings(_Section):
     )
 
 
+class RunsSettings(_Section):
+    """How pipeline runs and schedules are run; what is empty is left to Vertex AI."""
+
+    service_account: str = Field(
+        "", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="E-mail of the account that steps act as."
+    )
+    network: str = Field(
+        "",
+        pattern=r"^$|^projects/[^/]+/global/networks/[^/]+$",
+        description="VPC peered with Vertex AI: projects/NUMBER/global/networks/NAME.",
+    )
+    encryption_spec_key_name: str = Field(
+        "",
+        pattern=r"^$|^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$",
+        description="Customer-managed key.",
+    )
+    impersonate_service_account: str = Field(
+        "", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="Account that the command acts as."
+    )
+    pipeline_root: str = Field(
+        "", pattern=r"^$|^gs://.+$", description="Where outputs go; else staging_bucket/runs."
+    )
+    enable_caching: bool | None = Field(None, description="null leaves it to the spec.")
+    failure_policy: Literal["slow", "fast"] | None = Field(
+        None, description="fast starts no further step once one has failed."
+    )
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels of every run.")
+
+
 class LocalSettings(_Section):
     """Vertex AI on this machine."""
 
@@ -136,7 +165,9 @@ class VertexSettings(_FileSettings):
     )
     images: ImageSettings
     machines: MachinesSettings = MachinesSettings()
+    shards: int = Field(1, ge=1, le=1000, description="Machines that read PDFs side by side.")
     endpoint: EndpointSettings
+    runs: RunsSettings = RunsSettings()
     local: LocalSettings = LocalSettings()
 
 

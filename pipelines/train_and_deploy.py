@@ -6,7 +6,9 @@ from components import images
 from components.deploy_model import deploy_model
 from components.evaluate_model import evaluate_model
 from components.find_champion import find_champion
+from components.join_documents import join_documents
 from components.parse_pdfs import parse_pdfs
+from components.plan_shards import plan_shards
 from components.prepare_dataset import prepare_dataset
 from components.register_model import register_model
 from components.tune_model import tune_model
@@ -26,6 +28,7 @@ def train_and_deploy(
     endpoint_name: str,
     question: str,
     corpus_digest: str = "",
+    shards: int = 1,
     base_model: str = "smollm2-135m-instruct",
     chunk_tokens: int = 256,
     learning_rate: float = 1e-3,
@@ -45,12 +48,28 @@ def train_and_deploy(
     source = dsl.importer(artifact_uri=pdfs, artifact_class=dsl.Artifact, reimport=True)
     source.set_display_name("PDFs")
 
-    parsed = parse_pdfs(
-        pdfs=source.output, corpus_digest=corpus_digest, advanced=documents_advanced
-    ).set_display_name("Parse PDFs")
+    planned = plan_shards(
+        pdfs=source.output, shards=shards, corpus_digest=corpus_digest
+    ).set_display_name("Plan shards")
+
+    with dsl.ParallelFor(planned.outputs["Output"], name="shards") as shard:
+        parsed = parse_pdfs(
+            pdfs=source.output,
+            plan=planned.outputs["plan"],
+            shard=shard,
+            corpus_digest=corpus_digest,
+            advanced=documents_advanced,
+        ).set_display_name("Parse PDFs")
+
+    joined = join_documents(
+        pdfs=source.output,
+        parts=dsl.Collected(parsed.outputs["documents"]),
+        corpus_digest=corpus_digest,
+        advanced=documents_advanced,
+    ).set_display_name("Join documents")
 
     examples = prepare_dataset(
-        documents=parsed.outputs["documents"],
+        documents=joined.outputs["documents"],
         chunk_tokens=chunk_tokens,
         advanced=dataset_advanced,
     ).set_display_name("Prepare data set")
@@ -114,8 +133,8 @@ def train_and_deploy(
             traffic_percentage=ENDPOINT.traffic_percentage,
         ).set_display_name("Deploy model")
 
-    machines.documents(parsed)
-    machines.documents(examples)
+    for task in (planned, parsed, joined, examples):
+        machines.documents(task)
     machines.training(tuned)
     machines.training(verdict)
     # What the registry and the endpoints hold is not known to the cache: these steps always run,

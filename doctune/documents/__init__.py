@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from doctune.documents.options import ParseOptions
     from doctune.documents.parser import parse_pdf
     from doctune.documents.paths import parse_paths
-    from doctune.documents.shards import Shard, join_shards, plan_shards
+    from doctune.documents.shards import Shard, join_shards, plan_shards, read_shard, write_plan
 
 # Loaded when first used, so that importing the options or the command line stays fast.
 _HOMES = {
@@ -30,6 +30,8 @@ _HOMES = {
     "parse_paths": "paths",
     "parse_pdf": "parser",
     "plan_shards": "shards",
+    "read_shard": "shards",
+    "write_plan": "shards",
 }
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "parse_paths",
     "parse_pdf",
     "plan_shards",
+    "read_shard",
+    "write_plan",
 ]
 
 

@@ -7,7 +7,7 @@ on where it stopped, and no more than a document is held in memory.
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -126,12 +126,17 @@ def write_blocks(path: Path, parts: Iterable[tuple[Path, str]]) -> None:
 
 
 def join_blocks(paths: Sequence[Path], out_path: Path) -> None:
-    """Writes the blocks of several files into one, row group by row group."""
+    """Writes the blocks of several files into one, row group by row group, in the files' order."""
+    groups = []
+    for path in paths:
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            source = file.read_row_group(group, columns=["source"])[0][0].as_py()
+            groups.append((PurePosixPath(source), file, group))
+    groups.sort(key=lambda found: found[0])
     with atomic_path(out_path) as temporary, pq.ParquetWriter(temporary, BLOCK_SCHEMA) as writer:
-        for path in paths:
-            file = pq.ParquetFile(path)
-            for group in range(file.num_row_groups):
-                writer.write_table(file.read_row_group(group).cast(BLOCK_SCHEMA))
+        for _, file, group in groups:
+            writer.write_table(file.read_row_group(group).cast(BLOCK_SCHEMA))
 
 
 def write_documents(path: Path, rows: list[dict[str, Any]]) -> None:

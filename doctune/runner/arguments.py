@@ -56,6 +56,7 @@ def pipeline_arguments(
         "project": vertex.project,
         "location": vertex.location,
         "staging_bucket": vertex.staging_bucket,
+        "shards": vertex.shards,
     }
     for section in _SECTIONS:
         named, advanced = _split(getattr(settings, section), declared)

@@ -44,19 +44,19 @@ class _Step:
 
 class _LiveTable:
     def __init__(self) -> None:
-        self._steps: dict[str, _Step] = {}
-        self._current = ""
+        self._steps: dict[tuple[str, int | None], _Step] = {}
+        self._current: tuple[str, int | None] = ("", None)
 
     def on_event(self, event: Event) -> None:
         if event.kind == "task_started":
-            self._steps[event.task] = _Step(event.display_name, time.monotonic())
-            self._current = event.task
+            self._current = (event.task, event.iteration)
+            self._steps[self._current] = _Step(_name(event), time.monotonic())
         elif event.task:
-            step = self._steps[event.task]
+            step = self._steps[event.task, event.iteration]
             step.kind, step.seconds, step.note = event.kind, event.seconds, ""
 
     def on_progress(self, line: str) -> None:
-        if self._current:
+        if self._current in self._steps:
             self._steps[self._current].note = line
 
     def on_tick(self) -> None:
@@ -79,9 +79,10 @@ class _Lines:
 
     def on_event(self, event: Event) -> None:
         if event.kind == "task_started":
-            self._console.print(f"> {event.display_name}", markup=False, highlight=False)
+            self._console.print(f"> {_name(event)}", markup=False, highlight=False)
         elif event.task:
-            text = f"  {_WORDS[event.kind]} ({event.seconds:.1f} s)"
+            which = f"{_name(event)}: " if event.iteration else ""
+            text = f"  {which}{_WORDS[event.kind]} ({event.seconds:.1f} s)"
             self._console.print(text, markup=False, highlight=False)
 
     def on_progress(self, line: str) -> None:
@@ -91,6 +92,13 @@ class _Lines:
 
     def on_tick(self) -> None:
         """Lines are printed as they come."""
+
+
+def _name(event: Event) -> str:
+    """Returns the name of a step; the rounds of a loop after its first are numbered."""
+    return (
+        f"{event.display_name} ({event.iteration + 1})" if event.iteration else event.display_name
+    )
 
 
 def _escape(text: str) -> str:

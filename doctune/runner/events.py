@@ -25,6 +25,7 @@ class Event(BaseModel):
     time: float = Field(default_factory=time.time, description="Seconds since the epoch.")
     task: str = ""
     display_name: str = ""
+    iteration: int | None = Field(None, description="Which round of a loop, from 0; None outside.")
     seconds: float = 0.0
     outputs: dict[str, Any] = Field(
         default_factory=dict,

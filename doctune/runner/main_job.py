@@ -98,7 +98,7 @@ def answer_by_base(base_model: str, question: str) -> str:
 
 
 def _summarise(job: MainJob, result: RunResult) -> RunSummary:
-    documents = _artifact(result, "parse-pdfs", "documents")
+    documents = _artifact(result, "join-documents", "documents")
     model = _artifact(result, "tune-model", "model")["metadata"]
     scores = _artifact(result, "evaluate-model", "scores")["metadata"]
     passed = bool(result.outputs("evaluate-model")["Output"])

@@ -44,7 +44,7 @@ class RunResult:
     events: list[Event] = field(default_factory=list)
 
     def outputs(self, task: str) -> dict[str, Any]:
-        """Returns the outputs of a step; empty when it did not run."""
+        """Returns the outputs of a step, of its latest round in a loop; empty if it did not run."""
         for event in reversed(self.events):
             if event.task == task and event.kind in ("task_succeeded", "task_cached"):
                 return event.outputs
@@ -52,17 +52,19 @@ class RunResult:
 
     @property
     def step_seconds(self) -> dict[str, float]:
-        """Seconds that each step took; a step from the cache takes next to none."""
-        return {
-            event.task: event.seconds
-            for event in self.events
-            if event.kind in ("task_succeeded", "task_cached")
-        }
+        """Seconds that each step took, all rounds of a loop together; next to none if reused."""
+        seconds: dict[str, float] = {}
+        for event in self.events:
+            if event.kind in ("task_succeeded", "task_cached"):
+                seconds[event.task] = round(seconds.get(event.task, 0.0) + event.seconds, 3)
+        return seconds
 
     @property
     def cached_steps(self) -> list[str]:
-        """The steps whose outputs were reused."""
-        return [event.task for event in self.events if event.kind == "task_cached"]
+        """The steps whose outputs were reused, in a loop those of every round."""
+        done = {event.task for event in self.events if event.kind == "task_succeeded"}
+        cached = [event.task for event in self.events if event.kind == "task_cached"]
+        return [task for task in dict.fromkeys(cached) if task not in done]
 
 
 def run_pipeline(

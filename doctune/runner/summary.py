@@ -110,7 +110,7 @@ def _rejects(summary: RunSummary) -> Text:
 
 
 def read_rejects(documents: Path) -> list[Reject]:
-    """Returns the rejected files of parse_pdfs' output, each with its reason."""
+    """Returns the rejected files of join_documents' output, each with its reason."""
     import pyarrow.parquet as pq
 
     rows = pq.read_table(
@@ -126,7 +126,7 @@ def copy_reports(result: RunResult) -> dict[str, Path]:
     copied = {}
     for task, output, name in (
         ("evaluate-model", "report", "evaluation.html"),
-        ("parse-pdfs", "report", "parsing.html"),
+        ("join-documents", "report", "parsing.html"),
         ("tune-model", "curves", "training.html"),
         ("prepare-dataset", "card", "dataset_card.md"),
     ):

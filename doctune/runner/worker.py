@@ -9,6 +9,7 @@ failed step, 2 arguments that do not fit the spec.
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -22,6 +23,8 @@ from doctune.runner.events import Event, EventLog
 
 if TYPE_CHECKING:
     from doctune.runner.cache import CodeAwareCache
+
+_ITERATION = re.compile(r"-iteration-(\d+)$")
 
 
 def main() -> int:
@@ -97,7 +100,12 @@ def _watched(execute: Any, log: EventLog, step_cache: "CodeAwareCache") -> Any:
     def execute_and_report(**kwargs: Any) -> Any:
         name = kwargs["task_name"]
         shown = kwargs["task_spec"].task_info.name or name
-        log.write(Event(kind="task_started", task=name, display_name=shown))
+        about: dict[str, Any] = {
+            "task": name,
+            "display_name": shown,
+            "iteration": _iteration(kwargs["pipeline_resource_name"]),
+        }
+        log.write(Event(kind="task_started", **about))
         step_cache.forget_latest()
         start = time.monotonic()
         error = ""
@@ -115,8 +123,7 @@ def _watched(execute: Any, log: EventLog, step_cache: "CodeAwareCache") -> Any:
             log.write(
                 Event(
                     kind=kind,
-                    task=name,
-                    display_name=shown,
+                    **about,
                     seconds=round(seconds, 3),
                     outputs={key: _plain(value) for key, value in outputs.items()},
                     error=error,
@@ -125,6 +132,12 @@ def _watched(execute: Any, log: EventLog, step_cache: "CodeAwareCache") -> Any:
         return outputs, status
 
     return execute_and_report
+
+
+def _iteration(scope: str) -> int | None:
+    """Returns the round of the innermost loop, which kfp.local tells in the name of its scope."""
+    found = _ITERATION.search(scope)
+    return int(found[1]) if found else None
 
 
 def _plain(value: Any) -> Any:

@@ -9,11 +9,13 @@ import pytest
 from kfp import dsl
 
 from components.evaluate_model import evaluate_model
+from components.join_documents import join_documents
 from components.parse_pdfs import parse_pdfs
+from components.plan_shards import plan_shards
 from components.prepare_dataset import prepare_dataset
 from components.tune_model import tune_model
 from doctune.localvertex import LocalVertex, LocalVertexConfig
-from tests.components.one_step import Artifact, run_component
+from tests.components.one_step import Artifact, run_component, run_spec
 from tests.evaluation.tiny_models import write_model
 
 ROOT = Path(__file__).parents[2]
@@ -38,12 +40,32 @@ def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Outputs:
-    folder = tmp_path_factory.mktemp("parse")
-    (folder / "pdfs").mkdir()
+def pdfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pdfs")
     for name in PDFS:
-        shutil.copy(ROOT / "samples/pdfs" / name, folder / "pdfs" / name)
-    return run_component(parse_pdfs, folder, artifacts={"pdfs": Artifact(folder / "pdfs")})
+        shutil.copy(ROOT / "samples/pdfs" / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="package")
+def parsed(tmp_path_factory: pytest.TempPathFactory, pdfs: Path) -> Outputs:
+    """The output of join_documents, from one shard."""
+    return read_in_shards(tmp_path_factory.mktemp("parse"), pdfs, 1)
+
+
+def read_in_shards(folder: Path, pdfs: Path, shards: int) -> Outputs:
+    """Runs the three steps that read PDFs, in a loop as the pipeline does; returns the last's."""
+
+    @dsl.pipeline(name="read")
+    def read() -> None:
+        source = dsl.importer(artifact_uri=str(pdfs), artifact_class=dsl.Artifact).output
+        planned = plan_shards(pdfs=source, shards=shards)
+        with dsl.ParallelFor(planned.outputs["Output"]) as shard:
+            part = parse_pdfs(pdfs=source, plan=planned.outputs["plan"], shard=shard)
+        join_documents(pdfs=source, parts=dsl.Collected(part.outputs["documents"]))
+
+    result = run_spec(read, folder)
+    return result.outputs("join-documents")
 
 
 @pytest.fixture(scope="package")

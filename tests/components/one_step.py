@@ -10,7 +10,7 @@ from kfp import compiler, dsl
 from kfp.dsl.base_component import BaseComponent
 
 from doctune.runner.events import Event
-from doctune.runner.run import run_pipeline
+from doctune.runner.run import RunResult, run_pipeline
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,17 @@ def run_component(
         }
         component(**inputs, **parameters)
 
+    return run_spec(one_step, folder, environment).outputs(component.name)
+
+
+def run_spec(
+    pipeline: BaseComponent, folder: Path, environment: Mapping[str, str] | None = None
+) -> RunResult:
+    """Compiles a pipeline without parameters and runs it."""
     folder.mkdir(parents=True, exist_ok=True)
-    spec = folder / "one_step.yaml"
-    compiler.Compiler().compile(one_step, str(spec))
-    result = run_pipeline(
+    spec = folder / "spec.yaml"
+    compiler.Compiler().compile(pipeline, str(spec))
+    return run_pipeline(
         spec,
         {},
         root=folder,
@@ -72,4 +79,3 @@ def run_component(
         watcher=Silent(),
         enable_caching=False,
     )
-    return result.outputs(component.name)

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from components.evaluate_model import evaluate_model
+from components.join_documents import join_documents
 from components.parse_pdfs import parse_pdfs
 from components.prepare_dataset import prepare_dataset
 from components.tune_model import tune_model
@@ -18,6 +19,7 @@ from pipelines.train_and_deploy import train_and_deploy
 
 STAGES = [
     (parse_pdfs, ParseOptions),
+    (join_documents, ParseOptions),
     (prepare_dataset, DatasetOptions),
     (tune_model, TrainingOptions),
     (evaluate_model, EvaluationOptions),

@@ -9,15 +9,16 @@ from kfp import dsl
 
 from components.deploy_model import deploy_model
 from components.find_champion import find_champion
+from components.plan_shards import plan_shards
 from components.register_model import register_model
 from doctune.errors import PipelineError
-from tests.components.conftest import CLOUD, Outputs, as_input
+from tests.components.conftest import CLOUD, Outputs, as_input, read_in_shards
 from tests.components.one_step import Artifact, run_component
 
 SERVING_IMAGE = "example.com/doctune/serving:0123abc"
 
 
-def test_parse_pdfs_writes_blocks_files_and_a_report(parsed: Outputs) -> None:
+def test_reading_writes_blocks_files_and_a_report(parsed: Outputs) -> None:
     documents = Path(parsed["documents"]["uri"])
     metadata = parsed["documents"]["metadata"]
 
@@ -27,6 +28,20 @@ def test_parse_pdfs_writes_blocks_files_and_a_report(parsed: Outputs) -> None:
     assert sorted(row["status"] for row in rows) == ["parsed", "parsed", "parsed", "rejected"]
     assert (metadata["files_parsed"], metadata["files_rejected"]) == (3, 1)
     assert Path(parsed["report"]["uri"]).read_text().lstrip().lower().startswith("<!doctype html")
+
+
+def test_three_shards_read_what_one_reads(tmp_path: Path, pdfs: Path, parsed: Outputs) -> None:
+    joined = read_in_shards(tmp_path, pdfs, 3)
+
+    assert joined["documents"]["metadata"] == parsed["documents"]["metadata"]
+    for name, unlike in (("blocks.parquet", []), ("documents.parquet", ["seconds"])):
+        one, three = (
+            pq.read_table(Path(outputs["documents"]["uri"]) / name).drop_columns(unlike)
+            for outputs in (parsed, joined)
+        )
+        assert three.equals(one), name
+    parts = sorted(tmp_path.glob("pipeline_root/*/*-iteration-*/parse-pdfs/documents"))
+    assert [len(pq.read_table(part / "documents.parquet")) for part in parts] == [1, 1, 2]
 
 
 def test_prepare_dataset_writes_three_sides_a_manifest_and_a_card(
@@ -155,7 +170,5 @@ def test_find_champion_gives_the_incumbent_of_another_model(
 
 
 def test_a_failing_step_says_why_in_one_line(tmp_path: Path, base_model: Path) -> None:
-    from components.parse_pdfs import parse_pdfs
-
     with pytest.raises(PipelineError, match="no PDF"):
-        run_component(parse_pdfs, tmp_path / "run", artifacts={"pdfs": Artifact(base_model)})
+        run_component(plan_shards, tmp_path / "run", artifacts={"pdfs": Artifact(base_model)})

@@ -38,7 +38,9 @@ KEYS = {
 }
 STEPS = {
     "importer",
+    "plan-shards",
     "parse-pdfs",
+    "join-documents",
     "prepare-dataset",
     "tune-model",
     "find-champion",
@@ -134,7 +136,9 @@ def test_a_second_run_reuses_every_step_that_nothing_has_changed_for(
     first, second = second_run
 
     assert set(second["cached_steps"]) == {
+        "plan-shards",
         "parse-pdfs",
+        "join-documents",
         "prepare-dataset",
         "tune-model",
         "evaluate-model",
@@ -158,7 +162,9 @@ def test_a_changed_setting_runs_what_depends_on_it_again(
     workspace.doctune("run", DOCTUNE_EVALUATION__MAX_NEW_TOKENS="8")
 
     assert set(workspace.last_run["cached_steps"]) == {
+        "plan-shards",
         "parse-pdfs",
+        "join-documents",
         "prepare-dataset",
         "tune-model",
     }
@@ -173,7 +179,14 @@ def test_a_changed_pdf_is_noticed(
     workspace.doctune("run", check=False, DOCTUNE_TRAINING__MAX_STEPS="2")
 
     kinds = {event.task: event.kind for event in _events_of_newest_run(workspace)}
-    for step in ("parse-pdfs", "prepare-dataset", "tune-model", "evaluate-model"):
+    for step in (
+        "plan-shards",
+        "parse-pdfs",
+        "join-documents",
+        "prepare-dataset",
+        "tune-model",
+        "evaluate-model",
+    ):
         assert kinds[step] == "task_succeeded"
 
 

@@ -153,7 +153,14 @@ def test_the_model_and_endpoint_steps_are_never_cached(dist: Path) -> None:
 
     for name in ("find-champion", "register-model", "deploy-model"):
         assert not tasks[name]["cachingOptions"].get("enableCache"), name
-    for name in ("parse-pdfs", "prepare-dataset", "tune-model", "evaluate-model"):
+    for name in (
+        "plan-shards",
+        "parse-pdfs",
+        "join-documents",
+        "prepare-dataset",
+        "tune-model",
+        "evaluate-model",
+    ):
         assert tasks[name]["cachingOptions"]["enableCache"], name
 
 

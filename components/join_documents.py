@@ -1,0 +1,44 @@
+"""Join what was read from each shard of a folder of PDFs."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.DOCUMENTS, install_kfp_package=False)
+def join_documents(
+    pdfs: dsl.Input[dsl.Artifact],
+    parts: dsl.Input[list[dsl.Dataset]],
+    documents: dsl.Output[dsl.Dataset],
+    report: dsl.Output[dsl.HTML],
+    corpus_digest: str = "",
+    advanced: dict = {},
+) -> None:
+    """Writes the rows of all shards in the files' order; fails when too few files could be read.
+
+    Args:
+        pdfs: The folder that was read; the report shows some of its pages.
+        parts: The output of parse_pdfs for each shard.
+        documents: `blocks.parquet` and `documents.parquet`.
+        report: What was read as what.
+        corpus_digest: Digest of the PDFs, as parse_pdfs had it.
+        advanced: Fields of `doctune.documents.ParseOptions`, as parse_pdfs had them.
+    """
+    from pathlib import Path
+
+    from doctune.documents import ParseOptions, join_shards
+
+    summary = join_shards(
+        [Path(part.path) for part in parts],
+        Path(documents.path),
+        ParseOptions(**advanced),
+        pdfs=Path(pdfs.path),
+        report_path=Path(report.path),
+    )
+    documents.metadata.update(
+        files_parsed=summary.files_parsed,
+        files_rejected=summary.files_rejected,
+        pages=summary.pages,
+        digest=summary.digest,
+        corpus_digest=corpus_digest,
+    )
