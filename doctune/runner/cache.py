@@ -1,6 +1,7 @@
 """kfp.local's cache of step outputs, with the digest of the step's code in the key."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from kfp.local import cache as kfp_cache
@@ -11,8 +12,9 @@ from doctune.runner.source_digest import source_digest
 class CodeAwareCache(kfp_cache.LocalCache):
     """A `LocalCache` whose entries hold only while the code that made them is unchanged."""
 
-    def __init__(self, cache_root: str) -> None:
+    def __init__(self, cache_root: str, image_ids: Mapping[str, str]) -> None:
         super().__init__(cache_root)
+        self._image_ids = image_ids
         self._latest = threading.local()
 
     @property
@@ -34,13 +36,18 @@ class CodeAwareCache(kfp_cache.LocalCache):
         """Returns the key of a task: kfp's own, with the digest of the code added to it."""
         command = kwargs["full_command"]
         variables = dict(kwargs.pop("env_vars", None) or {})
-        variables["DOCTUNE_CODE_DIGEST"] = source_digest(command)
+        image_id = self._image_ids.get(kwargs["image"])
+        variables["DOCTUNE_CODE_DIGEST"] = image_id or source_digest(command)
         return super().compute_key(*args, env_vars=variables, **kwargs)
 
 
-def install(cache_root: str) -> CodeAwareCache:
-    """Makes kfp.local use a `CodeAwareCache` for the session that `kfp.local.init` has begun."""
-    cache = CodeAwareCache(cache_root)
+def install(cache_root: str, image_ids: Mapping[str, str]) -> CodeAwareCache:
+    """Makes kfp.local use a `CodeAwareCache` for the session that `kfp.local.init` has begun.
+
+    Args:
+        image_ids: Image to its id, where steps run the code of images and not of this machine.
+    """
+    cache = CodeAwareCache(cache_root, image_ids)
     kfp_cache._cache_singleton = cache
     kfp_cache._cache_singleton_root = cache_root
     return cache

@@ -12,7 +12,7 @@ from doctune.errors import DeploymentError, UsageError
 from doctune.files import write_json
 from doctune.runner.arguments import pipeline_arguments, spec_parameters
 from doctune.runner.display import watch
-from doctune.runner.run import RunResult, run_pipeline
+from doctune.runner.run import Runner, RunResult, run_pipeline
 from doctune.runner.summary import RunSummary, copy_reports, read_rejects
 from doctune.settings import Settings, VertexSettings
 
@@ -31,6 +31,7 @@ class MainJob:
     root: Path
     pdfs: str
     question: str
+    runner: Runner = "subprocess"
     enable_caching: bool = True
 
 
@@ -63,6 +64,8 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
             root=job.root,
             environment={**os.environ, **environment},
             watcher=watcher,
+            local=job.vertex.local,
+            runner=job.runner,
             enable_caching=job.enable_caching,
         )
     with console.status("Asking the endpoint and the base model"):

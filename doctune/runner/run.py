@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from doctune.errors import PipelineError, UsageError
 from doctune.files import write_json
 from doctune.processes import start_process, stop_process
 from doctune.runner.events import Event, EventReader
+from doctune.settings import LocalSettings
+
+Runner = Literal["subprocess", "docker"]
 
 _POLL_SECONDS = 0.1
 _PROGRESS_LINE = re.compile(r"(\[[^\[\]]+\] \d\S* ?.*)$")
@@ -74,6 +77,8 @@ def run_pipeline(
     root: Path,
     environment: Mapping[str, str],
     watcher: Watcher,
+    local: LocalSettings | None = None,
+    runner: Runner = "subprocess",
     enable_caching: bool = True,
 ) -> RunResult:
     """Runs a compiled spec to its end.
@@ -83,22 +88,34 @@ def run_pipeline(
         arguments: Values of the pipeline's parameters.
         root: Where runs and outputs are kept: `runs/` and `pipeline_root/` under it.
         environment: The whole environment of the steps.
+        local: What runs here for the image of a container component, and where the objects are
+            that a step finds under /gcs.
+        runner: Whether a step is a process of this machine, or a container of its image.
         enable_caching: Whether steps that were done before may be reused.
 
     Raises:
-        UsageError: The spec is missing, or the arguments do not fit it.
+        UsageError: The spec or an image is missing, or the arguments do not fit it.
         PipelineError: A step failed; the message is the step's own.
     """
     if not spec.is_file():
         raise UsageError(f"{spec} is missing: make it with `python compile.py`.")
+    if runner == "docker":
+        from doctune.runner.docker import require_engine
+
+        require_engine(spec)
     folder = root.absolute() / "runs" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     write_json(folder / "arguments.json", dict(arguments))
+    local = local or LocalSettings()
+    write_json(folder / "programs.json", local.programs)
     result = RunResult(folder)
     start = time.monotonic()
     command: list[str | Path] = [
         *(sys.executable, "-m", "doctune.runner.worker"),
         *("--spec", spec.absolute(), "--arguments", folder / "arguments.json"),
         *("--folder", folder, "--pipeline-root", root.absolute() / "pipeline_root"),
+        *("--programs", folder / "programs.json"),
+        *("--storage", local.state_dir.absolute() / "storage"),
+        *("--runner", runner),
         *([] if enable_caching else ["--no-cache"]),
     ]
     with _worker(command, environment) as process:

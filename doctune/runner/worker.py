@@ -1,8 +1,10 @@
 """Runs one compiled spec with kfp.local: the process behind `doctune run` and local PipelineJobs.
 
-    python -m doctune.runner.worker --spec FILE --arguments FILE --folder FOLDER [--no-cache]
+    python -m doctune.runner.worker --spec FILE --arguments FILE --folder FOLDER
+        --pipeline-root FOLDER --programs FILE --storage FOLDER [--runner docker] [--no-cache]
 
-Events go to `FOLDER/events.jsonl`, outputs under `--pipeline-root`. Exit code 0 is success, 1 a
+Events go to `FOLDER/events.jsonl`, outputs under `--pipeline-root`. Container components run as what
+`--programs` has for their image; buckets are folders under `--storage`. Exit code 0 is success, 1 a
 failed step, 2 arguments that do not fit the spec.
 """
 
@@ -14,6 +16,8 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +41,16 @@ def main() -> int:
     warnings.filterwarnings("ignore", category=RuntimeWarning)
     log = EventLog(options.folder / "events.jsonl")
     arguments = json.loads(options.arguments.read_text(encoding="utf-8"))
-    return run_spec(
-        options.spec, arguments, options.pipeline_root, log, enable_caching=options.cache
-    )
+    with _runner(options, arguments) as (runner, image_ids):
+        return run_spec(
+            options.spec,
+            arguments,
+            options.pipeline_root,
+            log,
+            runner=runner,
+            image_ids=image_ids,
+            enable_caching=options.cache,
+        )
 
 
 def run_spec(
@@ -48,9 +59,16 @@ def run_spec(
     pipeline_root: Path,
     log: EventLog,
     *,
+    runner: Any,
+    image_ids: Mapping[str, str],
     enable_caching: bool,
 ) -> int:
-    """Runs a compiled spec in this process; returns the exit code."""
+    """Runs a compiled spec in this process; returns the exit code.
+
+    Args:
+        runner: One of kfp.local's runners.
+        image_ids: As `cache.install` takes them.
+    """
     from kfp import components, local
     from kfp.dsl.types.type_utils import InconsistentTypeException
     from kfp.local.orchestrator import task_executor
@@ -58,13 +76,13 @@ def run_spec(
     from doctune.runner import cache
 
     local.init(
-        runner=local.SubprocessRunner(use_venv=False),
+        runner=runner,
         pipeline_root=str(pipeline_root),
         workspace_root=str(pipeline_root / ".workspace"),
         enable_caching=enable_caching,
         cache_root=str(pipeline_root / ".cache"),
     )
-    step_cache = cache.install(str(pipeline_root / ".cache"))
+    step_cache = cache.install(str(pipeline_root / ".cache"), image_ids)
     execute = task_executor.execute_single_task
     task_executor.execute_single_task = _watched(execute, log, step_cache)
     pipeline = components.load_component_from_file(str(spec))
@@ -80,6 +98,25 @@ def run_spec(
         task_executor.execute_single_task = execute
     log.write(Event(kind="run_succeeded"))
     return 0
+
+
+@contextmanager
+def _runner(
+    options: argparse.Namespace, arguments: dict[str, Any]
+) -> Iterator[tuple[Any, Mapping[str, str]]]:
+    if options.runner == "docker":
+        from doctune.runner.docker import docker_runner
+
+        with docker_runner(options.spec, options.pipeline_root, arguments) as made:
+            yield made
+    else:
+        from kfp.local import SubprocessRunner
+
+        from doctune.localvertex import containers
+
+        programs = json.loads(options.programs.read_text(encoding="utf-8"))
+        containers.install(programs, os.environ, options.storage)
+        yield SubprocessRunner(use_venv=False), {}
 
 
 def _as_declared(arguments: dict[str, Any], pipeline: Any) -> dict[str, Any]:
@@ -174,6 +211,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--arguments", type=Path, required=True, help="JSON of pipeline parameters")
     parser.add_argument("--folder", type=Path, required=True, help="where events.jsonl goes")
     parser.add_argument("--pipeline-root", type=Path, required=True, help="where outputs go")
+    parser.add_argument(
+        "--programs", type=Path, required=True, help="JSON: image patterns to command lines"
+    )
+    parser.add_argument("--storage", type=Path, required=True, help="what stands for /gcs")
+    parser.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess")
     parser.add_argument("--no-cache", dest="cache", action="store_false", help="run every step")
     return parser.parse_args()
 
