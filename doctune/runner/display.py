@@ -81,7 +81,7 @@ class _Lines:
         if event.kind == "task_started":
             self._console.print(f"> {_name(event)}", markup=False, highlight=False)
         elif event.task:
-            which = f"{_name(event)}: " if event.iteration else ""
+            which = "" if event.iteration is None else f"{_name(event)}: "
             text = f"  {which}{_WORDS[event.kind]} ({event.seconds:.1f} s)"
             self._console.print(text, markup=False, highlight=False)
 
