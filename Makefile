@@ -17,17 +17,33 @@ TOOLS_STAMP := $(TOOLS)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test setup browser compile tools lock-tools lint clean
+.PHONY: run test check check-builds security setup browser compile tools lock-tools lint clean
 
 run: compile
 	@$(BIN)/doctune run $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
 
 # Two workers of one thread each finish sooner than one of two.
-test: setup browser
+test: check browser
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+
+# What needs no test to be run: form, types, and files that other programs read.
+check: setup check-builds security
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+
+check-builds: tools
+	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.cloudbuild \
+		cloudbuild.yaml cloudbuild/pull_request.yaml cloudbuild/release.yaml
+	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(TOOLS)/bin/actionlint
+	$(TOOLS)/bin/zizmor --quiet --offline .github
+
+# B615: models are folders by the time they are loaded. B108: ruff's S108 knows where /tmp is meant.
+security: tools
+	$(TOOLS)/bin/bandit --quiet --recursive --severity-level medium --skip B108,B615 \
+		doctune components pipelines cloudbuild containers compile.py
 
 # The evaluation's report is tested in a real browser. It comes by the system's own packages, where
 # these may be installed; without it those tests are skipped, and say so.
@@ -64,7 +80,7 @@ lock-tools: tools
 	$(TOOLS)/bin/uv pip compile --quiet --no-config --no-header --no-annotate --generate-hashes \
 		--universal --python-version 3.11 --output-file tools/checkers.txt tools/checkers.in
 
-lint: setup
+lint: setup check-builds
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/mypy
