@@ -1,7 +1,7 @@
 """Vertex AI on this machine, for the verbs that need it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,12 @@ from doctune.settings import load_vertex_settings
 if TYPE_CHECKING:
     from doctune.localvertex import LocalVertexConfig
 
+# The project of the configuration that comes with doctune.
+LOCAL_PROJECT = "doctune-local"
 
-def local_config() -> "LocalVertexConfig":
+
+def local_config(programs: Mapping[str, list[str]] | None = None) -> "LocalVertexConfig":
+    """Returns the configuration; `programs` go before those of the settings."""
     from doctune.localvertex import LocalVertexConfig
 
     vertex = load_vertex_settings()
@@ -19,16 +23,30 @@ def local_config() -> "LocalVertexConfig":
         project=vertex.project,
         location=vertex.location,
         state_dir=vertex.local.state_dir.absolute(),
-        programs=vertex.local.programs,
+        programs={**(programs or {}), **vertex.local.programs},
         buckets=(vertex.staging_bucket,),
     )
 
 
 @contextmanager
-def local_vertex() -> Iterator[dict[str, str]]:
-    """Points this process at the Vertex AI of this machine, which is started if none runs."""
+def local_vertex(programs: Mapping[str, list[str]] | None = None) -> Iterator[dict[str, str]]:
+    """Points this process at the Vertex AI of this machine, which is started if none runs.
+
+    Args:
+        programs: What stands for images in one that is started, before what the settings say.
+    """
     from doctune.localvertex import LocalVertex
 
-    with LocalVertex.attach_or_start(local_config()) as local:
+    with LocalVertex.attach_or_start(local_config(programs)) as local:
         os.environ.update(local.environment)
         yield local.environment
+
+
+@contextmanager
+def keep_local_vertex() -> Iterator[dict[str, str]]:
+    """As `local_vertex`, with a server that goes on after this process."""
+    from doctune.localvertex import up
+
+    environment = dict(up(local_config()).environment)
+    os.environ.update(environment)
+    yield environment

@@ -1,6 +1,7 @@
 """`doctune run` and `doctune ask`: the main job on this machine, and its endpoint."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,14 @@ from rich.console import Console
 from doctune.cli.app import app
 from doctune.cli.local_vertex import local_vertex
 from doctune.cli.paths import ROOT, SPEC
-from doctune.settings import load_settings, load_vertex_settings
+from doctune.settings import VertexSettings, load_settings, load_vertex_settings
+
+
+class Runner(StrEnum):
+    """What a step runs in."""
+
+    SUBPROCESS = "subprocess"
+    DOCKER = "docker"
 
 
 @app.command()
@@ -22,6 +30,10 @@ def run(
         str | None, typer.Option(help="What the endpoint is asked in the end.")
     ] = None,
     spec: Annotated[Path, typer.Option(help="The compiled pipeline.")] = SPEC,
+    runner: Annotated[
+        Runner,
+        typer.Option(help="Run the steps and the server here, or in the images of `make images`."),
+    ] = Runner.SUBPROCESS,
     cache: Annotated[
         bool, typer.Option(help="Reuse the outputs of steps that nothing has changed for.")
     ] = True,
@@ -38,10 +50,11 @@ def run(
         root=ROOT,
         pdfs=pdfs or settings.pdfs,
         question=question or settings.question,
+        runner=runner.value,
         enable_caching=cache,
     )
     console = Console()
-    with local_vertex() as environment:
+    with local_vertex(_serving_images(vertex, runner)) as environment:
         summary = run_main_job(job, environment, console)
     show(summary, console)
     console.print("Ask it more: doctune ask 'your question'", highlight=False)
@@ -68,3 +81,11 @@ def ask(
     typer.echo(answer)
     if base:
         typer.echo(f"\nThe base model: {answers['answer_base']}")
+
+
+def _serving_images(vertex: VertexSettings, runner: Runner) -> dict[str, list[str]]:
+    """Returns the programs that make the endpoint serve from containers, with the docker runner."""
+    if runner is Runner.SUBPROCESS:
+        return {}
+    image = f"{vertex.images.prefix}/serving:{vertex.images.tag}"
+    return {image: ["{python}", "-m", "doctune.runner.image", image]}
