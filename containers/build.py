@@ -51,7 +51,7 @@ def find_engine(wanted: str | None) -> str:
         if shutil.which(engine):
             return engine
     raise UsageError(
-        f"{wanted or 'Neither podman nor docker'} is not installed: install podman or Docker "
+        f"{f'{wanted} is not' if wanted else 'Neither podman nor docker is'} installed: install one "
         "(Debian: apt-get install podman buildah), or name yours with ENGINE=PROGRAM."
     )
 
@@ -62,7 +62,7 @@ def find_base(engine: str, wanted: str | None) -> str:
     Raises:
         UsageError: No base can be had.
     """
-    pinned = wanted or _pinned_base()
+    pinned = wanted or pinned_base()
     if _is_here(engine, pinned) or _run([engine, "pull", "--quiet", pinned]) == 0:
         return pinned
     if not wanted and _is_here(engine, LOCAL_BASE):
@@ -115,7 +115,8 @@ def _torch_for_cpu() -> Path:
     return _WHEELS
 
 
-def _pinned_base() -> str:
+def pinned_base() -> str:
+    """Returns the base that the Dockerfiles pin."""
     text = (ROOT / "containers/ops/Dockerfile").read_text(encoding="utf-8")
     found = re.search(r"^ARG BASE_IMAGE=(\S+)$", text, re.MULTILINE)
     if found is None:
