@@ -21,6 +21,18 @@ def configure_logging(level: int = logging.INFO) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     root.propagate = False
+    _keep_off_standard_output("google.cloud.aiplatform")
+
+
+def _keep_off_standard_output(logger: str) -> None:
+    """Says of a library only what goes wrong: it prints its progress among our results.
+
+    Google's SDK gives each of its loggers a level, and a handler where none is above it; so it is
+    the handler that chooses.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    logging.getLogger(logger).handlers[:] = [handler]
 
 
 class _JsonFormatter(logging.Formatter):

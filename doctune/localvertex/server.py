@@ -26,7 +26,7 @@ from aiohttp import web
 
 from doctune.errors import LocalVertexError
 from doctune.files import write_json
-from doctune.localvertex import watchdog
+from doctune.localvertex import logging_front, registry_front, watchdog
 from doctune.localvertex.api.table import load_table
 from doctune.localvertex.browsers import refuse_browsers
 from doctune.localvertex.certificates import Certificates, ensure_certificates
@@ -203,8 +203,13 @@ def _application(vertex: Vertex, front: StorageFront) -> web.Application:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         # Through the proxy all of Google's names arrive here.
-        if request.host.partition(":")[0] == _STORAGE_HOST:
+        host = request.host.partition(":")[0]
+        if host == _STORAGE_HOST:
             return await front.answer(request)
+        if host == logging_front.HOST:
+            return await logging_front.answer(vertex, request)
+        if host == registry_front.HOST or registry_front.TEMPLATE_HOST.fullmatch(host):
+            return await registry_front.answer(vertex, request)
         return await api.answer(request)
 
     application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[refuse_browsers])

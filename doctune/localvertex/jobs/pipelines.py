@@ -195,6 +195,9 @@ class _Tasks:
             detail = self._add(event.task, event.time)
             detail["parent_task_id"] = self._root["task_id"]
             detail["execution"]["display_name"] = event.display_name
+            # Cloud Logging files a step's output under the custom job that runs it.
+            main_job = f"{names.location_name(self._job['name'])}/customJobs/{detail['task_id']}"
+            detail["executor_detail"] = {"container_detail": {"main_job": main_job}}
             self._running.setdefault(event.task, []).append(detail)
         elif event.kind == "run_failed":
             self.failure = event.error

@@ -1,0 +1,78 @@
+"""`doctune data`: folders to and from Cloud Storage."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from doctune.cli.app import app
+from doctune.cli.session import AsJson, Impersonate, Local, vertex_session
+
+if TYPE_CHECKING:
+    from doctune.vertex import TransferSummary
+
+data_app = typer.Typer(help="Copy folders to and from Cloud Storage.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Uri = Annotated[str, typer.Argument(metavar="URI", help="gs://BUCKET/FOLDER.")]
+
+
+@data_app.command()
+def upload(
+    folder: Annotated[Path, typer.Argument(help="Folder on this machine.")],
+    uri: Uri,
+    overwrite: Annotated[
+        bool, typer.Option(help="Replace objects that have other contents; else that is an error.")
+    ] = True,
+    local: Local = True,
+    impersonate: Impersonate = "",
+) -> None:
+    """Copy what changed below a folder to gs://, checked by checksum."""
+    from doctune.vertex import upload_folder
+
+    with vertex_session(local, impersonate):
+        _say(upload_folder(folder, uri, overwrite=overwrite), uri)
+
+
+@data_app.command()
+def download(
+    uri: Uri,
+    folder: Annotated[Path, typer.Argument(help="Folder on this machine.")],
+    local: Local = True,
+    impersonate: Impersonate = "",
+) -> None:
+    """Copy what changed below a gs:// folder to one here, checked by checksum."""
+    from doctune.vertex import download_folder
+
+    with vertex_session(local, impersonate):
+        _say(download_folder(uri, folder), str(folder))
+
+
+@data_app.command("ls")
+def list_objects(
+    uri: Uri, local: Local = True, impersonate: Impersonate = "", as_json: AsJson = False
+) -> None:
+    """List what is below a gs:// folder."""
+    from doctune.vertex import list_folder
+
+    with vertex_session(local, impersonate):
+        found = list_folder(uri)
+    if as_json:
+        typer.echo(json.dumps([asdict(item) for item in found]))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right")
+    for item in found:
+        table.add_row(f"{item.size:,}", item.updated[:19], item.uri)
+    Console(soft_wrap=True).print(table)
+
+
+def _say(summary: "TransferSummary", target: str) -> None:
+    typer.echo(
+        f"{summary.files_sent} files ({summary.bytes_sent / 1e6:.1f} MB) copied to {target}, "
+        f"{summary.files_unchanged} were there."
+    )

@@ -1,0 +1,81 @@
+"""A session with Vertex AI: this machine's or Google's, by the same code from there on."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from doctune.cli.local_vertex import LOCAL_PROJECT, keep_local_vertex, local_vertex
+from doctune.errors import ConfigurationError
+from doctune.settings import VertexSettings, load_vertex_settings
+
+if TYPE_CHECKING:
+    from doctune.vertex.jobs import RunSettings
+
+Local = Annotated[
+    bool, typer.Option("--local/--cloud", help="The Vertex AI of this machine, or Google's.")
+]
+Impersonate = Annotated[
+    str,
+    typer.Option(
+        "--impersonate-service-account",
+        metavar="EMAIL",
+        help="Act as this account; else runs.impersonate_service_account.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def vertex_session(
+    local: bool, impersonate_service_account: str = "", *, keep_running: bool = False
+) -> Iterator[VertexSettings]:
+    """Prepares Google's clients for the block.
+
+    Args:
+        keep_running: Whether a Vertex AI of this machine that is started here goes on after the
+            command, since what the command leaves there is still to run.
+
+    Raises:
+        ConfigurationError: The project is one of this machine alone, or no credentials are found.
+    """
+    from doctune.vertex import init_session
+
+    settings = load_vertex_settings()
+    if not local and settings.project == LOCAL_PROJECT:
+        raise ConfigurationError(
+            f"project {LOCAL_PROJECT} is on this machine alone: set project, location and "
+            "staging_bucket in vertex_config.yaml, or use --local."
+        )
+    with ExitStack() as stack:
+        if local:
+            stack.enter_context(keep_local_vertex() if keep_running else local_vertex())
+        init_session(
+            settings.project,
+            settings.location,
+            settings.staging_bucket,
+            impersonate_service_account=impersonate_service_account
+            or settings.runs.impersonate_service_account,
+        )
+        yield settings
+
+
+def run_settings(settings: VertexSettings, enable_caching: bool | None = None) -> "RunSettings":
+    """Returns how runs are run, by `runs` of vertex_config.yaml.
+
+    Args:
+        enable_caching: What the command line says of it; None where it says nothing.
+    """
+    from doctune.vertex.jobs import RunSettings
+
+    runs = settings.runs
+    return RunSettings(
+        service_account=runs.service_account,
+        network=runs.network,
+        encryption_spec_key_name=runs.encryption_spec_key_name,
+        enable_caching=runs.enable_caching if enable_caching is None else enable_caching,
+        failure_policy=runs.failure_policy,
+        pipeline_root=runs.pipeline_root,
+        labels=runs.labels,
+    )
