@@ -16,6 +16,7 @@ from typing import Any
 
 from doctune.localvertex.api.codec import integral
 from doctune.localvertex.api.errors import ApiError
+from doctune.localvertex.jobs.container import mounted
 from doctune.localvertex.programs import resolve_program
 
 GCPC_IMAGES = "*/google-cloud-pipeline-components:*"
@@ -26,13 +27,16 @@ _PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 _HIDDEN_ESCAPE = re.compile(r"<<json-escape-(\d+)>>")
 
 
-def install(programs: Mapping[str, Sequence[str]], variables: Mapping[str, str]) -> None:
-    """Makes kfp.local run container components in this process from now on.
+def install(
+    programs: Mapping[str, Sequence[str]], variables: Mapping[str, str], storage: Path
+) -> None:
+    """Makes kfp.local run container components in this process from now on, and mount buckets.
 
     Args:
         programs: The table from image patterns to command lines.
         variables: Where GOOGLE_CLOUD_PROJECT and CLOUD_ML_REGION say what Vertex's placeholders
             mean.
+        storage: The folder in which the storage emulator keeps a folder for each bucket.
     """
     from kfp.dsl import component_factory
     from kfp.local import placeholder_utils, subprocess_task_handler
@@ -43,12 +47,15 @@ def install(programs: Mapping[str, Sequence[str]], variables: Mapping[str, str])
     class TaskHandler(python_component_handler):  # type: ignore[misc, valid-type]
         """Runs Python components as before, and container components too."""
 
+        full_command: list[str]
+
         def validate_not_container_component(self, full_command: list[str]) -> None:
             self.is_container = not any(
                 component_factory.EXECUTOR_MODULE in part for part in full_command
             )
 
         def run(self) -> Any:
+            self.full_command = mounted(self.full_command, storage)
             if not self.is_container:
                 return super().run()
             code = _run(self.image, self.full_command, self.env_vars, programs)

@@ -3,9 +3,9 @@
     python -m doctune.runner.worker --spec FILE --arguments FILE --folder FOLDER
         --pipeline-root FOLDER --programs FILE --storage FOLDER [--runner docker] [--no-cache]
 
-Events go to `FOLDER/events.jsonl`, outputs under `--pipeline-root`. Container components run as what
-`--programs` has for their image; buckets are folders under `--storage`. Exit code 0 is success, 1 a
-failed step, 2 arguments that do not fit the spec.
+Events go to `FOLDER/events.jsonl`, outputs under `--pipeline-root`. A container component runs as
+what `--programs` has for its image; `--storage` holds a folder for each bucket. Exit code 0 is
+success, 1 a failed step, 2 arguments that do not fit the spec.
 """
 
 import argparse

@@ -75,6 +75,19 @@ def test_pause_resume_update_and_delete(aip, spec, unique):
         aip.PipelineJobSchedule.get(schedule.resource_name)
 
 
+def test_a_start_that_is_taken_back_is_the_schedules_creation(aip, spec, unique):
+    schedule = create(aip, spec, unique, start_time=(datetime.now(UTC) + timedelta(days=9)))
+    change = schedule._gca_resource
+    late = change.next_run_time
+    change.start_time = None
+    updated = schedule.api_client.update_schedule(
+        schedule=change, update_mask={"paths": ["start_time"]}
+    )
+    assert updated.start_time == updated.create_time
+    assert updated.next_run_time < late
+    schedule.delete()
+
+
 @pytest.mark.parametrize(
     ("cron", "reason"),
     [("* * *", "five fields"), ("61 * * * *", "Invalid cron"), ("TZ=Mars/Base 0 3 * * *", "Mars")],

@@ -27,7 +27,7 @@ from doctune.runner.events import Event, EventReader
 
 PIPELINE = JobKind("PipelineJob", prefix="PIPELINE_STATE")
 
-_WORKER = "doctune.localvertex.jobs.pipeline_worker"
+_WORKER = "doctune.runner.worker"
 _POLL_SECONDS = 0.2
 _BAD_ARGUMENTS = 2
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -97,7 +97,8 @@ async def run_pipeline_job(vertex: Vertex, job: Document) -> Document:
     bucket, prefix = split_uri(job["runtime_config"]["gcs_output_directory"])
     root = vertex.storage_folder / bucket / prefix
     command = [
-        *(sys.executable, "-m", _WORKER, str(folder / "programs.json")),
+        *(sys.executable, "-m", _WORKER, "--programs", str(folder / "programs.json")),
+        *("--storage", str(vertex.storage_folder)),
         *("--spec", str(folder / "spec.yaml"), "--arguments", str(folder / "arguments.json")),
         *("--folder", str(folder), "--pipeline-root", str(root).rstrip("/")),
     ]

@@ -51,7 +51,6 @@ def create_schedule(call: Call, request: Document) -> Document:
         "state": schedules.ACTIVE,
         "started_run_count": "0",
     }
-    schedule.setdefault("start_time", schedule["create_time"])
     _check(schedule)
     schedules.set_next(schedule, datetime.now(UTC))
     call.transaction.put(KIND, schedule["name"], schedule)
@@ -59,6 +58,8 @@ def create_schedule(call: Call, request: Document) -> Document:
 
 
 def _check(schedule: Document) -> None:
+    """Settles and checks a schedule that was created or changed."""
+    schedule.setdefault("start_time", schedule["create_time"])
     check_pipeline_job(schedule["create_pipeline_job_request"].get("pipeline_job", {}), "")
     end = schedule.get("end_time")
     if end and schedules.parse_time(end) <= schedules.parse_time(schedule["start_time"]):
