@@ -9,9 +9,11 @@ from components import images
 def evaluate_model(
     model: dsl.Input[dsl.Model],
     test_set: dsl.Input[dsl.Dataset],
+    train_set: dsl.Input[dsl.Dataset],
     scores: dsl.Output[dsl.Metrics],
     predictions: dsl.Output[dsl.Dataset],
     report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
     champion_uri: str = "",
     primary_metric: str = "perplexity",
     min_gain: float = 0.0,
@@ -21,9 +23,13 @@ def evaluate_model(
     """Returns whether the model may be released.
 
     Args:
-        scores: Flat numbers for base, tuned and champion, with the ends of their intervals.
+        train_set: What the model was trained on: a test set that holds one of its examples is
+            refused.
+        scores: Flat numbers for base, tuned and champion, with the ends of their intervals; its
+            file is `scores.json`.
         predictions: One row a test example, each model's answer beside the reference.
         report: One self-contained file that opens with the verdict.
+        summary: Verdict and numbers in short.
         champion_uri: The artifact of the incumbent; "" where there is none.
         primary_metric: The metric that decides; higher is better for all but perplexity.
         min_gain: Least improvement over base and champion, in the metric's unit.
@@ -31,14 +37,17 @@ def evaluate_model(
     """
     from pathlib import Path
 
+    from doctune.artifacts import local_file, local_folder
     from doctune.evaluation import EvaluationOptions, evaluate_model
 
     evaluation = evaluate_model(
-        Path(model.path),
-        Path(test_set.path),
+        local_folder(model.uri),
+        local_file(test_set.uri),
+        train_path=local_file(train_set.uri),
         scores_path=Path(scores.path),
         predictions_path=Path(predictions.path),
         report_path=Path(report.path),
+        summary_path=Path(summary.path),
         options=EvaluationOptions(
             primary_metric=primary_metric,
             min_gain=min_gain,
@@ -49,5 +58,15 @@ def evaluate_model(
     )
     for name, value in evaluation.scores.items():
         scores.log_metric(name, value)
-    scores.metadata.update(outcome=evaluation.outcome, reason=evaluation.reason)
+    scores.metadata.update(
+        outcome=evaluation.outcome,
+        reason=evaluation.reason,
+        primary_metric=primary_metric,
+        test_digest=evaluation.test_digest,
+        test_set=test_set.uri,
+        train_set=train_set.uri,
+        scores=scores.uri,
+        predictions=predictions.uri,
+        report=report.uri,
+    )
     return evaluation.passed

@@ -19,7 +19,7 @@ def register_model(
     run: str,
     commit: str,
 ) -> None:
-    """Registers the model with alias `candidate` and imports its evaluation.
+    """Registers the model with alias `candidate` and imports its evaluation, slices and all.
 
     Registering the same model again gives the same version.
 
@@ -32,6 +32,7 @@ def register_model(
         run: Name of the pipeline run, for the version's labels.
         commit: What the images were built from, for the version's labels.
     """
+    from doctune.artifacts import local_file
     from doctune.vertex import init_session, register_model
 
     init_session(project, location, staging_bucket)
@@ -47,7 +48,8 @@ def register_model(
             "run": run,
             "commit": commit,
         },
-        scores=scores.metadata,
+        scores={**scores.metadata, "run": run},
+        scores_path=local_file(scores.uri),
     )
     model_version.uri = registered.artifact_uri
     model_version.metadata.update(

@@ -6,7 +6,10 @@ any URL that fsspec knows (`gs://`, `s3://`, ...). This is the one place that te
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from doctune.digests import digest_value
 from doctune.errors import StorageError
@@ -40,13 +43,50 @@ def local_folder(uri: str) -> Path:
     return target
 
 
-def _download(uri: str, target: Path) -> None:
+def local_file(uri: str) -> Path:
+    """Returns a local copy of the file that `uri` names, downloading it where it must.
+
+    A download is kept in the cache until the file changes: test sets may be replaced.
+
+    Raises:
+        StorageError: Nothing is there, or it cannot be read.
+    """
+    if "://" not in uri or uri.startswith("file://"):
+        path = Path(uri.removeprefix("file://"))
+        if not path.is_file():
+            raise StorageError(f"{path} is not a file: give an existing file or a gs:// URI.")
+        return path
+    if uri.startswith("gs://") and Path("/gcs", uri.removeprefix("gs://")).is_file():
+        return Path("/gcs", uri.removeprefix("gs://"))
+    with _storage_errors(uri):
+        filesystem, root = _filesystem(uri)
+        target = cache_folder() / "artifacts" / digest_value([uri, filesystem.ukey(root)])
+        path = target / Path(root).name
+        if not path.is_file():
+            with atomic_folder(target) as folder:
+                filesystem.get_file(root, str(folder / path.name))
+    return path
+
+
+def _filesystem(uri: str) -> tuple[Any, str]:
     # gcsfs probes a control service at import that may not answer, for up to a minute a call.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     import fsspec
 
+    return fsspec.core.url_to_fs(uri)
+
+
+@contextmanager
+def _storage_errors(uri: str) -> Iterator[None]:
     try:
-        filesystem, root = fsspec.core.url_to_fs(uri)
+        yield
+    except (OSError, ImportError, ValueError) as error:
+        raise StorageError(f"{uri} cannot be read: {error}.") from error
+
+
+def _download(uri: str, target: Path) -> None:
+    with _storage_errors(uri):
+        filesystem, root = _filesystem(uri)
         names = filesystem.find(root)
         if not names:
             raise StorageError(f"{uri} holds no files: check the URI.")
@@ -58,5 +98,3 @@ def _download(uri: str, target: Path) -> None:
                 (folder / relative).parent.mkdir(parents=True, exist_ok=True)
                 with filesystem.open(name, "rb") as source, (folder / relative).open("wb") as file:
                     shutil.copyfileobj(source, file, 8 << 20)
-    except (OSError, ImportError, ValueError) as error:
-        raise StorageError(f"{uri} cannot be read: {error}.") from error

@@ -98,6 +98,7 @@ def train_and_deploy(
     verdict = evaluate_model(
         model=tuned.outputs["model"],
         test_set=examples.outputs["test_set"],
+        train_set=examples.outputs["train_set"],
         champion_uri=champion.output,
         primary_metric=primary_metric,
         min_gain=min_gain,

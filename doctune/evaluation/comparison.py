@@ -59,9 +59,18 @@ class Comparison:
         scores: dict[str, float] = {}
         for value in self.measured:
             _put(scores, f"{value.metric}_{value.model}", value.value, value.interval)
-        for gain in self.gains:
-            _put(scores, gain_key(gain.metric, gain.opponent), gain.value, gain.interval)
-        return {name: number for name, number in scores.items() if np.isfinite(number)}
+        return {**_finite(scores), **flat_gains(self.gains)}
+
+
+def flat_gains(gains: Sequence[Gain]) -> dict[str, float]:
+    """Returns gains with the ends of their intervals under flat names; the undefined are left out.
+
+    `METRIC_gain` over the base model, `METRIC_OPPONENT_gain` over others.
+    """
+    scores: dict[str, float] = {}
+    for entry in gains:
+        _put(scores, gain_key(entry.metric, entry.opponent), entry.value, entry.interval)
+    return _finite(scores)
 
 
 def gain_key(metric: str, opponent: str) -> str:
@@ -193,6 +202,10 @@ def _gains(
                 )
             )
     return gains
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: number for name, number in scores.items() if np.isfinite(number)}
 
 
 def _put(scores: dict[str, float], name: str, value: float, interval: Interval) -> None:

@@ -57,7 +57,6 @@ def evaluate_model(
     options: EvaluationOptions | None = None,
     champion_uri: str = "",
     train_path: Path | None = None,
-    others: Mapping[str, str] | None = None,
     summary_path: Path | None = None,
 ) -> Evaluation:
     """Scores a tuned model on a test set, decides, and writes scores, predictions and report.
@@ -70,7 +69,6 @@ def evaluate_model(
         report_path: HTML to write.
         champion_uri: A folder like `model_dir`, or "" where there is no incumbent.
         train_path: The training examples; the test set is refused if it holds one of them.
-        others: Further models to compare with, by name; they do not decide.
         summary_path: Markdown to write: verdict and numbers in short.
 
     Raises:
@@ -81,7 +79,7 @@ def evaluate_model(
     test = load_test_set(test_path, max_examples=chosen.max_examples, seed=chosen.seed)
     if train_path is not None:
         refuse_leaks(test.examples, train_path)
-    models = find_models(model_dir, champion_uri=champion_uri, others=others)
+    models = find_models(model_dir, champion_uri=champion_uri, others=chosen.others)
     interviews = _interviews(models, test, chosen)
     answers = {name: interview.answers() for name, interview in interviews.items()}
     encoder = encoder_folder() if chosen.semantic_similarity else None

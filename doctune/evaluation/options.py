@@ -93,6 +93,11 @@ class EvaluationOptions(_Policy):
     min_slice_examples: int = Field(
         default=8, ge=2, description="Fewest examples that make a slice of their own."
     )
+    others: dict[str, str] = Field(
+        default_factory=dict,
+        description="Further models to compare with, which do not decide: name to folder or gs:// "
+        "URI of a model that tune_model wrote.",
+    )
     max_new_tokens: int = Field(default=64, ge=1, le=4096)
     batch_size: int = Field(
         default=32, ge=1, description="Most conversations decoded together, if memory allows."

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from doctune.errors import EvaluationError
-from doctune.evaluation.comparison import BASE, CHAMPION, Comparison, Gain
+from doctune.evaluation.comparison import BASE, CHAMPION, Comparison, Gain, flat_gains
 from doctune.evaluation.slices import Slice
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -44,7 +44,7 @@ class StoredSlice(_Part):
     value: str
     examples: int
     scores: dict[str, float] = Field(
-        default_factory=dict, description="METRIC_MODEL, as in the scores of all."
+        default_factory=dict, description="METRIC_MODEL and gains, as in the scores of all."
     )
     gains: Gains
 
@@ -124,7 +124,7 @@ def make_card(
                 by=part.by,
                 value=part.value,
                 examples=part.examples,
-                scores=dict(part.scores),
+                scores={**part.scores, **flat_gains(part.gains)},
                 gains=store_gains(part.gains),
             )
             for part in slices

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from doctune.vertex.endpoints import Deployment, ask, deploy_model, find_endpoint, rollback
+    from doctune.vertex.evaluations import import_evaluation
+    from doctune.vertex.history import ModelVersion, find_version, model_versions, training_set_of
     from doctune.vertex.packaging import ModelManifest, check_model_folder, upload_model
     from doctune.vertex.registry import (
         Champion,
@@ -26,6 +28,7 @@ _MODULES = {
     "Champion": "registry",
     "Deployment": "endpoints",
     "ModelManifest": "packaging",
+    "ModelVersion": "history",
     "RegisteredModel": "registry",
     "StoredObject": "storage",
     "TransferSummary": "storage",
@@ -36,11 +39,15 @@ _MODULES = {
     "download_folder": "storage",
     "find_champion": "registry",
     "find_endpoint": "endpoints",
+    "find_version": "history",
+    "import_evaluation": "evaluations",
     "init_session": "session",
     "list_folder": "storage",
+    "model_versions": "history",
     "register_model": "registry",
     "rollback": "endpoints",
     "sync_folder": "storage",
+    "training_set_of": "history",
     "upload_folder": "storage",
     "upload_model": "packaging",
 }
@@ -49,6 +56,7 @@ __all__ = [
     "Champion",
     "Deployment",
     "ModelManifest",
+    "ModelVersion",
     "RegisteredModel",
     "StoredObject",
     "TransferSummary",
@@ -59,11 +67,15 @@ __all__ = [
     "download_folder",
     "find_champion",
     "find_endpoint",
+    "find_version",
+    "import_evaluation",
     "init_session",
     "list_folder",
+    "model_versions",
     "register_model",
     "rollback",
     "sync_folder",
+    "training_set_of",
     "upload_folder",
     "upload_model",
 ]

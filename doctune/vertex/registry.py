@@ -10,7 +10,6 @@ earlier one. The image counts because a version cannot change it: a mended serve
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from doctune.digests import digest_value
 from doctune.errors import RegistryError, StorageError
 from doctune.vertex.errors import google_errors
+from doctune.vertex.evaluations import import_evaluation
 from doctune.vertex.labels import MANAGED_BY, clean_labels, filter_by_name, label_value
 from doctune.vertex.packaging import folder_name, upload_model
-from doctune.vertex.session import current_session, resource_url
+from doctune.vertex.session import current_session, model_client, resource_url
 from doctune.vertex.storage import list_folder
 
 if TYPE_CHECKING:
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
 CANDIDATE, CHAMPION, PREVIOUS, DEFAULT = "candidate", "champion", "previous", "default"
 
 HEALTH_ROUTE, PREDICT_ROUTE, PORT = "/health", "/predict", 8080
-
-# The schema of Google's own that is nearest; its fields are optional, ours come beside them.
-_METRICS_SCHEMA = (
-    "gs://google-cloud-aiplatform/schema/modelevaluation/general_text_generation_metrics_1.0.0.yaml"
-)
 
 logger = logging.getLogger("doctune.vertex")
 
@@ -71,6 +66,7 @@ def register_model(
     digest: str = "",
     labels: Mapping[str, object] | None = None,
     scores: Mapping[str, Any] | None = None,
+    scores_path: Path | None = None,
 ) -> RegisteredModel:
     """Registers a model folder as a new version with the alias `candidate`.
 
@@ -81,8 +77,8 @@ def register_model(
         staging_bucket: gs://NAME for the upload; the session's where empty.
         digest: What tells this model from others; that of its files where empty.
         labels: What it was made from: data, run, commit.
-        scores: The evaluation's numbers, imported onto the version; anything else in it is left
-            out.
+        scores: The evaluation, imported onto the version (`import_evaluation`).
+        scores_path: The evaluation's `scores.json`, for its slices.
 
     Raises:
         ModelError: The folder does not hold a model.
@@ -112,7 +108,7 @@ def register_model(
         elif not {CANDIDATE, CHAMPION} & set(version.version_aliases):
             set_aliases(version_name(version), add=[CANDIDATE])
         if scores:
-            _import_evaluation(version_name(version), scores)
+            import_evaluation(version_name(version), scores, scores_path)
     return RegisteredModel(
         resource_name=version.name,
         version_id=version.version_id,
@@ -179,31 +175,24 @@ def oldest_of_ours(found: Iterable[Any]) -> Any:
 
 def list_versions(parent: str) -> list[ModelMessage]:
     """Returns all versions of a model, by resource name."""
-    return list(_client().list_model_versions(name=parent))
+    return list(model_client().list_model_versions(name=parent))
 
 
 def get_version(name: str) -> ModelMessage:
     """Returns one version: `projects/.../models/M@3` or `...@champion`."""
-    return _client().get_model(name=name)
+    return model_client().get_model(name=name)
 
 
 def set_aliases(name: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
     """Gives aliases to a version, which leave their former holder, and takes others away."""
     changes = [*add, *(f"-{alias}" for alias in remove)]
     if changes:
-        _client().merge_version_aliases(name=name, version_aliases=changes)
+        model_client().merge_version_aliases(name=name, version_aliases=changes)
 
 
 def version_name(version: ModelMessage) -> str:
     """Returns the version's full name; the service leaves the version out of `name`."""
     return f"{version.name.split('@')[0]}@{version.version_id}"
-
-
-def _client() -> Any:
-    """Returns the SDK's ModelService client, with the session's location and transport."""
-    from google.cloud.aiplatform import initializer, utils
-
-    return initializer.global_config.create_client(client_class=utils.ModelClientWithOverride)
 
 
 def _find_version(parent: str, digest: str, serving_image: str) -> ModelMessage | None:
@@ -253,31 +242,6 @@ def _upload_version(
         except Conflict:
             registered = upload(parent_model=model_id)
     return get_version(registered.versioned_resource_name)
-
-
-def _import_evaluation(name: str, scores: Mapping[str, Any]) -> None:
-    """Imports the scores onto a version, unless the very same are there."""
-    from google.cloud import aiplatform
-    from google.cloud.aiplatform_v1.types import ModelEvaluation
-    from google.protobuf import json_format, struct_pb2
-
-    metrics = {
-        key: float(value)
-        for key, value in scores.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
-    if not metrics:
-        return
-    for present in aiplatform.Model(name).list_model_evaluations():
-        message = ModelEvaluation.pb(present.gca_resource)
-        if json_format.MessageToDict(message.metrics) == metrics:
-            return
-    value = struct_pb2.Value()
-    json_format.ParseDict(metrics, value)
-    evaluation = ModelEvaluation(
-        display_name="doctune", metrics_schema_uri=_METRICS_SCHEMA, metrics=value
-    )
-    _client().import_model_evaluation(parent=name, model_evaluation=evaluation)
 
 
 def _stored_digest(uri: str) -> str:

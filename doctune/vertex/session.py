@@ -95,6 +95,13 @@ def storage_client() -> storage.Client:
         return storage.Client(project=_current.project, credentials=_current.credentials)
 
 
+def model_client() -> Any:
+    """Returns the SDK's ModelService client, with the session's location and transport."""
+    from google.cloud.aiplatform import initializer, utils
+
+    return initializer.global_config.create_client(client_class=utils.ModelClientWithOverride)
+
+
 def resource_url(resource_name: str) -> str:
     """Returns the https URI of a resource, as Google's pipeline artifacts carry it."""
     location = resource_name.split("/")[3]

@@ -106,6 +106,7 @@ def evaluated(
         artifacts={
             "model": as_input(tuned["model"], dsl.Model),
             "test_set": as_input(prepared["test_set"]),
+            "train_set": as_input(prepared["train_set"]),
         },
         max_new_tokens=4,
         advanced={"max_examples": 8, "min_examples": 4},

@@ -15,6 +15,7 @@ from doctune.dataset import DatasetOptions
 from doctune.documents import ParseOptions
 from doctune.evaluation import EvaluationOptions
 from doctune.training import TrainingOptions
+from pipelines.evaluate import evaluate
 from pipelines.train_and_deploy import train_and_deploy
 
 STAGES = [
@@ -54,6 +55,14 @@ def test_the_pipelines_defaults_are_the_components(
 
     # A setting is a parameter of both or of neither, so that `advanced` never names one twice.
     assert {name: pipeline.get(name) for name in named} == named
+
+
+def test_the_evaluation_alone_has_the_defaults_of_its_component() -> None:
+    pipeline, component = _defaults(evaluate), _defaults(evaluate_model)
+    shared = set(pipeline) & set(component)
+
+    assert shared == {"primary_metric", "min_gain", "max_new_tokens"}
+    assert {name: pipeline[name] for name in shared} == {name: component[name] for name in shared}
 
 
 @pytest.mark.parametrize(("component", "options"), STAGES)

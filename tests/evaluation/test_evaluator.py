@@ -175,10 +175,14 @@ def test_further_models_are_compared_and_do_not_decide(
 ) -> None:
     rival = write_tuned(tmp_path / "rival", base_dir, seed=3)
     alone = run(tmp_path / "a", tuned_dir, test_path)
-    beside = run(tmp_path / "b", tuned_dir, test_path, others={"rival": str(rival)})
+    beside = run(tmp_path / "b", tuned_dir, test_path, with_others(rival=rival))
     assert beside.scores["perplexity_rival"] > 0
     assert "rouge_l_rival_gain_low" in beside.scores
     assert (alone.outcome, alone.reason) == (beside.outcome, beside.reason)
+
+
+def with_others(**models: Path) -> EvaluationOptions:
+    return OPTIONS.model_copy(update={"others": {name: str(path) for name, path in models.items()}})
 
 
 @pytest.mark.parametrize("name", ["base", "champion", "Two Words"])
@@ -186,7 +190,7 @@ def test_a_further_model_cannot_take_a_reserved_name(
     tmp_path: Path, tuned_dir: Path, test_path: Path, name: str
 ) -> None:
     with pytest.raises(UsageError, match="cannot name a further model"):
-        run(tmp_path, tuned_dir, test_path, others={name: str(tuned_dir)})
+        run(tmp_path, tuned_dir, test_path, with_others(**{name: tuned_dir}))
 
 
 def test_a_test_set_that_leaks_is_refused_with_the_example_shown(

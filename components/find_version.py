@@ -1,0 +1,35 @@
+"""Find a registered model version and the training set that it was made from."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.OPS, install_kfp_package=False)
+def find_version(
+    model: dsl.Output[dsl.Model],
+    train_set: dsl.Output[dsl.Dataset],
+    model_name: str,
+    version: str,
+    project: str,
+    location: str,
+    staging_bucket: str,
+    train_uri: str = "",
+) -> str:
+    """Returns the version's resource name, with its number.
+
+    Args:
+        model: The version's artifact, as tune_model wrote it.
+        train_set: The JSONL that it was trained on.
+        model_name: Display name in the Model Registry.
+        version: A number, or an alias such as "champion".
+        train_uri: JSONL of training examples; else what the version's evaluation names.
+    """
+    from doctune.vertex import find_version, init_session, training_set_of
+
+    init_session(project, location, staging_bucket)
+    found = find_version(model_name, version)
+    model.uri = found.uri
+    model.metadata.update(digest=found.digest, version=found.version_id)
+    train_set.uri = training_set_of(found, train_uri)
+    return found.name

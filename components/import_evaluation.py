@@ -1,0 +1,26 @@
+"""Import an evaluation onto a registered model version."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.OPS, install_kfp_package=False)
+def import_evaluation(
+    scores: dsl.Input[dsl.Metrics],
+    version_name: str,
+    project: str,
+    location: str,
+    staging_bucket: str,
+) -> str:
+    """Returns the evaluation's resource name; the same scores are imported once.
+
+    Args:
+        scores: The output of evaluate_model.
+        version_name: Resource name of the version, with its number.
+    """
+    from doctune.artifacts import local_file
+    from doctune.vertex import import_evaluation, init_session
+
+    init_session(project, location, staging_bucket)
+    return import_evaluation(version_name, scores.metadata, local_file(scores.uri))
