@@ -1,0 +1,24 @@
+terraform {
+  required_version = ">= 1.9, < 2.0"
+
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = "~> 7.45"
+    }
+  }
+
+  # The bucket is given to `terraform init -backend-config=bucket=NAME`: it is made before all this
+  # (docs/gcp-setup.md). Cloud Storage locks the state while somebody applies.
+  backend "gcs" {
+    prefix = "doctune/prod"
+  }
+}
+
+provider "google" {
+  project = var.project_id
+  region  = var.location
+  # Quota and billing of the calls are the project's own, as the budget's API asks.
+  user_project_override = true
+  billing_project       = var.project_id
+}

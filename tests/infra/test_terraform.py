@@ -1,0 +1,293 @@
+"""infra/ as Terraform itself sees it: valid, planned as meant, and strict with what it is given."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.infra.conftest import ENVIRONMENTS, INFRA, ROOT, Terraform
+from tests.infra.derive_provider_facts import FACTS, used_types
+
+MINIMAL = {"project_id": "my-project"}
+FULL: dict[str, Any] = {
+    "project_id": "my-project",
+    "create_project": True,
+    "billing_account": "012345-567890-ABCDEF",
+    "org_id": "1234",
+    "monthly_budget": 100,
+    "alert_emails": ["a@example.com"],
+    "builders": {"staging": "serviceAccount:b@staging.iam.gserviceaccount.com"},
+    "github": {"repository": "owner/name", "repository_id": "12"},
+    "schedules": {"weekly": {"cron": "0 3 * * 1", "version": "v1.0.0", "parameters": "{}"}},
+    "gateway": {"image": "registry/gateway:abc", "invokers": {"a": "user:a@example.com"}},
+    "gateway_secrets": ["token"],
+    "perimeter": {"access_policy": "123"},
+}
+REPOSITORY = "projects/p/locations/l/connections/c/repositories/r"
+
+
+@pytest.fixture(scope="module")
+def production(terraform: Terraform) -> dict[str, Any]:
+    """What production plans with everything switched on."""
+    return terraform.plan("environments/prod", **FULL)
+
+
+def planned(plan: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    return {
+        address: change["change"]["after"]
+        for address, change in plan.items()
+        if change["type"] == kind and change["mode"] == "managed"
+    }
+
+
+def test_the_facts_cover_what_is_used() -> None:
+    facts = json.loads(FACTS.read_text())
+
+    for section in ("resource", "data"):
+        assert set(facts[section]) == used_types(INFRA, section)
+    pinned = re.findall(
+        r'version = "~> ([\d.]+)"', (INFRA / "modules/storage/versions.tf").read_text()
+    )
+    assert facts["version"].startswith(pinned[0])
+
+
+def test_the_files_are_formatted(terraform: Terraform) -> None:
+    done = terraform.run(".", "fmt", "-check", "-recursive")
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "folder",
+    sorted(str(path.parent.relative_to(INFRA)) for path in INFRA.glob("*/*/main.tf")),
+)
+def test_terraform_finds_it_valid(terraform: Terraform, folder: str) -> None:
+    assert terraform.problems(folder) == []
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_project_is_all_that_must_be_given(terraform: Terraform, environment: str) -> None:
+    plan = terraform.plan(f"environments/{environment}", **MINIMAL)
+
+    assert len(planned(plan, "google_storage_bucket")) == 5
+    assert not planned(plan, "google_project")
+    assert not planned(plan, "google_cloud_run_v2_service")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("uniform_bucket_level_access = true", "uniform_acces = true", "Unsupported argument"),
+        ("num_newer_versions         = 3", 'num_newer_versions = "x"', "Inappropriate value"),
+        ("  versioning {\n", "  versionings {\n", "Unsupported block type"),
+        ("age = var.access_log_days", "age = var.days", "undeclared input variable"),
+        ("location                    = var.location", "", "Missing required argument"),
+    ],
+)
+def test_the_check_sees_mistakes(
+    new_terraform: Callable[[], Terraform], right: str, wrong: str, said: str
+) -> None:
+    terraform = new_terraform()
+    path = terraform.infra / "modules/storage/main.tf"
+    assert right in path.read_text()
+    path.write_text(path.read_text().replace(right, wrong))
+
+    assert any(said in problem for problem in terraform.problems("modules/storage"))
+
+
+def test_the_check_sees_values_that_the_provider_refuses(
+    new_terraform: Callable[[], Terraform],
+) -> None:
+    terraform = new_terraform()
+    path = terraform.infra / "modules/monitoring/alerts.tf"
+    path.write_text(path.read_text().replace("COMPARISON_GT", "COMPARISON_MORE"))
+
+    assert any("COMPARISON_MORE" in problem for problem in terraform.problems("modules/monitoring"))
+
+
+def test_buckets_are_private_versioned_and_encrypted(production: dict[str, Any]) -> None:
+    buckets = planned(production, "google_storage_bucket")
+
+    assert {bucket["name"] for bucket in buckets.values()} == {
+        "my-project-access-logs",
+        "my-project-training-data",
+        "my-project-model-artifacts",
+        "my-project-evaluation-results",
+        "my-project-pipeline-root",
+    }
+    for bucket in buckets.values():
+        assert bucket["uniform_bucket_level_access"] is True
+        assert bucket["public_access_prevention"] == "enforced"
+        assert bucket["versioning"] == [{"enabled": True}]
+        assert bucket["lifecycle_rule"]
+        assert bucket["force_destroy"] is False
+    # The key's name is known after an apply alone.
+    assert all(
+        change["change"]["after_unknown"]["encryption"]
+        for change in production.values()
+        if change["type"] == "google_storage_bucket"
+    )
+    kept = {bucket["name"] for bucket in buckets.values() if bucket["retention_policy"]}
+    assert kept == {
+        "my-project-training-data",
+        "my-project-model-artifacts",
+        "my-project-evaluation-results",
+    }
+
+
+def test_each_account_has_the_least_roles(production: dict[str, Any]) -> None:
+    accounts = planned(production, "google_service_account")
+    assert {account["account_id"] for account in accounts.values()} == {
+        f"doctune-{name}"
+        for name in ("pipeline", "training", "serving", "gateway", "build", "scheduler")
+    }
+    roles = {
+        member["role"]
+        for member in planned(production, "google_project_iam_member").values()
+        if "role" in member
+    }
+    assert roles == {
+        "roles/aiplatform.user",
+        "roles/cloudbuild.builds.editor",
+        "roles/cloudsql.client",
+        "roles/cloudsql.instanceUser",
+        "roles/cloudtrace.agent",
+        "roles/logging.logWriter",
+        "roles/monitoring.metricWriter",
+        "roles/ondemandscanning.admin",
+    }
+    grants = {
+        address.split("grant[", 1)[1].strip('"]')
+        for address in planned(production, "google_storage_bucket_iam_member")
+        if "grant[" in address
+    }
+    assert {
+        grant for grant in grants if grant.endswith(("/serving", "/gateway", "/scheduler"))
+    } == {
+        "model-artifacts/roles/storage.objectViewer/serving",
+        "pipeline-root/roles/storage.objectViewer/serving",
+        "evaluation-results/roles/storage.objectViewer/gateway",
+    }
+
+
+def test_repositories_clean_up_but_keep_releases(production: dict[str, Any]) -> None:
+    repositories = planned(production, "google_artifact_registry_repository")
+
+    assert {r["format"] for r in repositories.values()} == {"DOCKER", "KFP"}
+    for repository in repositories.values():
+        actions = {policy["id"]: policy["action"] for policy in repository["cleanup_policies"]}
+        assert actions == {
+            "keep-releases": "KEEP",
+            "keep-newest": "KEEP",
+            "delete-untagged": "DELETE",
+            "delete-old": "DELETE",
+        }
+
+
+def test_every_alert_that_was_asked_for_is_there(production: dict[str, Any]) -> None:
+    policies = planned(production, "google_monitoring_alert_policy")
+
+    assert {policy["display_name"].removeprefix("doctune: ") for policy in policies.values()} == {
+        "An endpoint answers slowly",
+        "An endpoint has as many replicas as it may",
+        "a pipeline run has failed",
+        "an endpoint answers with errors",
+        "no successful retraining for 14 days",
+    }
+    assert all(policy["documentation"][0]["content"] for policy in policies.values())
+    absence = policies["module.monitoring.google_monitoring_alert_policy.no_retraining"]
+    query = absence["conditions"][0]["condition_prometheus_query_language"][0]["query"]
+    assert query.startswith(
+        '(sum(increase({"logging_googleapis_com:user_doctune_pipeline_succeeded"'
+    )
+    assert "[14d]" in query
+    budget = planned(production, "google_billing_budget")
+    assert [b["amount"][0]["specified_amount"][0]["units"] for b in budget.values()] == ["100"]
+    assert planned(production, "google_monitoring_notification_channel")
+
+
+def test_the_dashboard_is_a_dashboard(production: dict[str, Any]) -> None:
+    (board,) = planned(production, "google_monitoring_dashboard").values()
+    tiles = json.loads(board["dashboard_json"])["mosaicLayout"]["tiles"]
+
+    assert len(tiles) == 8
+    places = [(tile.get("xPos", 0), tile.get("yPos", 0)) for tile in tiles]
+    assert len(set(places)) == len(places)
+    assert all(tile["widget"]["xyChart"]["dataSets"] for tile in tiles)
+
+
+def test_staging_has_the_triggers_of_the_build_files(terraform: Terraform) -> None:
+    plan = terraform.plan("environments/staging", **MINIMAL, build_repository=REPOSITORY)
+    triggers = {t["name"]: t for t in planned(plan, "google_cloudbuild_trigger").values()}
+
+    assert set(triggers) == {"doctune-pull-request", "doctune-merge", "doctune-release"}
+    assert all((ROOT / trigger["filename"]).is_file() for trigger in triggers.values())
+    assert [n for n, t in triggers.items() if t["approval_config"][0]["approval_required"]] == [
+        "doctune-release"
+    ]
+    given = set(triggers["doctune-merge"]["substitutions"])
+    assert given <= set(re.findall(r"^  (_\w+):", (ROOT / "cloudbuild.yaml").read_text(), re.M))
+
+
+def test_retraining_starts_a_pipeline_job(production: dict[str, Any]) -> None:
+    (job,) = planned(production, "google_cloud_scheduler_job").values()
+
+    assert job["schedule"] == "0 3 * * 1"
+    target = job["http_target"][0]
+    assert target["uri"] == (
+        "https://us-central1-aiplatform.googleapis.com/v1/projects/my-project"
+        "/locations/us-central1/pipelineJobs"
+    )
+    assert target["oauth_token"]
+
+
+def test_production_is_closed(production: dict[str, Any]) -> None:
+    (database,) = planned(production, "google_sql_database_instance").values()
+    settings = database["settings"][0]
+    (service,) = planned(production, "google_cloud_run_v2_service").values()
+    (perimeter,) = planned(production, "google_access_context_manager_service_perimeter").values()
+
+    assert database["deletion_protection"] is True
+    assert settings["ip_configuration"][0]["ipv4_enabled"] is False
+    assert settings["availability_type"] == "REGIONAL"
+    assert settings["backup_configuration"][0]["point_in_time_recovery_enabled"] is True
+    assert service["ingress"] == "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+    assert perimeter["use_explicit_dry_run_spec"] is True
+    assert planned(production, "google_compute_global_forwarding_rule")
+    # A secret's value would lie in Terraform's state.
+    assert not planned(production, "google_secret_manager_secret_version")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"project_id": "My_Project"}, "A project ID has 6 to 30"),
+        ({"billing_account": "1"}, "012345-567890-ABCDEF"),
+        (
+            {"monthly_budget": 1, "billing_account": None, "create_project": False},
+            "need billing_account",
+        ),
+        ({"gateway": {"image": "gateway:latest"}}, "latest does not"),
+        ({"gateway": {"invokers": {"all": "allUsers"}}}, "not for everybody"),
+        (
+            {"schedules": {"s": {"cron": "daily", "version": "v1", "parameters": "{}"}}},
+            "five fields",
+        ),
+        (
+            {"schedules": {"s": {"cron": "0 3 * * 1", "version": "v1", "parameters": "x"}}},
+            "JSON object",
+        ),
+        ({"github": {"repository": "name"}}, "OWNER/NAME"),
+        ({"alert_emails": ["me"]}, "e-mail addresses"),
+        ({"location": "US"}, "us-central1"),
+    ],
+)
+def test_wrong_values_are_refused_in_plain_words(
+    terraform: Terraform, given: dict[str, Any], said: str
+) -> None:
+    done = terraform.try_plan("environments/prod", **(FULL | given))
+
+    assert done.returncode == 1
+    assert said in done.stderr.replace("\n", " ")
