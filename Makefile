@@ -17,7 +17,7 @@ TOOLS_STAMP := $(TOOLS)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check check-builds security setup browser compile tools lock-tools lint clean
+.PHONY: run test check check-infra check-builds security setup browser compile tools lock-tools lint clean
 
 run: compile
 	@$(BIN)/doctune run $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
@@ -27,7 +27,7 @@ test: check browser
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 # What needs no test to be run: form, types, and files that other programs read.
-check: setup check-builds security
+check: setup check-infra check-builds security
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -39,6 +39,12 @@ check-builds: tools
 	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(TOOLS)/bin/actionlint
 	$(TOOLS)/bin/zizmor --quiet --offline .github
+
+# Terraform itself is asked by tests/infra. Checkov needs no network; each skip stands with its reason
+# where it applies.
+check-infra: setup tools
+	$(BIN)/python infra/readme.py --check
+	$(TOOLS)/bin/checkov --directory infra --framework terraform --skip-download --quiet --compact
 
 # B615: models are folders by the time they are loaded. B108: ruff's S108 knows where /tmp is meant.
 security: tools
