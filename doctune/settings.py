@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,6 +20,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from doctune.compute.profiles import Machine, with_profiles
 from doctune.dataset.options import DatasetOptions
 from doctune.documents.options import ParseOptions
 from doctune.errors import ConfigurationError
@@ -50,13 +51,10 @@ class ImageSettings(_Section):
     tag: Annotated[str, BeforeValidator(_pinned_tag)] = Field(pattern=r"^[\w][\w.-]{0,127}$")
 
 
-class MachineSettings(_Section):
+class MachineSettings(Machine):
     """The machine one step runs on."""
 
-    cpu_limit: str = Field("4", pattern=r"^\d+(\.\d+)?m?$")
-    memory_limit: str = Field("16G", pattern=r"^\d+(\.\d+)?([KMGT]i?)?$")
-    accelerator_type: str = Field("", description="Such as NVIDIA_L4; empty for none.")
-    accelerator_count: int = Field(0, ge=0, le=16)
+    profile: str = Field("", description="One of profiles; what is said beside it wins over it.")
 
 
 class MachinesSettings(_Section):
@@ -71,6 +69,7 @@ class EndpointSettings(_Section):
     """The endpoint and the machines behind it."""
 
     name: str = Field(min_length=1, max_length=128)
+    profile: str = Field("", description="One of profiles; what is said beside it wins over it.")
     machine_type: str = "n1-standard-4"
     min_replica_count: int = Field(1, ge=1)
     max_replica_count: int = Field(1, ge=1)
@@ -164,11 +163,19 @@ class VertexSettings(_FileSettings):
         pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", description="gs://NAME."
     )
     images: ImageSettings
+    profiles: dict[str, Machine] = Field(
+        default_factory=dict, description="Machines by name, for machines and endpoint."
+    )
     machines: MachinesSettings = MachinesSettings()
     shards: int = Field(1, ge=1, le=1000, description="Machines that read PDFs side by side.")
     endpoint: EndpointSettings
     runs: RunsSettings = RunsSettings()
     local: LocalSettings = LocalSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_profiles(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return with_profiles(values)
 
 
 def config_folder() -> Path:
@@ -236,6 +243,8 @@ def _explain(error: ValidationError, settings_class: type[BaseSettings], path: P
             lines.append(f"{source}: unknown key {key}; allowed here: {allowed}")
         elif problem["type"] == "missing":
             lines.append(f"{source}: {key} is missing")
+        elif not location:
+            lines.append(f"{source}: {problem['msg'].removeprefix('Value error, ')}")
         else:
             value = problem["input"]
             message = problem["msg"].removeprefix("Value error, ")
