@@ -1,6 +1,6 @@
 """The `doctune` command. A module a group of verbs; importing it adds them."""
 
-from doctune.cli import config, data, doctor, local, main_job, pipelines, schedule, stages
+from doctune.cli import config, data, doctor, local, main_job, pipelines, schedule, stages, versions
 from doctune.cli.app import app, main
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "pipelines",
     "schedule",
     "stages",
+    "versions",
 ]

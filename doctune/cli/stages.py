@@ -1,4 +1,4 @@
-"""One stage alone: `doctune parse`, `train` and `gate`."""
+"""One stage alone: `doctune parse`, `train`, `evaluate` and `gate`."""
 
 import json
 from dataclasses import asdict
@@ -58,6 +58,48 @@ def train(
         train_set, validation_set, model_dir, load_settings().training, curves_path=curves
     )
     typer.echo(json.dumps(asdict(summary)))
+
+
+@app.command()
+def evaluate(
+    model_dir: Annotated[Path, typer.Option("--model", help="Folder that training wrote.")],
+    test_set: Annotated[Path, typer.Option("--test", help="JSONL of chat examples.")],
+    out: Annotated[Path, typer.Option(help="Folder for scores, predictions, report, summary.")],
+    train_set: Annotated[
+        Path | None,
+        typer.Option("--train", help="What it was trained on: a test set that leaks is refused."),
+    ] = None,
+    champion: Annotated[str, typer.Option(help="Folder or gs:// URI of the incumbent.")] = "",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=URI", help="A further model to compare with; may be repeated."),
+    ] = None,
+) -> None:
+    """Score a model against its base, the champion and others, by the settings of `evaluation`."""
+    from doctune.evaluation import evaluate_model
+
+    others = dict(_name_and_uri(pair) for pair in models or ())
+    options = load_settings().evaluation
+    evaluation = evaluate_model(
+        model_dir,
+        test_set,
+        train_path=train_set,
+        scores_path=out / "scores.json",
+        predictions_path=out / "predictions.jsonl",
+        report_path=out / "report.html",
+        summary_path=out / "summary.md",
+        options=options.model_copy(update={"others": {**options.others, **others}}),
+        champion_uri=champion,
+    )
+    typer.echo(f"{evaluation.outcome}: {evaluation.reason}")
+    typer.echo(f"Written to {out}: open {out / 'report.html'}.")
+
+
+def _name_and_uri(pair: str) -> tuple[str, str]:
+    name, equals, uri = pair.partition("=")
+    if not (name and equals and uri):
+        raise UsageError(f"--models {pair!r}: write NAME=FOLDER, or NAME=gs://...")
+    return name, uri
 
 
 @app.command()

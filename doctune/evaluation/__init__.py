@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         VersionRecord,
         render_versions,
         render_versions_markdown,
+        version_rows,
     )
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "render_versions",
     "render_versions_markdown",
     "replay_gate",
+    "version_rows",
 ]
 
 _HOMES = {
@@ -42,6 +44,7 @@ _HOMES = {
     "VersionRecord": "versions",
     "render_versions": "versions",
     "render_versions_markdown": "versions",
+    "version_rows": "versions",
 }
 
 

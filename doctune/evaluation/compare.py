@@ -7,21 +7,28 @@ again by the same metrics, and compared pair by pair, so no model is loaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from doctune.errors import EvaluationError
+import numpy as np
+
+from doctune.errors import EvaluationError, UsageError
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.catalog import METRICS
-from doctune.evaluation.comparison import BASE, TUNED, Comparison, compare
+from doctune.evaluation.comparison import BASE, TUNED, Comparison, compare, example_gains
 from doctune.evaluation.metrics import compute_metrics
 from doctune.evaluation.options import EvaluationOptions
 from doctune.evaluation.samples import Sample, perplexity_sample
+from doctune.evaluation.score_card import make_card
+from doctune.evaluation.similarity import encoder_folder
 from doctune.evaluation.slices import Slice, slice_gains
 from doctune.evaluation.test_set import Example
 from doctune.evaluation.verdict import format_gain
+
+_EXAMPLES_SHOWN = 5
+_CHARACTERS_SHOWN = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +36,35 @@ class VersionComparison:
     """Version B against version A. In `comparison` B is "tuned" and A is "base"."""
 
     names: tuple[str, str]
+    metric: str
     examples: int
     comparison: Comparison
+    confidence: float
     slices: tuple[Slice, ...]
+    worse: tuple[WorseExample, ...]  # the worst first
 
     def markdown(self) -> str:
-        """Returns the table of metrics, with the gain of B over A and its interval."""
+        """Returns the metrics with the gain of B over A, the worst slices, and what got worse."""
+        return "\n".join([*self._metric_lines(), *self._slice_lines(), *self._example_lines(), ""])
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the same numbers, as `scores.json` has them: A is "base", B is "tuned"."""
+        card = make_card(
+            self.comparison,
+            self.slices,
+            {
+                "primary_metric": self.metric,
+                "confidence": self.confidence,
+                "examples": self.examples,
+                "test_digest": "",
+                "created": "",
+            },
+        )
+        kept = {"primary_metric", "confidence", "examples", "scores", "gains", "slices"}
+        worse = [asdict(example) for example in self.worse]
+        return {"names": self.names, **card.model_dump(mode="json", include=kept), "worse": worse}
+
+    def _metric_lines(self) -> list[str]:
         first, second = self.names
         lines = [
             f"## {second} against {first}, on {self.examples} examples",
@@ -51,7 +81,56 @@ class VersionComparison:
                 f"| {format_gain(info, gain.value)} | {format_gain(info, gain.interval.low)} to "
                 f"{format_gain(info, gain.interval.high)} | {gain.p_corrected:.3f} |"
             )
-        return "\n".join([*lines, ""])
+        return lines
+
+    def _slice_lines(self) -> list[str]:
+        info = METRICS[self.metric]
+        known = [(gain, part) for part in self.slices if (gain := part.gain(self.metric))]
+        known.sort(key=lambda pair: pair[0].value)
+        if not known:
+            return []
+        lines = ["", f"### Slices by {info.title}, the worst first", ""]
+        lines += [
+            "| slice | examples | gain | interval | p, corrected |",
+            "|---|---:|---:|---:|---:|",
+        ]
+        for gain, part in known:
+            lines.append(
+                f"| {part.name} | {part.examples} | {format_gain(info, gain.value)} "
+                f"| {format_gain(info, gain.interval.low)} to "
+                f"{format_gain(info, gain.interval.high)} | {gain.p_corrected:.3f} |"
+            )
+        return lines
+
+    def _example_lines(self) -> list[str]:
+        if not self.worse:
+            return []
+        first, second = self.names
+        lines = ["", f"### What got worse by {METRICS[self.metric].title}, the worst first"]
+        for example in self.worse[:_EXAMPLES_SHOWN]:
+            lines += [
+                "",
+                f"{example.number}. {_line(example.question)}",
+                f"   - reference: {_line(example.reference)}",
+                f"   - {first}: {_line(example.first)}",
+                f"   - {second}: {_line(example.second)}",
+            ]
+        return lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorseExample:
+    """An example on which B is worse than A.
+
+    `loss` is in the metric's unit, for perplexity in nats a token.
+    """
+
+    number: int  # line of the test set, from 1
+    question: str
+    reference: str
+    first: str
+    second: str
+    loss: float
 
 
 def compare_predictions(
@@ -60,6 +139,7 @@ def compare_predictions(
     *,
     names: tuple[str, str] = ("A", "B"),
     options: EvaluationOptions | None = None,
+    metric: str = "",
 ) -> VersionComparison:
     """Compares the tuned models of two evaluations.
 
@@ -67,11 +147,14 @@ def compare_predictions(
         first: `predictions.jsonl` of version A.
         second: That of version B.
         names: What to call them.
+        metric: What slices and examples are ordered by; the primary metric where empty.
 
     Raises:
         EvaluationError: A file cannot be read, or they are not of the same test set.
+        UsageError: The metric is unknown, or is none that predictions alone give.
     """
     chosen = options or EvaluationOptions()
+    ordering = metric or chosen.primary_metric
     rows = {BASE: read_predictions(first), TUNED: read_predictions(second)}
     if [_asked(row) for row in rows[BASE]] != [_asked(row) for row in rows[TUNED]]:
         raise EvaluationError(
@@ -79,7 +162,13 @@ def compare_predictions(
             "same one (pipelines/evaluate.py)."
         )
     examples = [_example(row) for row in rows[BASE]]
-    samples = {model: _samples(examples, found) for model, found in rows.items()}
+    encoder = encoder_folder() if chosen.semantic_similarity else None
+    samples = {model: _samples(examples, found, encoder) for model, found in rows.items()}
+    if ordering not in samples[TUNED]:
+        raise UsageError(
+            f'"{ordering}" is not known from predictions: choose one of '
+            f"{', '.join(samples[TUNED])} with --metric."
+        )
     bootstrap = Bootstrap(
         resamples=chosen.bootstrap_resamples, confidence=chosen.confidence, seed=chosen.seed
     )
@@ -87,10 +176,33 @@ def compare_predictions(
     slices = slice_gains(examples, samples, bootstrap, min_examples=chosen.min_slice_examples)
     return VersionComparison(
         names=names,
+        metric=ordering,
         examples=len(examples),
         comparison=comparison,
+        confidence=chosen.confidence,
         slices=tuple(slices),
+        worse=tuple(_worse(examples, rows, samples, ordering)),
     )
+
+
+def _worse(
+    examples: Sequence[Example],
+    rows: Mapping[str, Sequence[dict[str, Any]]],
+    samples: Mapping[str, Mapping[str, Sample]],
+    metric: str,
+) -> Iterator[WorseExample]:
+    gains = example_gains(samples, metric, BASE)
+    for position in map(int, np.argsort(gains, kind="stable")):
+        if not gains[position] < 0:
+            return
+        yield WorseExample(
+            number=examples[position].index + 1,
+            question=examples[position].question,
+            reference=examples[position].reference,
+            first=rows[BASE][position]["answers"][TUNED]["text"],
+            second=rows[TUNED][position]["answers"][TUNED]["text"],
+            loss=-float(gains[position]),
+        )
 
 
 def read_predictions(path: Path) -> list[dict[str, Any]]:
@@ -116,6 +228,11 @@ def read_predictions(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _line(text: str) -> str:
+    line = " ".join(text.split()) or "(no answer)"
+    return line if len(line) <= _CHARACTERS_SHOWN else f"{line[:_CHARACTERS_SHOWN]}..."
+
+
 def _asked(row: dict[str, Any]) -> tuple[Any, ...]:
     return (row["index"], row["reference"], [message["content"] for message in row["prompt"]])
 
@@ -131,7 +248,9 @@ def _example(row: dict[str, Any]) -> Example:
     )
 
 
-def _samples(examples: Sequence[Example], rows: Sequence[dict[str, Any]]) -> dict[str, Sample]:
+def _samples(
+    examples: Sequence[Example], rows: Sequence[dict[str, Any]], encoder: Path | None
+) -> dict[str, Sample]:
     answers = [row["answers"][TUNED] for row in rows]
     _, samples = compute_metrics(
         {
@@ -139,7 +258,8 @@ def _samples(examples: Sequence[Example], rows: Sequence[dict[str, Any]]) -> dic
             "references": [example.reference for example in examples],
             "questions": [example.question for example in examples],
             "passages": [example.passage for example in examples],
-        }
+        },
+        encoder=encoder,
     )
     samples["perplexity"] = perplexity_sample(
         [answer["nll"] for answer in answers],

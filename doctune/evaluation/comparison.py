@@ -87,6 +87,21 @@ def gain(info: MetricInfo, tuned: Floats, opponent: Floats) -> Floats:
         return difference / opponent
 
 
+def example_gains(
+    samples: Mapping[str, Mapping[str, Sample]], metric: str, opponent: str
+) -> Floats:
+    """Returns, for each example, how much better the tuned model is; NaN where undefined.
+
+    Perplexity is compared per example by the mean log-likelihood of a token, in nats.
+    """
+    if metric not in samples[TUNED] or metric not in samples[opponent]:
+        return np.full(len(samples[TUNED]["perplexity"].addends), np.nan)
+    tuned, other = samples[TUNED][metric].each(), samples[opponent][metric].each()
+    if metric == "perplexity":
+        return np.log(other) - np.log(tuned)
+    return other - tuned if METRICS[metric].better == "lower" else tuned - other
+
+
 def model_samples(
     examples: Sequence[Example], answers: Answers, *, encoder: Path | None = None
 ) -> dict[str, Sample]:

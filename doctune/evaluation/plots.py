@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
@@ -136,6 +137,87 @@ def lines(series: dict[str, Sequence[tuple[float, float]]], *, x: str, label: st
     axis = _x_axis([(left, f"{left:g}"), (right, f"{right:g} {x}")], left, right + 1e-9)
     figure = _figure(drawn + axis + _y_label(f"{low:.3g}", 0) + _y_label(f"{high:.3g}", 1), label)
     return figure + key(list(curves))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One place of an `intervals` plot; NaN is not drawn."""
+
+    name: str
+    note: str
+    value: float
+    low: float
+    high: float
+    other: float  # what the value is seen against
+    marked: bool  # whether it can be compared with the others
+
+
+def intervals(points: Sequence[Point], *, digits: int, label: str) -> Markup:
+    """Returns values with their intervals side by side, each against another value (a dash)."""
+    known = [
+        number
+        for point in points
+        for number in (point.value, point.low, point.high, point.other)
+        if math.isfinite(number)
+    ]
+    if not known:
+        return Markup("")
+    low, high = min(known), max(known)
+    low, high = (low, high) if high > low else (low - 1, high + 1)
+    step = (WIDTH - _LEFT - _RIGHT) / len(points)
+
+    def y(number: float) -> float:
+        return _TOP + (HEIGHT - _TOP - _BOTTOM - 8) * (1 - (number - low) / (high - low))
+
+    every = max(1, math.ceil(len(points) * 72 / (WIDTH - _LEFT - _RIGHT)))
+    drawn = Markup("").join(
+        _interval(point, _LEFT + step * (number + 0.5), y, digits, named=number % every == 0)
+        for number, point in enumerate(points)
+    )
+    base = HEIGHT - _BOTTOM
+    axis = Markup('<line class="axis" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
+        _LEFT, base, WIDTH - _RIGHT, base
+    )
+    ends = Markup("").join(
+        Markup('<text x="{}" y="{:.1f}" text-anchor="end">{:.{}f}</text>').format(
+            _LEFT - 6, y(number) + 4, number, digits
+        )
+        for number in (low, high)
+    )
+    return _figure(axis + drawn + ends, label)
+
+
+def _interval(
+    point: Point, x: float, y: Callable[[float], float], digits: int, *, named: bool
+) -> Markup:
+    parts = []
+    if math.isfinite(point.other):
+        parts.append(
+            Markup(
+                '<line class="line series-0" x1="{:.1f}" y1="{y:.1f}" x2="{:.1f}" y2="{y:.1f}"/>'
+            ).format(x - 9, x + 9, y=y(point.other))
+        )
+    if math.isfinite(point.low) and math.isfinite(point.high):
+        parts.append(
+            Markup('<line class="bar" x1="{x:.1f}" y1="{:.1f}" x2="{x:.1f}" y2="{:.1f}"/>').format(
+                y(point.low), y(point.high), x=x
+            )
+        )
+    if math.isfinite(point.value):
+        parts.append(
+            Markup('<circle cx="{:.1f}" cy="{:.1f}" r="4.5"><title>{}</title></circle>').format(
+                x, y(point.value), f"{point.name}: {point.value:.{digits}f}"
+            )
+        )
+    if named:
+        parts.append(
+            Markup(
+                '<text x="{x:.1f}" y="{}" text-anchor="middle">{}</text>'
+                '<text class="note" x="{x:.1f}" y="{}" text-anchor="middle">{}</text>'
+            ).format(HEIGHT - _BOTTOM + 14, point.name, HEIGHT - _BOTTOM + 28, point.note, x=x)
+        )
+    side = "marked" if point.marked else "level"
+    return Markup('<g class="{}">{}</g>').format(side, Markup("").join(parts))
 
 
 def key(names: Sequence[str]) -> Markup:

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from doctune.evaluation import plots
 from doctune.evaluation.answers import Answers
 from doctune.evaluation.catalog import METRICS, MetricInfo
-from doctune.evaluation.comparison import TUNED
+from doctune.evaluation.comparison import TUNED, example_gains
 from doctune.evaluation.samples import Floats, Sample
 from doctune.evaluation.score_card import ScoreCard, StoredGain, StoredSlice
 from doctune.evaluation.test_set import Example
@@ -84,21 +84,6 @@ def render_report(data: ReportData) -> str:
         kinds=sorted({example.kind for example in data.examples if example.kind}),
         examples=_example_rows(data),
     )
-
-
-def example_gains(
-    samples: Mapping[str, Mapping[str, Sample]], metric: str, opponent: str
-) -> Floats:
-    """Returns, for each example, how much better the tuned model is; NaN where undefined.
-
-    Perplexity is compared per example by the mean log-likelihood of a token, in nats.
-    """
-    if metric not in samples[TUNED] or metric not in samples[opponent]:
-        return np.full(len(samples[TUNED]["perplexity"].addends), np.nan)
-    tuned, other = samples[TUNED][metric].each(), samples[opponent][metric].each()
-    if metric == "perplexity":
-        return np.log(other) - np.log(tuned)
-    return other - tuned if METRICS[metric].better == "lower" else tuned - other
 
 
 def _metric_rows(card: ScoreCard, opponents: Sequence[str]) -> list[dict[str, Any]]:

@@ -17,10 +17,11 @@ from doctune.evaluation.catalog import METRICS, MetricInfo
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRecord:
-    """One version of a model and its evaluation."""
+    """One version of a model and one of its evaluations, or none."""
 
     version: str
     created: str  # ISO 8601
+    evaluated: str = ""  # ISO 8601
     aliases: tuple[str, ...] = ()
     outcome: str = ""
     test_digest: str = ""
@@ -33,29 +34,35 @@ class VersionRow:
 
     version: str
     created: str
+    evaluated: str
     aliases: str
     outcome: str
     value: float | None
     low: float | None
     high: float | None
     base: float | None
-    comparable: bool  # of the same test set as the latest version
+    comparable: bool  # of the same test set as the latest evaluation
 
 
 def version_rows(records: Sequence[VersionRecord], metric: str) -> list[VersionRow]:
-    """Returns the versions in the order in which they were made.
+    """Returns one row a version, in the order in which they were made.
+
+    Of a version's evaluations counts that on the test set of the latest evaluation of all, so that
+    versions can be compared; where there is none, its own latest.
 
     Raises:
         UsageError: There is no such metric.
     """
     if metric not in METRICS:
         raise UsageError(f'There is no metric "{metric}": choose one of {", ".join(METRICS)}.')
-    ordered = sorted(records, key=lambda record: record.created)
-    latest = next((r.test_digest for r in reversed(ordered) if r.test_digest), "")
+    tested = [record for record in records if record.test_digest]
+    latest = max(tested, key=_age).test_digest if tested else ""
+    ordered = sorted(_one_each(records, latest), key=lambda record: record.created)
     return [
         VersionRow(
             version=record.version,
             created=record.created,
+            evaluated=record.evaluated,
             aliases=", ".join(record.aliases),
             outcome=record.outcome,
             value=_number(record, f"{metric}_tuned"),
@@ -66,6 +73,17 @@ def version_rows(records: Sequence[VersionRecord], metric: str) -> list[VersionR
         )
         for record in ordered
     ]
+
+
+def _age(record: VersionRecord) -> tuple[str, str]:
+    return record.evaluated, record.created
+
+
+def _one_each(records: Sequence[VersionRecord], digest: str) -> list[VersionRecord]:
+    chosen: dict[str, VersionRecord] = {record.version: record for record in records}
+    for record in sorted(records, key=lambda one: (one.test_digest == digest, *_age(one))):
+        chosen[record.version] = record
+    return list(chosen.values())
 
 
 def render_versions_markdown(records: Sequence[VersionRecord], metric: str) -> str:
@@ -94,16 +112,21 @@ def render_versions(records: Sequence[VersionRecord], metric: str, *, model_name
     )
     rows = version_rows(records, metric)
     info = METRICS[metric]
-    known = [(number + 1.0, row) for number, row in enumerate(rows) if row.value is not None]
-    plot = plots.lines(
-        {
-            info.title: [(number, row.value or 0.0) for number, row in known],
-            "lower end": [(number, _or_nan(row.low)) for number, row in known],
-            "upper end": [(number, _or_nan(row.high)) for number, row in known],
-            "base model": [(number, _or_nan(row.base)) for number, row in known],
-        },
-        x="version",
-        label=f"{info.title} over versions",
+    plot = plots.intervals(
+        [
+            plots.Point(
+                name=row.version,
+                note=row.created[:10],
+                value=_or_nan(row.value),
+                low=_or_nan(row.low),
+                high=_or_nan(row.high),
+                other=_or_nan(row.base),
+                marked=row.comparable,
+            )
+            for row in rows
+        ],
+        digits=info.digits,
+        label=f"{info.title} of each version, with its interval",
     )
     return environment.get_template("versions.html").render(
         model_name=model_name,

@@ -1,6 +1,7 @@
 """What is done with stored scores and predictions: gate replayed, versions compared and listed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,8 +156,29 @@ def test_the_page_of_versions_shows_plot_and_table_and_escapes() -> None:
     page = render_versions([record(1, 0.3), record(2, 0.4)], "rouge_l", model_name="<b>x</b>")
     assert "&lt;b&gt;x&lt;/b&gt;" in page
     assert "<b>x</b>" not in page
-    assert page.count("<polyline") == 4
+    assert page.count("<circle") == 2
     assert "0.400" in page
+
+
+def test_a_version_that_was_evaluated_again_is_shown_on_the_latest_test_set() -> None:
+    def evaluated(number: int, value: float, digest: str, day: int) -> VersionRecord:
+        return replace(record(number, value, digest), evaluated=f"2026-02-0{day}T00:00:00Z")
+
+    records = [
+        evaluated(1, 0.3, "old", 1),
+        evaluated(1, 0.2, "new", 3),
+        evaluated(2, 0.4, "new", 2),
+        evaluated(3, 0.5, "old", 1),
+    ]
+    rows = version_rows(records, "rouge_l")
+    assert [(row.version, row.value) for row in rows] == [("1", 0.2), ("2", 0.4), ("3", 0.5)]
+    assert [row.comparable for row in rows] == [True, True, False]
+
+
+def test_the_page_shows_what_was_not_evaluated_without_a_point() -> None:
+    page = render_versions([record(1, None), record(2, 0.4)], "rouge_l", model_name="x")
+    assert page.count("<circle") == 1
+    assert render_versions([], "rouge_l", model_name="x").count("<circle") == 0
 
 
 def test_an_unknown_metric_is_named_with_what_there_is() -> None:

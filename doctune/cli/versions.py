@@ -1,0 +1,151 @@
+"""`doctune versions` and `doctune compare`: what the registry's evaluations say of versions."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from doctune.cli.app import app
+from doctune.cli.session import AsJson, Impersonate, Local, vertex_session
+from doctune.errors import EvaluationError
+from doctune.settings import load_settings
+
+if TYPE_CHECKING:
+    from doctune.evaluation import VersionRecord
+    from doctune.vertex import ModelVersion
+
+ModelName = Annotated[str, typer.Option(help="Name in the Model Registry; else config.yaml's.")]
+
+
+@app.command()
+def versions(
+    metric: Annotated[str, typer.Option(help="Else the primary metric of config.yaml.")] = "",
+    html: Annotated[Path | None, typer.Option(help="Write a page with a plot there.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    model_name: ModelName = "",
+    local: Local = True,
+    impersonate: Impersonate = "",
+    as_json: AsJson = False,
+) -> None:
+    """List a model's versions with a metric of their evaluations, over versions and time."""
+    from doctune.evaluation import render_versions, render_versions_markdown, version_rows
+    from doctune.files import write_text
+
+    settings = load_settings()
+    name, chosen = model_name or settings.model_name, metric or settings.evaluation.primary_metric
+    with vertex_session(local, impersonate):
+        records = _records(name)
+    rows = version_rows(records, chosen)
+    if html:
+        write_text(html, render_versions(records, chosen, model_name=name))
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows]))
+    elif markdown:
+        typer.echo(render_versions_markdown(records, chosen), nl=False)
+    else:
+        titles, *lines = (
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in render_versions_markdown(records, chosen).splitlines()
+            if not line.startswith("|---")
+        )
+        table = Table(*titles, box=None, pad_edge=False)
+        for line in lines:
+            table.add_row(*line)
+        Console().print(table)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A: version number, alias or predictions.jsonl.")],
+    second: Annotated[str, typer.Argument(help="B, likewise: is it better than A?")],
+    metric: Annotated[str, typer.Option(help="Else the primary metric of config.yaml.")] = "",
+    model_name: ModelName = "",
+    local: Local = True,
+    impersonate: Impersonate = "",
+    as_json: AsJson = False,
+) -> None:
+    """Compare two versions, example by example, from what their evaluations have stored."""
+    from doctune.evaluation import compare_predictions
+
+    settings = load_settings()
+    paths = {name: Path(name) for name in (first, second) if Path(name).is_file()}
+    if len(paths) < len({first, second}):
+        with vertex_session(local, impersonate):
+            paths |= _stored_predictions(model_name or settings.model_name, first, second, paths)
+    found = compare_predictions(
+        paths[first],
+        paths[second],
+        names=(first, second),
+        options=settings.evaluation,
+        metric=metric,
+    )
+    typer.echo(json.dumps(found.as_json()) if as_json else found.markdown(), nl=as_json)
+
+
+def _records(model_name: str) -> "list[VersionRecord]":
+    from doctune.evaluation import VersionRecord
+    from doctune.vertex import model_versions
+
+    records = []
+    for version in model_versions(model_name):
+        record = VersionRecord(
+            version=version.version_id,
+            created=version.created.isoformat(timespec="seconds"),
+            aliases=version.aliases,
+        )
+        if not version.evaluations:
+            records.append(record)
+        for evaluation in version.evaluations:
+            evaluated = replace(
+                record,
+                evaluated=evaluation.created.isoformat(timespec="seconds"),
+                outcome=evaluation.texts.get("outcome", ""),
+                test_digest=evaluation.texts.get("test_digest", ""),
+                scores=evaluation.metrics,
+            )
+            records.append(evaluated)
+    return records
+
+
+def _stored_predictions(
+    model_name: str, first: str, second: str, files: dict[str, Path]
+) -> dict[str, Path]:
+    """Returns a file of predictions for each name that is none, of one test set where both are."""
+    from doctune.artifacts import local_file
+    from doctune.vertex import find_version
+
+    found = {
+        name: _predictions_by_test_set(find_version(model_name, name), name)
+        for name in (first, second)
+        if name not in files
+    }
+    common = [
+        digest
+        for digest in next(iter(found.values()))
+        if all(digest in stored for stored in found.values())
+    ]
+    if not common:
+        raise EvaluationError(
+            f"versions {first} and {second} were not evaluated on the same test set: evaluate "
+            "one on the other's with pipelines/evaluate.py (docs/evaluation.md)."
+        )
+    return {name: local_file(stored[common[0]]) for name, stored in found.items()}
+
+
+def _predictions_by_test_set(version: "ModelVersion", name: str) -> dict[str, str]:
+    """Returns where a version's predictions are, by the test set's digest, the latest first."""
+    stored: dict[str, str] = {}
+    for evaluation in version.evaluations:
+        uri = evaluation.texts.get("predictions", "")
+        if uri:
+            stored.setdefault(evaluation.texts.get("test_digest", ""), uri)
+    if not stored:
+        raise EvaluationError(
+            f"version {name} has no evaluation with predictions: make one with "
+            "pipelines/evaluate.py (docs/evaluation.md)."
+        )
+    return stored
