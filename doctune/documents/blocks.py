@@ -28,6 +28,7 @@ _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5
 _SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2})+\.?\s+\w")  # set in italics, it is a heading
 _HEADING_SIZE = 1.12  # of the body's size
 _SENTENCE_ENDS = ".:!?;\u3002\uff1a"
+_DRAWN = frozenset({"figure", "code"})  # what stands where it is drawn, line by line
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
 _INDENT = 4.0  # points
 _PROSE_CHARS = 40
@@ -198,9 +199,9 @@ def _joins(draft: _Draft, line: Line, kind: str, page: int) -> bool:
         return False
     last = draft.lines[-1]
     gap = line.y0 - last.y1
-    em = max(6.0, line.size)
+    em = line.size if line.size > 6.0 else 6.0
     same_page = page == draft.page
-    if kind in ("figure", "code") or draft.kind in ("figure", "code"):
+    if kind in _DRAWN or draft.kind in _DRAWN:
         near = same_page and -em < gap < (3 if kind == "code" else 10) * em
         return kind == draft.kind and near
     same_size = abs(line.size - last.size) < 0.6
@@ -217,14 +218,13 @@ def _continues(last: Line, line: Line, em: float, gap: float, same_size: bool) -
     lower = line.text[:1].islower()
     if last.hyphen and lower:
         return True
-    if abs(line.y0 - last.y0) < 0.5 * max(1.0, line.y1 - line.y0) and line.x0 >= last.x1 - 2:
+    x0, x1 = line.x0, line.x1
+    if x0 >= last.x1 - 2 and abs(line.y0 - last.y0) < 0.5 * max(1.0, line.y1 - line.y0):
         return True
-    overlaps = min(line.x1, last.x1) > max(line.x0, last.x0)
-    if overlaps and same_size and -0.6 * em - 1 < gap < 0.6 * em:
-        not_indented = line.x0 < last.x0 + em or _BULLET.match(last.text) is not None
+    if same_size and -0.6 * em - 1 < gap < 0.6 * em and x1 > last.x0 and x0 < last.x1:
+        not_indented = x0 < last.x0 + em or _BULLET.match(last.text) is not None
         width = last.x1 - last.x0
-        reaches = last.x1 > max(line.x1, last.x1) - 0.35 * (width + 1) - 20
-        return not_indented and reaches
+        return not_indented and last.x1 > x1 - 0.35 * (width + 1) - 20
     return line.y0 < last.y0 and _resumes(last, line)
 
 

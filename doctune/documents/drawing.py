@@ -1,5 +1,6 @@
 """What is drawn on a page besides text: rules, figures, images."""
 
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import pypdfium2.raw as pdfium
@@ -64,11 +65,14 @@ class _Reader:
         self._point = foreign.Floats(2)
 
     def read(self, page: Any) -> Drawing:
-        handle, object_at = foreign.address_of(page), foreign.object_at
+        handle = foreign.address_of(page)
         count = min(foreign.object_count(handle), _MAX_OBJECTS)
-        items = [object_at(handle, index) for index in range(count)]
+        items = list(map(foreign.object_at, repeat(handle, count), range(count)))
+        kinds = list(map(foreign.object_kind, items))
         drawing = self.drawing
-        for item, kind in zip(items, map(foreign.object_kind, items), strict=True):
+        if kinds.count(_TEXT) == count:
+            return drawing
+        for item, kind in zip(items, kinds, strict=True):
             if kind == _TEXT:
                 continue
             if kind == _PATH:
@@ -109,7 +113,22 @@ class _Reader:
             if foreign.object_bounds(path, *self._bounds.addresses):
                 self.drawing.add_box(self._space.box(*self._bounds.read()))
         elif count <= (_MAX_SEGMENTS if outer is None else _MAX_FORM_SEGMENTS):
+            if count <= _BOX_SEGMENTS and outer and self._add_rule(path, outer):
+                return
             self._add_subpaths(path, count, outer)
+
+    def _add_rule(self, path: int, outer: Matrix) -> bool:
+        """Adds a short path of a form if its box is that of a line along an axis."""
+        a, b, c, d, e, f = outer
+        if b or c or not foreign.object_bounds(path, *self._bounds.addresses):
+            return False
+        left, bottom, right, top = self._bounds.read()
+        xs, ys = (a * left + e, a * right + e), (d * bottom + f, d * top + f)
+        box = self._space.box(min(xs), min(ys), max(xs), max(ys))
+        if box[2] - box[0] > _THIN and box[3] - box[1] > _THIN:
+            return False
+        self.drawing.add_box(box)
+        return True
 
     def _add_subpaths(self, path: int, count: int, outer: Matrix | None) -> None:
         """Adds the subpaths that are lines along an axis or boxes; gives up at the first other."""

@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+from functools import lru_cache
 
 from doctune.documents import foreign
 
@@ -25,15 +26,15 @@ def read_font(handle: int) -> int:
     buffer = ctypes.create_string_buffer(128)
     foreign.font_name(handle, ctypes.addressof(buffer), 128)
     name = buffer.value.decode("ascii", "replace").lower().rpartition("+")[2]
-    flags = max(0, foreign.font_flags(handle))
+    return _style(name, max(0, foreign.font_flags(handle)), foreign.font_weight(handle))
+
+
+@lru_cache(maxsize=4096)
+def _style(name: str, flags: int, weight: int) -> int:
     font = PLAIN
     if flags & _FLAG_FIXED or _MONOSPACED_NAME.search(name):
         font |= MONO
-    if (
-        flags & _FLAG_FORCE_BOLD
-        or _BOLD_NAME.search(name)
-        or foreign.font_weight(handle) >= _BOLD_WEIGHT
-    ):
+    if flags & _FLAG_FORCE_BOLD or _BOLD_NAME.search(name) or weight >= _BOLD_WEIGHT:
         font |= BOLD
     if flags & _FLAG_ITALIC or _ITALIC_NAME.search(name):
         font |= ITALIC

@@ -23,6 +23,7 @@ def _prototype(name: str, result: Any, *arguments: Any) -> Any:
     return ctypes.PYFUNCTYPE(result, *arguments)(address)
 
 
+page_text = _prototype("FPDFText_GetText", c_int, c_void_p, c_int, c_int, c_void_p)
 char_box = _prototype("FPDFText_GetLooseCharBox", c_int, c_void_p, c_int, c_void_p)
 char_matrix = _prototype("FPDFText_GetMatrix", c_int, c_void_p, c_int, c_void_p)
 char_size = _prototype("FPDFText_GetFontSize", c_double, c_void_p, c_int)
@@ -48,6 +49,17 @@ segment_count = _prototype("FPDFPath_CountSegments", c_int, c_void_p)
 segment_at = _prototype("FPDFPath_GetPathSegment", c_void_p, c_void_p, c_int)
 segment_kind = _prototype("FPDFPathSegment_GetType", c_int, c_void_p)
 segment_point = _prototype("FPDFPathSegment_GetPoint", c_int, c_void_p, c_void_p, c_void_p)
+
+
+_text_room = ctypes.create_string_buffer(1 << 16)
+
+
+def room_for_text(units: int) -> int:
+    """The address of a buffer for that many UTF-16 units; the next call may give the same one."""
+    global _text_room
+    if 2 * units > len(_text_room):
+        _text_room = ctypes.create_string_buffer(4 * units)
+    return ctypes.addressof(_text_room)
 
 
 class Floats:

@@ -91,6 +91,11 @@ def _attach_accents(line: Line, text: PageText) -> None:
 def _letter_under(accent: Word, line: str, start: int, text: PageText) -> int | None:
     """The letter that an accent stands over: the one whose middle is nearest to its own."""
     middle = (accent.x0 + accent.x1) / 2
+    index = accent.position - start
+    # An accent mostly stands beside its letter in the text, too.
+    beside = _nearest_letter(middle, (index - 1, index + 1), line, start, text)
+    if beside is not None:
+        return beside
     # Letters stand in the order of their places, so that the search can halve the line.
     low, high = 0, len(line) - 1
     while low < high:
@@ -99,9 +104,15 @@ def _letter_under(accent: Word, line: str, start: int, text: PageText) -> int | 
             low = half + 1
         else:
             high = half
+    return _nearest_letter(middle, range(low - 3, low + 4), line, start, text)
+
+
+def _nearest_letter(
+    middle: float, indexes: Iterable[int], line: str, start: int, text: PageText
+) -> int | None:
     best: tuple[float, int] | None = None
-    for index in range(max(0, low - 3), min(len(line), low + 4)):
-        if not line[index].isalpha() or line[index] in _COMBINING:
+    for index in indexes:
+        if not 0 <= index < len(line) or not line[index].isalpha() or line[index] in _COMBINING:
             continue
         letter = text.letter(line[index], start + index)
         distance = abs((letter.x0 + letter.x1) / 2 - middle)

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import pypdfium2.raw as pdfium
 
 from doctune.documents import fonts, foreign
+from doctune.documents.foreign import char_box, char_object, char_size, object_font
 from doctune.documents.geometry import PageSpace
 from doctune.documents.model import BBox
 
 # A line ends at a line break or at a hyphen that PDFium found to break a word (U+FFFE).
-_LINE = re.compile("[^\r\n\x02\ufffe]*(?:\r\n|[\x02\ufffe\r\n])|[^\r\n\x02\ufffe]+\\Z")
-_BREAKS = "\r\n\x02\ufffe"
+_LINE = re.compile("[^\r\n\x02\ufffe]+[\x02\ufffe]?|[\x02\ufffe]")
+_HYPHENS = "\x02\ufffe"
 _WORD = re.compile(r"\S+")
 # A bullet or number that stands alone is followed by its item, a tab further on.
 _MARKER = re.compile(r"^(?:[^\w\s(]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
@@ -90,9 +91,11 @@ class PageText:
         self._text_page = pdfium.FPDFText_LoadPage(page)
         self._handle = foreign.address_of(self._text_page)
         self._space = space
-        self._upright, self._origin = space.rotation == 0, (space.left, space.top)
+        self._upright, self._left, self._top = space.rotation == 0, space.left, space.top
         self._count = max(0, pdfium.FPDFText_CountChars(self._text_page)) if self._handle else 0
         self._box = foreign.Floats(4)
+        self._box_address, self._box_buffer = self._box.address, self._box.buffer
+        self._unpack_box = self._box.unpack
         self._matrix = foreign.Floats(6)
         self._fonts: dict[int, int] = {}
         self._to_char: Callable[[int, int], int] | None = None
@@ -108,8 +111,8 @@ class PageText:
         """All the text of the page in the file's order, with PDFium's line breaks."""
         if not self._count:
             return ""
-        buffer = (ctypes.c_ushort * (self._count + 1))()
-        written = pdfium.FPDFText_GetText(self._text_page, 0, self._count, buffer)
+        buffer = foreign.room_for_text(self._count + 1)
+        written = foreign.page_text(self._handle, 0, self._count, buffer)
         return ctypes.string_at(buffer, 2 * max(0, written - 1)).decode("utf-16-le", "replace")
 
     def lines(self) -> list[Line]:
@@ -118,17 +121,17 @@ class PageText:
         # Where PDFium leaves characters out of the text, its positions are not those of characters.
         self._to_char = None if len(text) == self._count else foreign.char_index
         lines: list[Line] = []
-        position = 0
-        for raw in _LINE.findall(text):
-            start = position
-            position += len(raw)
-            hyphen = raw[-1] in "\x02\ufffe"
-            body = raw.rstrip(_BREAKS)
+        for match in _LINE.finditer(text):
+            body = match.group()
+            start = match.start()
+            hyphen = body[-1] in _HYPHENS
             if hyphen:
-                body += "-"
+                body = body[:-1] + "-"
             stripped = body.strip()
             if stripped:
-                line = Line(stripped, start + len(body) - len(body.lstrip()), hyphen)
+                if body[0] != stripped[0]:
+                    start += len(body) - len(body.lstrip())
+                line = Line(stripped, start, hyphen)
                 if self._measure(line):
                     lines += self._rows(line) if line.kind == _BROKEN else (line,)
         return lines
@@ -156,14 +159,23 @@ class PageText:
     def words(self, line: Line) -> list[Word]:
         """The words of a line, each with its box."""
         found = []
+        box_at = self._char_box
         for text, position in line.spans:
             for match in _WORD.finditer(text):
-                begin, end = position + match.start(), position + match.end() - 1
-                x0, y0, x1, y1 = self._char_box(begin)
-                if end > begin:
-                    ex0, ey0, ex1, ey1 = self._char_box(end)
-                    x0, y0, x1, y1 = min(x0, ex0), min(y0, ey0), max(x1, ex1), max(y1, ey1)
-                found.append(Word(match.group(), x0, y0, x1, y1, begin))
+                word = match.group()
+                begin = position + match.start()
+                x0, y0, x1, y1 = box_at(begin)
+                if len(word) > 1:
+                    ex0, ey0, ex1, ey1 = box_at(begin + len(word) - 1)
+                    if ex0 < x0:
+                        x0 = ex0
+                    if ey0 < y0:
+                        y0 = ey0
+                    if ex1 > x1:
+                        x1 = ex1
+                    if ey1 > y1:
+                        y1 = ey1
+                found.append(Word(word, x0, y0, x1, y1, begin))
         return found
 
     def letters(self, word: Word) -> list[Word]:
@@ -180,16 +192,17 @@ class PageText:
         return self._font(index) if index >= 0 else fonts.PLAIN
 
     def _char_box(self, position: int) -> BBox:
-        index = position if self._to_char is None else self._to_char(self._handle, position)
+        if self._to_char is None:
+            return self._box_at(position)
+        index = self._to_char(self._handle, position)
         return self._box_at(index) if index >= 0 else (0.0, 0.0, 0.0, 0.0)
 
     def _box_at(self, index: int) -> BBox:
         """The box of the character at PDFium's index; the last box asked for if it knows none."""
-        foreign.char_box(self._handle, index, self._box.address)
-        left, top, right, bottom = self._box.unpack(self._box.buffer)
+        char_box(self._handle, index, self._box_address)
+        left, top, right, bottom = self._unpack_box(self._box_buffer)
         if self._upright:
-            x, y = self._origin
-            return left - x, y - top, right - x, y - bottom
+            return left - self._left, self._top - top, right - self._left, self._top - bottom
         return self._space.box(left, bottom, right, top)
 
     def _measure(self, line: Line) -> bool:
@@ -206,19 +219,21 @@ class PageText:
         if last != first:
             ex0, ey0, ex1, ey1 = self._box_at(last)
             rise = ey0 - y0
-            turned = abs(rise) > 2 * max(1.0, height) and abs(ex0 - x0) < 2 * (x1 - x0) + 1
-            if turned:
-                line.turn = 1 if rise > 0 else 3
-                height = x1 - x0
-                y0, y1 = min(y0, ey0), max(y1, ey1)
-            elif abs(rise) > _ROW_STEP * height:
-                line.kind = _BROKEN
+            # Nearly all lines end at the height that they begin at.
+            if rise > 0.5 or rise < -0.5:
+                turned = abs(rise) > 2 * max(1.0, height) and abs(ex0 - x0) < 2 * (x1 - x0) + 1
+                if turned:
+                    line.turn = 1 if rise > 0 else 3
+                    height = x1 - x0
+                    y0, y1 = min(y0, ey0), max(y1, ey1)
+                elif abs(rise) > _ROW_STEP * height:
+                    line.kind = _BROKEN
             if ex0 < x0:
                 x0 = ex0
             if ex1 > x1:
                 x1 = ex1
         line.x0, line.y0, line.x1, line.y1 = x0, y0, x1, y1
-        size = foreign.char_size(handle, first)
+        size = char_size(handle, first)
         if not _LEAST_HEIGHT * size < height < _MOST_HEIGHT * size:
             matrix = self._matrix
             if foreign.char_matrix(handle, first, matrix.address):
@@ -231,8 +246,8 @@ class PageText:
         return True
 
     def _font(self, index: int) -> int:
-        item = foreign.char_object(self._handle, index)
-        handle = foreign.object_font(item) if item else None
+        item = char_object(self._handle, index)
+        handle = object_font(item) if item else None
         if not handle:
             return fonts.PLAIN
         font = self._fonts.get(handle)
@@ -244,19 +259,31 @@ class PageText:
 def glue_fragments(lines: list[Line]) -> list[Line]:
     """Joins neighbours on one baseline into one line: superscripts, changes of font."""
     joined: list[Line] = []
+    previous: Line | None = None
     for line in lines:
-        if joined and not line.turn and not joined[-1].turn:
-            previous = joined[-1]
-            overlap = min(line.y1, previous.y1) - max(line.y0, previous.y0)
-            height = min(line.y1 - line.y0, previous.y1 - previous.y0)
-            gap = line.x0 - previous.x1
-            em = max(line.size, previous.size, 4.0)
-            reach = _MARKER_GAP if _MARKER.match(previous.text) else _FRAGMENT_GAP
-            if height > 0 and overlap > 0.3 * height and -0.35 * em < gap < reach * em:
-                _append(previous, line, "" if gap < 0.16 * em else " ")
-                continue
+        # Most lines stand below the one before, which is quickly seen.
+        beside = previous is not None and line.y0 < previous.y1 and previous.y0 < line.y1
+        if beside and previous and not (line.turn or previous.turn) and _joined(previous, line):
+            continue
         joined.append(line)
+        previous = line
     return joined
+
+
+def _joined(previous: Line, line: Line) -> bool:
+    """Appends a line to the one before if it goes on there; tells whether it does."""
+    overlap = min(line.y1, previous.y1) - max(line.y0, previous.y0)
+    height = min(line.y1 - line.y0, previous.y1 - previous.y0)
+    if height <= 0 or overlap <= 0.3 * height:
+        return False
+    gap = line.x0 - previous.x1
+    em = max(line.size, previous.size, 4.0)
+    if gap >= _MARKER_GAP * em or gap <= -0.35 * em:
+        return False
+    if gap >= _FRAGMENT_GAP * em and not _MARKER.match(previous.text):
+        return False
+    _append(previous, line, "" if gap < 0.16 * em else " ")
+    return True
 
 
 def _append(line: Line, other: Line, space: str) -> None:

@@ -9,25 +9,26 @@ from doctune.documents.lines import Line
 
 _HYPHENS = "-\u00ad\u2010"
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
-_REPLACED: dict[int, str | None] = {
-    0xFB00: "ff",
-    0xFB01: "fi",
-    0xFB02: "fl",
-    0xFB03: "ffi",
-    0xFB04: "ffl",
-    0xFB05: "ft",
-    0xFB06: "st",
-    0xA0: " ",
-    0xAD: None,
-    0xFFFE: "-",
-    0x02: "-",
-    0x200B: None,
-    0xFEFF: None,
-    0xFFFD: None,
+_FIRST_CJK = "\u3040"
+_REPLACED = {
+    "\ufb00": "ff",
+    "\ufb01": "fi",
+    "\ufb02": "fl",
+    "\ufb03": "ffi",
+    "\ufb04": "ffl",
+    "\ufb05": "ft",
+    "\ufb06": "st",
+    "\xa0": " ",
+    "\xad": "",
+    "\ufffe": "-",
+    "\x02": "-",
+    "\u200b": "",
+    "\ufeff": "",
+    "\ufffd": "",
 }
 # Control characters that fonts without a map leave behind.
-_REPLACED.update({code: None for code in range(32) if code not in (2, 9, 10)})
-_NEEDS_CLEANING = re.compile("[" + "".join(map(re.escape, map(chr, sorted(_REPLACED)))) + "]")
+_REPLACED.update({chr(code): "" for code in range(32) if code not in (2, 9, 10)})
+_NEEDS_CLEANING = re.compile("[" + "".join(map(re.escape, sorted(_REPLACED))) + "]")
 _SPACES = re.compile(r"(?<=\S) {2,}")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _LAST_WORD = re.compile(r"[^\W\d_]+(?=-$)")
@@ -81,23 +82,28 @@ class Vocabulary:
 
 def join_lines(parts: list[str], vocabulary: Vocabulary | None = None) -> str:
     """Joins the lines of a paragraph: words broken at a line's end become whole again."""
-    text = parts[0]
+    if len(parts) == 1:
+        return clean_text(parts[0])
+    last = parts[0]
+    joined = [last]
     for part in parts[1:]:
-        if breaks_word(text) and part[:1].islower():
-            kept = vocabulary is not None and vocabulary.keeps_hyphen(text, part)
-            text = text + part if kept else text[:-1] + part
-        elif _CJK.match(text[-1:]) and _CJK.match(part[:1]):
-            text += part
-        else:
-            text += " " + part
-    return clean_text(text)
+        end = last[-1:]
+        if end in _HYPHENS and breaks_word(last) and part[:1].islower():
+            if vocabulary is None or not vocabulary.keeps_hyphen(last, part):
+                joined[-1] = joined[-1][:-1]
+        elif end < _FIRST_CJK or not _CJK.match(end) or not _CJK.match(part):
+            joined.append(" ")
+        joined.append(part)
+        last = part
+    return clean_text("".join(joined))
 
 
 def clean_text(text: str) -> str:
     """Undoes ligatures and drops characters that show nothing."""
-    if (text.isascii() and text.isprintable()) or not _NEEDS_CLEANING.search(text):
+    if text.isascii() and text.isprintable():
         return text
-    return _SPACES.sub(" ", text.translate(_REPLACED))
+    cleaned = _NEEDS_CLEANING.sub(lambda match: _REPLACED[match.group()], text)
+    return _SPACES.sub(" ", cleaned) if cleaned is not text and "  " in cleaned else cleaned
 
 
 def breaks_word(text: str) -> bool:

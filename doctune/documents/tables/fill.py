@@ -6,13 +6,14 @@ the sides of other cells, into rows where the lines of its neighbours are values
 """
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 
 from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
 from doctune.documents.tables.grid import Grid, grid_of_cells
 from doctune.documents.tables.pieces import Piece, group_words, split_line, text_rows
-from doctune.documents.words import join_lines
+from doctune.documents.words import clean_text, join_lines
 
 _MIN_ROWS = 3  # of values side by side, to split a drawn cell into them
 _OVERLAP = 0.16  # em between the letters of one word
@@ -31,6 +32,8 @@ def fill_cells(cells: list[BBox], lines: list[Line], text: PageText) -> Grid | N
 
 
 def _read(pieces: list[Piece]) -> str:
+    if len(pieces) == 1:
+        return clean_text(pieces[0].text)
     rows = text_rows(pieces)
     return join_lines([" ".join(piece.text for piece in row) for row in rows]) if rows else ""
 
@@ -59,14 +62,23 @@ def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
 def _words_by_cell(line: Line, band: list[BBox], text: PageText) -> dict[BBox, list[Word]]:
     """The words of a line by the cells of its band; none gets lost, whatever it stands beside."""
     by_cell: defaultdict[BBox, list[Word]] = defaultdict(list)
+    cell = band[0]
     for word in text.words(line):
-        crosses = sum(1 for c in band if word.x0 < c[2] - 1 and word.x1 > c[0] + 1) > 1
-        for part in _parts(word, line.size, text) if crosses else (word,):
-            # A part that still crosses a rule is text that overflows the cell it begins in.
-            place = part.x0 + 1 if crosses else (part.x0 + part.x1) / 2
-            cell = min(band, key=lambda cell: max(cell[0] - place, place - cell[2], 0))
-            by_cell[cell].append(part)
+        # Most words are in the cell of the one before.
+        if cell[0] + 1 >= word.x0 or word.x1 >= cell[2] - 1:
+            touched = [c for c in band if word.x0 < c[2] - 1 and word.x1 > c[0] + 1]
+            if len(touched) > 1:
+                # A part that still crosses a rule is text that overflows the cell it begins in.
+                for part in _parts(word, line.size, text):
+                    by_cell[_nearest(band, part.x0 + 1)].append(part)
+                continue
+            cell = touched[0] if touched else _nearest(band, (word.x0 + word.x1) / 2)
+        by_cell[cell].append(word)
     return by_cell
+
+
+def _nearest(band: list[BBox], place: float) -> BBox:
+    return min(band, key=lambda cell: max(cell[0] - place, place - cell[2], 0))
 
 
 def _parts(word: Word, size: float, text: PageText) -> list[Word]:
@@ -88,7 +100,10 @@ def _split_columns(contents: Cells) -> Cells:
     split: Cells = {}
     for cell, pieces in contents.items():
         x0, y0, x1, y1 = cell
-        inner = [x for x in sides if x0 + 3 < x < x1 - 3]
+        inner = sides[bisect_right(sides, x0 + 3) : bisect_left(sides, x1 - 3)]
+        if not inner or len(pieces) < 2:
+            split[cell] = pieces
+            continue
         open_sides = [x for x in inner if not any(p.x0 < x - 1 and p.x1 > x + 1 for p in pieces)]
         bounds = [x0, *open_sides, x1]
         parts = [

@@ -12,6 +12,7 @@ from doctune.documents.model import BBox
 _CELL_GAP = 0.9  # em: words further apart belong to different pieces
 _NEAR = 0.6  # em: pieces no further apart are one
 _LOOSE_GAP = 1.6  # em: the same where all gaps of the line are wide, as in justified text
+_FIRST = itemgetter(0)
 _LEFT = itemgetter(1)
 _WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]")
 _VALUE = re.compile(
@@ -52,24 +53,24 @@ def split_line(line: Line, text: PageText) -> list[Piece]:
     if not has_gaps(line):
         return [Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)]
     words = text.words(line)
-    gaps = sorted(b.x0 - a.x1 for a, b in itertools.pairwise(words))
-    if not gaps:
+    gaps = sorted([b[1] - a[3] for a, b in itertools.pairwise(words)])
+    if not gaps or (gaps[-1] <= _CELL_GAP * line.size and not _jumps(words)):
         return [Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)]
     usual = gaps[len(gaps) // 3]
     least = (_LOOSE_GAP if usual > 0.5 * line.size and len(gaps) > 5 else _CELL_GAP) * line.size
     return [piece_of(group, line) for group in _groups(words, least)]
 
 
+def _jumps(words: Sequence[Word]) -> bool:
+    """Tells whether a word stands left of the first one."""
+    left = words[0][1]
+    return any(word[3] < left for word in words)
+
+
 def piece_of(words: Sequence[Word], line: Line) -> Piece:
     """Puts neighbouring words of a line into one piece."""
-    return Piece(
-        " ".join(word.text for word in words),
-        min(word.x0 for word in words),
-        line.y0,
-        max(word.x1 for word in words),
-        line.y1,
-        line,
-    )
+    texts, x0s, _, x1s, _, _ = zip(*words, strict=True)
+    return Piece(" ".join(texts), min(x0s), line.y0, max(x1s), line.y1, line)
 
 
 def group_words(words: Sequence[Word], line: Line) -> list[Piece]:
@@ -91,14 +92,15 @@ def text_rows(pieces: Iterable[Piece]) -> list[list[Piece]]:
     """Groups pieces by the line of text that they stand on, from the top down."""
     rows: list[list[Piece]] = []
     last = float("-inf")
-    for double, piece in sorted(((p.y0 + p.y1, p) for p in pieces), key=itemgetter(0)):
-        if double - last < 0.8 * (piece.y1 - piece.y0):
+    for double, piece in sorted([(p[2] + p[4], p) for p in pieces], key=_FIRST):
+        if double - last < 0.8 * (piece[4] - piece[2]):
             rows[-1].append(piece)
         else:
             rows.append([piece])
         last = double
     for row in rows:
-        row.sort(key=_LEFT)
+        if len(row) > 1:
+            row.sort(key=_LEFT)
     return rows
 
 

@@ -5,6 +5,7 @@ speed: the edges that meet at a point are bits of an integer, so that whether tw
 is one `&`. The tests hold it against pdfplumber's own functions.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -132,22 +133,35 @@ def _smallest_cells(crossings: dict[Point, tuple[int, int]]) -> list[BBox]:
         rows[y].append(x)
     cells = []
     for (x, y), (across, down) in crossings.items():
-        below = [b for b in columns[x] if b > y and crossings[x, b][1] & down]
-        right = [r for r in rows[y] if r > x and crossings[r, y][0] & across]
-        cell = next(
-            (
-                (x, y, r, b)
-                for b in below
-                for r in right
-                if (corner := crossings.get((r, b)))
-                and corner[1] & crossings[r, y][1]
-                and corner[0] & crossings[x, b][0]
-            ),
-            None,
-        )
-        if cell:
+        right = []
+        for r in rows[y][bisect_right(rows[y], x) :]:
+            if not crossings[r, y][0] & across:
+                break
+            right.append((r, crossings[r, y][1]))
+        if right and (cell := _first_cell(x, y, down, right, columns[x], crossings)):
             cells.append(cell)
     return cells
+
+
+def _first_cell(
+    x: float,
+    y: float,
+    down: int,
+    right: list[tuple[float, int]],
+    column: list[float],
+    crossings: dict[Point, tuple[int, int]],
+) -> BBox | None:
+    """The smallest box whose left side goes down from a point, its top to one of `right`."""
+    for b in column[bisect_right(column, y) :]:
+        across, along = crossings[x, b]
+        # An edge has no holes: where it is missing it has ended.
+        if not along & down:
+            return None
+        for r, side in right:
+            corner = crossings.get((r, b))
+            if corner and corner[1] & side and corner[0] & across:
+                return x, y, r, b
+    return None
 
 
 def _group(cells: list[BBox]) -> list[list[BBox]]:
