@@ -102,7 +102,7 @@ def _records(model_name: str) -> "list[VersionRecord]":
         for evaluation in version.evaluations:
             evaluated = replace(
                 record,
-                evaluated=evaluation.created.isoformat(timespec="seconds"),
+                evaluated=evaluation.created.isoformat(),
                 outcome=evaluation.texts.get("outcome", ""),
                 test_digest=evaluation.texts.get("test_digest", ""),
                 scores=evaluation.metrics,

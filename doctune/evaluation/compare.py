@@ -18,7 +18,6 @@ from doctune.errors import EvaluationError, UsageError
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.catalog import METRICS
 from doctune.evaluation.comparison import BASE, TUNED, Comparison, compare, example_gains
-from doctune.evaluation.metrics import compute_metrics
 from doctune.evaluation.options import EvaluationOptions
 from doctune.evaluation.samples import Sample, perplexity_sample
 from doctune.evaluation.score_card import make_card
@@ -251,6 +250,8 @@ def _example(row: dict[str, Any]) -> Example:
 def _samples(
     examples: Sequence[Example], rows: Sequence[dict[str, Any]], encoder: Path | None
 ) -> dict[str, Sample]:
+    from doctune.evaluation.metrics import compute_metrics
+
     answers = [row["answers"][TUNED] for row in rows]
     _, samples = compute_metrics(
         {

@@ -113,6 +113,22 @@ def test_a_version_against_itself_shows_no_difference(outputs: Path) -> None:
     assert {gain.p_corrected for gain in found.comparison.gains} == {1.0}
 
 
+def test_what_got_worse_and_the_slices_are_listed_the_worst_first(outputs: Path) -> None:
+    paths = (outputs / "a" / "predictions.jsonl", outputs / "b" / "predictions.jsonl")
+    found = compare_predictions(*paths, options=OPTIONS, metric="chrf")
+    losses = [example.loss for example in found.worse]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] > 0
+    back = compare_predictions(*reversed(paths), options=OPTIONS, metric="chrf")
+    numbers = {example.number for example in (*found.worse, *back.worse)}
+    assert len(numbers) == len(found.worse) + len(back.worse) <= 12
+    text = found.markdown()
+    assert text.index("### Slices by chrF") < text.index("### What got worse by chrF")
+    assert set(found.as_json()["gains"]["base"]) >= {"perplexity", "chrf", "faithfulness"}
+    with pytest.raises(UsageError, match=r"not known from predictions: choose .*perplexity"):
+        compare_predictions(*paths, options=OPTIONS, metric="judge")
+
+
 def test_versions_of_different_test_sets_are_not_compared(
     outputs: Path, tmp_path: Path, tuned_dir: Path
 ) -> None:
