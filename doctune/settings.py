@@ -9,7 +9,7 @@ the key, and what is allowed.
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -253,8 +253,12 @@ def _explain(error: ValidationError, settings_class: type[BaseSettings], path: P
 
 
 def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:
-    for name in location:
+    parts = iter(location)
+    for name in parts:
         annotation = model.model_fields[name].annotation if name in model.model_fields else None
+        if get_origin(annotation) is dict:
+            next(parts, None)  # the key, which is anybody's choice
+            annotation = get_args(annotation)[1]
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation

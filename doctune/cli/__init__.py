@@ -1,6 +1,17 @@
 """The `doctune` command. A module a group of verbs; importing it adds them."""
 
-from doctune.cli import config, data, doctor, local, main_job, pipelines, schedule, stages, versions
+from doctune.cli import (
+    config,
+    data,
+    doctor,
+    local,
+    main_job,
+    pipelines,
+    quota,
+    schedule,
+    stages,
+    versions,
+)
 from doctune.cli.app import app, main
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "main",
     "main_job",
     "pipelines",
+    "quota",
     "schedule",
     "stages",
     "versions",

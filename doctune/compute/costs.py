@@ -1,0 +1,93 @@
+"""What a run costs: the hours of each step times the price of its machine."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from doctune.compute.plan import STEP_MACHINES, endpoint_machine, steps_of
+from doctune.compute.prices import PriceTable
+from doctune.errors import UsageError
+from doctune.settings import VertexSettings
+
+HOURS_A_MONTH = 730.0
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What one step costs, or one replica of the endpoint."""
+
+    name: str
+    machine: str
+    hours: float
+    price: float  # an hour, the fee included
+
+    @property
+    def cost(self) -> float:
+        return self.hours * self.price
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What a run costs, and the endpoint in a month after it."""
+
+    steps: list[StepCost]
+    pipeline_run: float
+    endpoint: StepCost  # the fewest replicas, for a month
+
+    @property
+    def total(self) -> float:
+        """The run alone; the endpoint goes on costing as long as it is there."""
+        return sum(step.cost for step in self.steps) + self.pipeline_run
+
+
+def estimate(settings: VertexSettings, prices: PriceTable, hours: Mapping[str, float]) -> RunCost:
+    """Returns the cost of a run whose steps take these machine hours.
+
+    Args:
+        hours: By step; a step that is not named takes none.
+
+    Raises:
+        UsageError: There is no such step.
+        ConfigurationError: The price table lacks a machine.
+    """
+    unknown = sorted(set(hours) - set(STEP_MACHINES))
+    if unknown:
+        raise UsageError(f"there is no step {unknown[0]}; there are {', '.join(STEP_MACHINES)}.")
+    steps = [
+        StepCost(
+            step.name,
+            prices.machine_for(step.machine),
+            hours.get(step.name, 0.0),
+            prices.hour(step.machine),
+        )
+        for step in steps_of(settings)
+    ]
+    replica = endpoint_machine(settings.endpoint)
+    endpoint = StepCost(
+        f"endpoint {settings.endpoint.name}",
+        prices.machine_for(replica),
+        HOURS_A_MONTH * settings.endpoint.min_replica_count,
+        prices.hour(replica),
+    )
+    return RunCost(steps, prices.pipeline_run, endpoint)
+
+
+def hours_of_last_run(path: Path) -> dict[str, float]:
+    """Returns the hours that each step of the last run on this machine took.
+
+    A step whose outputs were reused took next to none.
+
+    Raises:
+        UsageError: There has been no run, or the file is not of one.
+    """
+    if not path.is_file():
+        raise UsageError(
+            f"{path} is missing: `doctune run` leaves it; or say how long steps take with --hours."
+        )
+    try:
+        seconds = json.loads(path.read_text(encoding="utf-8"))["step_seconds"]
+        hours = {step: float(value) / 3600 for step, value in seconds.items()}
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path} is not the summary of a run: it has no step_seconds.") from error
+    return {step: value for step, value in hours.items() if step in STEP_MACHINES}

@@ -1,0 +1,52 @@
+"""What a run of train-and-deploy takes: which step runs on which machine, how many side by side."""
+
+from dataclasses import dataclass
+
+from doctune.compute.profiles import Machine
+from doctune.settings import EndpointSettings, VertexSettings
+
+# The machine of each step of pipelines/train_and_deploy.py, by the settings' names.
+STEP_MACHINES = {
+    "plan-shards": "documents",
+    "parse-pdfs": "documents",
+    "join-documents": "documents",
+    "prepare-dataset": "documents",
+    "tune-model": "training",
+    "find-champion": "ops",
+    "evaluate-model": "training",
+    "register-model": "ops",
+    "deploy-model": "ops",
+}
+_SHARDED = "parse-pdfs"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the pipeline on its machine."""
+
+    name: str
+    group: str  # documents, training or ops
+    machine: Machine
+    side_by_side: int  # machines at the same time
+
+
+def steps_of(settings: VertexSettings) -> list[Step]:
+    """Returns the steps in their order."""
+    return [
+        Step(
+            name=name,
+            group=group,
+            machine=getattr(settings.machines, group),
+            side_by_side=settings.shards if name == _SHARDED else 1,
+        )
+        for name, group in STEP_MACHINES.items()
+    ]
+
+
+def endpoint_machine(endpoint: EndpointSettings) -> Machine:
+    """Returns the machine of one replica."""
+    return Machine(
+        machine_type=endpoint.machine_type,
+        accelerator_type=endpoint.accelerator_type,
+        accelerator_count=endpoint.accelerator_count,
+    )

@@ -1,0 +1,169 @@
+"""What a run needs of each quota of Vertex AI, and what the project may have.
+
+Vertex AI keeps quotas of its own for training and serving, by region: CPUs by family of machines,
+and accelerators by type. They are apart from Compute Engine's, which machines of Vertex AI do not
+count against. A new project has none of any GPU.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from doctune.compute.plan import endpoint_machine, steps_of
+from doctune.compute.prices import PriceTable, accelerator_count
+from doctune.compute.profiles import Machine
+from doctune.errors import ConfigurationError
+from doctune.settings import VertexSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from google.cloud.cloudquotas_v1 import CloudQuotasClient
+    from google.cloud.cloudquotas_v1.types import QuotaInfo
+
+SERVICE = "aiplatform.googleapis.com"
+UNLIMITED = -1
+
+# What Vertex AI's API calls an accelerator, and what its quota metrics call it.
+_ACCELERATORS = {
+    "NVIDIA_TESLA_K80": "nvidia_k80",
+    "NVIDIA_TESLA_P4": "nvidia_p4",
+    "NVIDIA_TESLA_P100": "nvidia_p100",
+    "NVIDIA_TESLA_T4": "nvidia_t4",
+    "NVIDIA_TESLA_V100": "nvidia_v100",
+    "NVIDIA_TESLA_A100": "nvidia_a100",
+    "NVIDIA_A100_80GB": "nvidia_a100_80gb",
+    "NVIDIA_H100_80GB": "nvidia_h100",
+    "NVIDIA_L4": "nvidia_l4",
+}
+
+
+# The metric of CPUs without a family's name is that of these; the others' is told by the same rule,
+# which Google's pages show for some families and do not state.
+_PLAIN_FAMILIES = ("n1", "e2")
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a run takes of one quota at its peak."""
+
+    metric: str  # such as aiplatform.googleapis.com/custom_model_training_cpus
+    amount: int
+    reason: str
+    certain: bool = True  # whether the metric's name is known, not told by a rule
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A need beside what the project may have."""
+
+    need: Need
+    limit: int | None  # None: the project has no such quota; UNLIMITED: as much as it likes
+
+    @property
+    def enough(self) -> bool:
+        if self.limit is None:
+            return not self.need.certain
+        return self.limit == UNLIMITED or self.limit >= self.need.amount
+
+
+def needs_of(settings: VertexSettings, prices: PriceTable) -> list[Need]:
+    """Returns what a run of train-and-deploy takes, by metric.
+
+    Steps follow one another, so training needs what its largest step does; PDFs are read on
+    `shards` machines at once. While a new version takes over, the one before still serves, so
+    serving needs twice the most replicas.
+
+    Raises:
+        ConfigurationError: The price table lacks a machine, or an accelerator has no known quota.
+    """
+    replica = endpoint_machine(settings.endpoint)
+    uses = [("training", step.machine, step.side_by_side, step.name) for step in steps_of(settings)]
+    replicas = 2 * settings.endpoint.max_replica_count
+    uses.append(("serving", replica, replicas, "two versions while one takes over"))
+    peaks: dict[str, Need] = {}
+    for use, machine, number, what in uses:
+        for need in _needs(use, machine, number, what, prices):
+            if need.metric not in peaks or need.amount > peaks[need.metric].amount:
+                peaks[need.metric] = need
+    return [peaks[metric] for metric in sorted(peaks)]
+
+
+def limits_of(
+    project: str, location: str, metrics: Iterable[str], client: CloudQuotasClient | None = None
+) -> dict[str, int | None]:
+    """Returns the project's limit of each metric in a region, as Cloud Quotas knows it.
+
+    Args:
+        client: Google's client; one with the default credentials where None.
+
+    Raises:
+        ConfigurationError: There are no credentials, or Google refuses.
+    """
+    from doctune.vertex.errors import google_errors
+
+    parent = f"projects/{project}/locations/global/services/{SERVICE}"
+    wanted = set(metrics)
+    limits: dict[str, int | None] = dict.fromkeys(sorted(wanted))
+    with google_errors(f"read the quotas of project {project}", ConfigurationError):
+        for info in (client or _client()).list_quota_infos(parent=parent):
+            if info.metric in wanted:
+                limits[info.metric] = _limit(info, location)
+    return limits
+
+
+def compare(needs: list[Need], limits: dict[str, int | None]) -> list[Standing]:
+    """Returns each need beside its limit."""
+    return [Standing(need, limits.get(need.metric)) for need in needs]
+
+
+def _needs(
+    use: str, machine: Machine, number: int, what: str, prices: PriceTable
+) -> Iterator[Need]:
+    name = prices.machine_for(machine)
+    reason = f"{what}: {number} x {name}"
+    prefix = f"{SERVICE}/custom_model_{use}"
+    family = name.split("-")[0]
+    plain = family in _PLAIN_FAMILIES
+    metric = f"{prefix}_cpus" if plain else f"{prefix}_{family}_cpus"
+    yield Need(metric, math.ceil(prices.machines[name].cpus) * number, reason, plain)
+    if machine.accelerator_type:
+        kind = _quota_name(machine.accelerator_type)
+        yield Need(f"{prefix}_{kind}_gpus", accelerator_count(machine) * number, reason)
+
+
+def _limit(info: QuotaInfo, location: str) -> int | None:
+    """Returns what holds in the region; its own entry wins over that of all."""
+    found: tuple[int, int] | None = None
+    for entry in info.dimensions_infos:
+        region = dict(entry.dimensions).get("region", "")
+        if region and region != location:
+            continue
+        if not region and entry.applicable_locations and location not in entry.applicable_locations:
+            continue
+        rank = 2 if region else int(location in entry.applicable_locations)
+        if found is None or rank > found[0]:
+            found = (rank, int(entry.details.value))
+    return found[1] if found else None
+
+
+def _quota_name(accelerator_type: str) -> str:
+    if accelerator_type not in _ACCELERATORS:
+        raise ConfigurationError(
+            f"no quota is known for accelerator {accelerator_type}; "
+            f"known are {', '.join(sorted(_ACCELERATORS))}."
+        )
+    return _ACCELERATORS[accelerator_type]
+
+
+def _client() -> CloudQuotasClient:
+    try:
+        from google.cloud.cloudquotas_v1 import CloudQuotasClient
+    except ImportError as error:
+        raise ConfigurationError(
+            "Google's client for quotas is missing: pip install google-cloud-quotas, or use "
+            "--offline."
+        ) from error
+    return CloudQuotasClient(transport="rest")
