@@ -158,12 +158,15 @@ class _Tasks:
     def __init__(self, vertex: Vertex, job: Document, log_path: Path) -> None:
         self._vertex, self._job, self._log_path = vertex, job, log_path
         self._details: list[Document] = []
-        self._running: dict[str, list[Document]] = {}
+        self._running: dict[tuple[str, int | None], Document] = {}
+        self._groups: dict[str, Document] = {}
+        self._failed_groups: set[str] = set()
         self.failed: list[str] = []
         self.failure = ""
         self.task_error = ""
         spec = job["pipeline_spec"]
-        self._root = self._add(spec.get("pipelineInfo", {}).get("name", "pipeline"))
+        self._scopes = _scopes(spec, spec["root"].get("dag", {}))
+        self._root = self._add(spec.get("pipelineInfo", {}).get("name", "pipeline"), "system.Run")
         self._wanted = list(spec["root"].get("dag", {}).get("tasks", {}))
         self._write()
 
@@ -180,30 +183,33 @@ class _Tasks:
 
     def close(self, state: str) -> None:
         """Closes what is still open when the job has ended."""
+        moment = datetime.now(UTC).timestamp()
+        if state == "SUCCEEDED":
+            self._enter((), moment)
         for detail in self._details:
             if detail["state"] == "RUNNING":
-                self._end(detail, state, datetime.now(UTC).timestamp())
+                self._end(detail, state, moment)
         seen = {detail["task_name"] for detail in self._details}
         for name in self._wanted:
-            if name not in seen and not any(other.startswith(f"{name}-") for other in seen):
-                detail = self._add(name)
-                detail["parent_task_id"] = self._root["task_id"]
-                self._end(detail, "NOT_TRIGGERED", datetime.now(UTC).timestamp())
+            if name not in seen:
+                detail = self._add(name, parent=self._root)
+                self._end(detail, "NOT_TRIGGERED", moment)
         self._write()
 
     def _take(self, event: Event) -> None:
+        key = event.task, event.iteration
         if event.kind == "task_started":
-            detail = self._add(event.task, event.time)
-            detail["parent_task_id"] = self._root["task_id"]
+            parent = self._enter(self._scopes.get(event.task, ()), event.time)
+            detail = self._add(event.task, parent=parent, moment=event.time)
             detail["execution"]["display_name"] = event.display_name
             # Cloud Logging files a step's output under the custom job that runs it.
             main_job = f"{names.location_name(self._job['name'])}/customJobs/{detail['task_id']}"
             detail["executor_detail"] = {"container_detail": {"main_job": main_job}}
-            self._running.setdefault(event.task, []).append(detail)
+            self._running[key] = detail
         elif event.kind == "run_failed":
             self.failure = event.error
-        elif self._running.get(event.task):
-            detail = self._running[event.task].pop(0)
+        elif key in self._running:
+            detail = self._running.pop(key)
             state = {"task_succeeded": "SUCCEEDED", "task_cached": "SKIPPED"}.get(
                 event.kind, "FAILED"
             )
@@ -211,11 +217,34 @@ class _Tasks:
             self._end(detail, state, event.time)
             if state == "FAILED":
                 self.failed.append(event.task)
+                self._failed_groups.update(self._scopes.get(event.task, ()))
                 message = event.error or last_error(self._log_path)
                 self.task_error = f"{event.task}: {message}"
                 detail["error"] = ApiError(Status.INTERNAL, message).operation_error()
 
-    def _add(self, name: str, moment: float | None = None) -> Document:
+    def _enter(self, groups: tuple[str, ...], moment: float) -> Document:
+        """Opens the groups that a task is in and returns the innermost; closes all others.
+
+        Nothing but the rounds of one loop runs at the same time, so that the others are over.
+        """
+        for name in [name for name in self._groups if name not in groups]:
+            state = "FAILED" if name in self._failed_groups else "SUCCEEDED"
+            self._end(self._groups.pop(name), state, moment)
+        parent = self._root
+        for name in groups:
+            if name not in self._groups:
+                self._groups[name] = self._add(name, "system.Run", parent=parent, moment=moment)
+            parent = self._groups[name]
+        return parent
+
+    def _add(
+        self,
+        name: str,
+        schema_title: str = "system.ContainerExecution",
+        *,
+        parent: Document | None = None,
+        moment: float | None = None,
+    ) -> Document:
         begun = _time(moment)
         task_id = names.new_id()[:18]
         detail: Document = {
@@ -229,11 +258,13 @@ class _Tasks:
                 "name": f"{metadata_store(self._job['name'])}/executions/{task_id}",
                 "display_name": name,
                 "state": "RUNNING",
-                "schema_title": "system.ContainerExecution" if self._details else "system.Run",
+                "schema_title": schema_title,
                 "create_time": begun,
                 "metadata": {},
             },
         }
+        if parent is not None:
+            detail["parent_task_id"] = parent["task_id"]
         self._details.append(detail)
         return detail
 
@@ -293,6 +324,20 @@ class _Tasks:
             self._job["name"],
             job_detail={**self._job["job_detail"], "task_details": details},
         )
+
+
+def _scopes(
+    spec: Document, dag: Document, above: tuple[str, ...] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Returns the conditions, loops and handlers around each task of a spec, outermost first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, task in dag.get("tasks", {}).items():
+        component = spec.get("components", {}).get(task["componentRef"]["name"], {})
+        if "dag" in component:
+            found |= _scopes(spec, component["dag"], (*above, name))
+        else:
+            found[name] = above
+    return found
 
 
 def _time(moment: float | None) -> str:

@@ -8,8 +8,12 @@ from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
 from doctune.localvertex.jobs.tracker import JobKind
 from doctune.localvertex.jobs.tuning import TUNING, check_tuning_job, run_tuning_job
 from doctune.localvertex.services import models, resources
+from doctune.localvertex.services.job_methods import register_job_methods
 
 CUSTOM = JobKind("CustomJob")
+
+for _kind in (CUSTOM, BATCH, TUNING):
+    register_job_methods("JobService", _kind)
 
 
 @handles("JobService.CreateCustomJob")
@@ -30,32 +34,6 @@ def create_custom_job(call: Call, request: Document) -> Document:
 
     vertex.jobs.create(call.transaction, CUSTOM, job, run)
     return job
-
-
-@handles("JobService.GetCustomJob")
-def get_custom_job(call: Call, request: Document) -> Document:
-    """Returns a job."""
-    return call.transaction.get(CUSTOM.kind, request["name"])
-
-
-@handles("JobService.ListCustomJobs")
-def list_custom_jobs(call: Call, request: Document) -> Document:
-    """Lists the jobs of a location."""
-    found = call.transaction.list(CUSTOM.kind, parent=request["parent"])
-    return resources.list_response(call, request, "custom_jobs", CUSTOM.kind, found)
-
-
-@handles("JobService.CancelCustomJob")
-def cancel_custom_job(call: Call, request: Document) -> Document:
-    """Ends a job's replicas and all that they have started."""
-    call.vertex.jobs.cancel(call.transaction, CUSTOM, request["name"])
-    return {}
-
-
-@handles("JobService.DeleteCustomJob")
-def delete_custom_job(call: Call, request: Document) -> Document:
-    """Deletes a job that is over."""
-    return resources.delete_job(call, CUSTOM, request["name"])
 
 
 @handles("JobService.CreateBatchPredictionJob")
@@ -96,32 +74,6 @@ def _batch_model(call: Call, job: Document) -> Document:
     return version
 
 
-@handles("JobService.GetBatchPredictionJob")
-def get_batch_prediction_job(call: Call, request: Document) -> Document:
-    """Returns a batch prediction."""
-    return call.transaction.get(BATCH.kind, request["name"])
-
-
-@handles("JobService.ListBatchPredictionJobs")
-def list_batch_prediction_jobs(call: Call, request: Document) -> Document:
-    """Lists the batch predictions of a location."""
-    found = call.transaction.list(BATCH.kind, parent=request["parent"])
-    return resources.list_response(call, request, "batch_prediction_jobs", BATCH.kind, found)
-
-
-@handles("JobService.CancelBatchPredictionJob")
-def cancel_batch_prediction_job(call: Call, request: Document) -> Document:
-    """Ends a batch prediction and its serving program."""
-    call.vertex.jobs.cancel(call.transaction, BATCH, request["name"])
-    return {}
-
-
-@handles("JobService.DeleteBatchPredictionJob")
-def delete_batch_prediction_job(call: Call, request: Document) -> Document:
-    """Deletes a batch prediction that is over; its results stay."""
-    return resources.delete_job(call, BATCH, request["name"])
-
-
 @handles("JobService.CreateHyperparameterTuningJob")
 def create_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
     """Creates a tuning job and starts its first trials."""
@@ -138,29 +90,3 @@ def create_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
 
     vertex.jobs.create(call.transaction, TUNING, job, run)
     return job
-
-
-@handles("JobService.GetHyperparameterTuningJob")
-def get_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
-    """Returns a tuning job with its trials."""
-    return call.transaction.get(TUNING.kind, request["name"])
-
-
-@handles("JobService.ListHyperparameterTuningJobs")
-def list_hyperparameter_tuning_jobs(call: Call, request: Document) -> Document:
-    """Lists the tuning jobs of a location."""
-    found = call.transaction.list(TUNING.kind, parent=request["parent"])
-    return resources.list_response(call, request, "hyperparameter_tuning_jobs", TUNING.kind, found)
-
-
-@handles("JobService.CancelHyperparameterTuningJob")
-def cancel_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
-    """Ends a tuning job and its trials."""
-    call.vertex.jobs.cancel(call.transaction, TUNING, request["name"])
-    return {}
-
-
-@handles("JobService.DeleteHyperparameterTuningJob")
-def delete_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
-    """Deletes a tuning job that is over."""
-    return resources.delete_job(call, TUNING, request["name"])

@@ -12,8 +12,11 @@ from doctune.localvertex.jobs.pipelines import (
     run_pipeline_job,
 )
 from doctune.localvertex.services import resources
+from doctune.localvertex.services.job_methods import register_ending
 from doctune.localvertex.store import Transaction
 from doctune.localvertex.vertex import Vertex
+
+register_ending("PipelineService", PIPELINE)
 
 
 def start_pipeline_job(
@@ -112,19 +115,6 @@ def list_pipeline_jobs(call: Call, request: Document) -> Document:
 
 def _paths(mask: str) -> list[str]:
     return [snake_case(path).partition(".")[0] for path in mask.split(",") if path]
-
-
-@handles("PipelineService.CancelPipelineJob")
-def cancel_pipeline_job(call: Call, request: Document) -> Document:
-    """Ends a pipeline job and its running tasks."""
-    call.vertex.jobs.cancel(call.transaction, PIPELINE, request["name"])
-    return {}
-
-
-@handles("PipelineService.DeletePipelineJob")
-def delete_pipeline_job(call: Call, request: Document) -> Document:
-    """Deletes a pipeline job that is over; its outputs stay."""
-    return resources.delete_job(call, PIPELINE, request["name"])
 
 
 @handles("PipelineService.BatchCancelPipelineJobs")

@@ -11,9 +11,11 @@ from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
 from doctune.localvertex.jobs.processes import JobFailedError
 from doctune.localvertex.jobs.tracker import JobKind
 from doctune.localvertex.services import jobs, models, resources
+from doctune.localvertex.services.job_methods import register_job_methods
 from doctune.localvertex.vertex import Vertex
 
 TRAINING = JobKind("TrainingPipeline", prefix="PIPELINE_STATE")
+register_job_methods("PipelineService", TRAINING)
 
 _CUSTOM_TASK = "custom_task"
 _SPEC = "google.cloud.aiplatform.v1.CustomJobSpec"
@@ -102,29 +104,3 @@ def _upload(call: Call, pipeline: Document, spec: Document) -> Document:
         },
     )
     return version
-
-
-@handles("PipelineService.GetTrainingPipeline")
-def get_training_pipeline(call: Call, request: Document) -> Document:
-    """Returns a training pipeline."""
-    return call.transaction.get(TRAINING.kind, request["name"])
-
-
-@handles("PipelineService.ListTrainingPipelines")
-def list_training_pipelines(call: Call, request: Document) -> Document:
-    """Lists the training pipelines of a location."""
-    found = call.transaction.list(TRAINING.kind, parent=request["parent"])
-    return resources.list_response(call, request, "training_pipelines", TRAINING.kind, found)
-
-
-@handles("PipelineService.CancelTrainingPipeline")
-def cancel_training_pipeline(call: Call, request: Document) -> Document:
-    """Ends a training pipeline and its custom job."""
-    call.vertex.jobs.cancel(call.transaction, TRAINING, request["name"])
-    return {}
-
-
-@handles("PipelineService.DeleteTrainingPipeline")
-def delete_training_pipeline(call: Call, request: Document) -> Document:
-    """Deletes a training pipeline that is over; the model stays."""
-    return resources.delete_job(call, TRAINING, request["name"])

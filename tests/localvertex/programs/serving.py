@@ -31,11 +31,16 @@ class Handler(BaseHTTPRequestHandler):
                 return
             if instance == "slow":
                 time.sleep(1)
-        answers = [
-            {"echo": instance, "environment": ENVIRONMENT, "pid": os.getpid(), "args": sys.argv[1:]}
-            for instance in request.get("instances", [])
-        ]
+        answers = [self.answer(instance) for instance in request.get("instances", [])]
         self._send(200, {"predictions": answers, "parameters": request.get("parameters")})
+
+    def answer(self, instance):
+        return {
+            "echo": instance,
+            "environment": ENVIRONMENT,
+            "pid": os.getpid(),
+            "args": sys.argv[1:],
+        }
 
     def _send(self, status, document):
         content = json.dumps(document).encode()
