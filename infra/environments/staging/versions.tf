@@ -18,7 +18,8 @@ terraform {
 provider "google" {
   project = var.project_id
   region  = var.location
-  # Quota and billing of the calls are the project's own, as the budget's API asks.
-  user_project_override = true
-  billing_project       = var.project_id
+  # Quota and billing of the calls are the project's own, as the budget's API asks; of one that is
+  # yet to be made they cannot be.
+  user_project_override = !var.create_project
+  billing_project       = var.create_project ? null : var.project_id
 }

@@ -61,7 +61,7 @@ resource "google_monitoring_alert_policy" "error_rate" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "Read the server's log of the endpoint. If a version was deployed lately, `doctune rollback` gives the traffic back to the one before."
+    content   = "Read the server's log of the endpoint. If a version was deployed lately, give the traffic back to the one before: docs/deploy.md."
   }
 }
 
