@@ -136,7 +136,8 @@ def _run(
         # The command is both the image's entry point and its arguments: kfp.local joins them.
         line = resolve_program(image, {**programs, GCPC_IMAGES: []}, command=command)
     except ApiError as error:
-        sys.stdout.write(f"{error.message}\n")
+        # Read by whoever looks for the reason of a failed step.
+        sys.stdout.write(f"LocalVertexError: {error.message}\n")
         return 1
     folder = Path(sys.executable).parent
     environment = {
@@ -155,7 +156,7 @@ def _run(
             bufsize=1,
         )
     except OSError as error:
-        sys.stdout.write(f"{line[0]} cannot be started: {error}\n")
+        sys.stdout.write(f"LocalVertexError: {line[0]} cannot be started: {error}\n")
         return 1
     with process:
         for text in process.stdout or ():
