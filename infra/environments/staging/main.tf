@@ -20,6 +20,8 @@ module "platform" {
   database            = {}
 
   build_repository      = var.build_repository
+  build_substitutions   = var.build_substitutions
+  image_readers         = var.image_readers
   github                = var.github
   schedules             = var.schedules
   gateway               = var.gateway

@@ -44,6 +44,18 @@ variable "build_repository" {
   description = "Connected repository for Cloud Build; null for no triggers."
 }
 
+variable "build_substitutions" {
+  type        = map(map(string))
+  default     = {}
+  description = "Substitutions of the builds by trigger: { release = { _PROD_PROJECT = ..., _PROD_BUCKET = ..., _PROD_SERVICE_ACCOUNT = ... } }."
+}
+
+variable "image_readers" {
+  type        = map(string)
+  default     = {}
+  description = "Who else may pull: production's pipeline account and its agents service-NUMBER@gcp-sa-aiplatform and @gcp-sa-aiplatform-cc, any name -> member."
+}
+
 variable "github" {
   type = object({
     repository    = optional(string)

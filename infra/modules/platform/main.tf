@@ -118,7 +118,7 @@ module "registry" {
 
   project_id = module.project.project_id
   location   = var.location
-  readers    = { for name in ["pipeline", "training", "serving", "gateway", "scheduler"] : name => module.identities.members[name] }
+  readers    = merge({ for name in ["pipeline", "training", "serving", "gateway", "scheduler"] : name => module.identities.members[name] }, var.image_readers)
   writers    = local.builders
   kms_key    = local.kms_key
   labels     = local.labels
@@ -132,13 +132,13 @@ module "builds" {
   repository      = var.build_repository
   enabled         = var.build_triggers
   service_account = module.identities.names["build"]
-  substitutions = {
-    merge = {
+  substitutions = merge(var.build_substitutions, {
+    merge = merge({
       _REGION                  = var.location
       _STAGING_BUCKET          = module.storage.urls["pipeline-root"]
       _STAGING_SERVICE_ACCOUNT = module.identities.emails["pipeline"]
-    }
-  }
+    }, lookup(var.build_substitutions, "merge", {}))
+  })
 }
 
 module "retraining" {

@@ -106,6 +106,18 @@ variable "build_triggers" {
   description = "Triggers to make in this environment."
 }
 
+variable "build_substitutions" {
+  type        = map(map(string))
+  default     = {}
+  description = "Substitutions of the builds by trigger, beside or instead of those set here."
+}
+
+variable "image_readers" {
+  type        = map(string)
+  default     = {}
+  description = "Who else may pull images and pipelines, such as another project's pipeline account and Vertex AI agents: any name -> member."
+}
+
 variable "builders" {
   type        = map(string)
   default     = {}
