@@ -27,6 +27,8 @@ endpoint.deploy(model=model_v2, machine_type="n1-standard-4", traffic_split={"0"
 print("split", sorted(endpoint.traffic_split.values()))
 print("answer", endpoint.predict(instances=[{"a": 1}]).predictions[0]["echo"])
 second = next(m.id for m in endpoint.list_models() if m.id != first)
+endpoint.update(traffic_split={first: 30, second: 70})
+print("shifted", endpoint.traffic_split[second])
 endpoint.undeploy(deployed_model_id=first, traffic_split={second: 100})
 print("now", endpoint.predict(instances=[1]).model_version_id)
 endpoint.undeploy_all()
@@ -40,6 +42,7 @@ def test_an_unmodified_sample_runs(run_inside):
     assert result.returncode == 0, result.stderr
     assert "split [20, 80]" in result.stdout
     assert "answer {'a': 1.0}" in result.stdout
+    assert "shifted 70" in result.stdout
     assert "now 2" in result.stdout
 
 
