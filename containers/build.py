@@ -50,9 +50,10 @@ def find_engine(wanted: str | None) -> str:
     for engine in [wanted] if wanted else ["podman", "docker"]:
         if shutil.which(engine):
             return engine
+    missing = f"{wanted} is not" if wanted else "Neither podman nor docker is"
     raise UsageError(
-        f"{f'{wanted} is not' if wanted else 'Neither podman nor docker is'} installed: install one "
-        "(Debian: apt-get install podman buildah), or name yours with ENGINE=PROGRAM."
+        f"{missing} installed: install one (Debian: apt-get install podman buildah), or name "
+        "yours with ENGINE=PROGRAM."
     )
 
 

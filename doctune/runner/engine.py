@@ -5,6 +5,7 @@ capability, and it sees the run's outputs, the variables that lead to Vertex AI,
 each file or folder of this machine that a variable or an argument names.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -129,13 +130,16 @@ def wait(container: "Container") -> int:
     The container is never left to remove itself: one that is gone has no exit code to ask for,
     which is how kfp's own runner comes to call a failed step a success.
     """
+    import docker
+
     try:
         for line in container.logs(stream=True, follow=True):
             sys.stdout.write(line.decode(errors="replace"))
             sys.stdout.flush()
         return int(container.wait()["StatusCode"])
     finally:
-        container.remove(force=True)
+        with contextlib.suppress(docker.errors.NotFound):  # a signal has ended it
+            container.remove(force=True)
 
 
 @contextmanager
