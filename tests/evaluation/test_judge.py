@@ -10,7 +10,13 @@ from doctune.errors import EvaluationError
 from doctune.evaluation.judge import GeminiJudge, Winner, judge_samples, preferences
 from doctune.evaluation.options import JudgeOptions
 from doctune.evaluation.test_set import Example
-from tests.evaluation.fake_gemini import FakeGemini, fake_gemini, parts_of
+from tests.evaluation.fake_gemini import (
+    TOKEN,
+    FakeGemini,
+    fake_gemini,
+    parts_of,
+    write_credentials,
+)
 from tests.evaluation.test_evaluator import OPTIONS, run
 
 MODEL = "gemini-2.5-flash"
@@ -97,6 +103,7 @@ def test_gemini_is_asked_in_both_orders_with_rubric_passage_and_schema(gemini: F
     judge = GeminiJudge(JudgeOptions(model=MODEL))
     assert preferences(judge, [example()], ["It holds 40 litres."], ["It is blue."]) == [1.0]
     assert gemini.paths == [f"/v1beta/models/{MODEL}:generateContent"] * 2
+    assert gemini.headers[0]["x-goog-api-key"] == "not-a-real-key"
     prompts = [request["contents"][0]["parts"][0]["text"] for request in gemini.requests]
     assert [parts_of(prompt)["first"] for prompt in prompts] == [
         "It holds 40 litres.",
@@ -114,6 +121,52 @@ def test_gemini_is_asked_in_both_orders_with_rubric_passage_and_schema(gemini: F
     ]
 
 
+@pytest.fixture
+def vertex_gemini(
+    gemini: FakeGemini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> FakeGemini:
+    """The same Gemini behind Vertex AI's API, for which a service account's tokens are needed."""
+    credentials = write_credentials(tmp_path / "account.json", gemini.address)
+    monkeypatch.delenv("GOOGLE_API_KEY")
+    monkeypatch.delenv("GOOGLE_GEMINI_BASE_URL")
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "judging")
+    monkeypatch.setenv("GOOGLE_CLOUD_LOCATION", "us-central1")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
+    monkeypatch.setenv("GOOGLE_VERTEX_BASE_URL", gemini.address)
+    return gemini
+
+
+def test_gemini_of_vertex_ai_is_asked_the_same_with_the_projects_credentials(
+    vertex_gemini: FakeGemini,
+) -> None:
+    judge = GeminiJudge(JudgeOptions(model=MODEL))
+    assert preferences(judge, [example()], ["It is blue."], ["It holds 40 litres."]) == [0.0]
+    assert judge.faithful(example(), "40 litres") == 0.9
+    place = "projects/judging/locations/us-central1/publishers/google"
+    assert [path.partition("/projects")[0] for path in vertex_gemini.paths] == ["/v1beta1"] * 3
+    assert all(
+        path.endswith(f"/{place}/models/{MODEL}:generateContent") for path in vertex_gemini.paths
+    )
+    for headers in vertex_gemini.headers:
+        assert headers["authorization"] == f"Bearer {TOKEN}"
+        assert "x-goog-api-key" not in headers
+    configuration = vertex_gemini.requests[0]["generationConfig"]
+    assert configuration["responseSchema"]["required"] == ["reason", "better"]
+    assert (configuration["temperature"], configuration["seed"]) == (0, 0)
+
+
+@pytest.mark.parametrize("api", ["gemini", "vertex_gemini"])
+def test_a_busy_gemini_of_either_api_is_asked_again(
+    api: str, request: pytest.FixtureRequest
+) -> None:
+    fake: FakeGemini = request.getfixturevalue(api)
+    fake.failures.append(503)
+    judge = GeminiJudge(JudgeOptions(model=MODEL))
+    assert judge.better(example(), "40", "no") == "first"
+    assert len(fake.requests) == 2
+
+
 def test_faithfulness_is_marked_from_0_to_1_and_needs_a_passage(gemini: FakeGemini) -> None:
     judge = GeminiJudge(JudgeOptions(model=MODEL))
     assert judge.faithful(example(), "40 litres") == 0.9
@@ -128,13 +181,6 @@ def test_a_rubric_of_the_teams_own_is_what_is_sent(gemini: FakeGemini, tmp_path:
     judge.better(example(), "a", "b")
     text = gemini.requests[0]["contents"][0]["parts"][0]["text"]
     assert text.startswith("Prefer the answer that names the part number.")
-
-
-def test_a_busy_gemini_is_asked_again(gemini: FakeGemini) -> None:
-    gemini.failures.append(503)
-    judge = GeminiJudge(JudgeOptions(model=MODEL))
-    assert judge.better(example(), "40", "no") == "first"
-    assert len(gemini.requests) == 2
 
 
 def test_a_refusal_is_one_plain_line(gemini: FakeGemini) -> None:
