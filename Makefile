@@ -5,6 +5,9 @@
 #   make run QUESTION="..."      asks yours in the end
 #   make test                    set-up and the tests
 #
+#   make images                  the images of the steps, with podman or docker (GPU=1 for CUDA)
+#   make test-images             starts each, and runs the main job in them
+#
 # make setup | compile | lint | clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
@@ -17,7 +20,7 @@ TOOLS_STAMP := $(TOOLS)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check check-infra check-builds security setup browser compile tools lock-tools lint clean
+.PHONY: run test check check-infra check-builds security setup browser compile tools lock-tools images test-images locks lint clean
 
 run: compile
 	@$(BIN)/doctune run $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
@@ -38,6 +41,7 @@ check-builds: tools
 	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(TOOLS)/bin/actionlint
+	$(TOOLS)/bin/hadolint containers/*/Dockerfile
 	$(TOOLS)/bin/zizmor --quiet --offline .github
 
 # Terraform itself is asked by tests/infra. Checkov needs no network; each skip stands with its reason
@@ -85,6 +89,18 @@ $(TOOLS_STAMP): tools/checkers.txt
 lock-tools: tools
 	$(TOOLS)/bin/uv pip compile --quiet --no-config --no-header --no-annotate --generate-hashes \
 		--universal --python-version 3.11 --output-file tools/checkers.txt tools/checkers.in
+
+# ENGINE=docker, BASE_IMAGE=... and TORCH_INDEX_URL=... as docs/images.md says.
+images: setup
+	@$(BIN)/python containers/build.py $(if $(ENGINE),--engine "$(ENGINE)") \
+		$(if $(BASE_IMAGE),--base "$(BASE_IMAGE)") $(if $(GPU),--gpu)
+
+test-images: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m containers tests/containers
+
+# The images' requirements with hashes, from pyproject.toml and constraints.txt.
+locks: setup tools
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(BIN)/python containers/lock.py
 
 lint: setup check-builds
 	$(BIN)/ruff format .

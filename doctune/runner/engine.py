@@ -166,9 +166,14 @@ def ended_by_signals(client: "DockerClient") -> Iterator[None]:
 
 def remove_abandoned(client: "DockerClient") -> None:
     """Removes the containers of processes that were killed before they could do so."""
-    for container in client.containers.list(all=True, filters={"label": OWNER_LABEL}):
+    import docker
+
+    for container in client.containers.list(
+        all=True, filters={"label": OWNER_LABEL}, ignore_removed=True
+    ):
         if not _lives(container.labels[OWNER_LABEL]):
-            container.remove(force=True)
+            with contextlib.suppress(docker.errors.NotFound):
+                container.remove(force=True)
 
 
 def _identity(process: psutil.Process) -> str:

@@ -162,4 +162,6 @@ def _sleeping(containers: Engine) -> tuple[subprocess.Popen[bytes], "Container"]
 
 
 def _ours(containers: Engine) -> "list[Container]":
-    return containers.client.containers.list(all=True, filters={"label": engine.OWNER_LABEL})
+    return containers.client.containers.list(
+        all=True, filters={"label": engine.OWNER_LABEL}, ignore_removed=True
+    )

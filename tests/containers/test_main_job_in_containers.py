@@ -1,11 +1,13 @@
 """`doctune run --runner docker` over the sample corpus gives what the run on this machine gives."""
 
+import contextlib
 import shutil
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from doctune.runner import engine
@@ -32,10 +34,33 @@ def in_containers(
 
 
 @pytest.fixture(scope="module")
-def runs(workspace: Workspace, in_containers: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:
-    in_containers.doctune("run", "--runner", "docker", "--question", QUESTION)
+def contained_run(containers: Engine, in_containers: Workspace) -> tuple[dict[str, Any], set[str]]:
+    """The summary of the run in containers, and the images of the containers that it started."""
+    seen: set[str] = set()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.3):
+            for container in _ours(containers):
+                with contextlib.suppress(docker.errors.NotFound):
+                    seen.update(container.image.tags)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        in_containers.doctune("run", "--runner", "docker", "--question", QUESTION)
+    finally:
+        ended.set()
+        watcher.join()
+    return in_containers.last_run, seen
+
+
+@pytest.fixture(scope="module")
+def runs(
+    workspace: Workspace, contained_run: tuple[dict[str, Any], set[str]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     workspace.doctune("run", "--question", QUESTION)
-    return workspace.last_run, in_containers.last_run
+    return workspace.last_run, contained_run[0]
 
 
 @pytest.mark.timeout(1800)
@@ -65,19 +90,20 @@ def test_the_data_and_the_model_are_the_same(
 
 
 def test_the_steps_and_the_server_ran_in_containers(
-    runs: tuple[dict[str, Any], dict[str, Any]], in_containers: Workspace, containers: Engine
+    contained_run: tuple[dict[str, Any], set[str]], in_containers: Workspace, containers: Engine
 ) -> None:
-    start = (Path(runs[1]["folder"]) / "arguments.json").stat().st_mtime
-    events = containers.client.events(
-        since=int(start), until=int(time.time()), filters={"event": "create"}, decode=True
-    )
-    started = {event["Actor"]["Attributes"].get("image") for event in events}
     (server,) = in_containers.folder.glob(".doctune/localvertex/logs/endpoints/*/*.log")
 
-    assert started >= set(IMAGES.values())
+    assert contained_run[1] == set(IMAGES.values())
     assert '"message": "Uvicorn running on http://0.0.0.0:' in server.read_text()
-    left = containers.client.containers.list(all=True, filters={"label": engine.OWNER_LABEL})
-    assert left == []
+    assert _ours(containers) == []
+
+
+def _ours(containers: Engine) -> list[Any]:
+    # Other containers may go while they are listed.
+    return containers.client.containers.list(
+        all=True, filters={"label": engine.OWNER_LABEL}, ignore_removed=True
+    )
 
 
 def _without(summary: dict[str, Any], keys: set[str]) -> dict[str, Any]:
