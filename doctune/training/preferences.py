@@ -1,8 +1,11 @@
-"""Preference tuning of a tuned model: DPO, from pairs of a better and a worse answer.
+"""Preference tuning of a tuned model, from pairs of a better and a worse answer: DPO or KTO.
 
-The pairs come from people's feedback. TRL's DPOTrainer trains a new LoRA adapter on the tuned
-model, which is also the reference that keeps it from straying; the result has the layout of
+The pairs come from people's feedback. TRL's trainers train a new LoRA adapter on the tuned model,
+which is also the reference that keeps it from straying; the result has the layout of
 `tune_model`'s, with the adapter relative to the model that was given.
+
+DPO (arXiv 2305.18290) learns from each pair's difference. KTO (arXiv 2402.01306) learns from
+answers that are each good or bad, so it takes rows with one answer and a verdict, too.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +35,9 @@ class PreferenceOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    method: Literal["dpo", "kto"] = Field(
+        default="dpo", description="kto takes answers that are good or bad by themselves, too."
+    )
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
     num_train_epochs: float = Field(default=1.0, gt=0, le=100)
     per_device_train_batch_size: int = Field(default=4, ge=1)
@@ -45,7 +52,8 @@ class PreferenceOptions(BaseModel):
 class PreferenceSummary:
     """What preference tuning did."""
 
-    pairs: int
+    method: str
+    pairs: int  # with kto: answers, good or bad
     steps: int
     margin_before: float  # mean log-odds of the better answer over the worse, against the reference
     margin_after: float
@@ -58,36 +66,79 @@ def read_pairs(path: Path) -> list[dict[str, Any]]:
     Raises:
         DatasetError: The file is missing, empty or malformed; the message names the line.
     """
+    pairs = []
+    for place, row in _rows(path):
+        _need(place, row, "prompt", "chosen", "rejected")
+        pairs.append(_pair(place, row))
+    return pairs
+
+
+def read_verdicts(path: Path) -> list[dict[str, Any]]:
+    """Reads JSONL rows of `prompt`, `completion` (a text) and `label` (true for a good answer).
+
+    A row with `chosen` and `rejected` counts as one good and one bad answer.
+
+    Raises:
+        DatasetError: The file is missing, empty or malformed, or all answers are alike.
+    """
+    verdicts: list[dict[str, Any]] = []
+    for place, row in _rows(path):
+        if "chosen" in row:
+            _need(place, row, "prompt", "chosen", "rejected")
+            pair = _pair(place, row)
+            for name in ("chosen", "rejected"):
+                verdict = {"completion": pair[name], "label": name == "chosen"}
+                verdicts.append({"prompt": pair["prompt"], **verdict})
+            continue
+        _need(place, row, "prompt", "completion", "label")
+        completion, label = row["completion"], row["label"]
+        if not isinstance(completion, str) or not isinstance(label, bool):
+            raise DatasetError(f"{place}: completion must be a text and label true or false.")
+        verdicts.append({"prompt": _prompt(row), "completion": _answer(completion), "label": label})
+    if len({verdict["label"] for verdict in verdicts}) < 2:
+        raise DatasetError(f"{path}: kto needs good and bad answers; these are all alike.")
+    return verdicts
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from error
-    pairs = []
+    found = False
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        place, found = f"{path}, line {number}", True
         try:
             row = json.loads(line)
-            prompt, chosen, rejected = row["prompt"], row["chosen"], row["rejected"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(
-                f"{path}, line {number}: needs prompt, chosen and rejected ({error})."
-            ) from error
-        if not (isinstance(chosen, str) and isinstance(rejected, str)) or chosen == rejected:
-            raise DatasetError(
-                f"{path}, line {number}: chosen and rejected must be two different texts."
-            )
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        pairs.append(
-            {
-                "prompt": messages,
-                "chosen": [{"role": "assistant", "content": chosen}],
-                "rejected": [{"role": "assistant", "content": rejected}],
-            }
-        )
-    if not pairs:
+        except ValueError:
+            row = None
+        yield place, row if isinstance(row, dict) else {}
+    if not found:
         raise DatasetError(f"{path} holds no pairs: collect feedback first.")
-    return pairs
+
+
+def _need(place: str, row: dict[str, Any], *names: str) -> None:
+    if missing := [name for name in names if name not in row]:
+        needs = f"{', '.join(names[:-1])} and {names[-1]}"
+        raise DatasetError(f"{place}: needs {needs} (without: {', '.join(missing)}).")
+
+
+def _pair(place: str, row: dict[str, Any]) -> dict[str, Any]:
+    chosen, rejected = row["chosen"], row["rejected"]
+    if not (isinstance(chosen, str) and isinstance(rejected, str)) or chosen == rejected:
+        raise DatasetError(f"{place}: chosen and rejected must be two different texts.")
+    return {"prompt": _prompt(row), "chosen": _answer(chosen), "rejected": _answer(rejected)}
+
+
+def _prompt(row: dict[str, Any]) -> Any:
+    prompt = row["prompt"]
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+
+
+def _answer(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
 
 
 def tune_preferences(
@@ -99,7 +150,7 @@ def tune_preferences(
     """Trains a tuned model to prefer the better answers.
 
     Args:
-        pairs_path: See `read_pairs`.
+        pairs_path: See `read_pairs`; with kto see `read_verdicts`.
         model_dir: What `tune_model` wrote; also the reference.
         out_dir: Replaced as a whole when all went well, else left as it was.
 
@@ -112,7 +163,8 @@ def tune_preferences(
     base = model_dir / "model"
     if not (base / "config.json").is_file():
         raise ModelError(f"{model_dir} holds no tuned model: give a folder that training wrote.")
-    pairs = read_pairs(pairs_path)
+    read = {"dpo": read_pairs, "kto": read_verdicts}[chosen.method]
+    pairs = read(pairs_path)
     prepare_machine(TrainingOptions(dtype="float32"))
     tokenizer = load_tokenizer(base)
     with tempfile.TemporaryDirectory() as scratch:
@@ -122,6 +174,7 @@ def tune_preferences(
         base_model=str(base), lora_r=chosen.lora_r, lora_alpha=chosen.lora_alpha
     )
     summary = PreferenceSummary(
+        method=chosen.method,
         pairs=len(pairs),
         steps=int(trainer.state.global_step),
         margin_before=margins[0],
@@ -155,13 +208,17 @@ def _trainer(
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
+    configuration, trainer = {
+        "dpo": (DPOConfig, DPOTrainer),
+        "kto": (KTOConfig, KTOTrainer),
+    }[options.method]
     cuda = torch.cuda.is_available()
     data = Dataset.from_list(pairs)
-    return DPOTrainer(
+    return trainer(
         model=load_network(base, torch.bfloat16 if cuda else torch.float32),
-        args=DPOConfig(
+        args=configuration(
             output_dir=scratch,
             learning_rate=options.learning_rate,
             num_train_epochs=options.num_train_epochs,
@@ -212,4 +269,9 @@ def _train(trainer: Any, pairs: int, options: PreferenceOptions) -> tuple[float,
     loss = after["eval_loss"]
     if not loss < float("inf"):
         raise TrainingError(f"The preference loss is {loss}: lower the learning rate.")
-    return float(before["eval_rewards/margins"]), float(after["eval_rewards/margins"])
+    return _margin(before), _margin(after)
+
+
+def _margin(metrics: dict[str, float]) -> float:
+    # KTO's own margin is of the last batch that had both kinds, so it is made of the two means.
+    return float(metrics["eval_rewards/chosen"] - metrics["eval_rewards/rejected"])

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from doctune.errors import DatasetError
 from doctune.training import TrainingOptions, tune_model, tune_preferences
-from doctune.training.preferences import PreferenceOptions
+from doctune.training.preferences import PreferenceOptions, read_verdicts
 
 
-def test_better_answers_gain_on_the_worse(
-    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
-) -> None:
-    from doctune.generation import GenerationOptions, TextGenerator
-
+@pytest.fixture(scope="module")
+def tuned(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A tuned tiny model."""
+    folder = tmp_path_factory.mktemp("preferences") / "tuned"
     options = TrainingOptions(
         base_model=str(tiny_model), max_steps=2, lora_r=4, num_threads=1, dtype="float32"
     )
-    tune_model(*facts, tmp_path / "tuned", options)
+    tune_model(*facts, folder, options)
+    return folder
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_better_answers_gain_on_the_worse(
+    method: Literal["dpo", "kto"], tuned: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    from doctune.generation import GenerationOptions, TextGenerator
+
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text(
         "".join(
@@ -30,16 +41,18 @@ def test_better_answers_gain_on_the_worse(
     )
     summary = tune_preferences(
         pairs,
-        tmp_path / "tuned",
+        tuned,
         tmp_path / "preferred",
-        PreferenceOptions(learning_rate=5e-3, num_train_epochs=2, lora_r=4, max_length=128),
+        PreferenceOptions(
+            method=method, learning_rate=5e-3, num_train_epochs=2, lora_r=4, max_length=128
+        ),
     )
-    assert summary.steps == 6
+    assert summary.steps == {"dpo": 6, "kto": 12}[method]
     assert abs(summary.margin_before) < 1e-3
     assert summary.margin_after > 0.5
     record = json.loads((tmp_path / "preferred/training.json").read_text())
     assert record["base_model"] == str(tiny_model)
-    assert record["preferences"]["pairs"] == 12
+    assert record["preferences"]["pairs"] == {"dpo": 12, "kto": 24}[method]
     generator = TextGenerator.load(tmp_path / "preferred/model")
     generator.generate([[{"role": "user", "content": "a"}]], GenerationOptions(max_new_tokens=2))
 
@@ -48,6 +61,7 @@ def test_better_answers_gain_on_the_worse(
     ("line", "message"),
     [
         ("", "holds no pairs"),
+        ("[1]", "line 1: needs prompt, chosen and rejected"),
         ("{", "line 1: needs prompt, chosen and rejected"),
         ('{"prompt": "a", "chosen": "b"}', "line 1: needs prompt, chosen and rejected"),
         ('{"prompt": "a", "chosen": "b", "rejected": "b"}', "two different texts"),
@@ -62,3 +76,28 @@ def test_bad_pairs_are_one_clear_line(
     with pytest.raises(DatasetError, match=message) as caught:
         read_pairs(tmp_path / "pairs.jsonl")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"prompt": "a"}', "line 1: needs prompt, completion and label"),
+        ('{"prompt": "a", "completion": "b", "label": 1}', "label true or false"),
+        ('{"prompt": "a", "completion": "b", "label": true}', "all alike"),
+    ],
+)
+def test_bad_verdicts_are_one_clear_line(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(line)
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_verdicts(tmp_path / "rows.jsonl")
+    assert "\n" not in str(caught.value)
+
+
+def test_verdicts_come_alone_and_from_pairs(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(
+        '{"prompt": "a", "completion": "b", "label": false}\n'
+        '{"prompt": "c", "chosen": "d", "rejected": "e"}\n'
+    )
+    rows = read_verdicts(tmp_path / "rows.jsonl")
+    answers = [(row["completion"][0]["content"], row["label"]) for row in rows]
+    assert answers == [("b", False), ("d", True), ("e", False)]
