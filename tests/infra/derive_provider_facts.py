@@ -32,6 +32,12 @@ _KINDS = {
     "TypeList": "list",
     "TypeSet": "set",
 }
+_COMPANY = {
+    "ConflictsWith": "not_with",
+    "RequiredWith": "with",
+    "ExactlyOneOf": "one_of",
+    "AtLeastOneOf": "some_of",
+}
 _OPENING, _CLOSING = "{([", "})]"
 
 
@@ -188,10 +194,7 @@ class Provider:
             fact["deprecated"] = True
         if "MaxItems" in fields:
             fact["most"] = int(fields["MaxItems"])
-        if enum := re.search(
-            r"ValidateEnum\(\[\]string\{([^}]*)\}", fields.get("ValidateFunc", "")
-        ):
-            fact["values"] = re.findall(r'"([^"]*)"', enum[1])
+        fact |= allowed(fields.get("ValidateFunc", "")) | self._company(fields, path)
         element = fields.get("Elem", "")
         if kind in ("map", "list", "set"):
             inner_kind = re.search(r"schema\.Schema\{\s*Type:\s+schema\.(\w+)", element)
@@ -206,6 +209,19 @@ class Provider:
             fact |= self._named_element(element, path)
         return fact
 
+    def _company(self, fields: dict[str, str], path: Path) -> dict[str, Any]:
+        """Returns which other arguments an argument excludes or needs."""
+        found = {}
+        for field, name in _COMPANY.items():
+            value = fields.get(field, "")
+            if re.fullmatch(r"\w+", value):
+                texts = [self._sources[p] for p in self._sources if p.parent == path.parent]
+                lists = (re.search(rf"\b{value}\s+= (\[\]string\{{[^}}]*\}})", t) for t in texts)
+                value = next(match[1] for match in lists if match)
+            if names := re.findall(r'"([^"]*)"', value):
+                found[name] = names
+        return found
+
     def _named_element(self, element: str, path: Path) -> dict[str, Any]:
         name = element.split("(")[0].split(".")[-1]
         if "(" not in element:
@@ -215,6 +231,17 @@ class Provider:
         if signature and "schema.Resource" in signature[0]:
             return {"block": self._function_schema(name, path)}
         return {}
+
+
+def allowed(check: str) -> dict[str, Any]:
+    """Returns what a ValidateFunc allows, where that is a list, a pattern or a range."""
+    if enum := re.search(r"(?:ValidateEnum|StringInSlice)\(\[\]string\{([^}]*)\}(, true)?", check):
+        return {} if enum[2] else {"values": re.findall(r'"([^"]*)"', enum[1])}
+    if pattern := re.search(r"ValidateRegexp\(`([^`]*)`\)", check):
+        return {"pattern": pattern[1]}
+    if bounds := re.search(r"(?:Int|Float)Between\(([-\d.]+), ([-\d.]+)\)", check):
+        return {"range": [float(bounds[1]), float(bounds[2])]}
+    return {}
 
 
 def literal(text: str, start: int) -> str:

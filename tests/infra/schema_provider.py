@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,10 @@ from typing import Any
 import grpc
 import msgpack
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.infra.provider_rules import is_block, problems
 
 FACTS = json.loads((Path(__file__).parent / "provider_facts.json").read_text())
 
@@ -80,11 +84,6 @@ def _messages() -> dict[str, Any]:
 M = _messages()
 
 
-def is_block(fact: dict[str, Any]) -> bool:
-    """Returns whether an argument is written as a block, as the provider's SDK decides it."""
-    return "block" in fact and fact["use"] != "computed"
-
-
 def type_of(fact: dict[str, Any]) -> Any:
     """Returns an attribute's type as Terraform writes it in JSON."""
     if "block" in fact:
@@ -141,22 +140,9 @@ def decoded(value: Any) -> Any:
 def validate(request: Any) -> Any:
     section = "resource" if request.type_name in FACTS["resource"] else "data"
     answer = M["Diagnostics"]()
-    for problem in problems(facts_of(section, request.type_name), decoded(request.config), ""):
+    for problem in problems(facts_of(section, request.type_name), decoded(request.config)):
         answer.diagnostics.add(severity=1, summary=problem)
     return answer
-
-
-def problems(facts: dict[str, Any], value: dict[str, Any], where: str) -> Iterator[str]:
-    """Yields what is wrong in a configuration: a value that is none of those allowed."""
-    for name, fact in facts.items():
-        given = value.get(name)
-        if given is None or isinstance(given, msgpack.ExtType):
-            continue
-        if is_block(fact):
-            for item in given:
-                yield from problems(fact["block"], item, f"{where}{name}.")
-        elif "values" in fact and given not in fact["values"]:
-            yield f"{where}{name} is {given!r}; allowed are {', '.join(fact['values'])}"
 
 
 def plan(request: Any) -> Any:
