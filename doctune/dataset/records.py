@@ -14,7 +14,7 @@ from typing import Any
 from doctune.errors import DatasetError
 
 # Running headers and footers are kept by the parser, marked; they must never be learnt.
-FURNITURE = frozenset({"header", "footer"})
+FURNITURE = frozenset({"header", "footer", "watermark", "line_number"})
 
 _BLOCK_COLUMNS = ["doc_id", "source", "page", "block", "kind", "level", "text", "rows"]
 _REQUIRED_BLOCK_COLUMNS = frozenset({"doc_id", "source", "page", "block", "kind", "text"})
@@ -137,7 +137,7 @@ def read_corpus(folder: Path) -> Corpus:
             continue
         if row["kind"] in FURNITURE:
             furniture[key] += 1
-        else:
+        elif row["text"] or row.get("rows"):  # a picture is a block without text
             blocks[key].append(_block(row))
     return Corpus(
         documents=tuple(

@@ -5,7 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from doctune.documents import fonts
-from doctune.documents.lines import Line
+from doctune.documents.annotations import Link
+from doctune.documents.captions import tie_captions
+from doctune.documents.footnotes import BEGINS as FOOTNOTE_BEGINS
+from doctune.documents.formulas import is_formula, is_part_of_formula
+from doctune.documents.lines import Line, ScannedLine
 from doctune.documents.markdown import table_markdown
 from doctune.documents.model import FURNITURE, BBox, Block
 from doctune.documents.tables.grid import Grid
@@ -28,6 +32,9 @@ _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5
 _SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2})+\.?\s+\w")  # set in italics, it is a heading
 _HEADING_SIZE = 1.12  # of the body's size
 _SENTENCE_ENDS = ".:!?;\u3002\uff1a"
+_APART = frozenset({"footnote", "formula"})
+_FORMULA_GAP = 2.5  # em, between the parts of one formula
+_WRAPPED = re.compile(r"^\(?\d{1,3}[.)]\s+\S")  # may be an item, or a sentence that goes on
 _DRAWN = frozenset({"figure", "code"})  # what stands where it is drawn, line by line
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
 _INDENT = 4.0  # points
@@ -50,6 +57,8 @@ class PageLines:
     unmapped_count: int = 0
     engine: str = "pdfium"
     confidence: float = 0.0
+    figures: list[BBox] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
 
 
 @dataclass
@@ -77,10 +86,38 @@ def build_blocks(pages: Sequence[PageLines], body: float) -> list[list[Block]]:
     for draft in drafter.drafts:
         block = _finish(draft, vocabulary)
         if draft.page in scanned:
-            block = replace(block, engine=scanned[draft.page])
+            sure = [line.confidence for line in draft.lines if isinstance(line, ScannedLine)]
+            mean = round(sum(sure) / len(sure), 1) if sure else None
+            block = replace(block, engine=scanned[draft.page], confidence=mean)
         if block.text:
             result[block.page].append(block)
-    return [_furniture_outside(_nest_lists(blocks)) for blocks in result.values()]
+    return [_arrange(result[page.number], page) for page in pages]
+
+
+def _arrange(blocks: list[Block], page: PageLines) -> list[Block]:
+    """The blocks of a page with what ties them together: lists, captions, links."""
+    blocks = _furniture_outside(_nest_lists(blocks))
+    if any(block.kind == "caption" for block in blocks):
+        blocks = tie_captions(blocks, page.figures)
+    return _add_links(blocks, page.links) if page.links else blocks
+
+
+def _add_links(blocks: list[Block], links: Sequence[Link]) -> list[Block]:
+    """Gives each block the addresses of the links within its box."""
+    found: dict[int, list[str]] = {}
+    for (x0, y0, x1, y1), address in links:
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        for index, block in enumerate(blocks):
+            box = block.bbox
+            if box[0] - 2 <= x <= box[2] + 2 and box[1] - 2 <= y <= box[3] + 2:
+                addresses = found.setdefault(index, [])
+                if address not in addresses:
+                    addresses.append(address)
+                break
+    return [
+        replace(block, links=tuple(found[index])) if index in found else block
+        for index, block in enumerate(blocks)
+    ]
 
 
 def _nest_lists(blocks: list[Block]) -> list[Block]:
@@ -106,7 +143,7 @@ def _nest_lists(blocks: list[Block]) -> list[Block]:
 def _furniture_outside(blocks: list[Block]) -> list[Block]:
     """Files draw running lines at any time; they stand first and last on the page."""
     headers = [block for block in blocks if block.kind == "header"]
-    footers = [block for block in blocks if block.kind == "footer"]
+    footers = [b for b in blocks if b.kind in FURNITURE and b.kind != "header"]
     return headers + [block for block in blocks if block.kind not in FURNITURE] + footers
 
 
@@ -144,14 +181,33 @@ class _Drafter:
                 self._begin(_Draft(page.number, "table", [], page.tables[inside]))
 
     def _add_line(self, line: Line, page: int) -> None:
-        kind = line.kind or _kind(line, self._body)
-        if kind == "paragraph" and self._flow and _mends(self._flow.lines[-1], line):
+        kind = line.kind or self._kind(line)
+        if kind == "paragraph" and self._flow and self._goes_on(self._flow.lines[-1], line):
             self._flow.lines.append(line)
             self._open = self._flow
         elif self._open is not None and _joins(self._open, line, kind, page):
             self._open.lines.append(line)
         else:
             self._begin(_Draft(page, kind, [line]))
+
+    def _kind(self, line: Line) -> str:
+        kind = _kind(line, self._body)
+        if kind != "paragraph":
+            return kind
+        if line.text.isascii() and "=" not in line.text and not line.font & fonts.MATH:
+            return self._kind_beside_formula(line)
+        before = self._open
+        last = before.lines[-1] if before is not None and before.lines else None
+        return "formula" if is_formula(line, last) else self._kind_beside_formula(line)
+
+    def _kind_beside_formula(self, line: Line) -> str:
+        part = self._open is not None and self._open.kind == "formula" and is_part_of_formula(line)
+        return "formula" if part else "paragraph"
+
+    def _goes_on(self, last: Line, line: Line) -> bool:
+        """Tells whether running text goes on after what stands in it: a float, footnotes."""
+        after_notes = self._open is not None and self._open.kind == "footnote"
+        return (last.hyphen or after_notes) and _resumes(last, line)
 
     def _begin(self, draft: _Draft) -> None:
         self.drafts.append(draft)
@@ -208,9 +264,34 @@ def _joins(draft: _Draft, line: Line, kind: str, page: int) -> bool:
     if kind == "heading" or draft.kind == "heading":
         alike = kind == draft.kind and same_size and line.bold == last.bold
         return alike and same_page and -em < gap < 0.8 * em and not _NUMBERED.match(line.text)
-    if kind == "caption" or (kind == "list" and line.text != ""):
+    if kind in _APART or draft.kind in _APART:
+        if kind != draft.kind or not same_page:
+            return False
+        reach = _FORMULA_GAP if kind == "formula" else 0.8
+        return -reach * em < gap < reach * em and not FOOTNOTE_BEGINS.match(line.text)
+    if kind == "caption":
+        return False
+    if kind == "list" and not _is_wrapped(draft, line, gap, em):
         return False
     return _continues(last, line, em, gap, same_size)
+
+
+def _is_wrapped(draft: _Draft, line: Line, gap: float, em: float) -> bool:
+    """Tells whether a line that begins as an item does is the rest of a sentence.
+
+    It is if the line above is full, ends within a sentence and begins no further left or right.
+    """
+    last = draft.lines[-1]
+    if draft.kind not in ("paragraph", "list") or not _WRAPPED.match(line.text):
+        return False
+    # The first line of an item begins with its number: the rest of it is further right.
+    aligned = (
+        abs(line.x0 - last.x0) < 2 if draft.kind == "paragraph" else line.x0 > last.x0 + 0.8 * em
+    )
+    if draft.kind == "list" and len(draft.lines) > 1:
+        aligned = abs(line.x0 - last.x0) < 2
+    full = last.x1 > max(other.x1 for other in draft.lines) - 4 * em
+    return aligned and full and last.text[-1:] not in _SENTENCE_ENDS and gap < 0.6 * em
 
 
 def _continues(last: Line, line: Line, em: float, gap: float, same_size: bool) -> bool:
@@ -226,11 +307,6 @@ def _continues(last: Line, line: Line, em: float, gap: float, same_size: bool) -
         width = last.x1 - last.x0
         return not_indented and last.x1 > x1 - 0.35 * (width + 1) - 20
     return line.y0 < last.y0 and _resumes(last, line)
-
-
-def _mends(last: Line, line: Line) -> bool:
-    """Tells whether a word that was broken at `last` goes on, whatever stands between."""
-    return last.hyphen and _resumes(last, line)
 
 
 def _resumes(last: Line, line: Line) -> bool:

@@ -25,7 +25,7 @@ from doctune.progress import Bar, progress
 
 # Raised when the same file gives other blocks than before: what a run before this one has read is
 # then read again.
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -123,18 +123,22 @@ def _mark_ticks(run: list[Line]) -> None:
             line.kind = "figure"
 
 
-def mark_figures(lines: list[Line], drawing: Drawing, page_area: float) -> None:
-    """Marks the labels within drawings and images as kind "figure".
+def mark_figures(lines: list[Line], drawing: Drawing, page_area: float) -> list[BBox]:
+    """Marks the labels within drawings and images as kind "figure"; returns the boxes of these.
 
     A form or image that is most of the page is its background; one whose lines are long holds text.
     """
-    for region in _merge(drawing.figures + drawing.images):
-        if (region[2] - region[0]) * (region[3] - region[1]) > _MOST_OF_PAGE * page_area:
-            continue
+    regions = [
+        (x0, y0, x1, y1)
+        for x0, y0, x1, y1 in _merge(drawing.figures + drawing.images)
+        if (x1 - x0) * (y1 - y0) <= _MOST_OF_PAGE * page_area
+    ]
+    for region in regions:
         inside = [line for line in lines if not line.kind and _is_within(line, region)]
         if inside and median(len(line.text) for line in inside) <= _MAX_LABEL_CHARS:
             for line in inside:
                 line.kind = "figure"
+    return regions
 
 
 def _is_within(line: Line, region: BBox) -> bool:

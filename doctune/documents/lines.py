@@ -6,6 +6,7 @@ character. Boxes of words are asked for where a table or a gap between columns m
 """
 
 import ctypes
+import math
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -26,6 +27,8 @@ _WORD = re.compile(r"\S+")
 _MARKER = re.compile(r"^(?:[^\w\s(]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
 _FRAGMENT_GAP, _MARKER_GAP = 1.2, 4.0  # em
 _ROW_STEP = 0.9  # of a line's height: more is no subscript but another row
+_WATERMARK_SIZE = 24.0  # points: smaller slanted text may be the head of a column
+_LEAST_SLANT = 0.1  # radians
 _BROKEN = "broken"
 # A box this much lower or higher than the font's size tells that the text is scaled.
 _LEAST_HEIGHT, _MOST_HEIGHT = 0.7, 1.9
@@ -82,6 +85,20 @@ class Line:
     @property
     def mono(self) -> bool:
         return bool(self.font & fonts.MONO)
+
+
+class ScannedLine(Line):
+    """A line read by OCR.
+
+    Attributes:
+        confidence: How sure the reading of its words is, in per cent.
+    """
+
+    __slots__ = ("confidence",)
+
+    def __init__(self, text: str, confidence: float) -> None:
+        super().__init__(text, 0, False)
+        self.confidence = confidence
 
 
 class PageText:
@@ -141,6 +158,11 @@ class PageText:
         line.kind = ""
         text, start = line.spans[0]
         words = self.words(line)
+        if line.size > _WATERMARK_SIZE and self._is_slanted(words[0].position):
+            line.kind = "watermark"
+            line.x0, line.x1 = min(w.x0 for w in words), max(w.x1 for w in words)
+            line.y0, line.y1 = min(w.y0 for w in words), max(w.y1 for w in words)
+            return [line]
         begins = [
             other.position
             for one, other in pairwise(words)
@@ -155,6 +177,12 @@ class PageText:
                 row.kind = ""
                 rows.append(row)
         return rows
+
+    def _is_slanted(self, position: int) -> bool:
+        """Tells whether a character stands at an angle other than quarter turns."""
+        index = position if self._to_char is None else self._to_char(self._handle, position)
+        angle = foreign.char_angle(self._handle, index) % (math.pi / 2)
+        return _LEAST_SLANT < angle < math.pi / 2 - _LEAST_SLANT
 
     def words(self, line: Line) -> list[Word]:
         """The words of a line, each with its box."""

@@ -15,9 +15,11 @@ KINDS = (
     "figure",
     "header",
     "footer",
+    "watermark",
+    "line_number",
 )
 # Kinds that are on the page and not in the flow of the text.
-FURNITURE = frozenset({"header", "footer"})
+FURNITURE = frozenset({"header", "footer", "watermark", "line_number"})
 OUT_OF_FLOW = FURNITURE | {"figure"}
 
 BBox = tuple[float, float, float, float]
@@ -40,6 +42,9 @@ class Block:
         header_rows: Of a table, how many rows at its top name its columns.
         size: Its font size in points.
         engine: What read its text: "pdfium", or "tesseract" for a scanned page.
+        confidence: Of text read by OCR, how sure it is, in per cent; None of any other.
+        caption: Of a table or figure, the text of its caption.
+        links: The addresses outside the file that it links to.
     """
 
     page: int
@@ -52,6 +57,16 @@ class Block:
     spans: tuple[tuple[int, int, int, int], ...] = ()
     header_rows: int = 0
     engine: str = "pdfium"
+    confidence: float | None = None
+    caption: str = ""
+    links: tuple[str, ...] = ()
+
+    @property
+    def language(self) -> str:
+        """ISO 639-1 code of its language; "" where it is too short to tell."""
+        from doctune.documents.language import detect_language
+
+        return detect_language(self.text)
 
 
 @dataclass(frozen=True, slots=True)

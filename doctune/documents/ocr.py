@@ -17,7 +17,7 @@ from typing import Any
 import pypdfium2.raw as pdfium
 
 from doctune.documents.geometry import PageSpace
-from doctune.documents.lines import Line
+from doctune.documents.lines import Line, ScannedLine
 
 ENGINE = "tesseract"
 _DPI = 250
@@ -94,7 +94,7 @@ def _draw(page: Any, space: PageSpace, scale: float) -> bytes:
 
 def _lines_of(table: str, scale: float) -> OcrResult | None:
     """Puts the words of Tesseract's table together into lines."""
-    lines: dict[tuple[str, ...], Line] = {}
+    lines: dict[tuple[str, ...], ScannedLine] = {}
     confidences = []
     for row in table.splitlines()[1:]:
         fields = row.split("\t")
@@ -108,9 +108,11 @@ def _lines_of(table: str, scale: float) -> OcrResult | None:
         key = tuple(fields[1:5])
         line = lines.get(key)
         if line is None:
-            line = lines[key] = Line(fields[11], 0, False)
+            line = lines[key] = ScannedLine(fields[11], confidence)
             line.x0, line.y0, line.x1, line.y1 = x, y, x + width, y + height
         else:
+            words = line.text.count(" ") + 1
+            line.confidence += (confidence - line.confidence) / (words + 1)
             line.text += " " + fields[11]
             line.x0, line.x1 = min(line.x0, x), max(line.x1, x + width)
             line.y0, line.y1 = min(line.y0, y), max(line.y1, y + height)

@@ -16,17 +16,20 @@ from doctune.documents import foreign
 from doctune.documents.blocks import PageLines, body_size, build_blocks
 from doctune.documents.drawing import read_drawing
 from doctune.documents.errors import PdfError
+from doctune.documents.footnotes import mark_footnotes
 from doctune.documents.furniture import mark_figure_text, mark_figures, mark_running_lines
 from doctune.documents.geometry import PageSpace, page_space
 from doctune.documents.glyphs import mend_glyphs
 from doctune.documents.headings import assign_levels
 from doctune.documents.language import detect_language
 from doctune.documents.lines import PageText, glue_fragments
+from doctune.documents.margins import mark_line_numbers, mark_watermarks
 from doctune.documents.model import FURNITURE, Block, Document, Page
 from doctune.documents.options import ParseOptions
 from doctune.documents.order import reading_order
 from doctune.documents.pdfium import OutlineEntry, PdfFile
 from doctune.documents.tables.find import find_tables
+from doctune.documents.tables.over_pages import join_over_pages
 from doctune.documents.tables.pieces import cut_lines
 
 PAGES_PER_PART = 100
@@ -123,6 +126,9 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
     pages = [_read_page(file, index, options) for index in range(first, stop)]
     body = body_size(pages)
     mark_running_lines([(page.lines, page.height) for page in pages], body)
+    mark_watermarks([page.lines for page in pages], body)
+    for page in pages:
+        mark_footnotes(page.lines, [table.bbox for table in page.tables], page.height, body)
     return [
         PartPage(
             page.number,
@@ -139,7 +145,8 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
 
 def assemble(facts: FileFacts, pages: Sequence[PartPage]) -> Document:
     """Puts the pages of all parts together."""
-    leveled = assign_levels([page.blocks for page in pages], facts.outline)
+    joined = join_over_pages([page.blocks for page in pages], [page.height for page in pages])
+    leveled = assign_levels(joined, facts.outline)
     whole = tuple(
         Page(page.number, page.width, page.height, tuple(blocks))
         for page, blocks in zip(pages, leveled, strict=True)
@@ -157,7 +164,8 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
         with PageText(page, space) as text:
             fragments = text.lines()
             mend_glyphs(fragments, text, file.made_by_tex)
-            lines = glue_fragments(fragments)
+            lines = mark_line_numbers(glue_fragments(fragments), space.width, text)
+            result.links = file.links(page, space)
             result.char_count = sum(len(line.text) for line in lines)
             result.unmapped_count = sum(
                 line.text.count("\ufffd") + line.text.count("\x00") for line in lines
@@ -166,7 +174,10 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
                 _read_scan(page, space, result)
             elif lines:
                 drawing = read_drawing(page, space)
-                mark_figures(lines, drawing, space.width * space.height)
+                if file.has_fields:
+                    # A field that was made part of the page looks like a drawing with a label.
+                    drawing.figures.clear()
+                result.figures = mark_figures(lines, drawing, space.width * space.height)
                 mark_figure_text(lines)
                 if options.tables != "none":
                     result.tables = find_tables(lines, drawing, text, options.tables == "all")

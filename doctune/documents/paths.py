@@ -51,7 +51,11 @@ def _markdown(document: Document) -> str:
 
 
 def _json(document: Document) -> str:
-    return json.dumps(asdict(document), ensure_ascii=False, indent=1) + "\n"
+    whole = asdict(document)
+    for packed, page in zip(whole["pages"], document.pages, strict=True):
+        for block, read in zip(packed["blocks"], page.blocks, strict=True):
+            block["language"] = read.language or document.language
+    return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
 def _parse_folder(paths: Sequence[Path], out_dir: Path, options: ParseOptions) -> CorpusSummary:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import pypdfium2.raw as pdfium
 
 from doctune.documents import foreign
+from doctune.documents.annotations import Link, flatten, read_links
 from doctune.documents.errors import PdfError
+from doctune.documents.geometry import PageSpace
 
 _METADATA_KEYS = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate")
 _MAX_OUTLINE_ENTRIES = 20_000
@@ -44,6 +46,8 @@ class PdfFile:
         self._document = pdfium.FPDF_LoadDocument(os.fsencode(path), secret)
         if not self._document:
             raise _explain_failure(path, pdfium.FPDF_GetLastError(), password)
+        # Whether the page that `page` gave last has annotations that were made part of it.
+        self.has_fields = False
         self.page_count: int = pdfium.FPDF_GetPageCount(self._document)
 
     def __enter__(self) -> "PdfFile":
@@ -56,11 +60,19 @@ class PdfFile:
     def page(self, index: int) -> Iterator[Any]:
         """Yields the raw handle of the page at `index` (from 0), or None if it cannot be loaded."""
         page = pdfium.FPDF_LoadPage(self._document, index)
+        self.has_fields = bool(page) and flatten(page)
+        if self.has_fields:
+            pdfium.FPDF_ClosePage(page)
+            page = pdfium.FPDF_LoadPage(self._document, index)
         try:
             yield page or None
         finally:
             if page:
                 pdfium.FPDF_ClosePage(page)
+
+    def links(self, page: Any, space: PageSpace) -> list[Link]:
+        """The links of a page that `page` gave to addresses outside the file."""
+        return read_links(self._document, page, space)
 
     @cached_property
     def made_by_tex(self) -> bool:

@@ -28,6 +28,8 @@ _COLOURS = {
     "figure": "#868e96",
     "header": "#adb5bd",
     "footer": "#adb5bd",
+    "watermark": "#ced4da",
+    "line_number": "#ced4da",
 }
 
 

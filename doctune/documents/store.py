@@ -36,6 +36,10 @@ BLOCK_SCHEMA = pa.schema(
         ("spans", pa.list_(pa.list_(pa.int32()))),
         ("header_rows", pa.int32()),
         ("engine", pa.string()),
+        ("confidence", pa.float32()),
+        ("language", pa.string()),
+        ("caption", pa.string()),
+        ("links", pa.list_(pa.string())),
     ]
 )
 DOCUMENT_SCHEMA = pa.schema(
@@ -106,6 +110,10 @@ def block_rows(doc_id: str, source: str, document: Document) -> list[dict[str, A
             "spans": block.spans or None,
             "header_rows": block.header_rows or None,
             "engine": block.engine,
+            "confidence": block.confidence,
+            "language": block.language or document.language,
+            "caption": block.caption or None,
+            "links": block.links or None,
         }
         for number, block in enumerate(document.blocks)
     ]

@@ -37,7 +37,20 @@ def unpack_facts(packed: dict[str, Any]) -> FileFacts:
 
 def pack_page(page: PartPage) -> list[Any]:
     blocks = [
-        (b.kind, b.text, b.bbox, b.level, b.rows, b.size, b.spans, b.header_rows, b.engine)
+        (
+            b.kind,
+            b.text,
+            b.bbox,
+            b.level,
+            b.rows,
+            b.size,
+            b.spans,
+            b.header_rows,
+            b.engine,
+            b.confidence,
+            b.caption,
+            b.links,
+        )
         for b in page.blocks
     ]
     counts = (page.char_count, page.unmapped_count, page.confidence)
@@ -46,19 +59,38 @@ def pack_page(page: PartPage) -> list[Any]:
 
 def unpack_page(packed: list[Any]) -> PartPage:
     number, width, height, char_count, unmapped_count, confidence, packed_blocks = packed
-    blocks = [
-        Block(
-            number,
-            kind,
-            text,
-            tuple(bbox),
-            level,
-            None if rows is None else tuple(map(tuple, rows)),
-            size,
-            tuple(map(tuple, spans)),
-            header_rows,
-            engine,
-        )
-        for kind, text, bbox, level, rows, size, spans, header_rows, engine in packed_blocks
-    ]
+    blocks = [_unpack_block(number, *fields) for fields in packed_blocks]
     return PartPage(number, width, height, blocks, char_count, unmapped_count, confidence)
+
+
+def _unpack_block(
+    page: int,
+    kind: str,
+    text: str,
+    bbox: list[float],
+    level: int | None,
+    rows: list[list[str]] | None,
+    size: float,
+    spans: list[list[int]],
+    header_rows: int,
+    engine: str,
+    confidence: float | None,
+    caption: str,
+    links: list[str],
+) -> Block:
+    x0, y0, x1, y1 = bbox
+    return Block(
+        page,
+        kind,
+        text,
+        (x0, y0, x1, y1),
+        level,
+        None if rows is None else tuple(map(tuple, rows)),
+        size,
+        tuple((a, b, c, d) for a, b, c, d in spans),
+        header_rows,
+        engine,
+        confidence,
+        caption,
+        tuple(links),
+    )

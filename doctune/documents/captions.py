@@ -1,0 +1,61 @@
+"""Captions, tied to the table or figure that they stand above or below."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from doctune.documents.model import BBox, Block
+
+_OF_TABLE = re.compile(r"^\W*(?:tab|\u0442\u0430\u0431\u043b|\u8868|quadro|cuadro)", re.IGNORECASE)
+_OF_FIGURE = re.compile(
+    r"^\W*(?:fig|abb|ill|\u0440\u0438\u0441|\u56f3|\u5716|\u56fe)", re.IGNORECASE
+)
+_MAX_GAP = 60.0  # points
+
+
+def tie_captions(blocks: list[Block], drawings: Sequence[BBox]) -> list[Block]:
+    """Returns the blocks of a page with its caption on each table and figure that has one.
+
+    Args:
+        drawings: The boxes of drawings and images. One with a caption and without any text gives a
+            figure without text.
+    """
+    tied = list(blocks)
+    for caption in blocks:
+        if caption.kind != "caption":
+            continue
+        if _OF_TABLE.match(caption.text):
+            _tie(tied, caption, "table")
+        elif _OF_FIGURE.match(caption.text) and not _tie(tied, caption, "figure"):
+            box = min(
+                (box for box in drawings if _gap(box, caption.bbox) < _MAX_GAP),
+                key=lambda box: _gap(box, caption.bbox),
+                default=None,
+            )
+            if box is not None:
+                rounded = (round(box[0], 1), round(box[1], 1), round(box[2], 1), round(box[3], 1))
+                figure = Block(caption.page, "figure", "", rounded, caption=caption.text)
+                tied.insert(tied.index(caption), figure)
+    return tied
+
+
+def _tie(blocks: list[Block], caption: Block, kind: str) -> bool:
+    near = [
+        (gap, index)
+        for index, block in enumerate(blocks)
+        if block.kind == kind
+        and not block.caption
+        and (gap := _gap(block.bbox, caption.bbox)) < _MAX_GAP
+    ]
+    if not near:
+        return False
+    index = min(near)[1]
+    blocks[index] = replace(blocks[index], caption=caption.text)
+    return True
+
+
+def _gap(box: BBox, other: BBox) -> float:
+    """Points between boxes one above the other; infinite for boxes side by side."""
+    if box[0] >= other[2] or box[2] <= other[0]:
+        return float("inf")
+    return max(0.0, box[1] - other[3], other[1] - box[3])
