@@ -1,6 +1,9 @@
 """Machine profiles: what they fill in, what wins over them, what is refused."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,3 +100,27 @@ def test_wrong_profiles_are_errors_in_plain_words(
 
     with pytest.raises(ConfigurationError, match=message):
         load_vertex_settings(folder)
+
+
+def test_a_profiles_accelerators_are_in_the_compiled_spec(tmp_path: Path) -> None:
+    # kubeflow/pipelines issue 11374: a limit without its type is dropped and nothing is said.
+    done = subprocess.run(
+        [sys.executable, "compile.py", "--out", str(tmp_path)],
+        cwd=CONFIG.parent,
+        env=os.environ | {"DOCTUNE_VERTEX_MACHINES__TRAINING__PROFILE": "large-l4"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    spec = next(yaml.safe_load_all((tmp_path / "pipelines/train_and_deploy.yaml").read_text()))
+    resources = {
+        name: executor["container"]["resources"]
+        for name, executor in spec["deploymentSpec"]["executors"].items()
+        if "container" in executor
+    }
+    tuning = resources["exec-tune-model"]
+    assert tuning["accelerator"]["resourceType"] == "NVIDIA_L4"
+    assert str(tuning["accelerator"]["resourceCount"]) == "2"
+    assert (tuning["resourceCpuLimit"], tuning["resourceMemoryLimit"]) == ("24", "96G")
+    assert "accelerator" not in resources["exec-parse-pdfs"]
