@@ -100,8 +100,9 @@ def _y_label(text: str, share: float) -> Markup:
 
 def _figure(content: Markup, label: str) -> Markup:
     return Markup(
-        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
-    ).format(WIDTH, HEIGHT, label, content)
+        '<div class="figure" tabindex="0" role="group" aria-label="{label}">'
+        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{label}">{}</svg></div>'
+    ).format(WIDTH, HEIGHT, content, label=label)
 
 
 def lines(series: dict[str, Sequence[tuple[float, float]]], *, x: str, label: str) -> Markup:
@@ -134,7 +135,7 @@ def lines(series: dict[str, Sequence[tuple[float, float]]], *, x: str, label: st
         )
         for number, (name, kept) in enumerate(curves.items())
     )
-    axis = _x_axis([(left, f"{left:g}"), (right, f"{right:g} {x}")], left, right + 1e-9)
+    axis = _x_axis([(left, f"{left:.4g}"), (right, f"{right:.4g} {x}")], left, right + 1e-9)
     figure = _figure(drawn + axis + _y_label(f"{low:.3g}", 0) + _y_label(f"{high:.3g}", 1), label)
     return figure + key(list(curves))
 

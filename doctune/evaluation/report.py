@@ -124,11 +124,16 @@ def _gain_cell(
     mark = " *" if gain.p_corrected < 1 - card.confidence and side != "level" else ""
     reach = reach or max(abs(gain.low), abs(gain.high), 1e-9) * 1.15
     return {
-        "text": f"{'+' if gain.value > 0 else ''}{format_gain(info, gain.value)}{mark}",
+        "text": f"{_signed(info, gain.value)}{mark}",
         "range": f"{format_gain(info, gain.low)} to {format_gain(info, gain.high)}",
         "plot": plots.whisker(gain.value, gain.low, gain.high, reach, side),
         "side": side,
     }
+
+
+def _signed(info: MetricInfo, gain: float) -> str:
+    text = format_gain(info, gain)
+    return f"+{text}" if text.strip("-0. %") and gain > 0 else text
 
 
 def _difference_plots(data: ReportData, opponents: Sequence[str]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ which they decide:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,13 +63,12 @@ def decide(card: ScoreCard, options: EvaluationOptions) -> Verdict:
         # What went well is part of the sentence: a regression may hide behind a good average.
         good = [check for check in checks if check.outcome == "win" and check.rule == "primary"]
         texts = [check.text for check in deciding]
-        reason = " and ".join(texts)
+        reason = _joined(texts)
         if good and not any(check.rule == "primary" for check in deciding):
-            reason = f"{' and '.join(check.text for check in good)}, but {_lower(reason)}"
+            reason = f"{_joined([check.text for check in good])}, but {_lower(reason)}"
         return Verdict(outcome="lose", reason=f"{reason}.", checks=checks)
     if worst == "win":
-        primary = [check.text for check in deciding if check.rule == "primary"]
-        reason = " and ".join([primary[0], *(_lower(text) for text in primary[1:])])
+        reason = _joined([check.text for check in deciding if check.rule == "primary"])
         if card.has_champion:
             return Verdict(outcome="win", reason=f"{reason}.", checks=checks)
         return Verdict(
@@ -77,7 +76,7 @@ def decide(card: ScoreCard, options: EvaluationOptions) -> Verdict:
             reason=f"{reason}; there is no champion to beat.",
             checks=checks,
         )
-    reason = " and ".join(check.text for check in deciding)
+    reason = _joined([check.text for check in deciding])
     return Verdict(outcome=worst, reason=f"{reason}.", checks=checks)
 
 
@@ -218,6 +217,10 @@ def _slice_text(
     )
 
 
+def _joined(texts: Sequence[str]) -> str:
+    return " and ".join([texts[0], *(_lower(text) for text in texts[1:])])
+
+
 def _lower(text: str) -> str:
     # ROUGE-L and BLEU keep their capitals; chrF has none to lose.
     return text if text[:2].isupper() else text[:1].lower() + text[1:]
@@ -237,6 +240,5 @@ def describe_interval(info: MetricInfo, gain: StoredGain, confidence: float) -> 
 
 def format_gain(info: MetricInfo, gain: float) -> str:
     """Returns a gain as people read it: a percentage where it is relative."""
-    if info.relative:
-        return f"{gain:.1%}".replace("%", " %")
-    return f"{gain:.{info.digits}f}"
+    text = f"{gain:.1%}".replace("%", " %") if info.relative else f"{gain:.{info.digits}f}"
+    return text if text.strip("-0. %") else text.removeprefix("-")
