@@ -50,6 +50,7 @@ def main() -> int:
             runner=runner,
             image_ids=image_ids,
             enable_caching=options.cache,
+            fail_fast=options.fail_fast,
         )
 
 
@@ -62,12 +63,14 @@ def run_spec(
     runner: Any,
     image_ids: Mapping[str, str],
     enable_caching: bool,
+    fail_fast: bool,
 ) -> int:
     """Runs a compiled spec in this process; returns the exit code.
 
     Args:
         runner: One of kfp.local's runners.
         image_ids: As `cache.install` takes them.
+        fail_fast: Whether no further step starts once one has failed, but for exit handlers.
     """
     from kfp import components, local
     from kfp.dsl.types.type_utils import InconsistentTypeException
@@ -84,7 +87,7 @@ def run_spec(
     )
     step_cache = cache.install(str(pipeline_root / ".cache"), image_ids)
     execute = task_executor.execute_single_task
-    task_executor.execute_single_task = _watched(execute, log, step_cache)
+    task_executor.execute_single_task = _watched(execute, log, step_cache, fail_fast=fail_fast)
     pipeline = components.load_component_from_file(str(spec))
     try:
         pipeline(**_as_declared(arguments, pipeline))
@@ -130,11 +133,13 @@ def _as_declared(arguments: dict[str, Any], pipeline: Any) -> dict[str, Any]:
     }
 
 
-def _watched(execute: Any, log: EventLog, step_cache: "CodeAwareCache") -> Any:
+def _watched(execute: Any, log: EventLog, step_cache: "CodeAwareCache", *, fail_fast: bool) -> Any:
     """Wraps kfp.local's execution of one task, so that its start and end are reported."""
     from kfp.local.status import Status
 
     def execute_and_report(**kwargs: Any) -> Any:
+        if fail_fast and kwargs["fail_stack"] and not _runs_after_all(kwargs["task_spec"]):
+            return {}, Status.FAILURE
         name = kwargs["task_name"]
         shown = kwargs["task_spec"].task_info.name or name
         about: dict[str, Any] = {
@@ -169,6 +174,11 @@ def _watched(execute: Any, log: EventLog, step_cache: "CodeAwareCache") -> Any:
         return outputs, status
 
     return execute_and_report
+
+
+def _runs_after_all(task_spec: Any) -> bool:
+    strategy = task_spec.trigger_policy.strategy
+    return bool(strategy == task_spec.TriggerPolicy.TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED)
 
 
 def _iteration(scope: str) -> int | None:
@@ -217,6 +227,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--storage", type=Path, required=True, help="what stands for /gcs")
     parser.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess")
     parser.add_argument("--no-cache", dest="cache", action="store_false", help="run every step")
+    parser.add_argument("--fail-fast", action="store_true", help="start no step after a failure")
     return parser.parse_args()
 
 

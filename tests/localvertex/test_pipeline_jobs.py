@@ -37,6 +37,10 @@ def specs(tmp_path_factory):
 
         time.sleep(seconds)
 
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    def divide(by: int) -> float:
+        return 1 / by
+
     @dsl.pipeline(name="notes")
     def notes(text: str, times: int = 2, fail: bool = False):
         written = write(text=text, times=times)
@@ -48,8 +52,13 @@ def specs(tmp_path_factory):
     def waits(seconds: float):
         wait(seconds=seconds).set_caching_options(False)
 
+    @dsl.pipeline(name="rounds")
+    def rounds():
+        with dsl.ParallelFor([0, 1, 2], parallelism=1) as number:
+            divide(by=number)
+
     folder = tmp_path_factory.mktemp("specs")
-    for pipeline in (notes, waits):
+    for pipeline in (notes, waits, rounds):
         compiler.Compiler().compile(pipeline, str(folder / f"{pipeline.name}.yaml"))
     return folder
 
@@ -127,6 +136,19 @@ def test_a_failing_task_fails_the_job_by_name(aip, specs, unique):
     assert tasks["read"].state.name == "FAILED"
     assert tasks["read"].error.message == "ValueError: the note is unreadable"
     assert job.has_failed
+
+
+@pytest.mark.parametrize(
+    ("policy", "states"), [("slow", ["FAILED", "SUCCEEDED", "SUCCEEDED"]), ("fast", ["FAILED"])]
+)
+def test_the_failure_policy_decides_what_still_starts(aip, specs, unique, policy, states):
+    job = submit(aip, specs / "rounds.yaml", unique, failure_policy=policy)
+    assert job.state.name == "PIPELINE_STATE_FAILED"
+    (loop,) = (task for name, task in details(job).items() if name.startswith("for-loop"))
+    assert loop.state.name == "FAILED"
+    rounds = [task for task in job.task_details if task.task_name == "divide"]
+    assert [task.state.name for task in rounds] == states
+    assert {task.parent_task_id for task in rounds} == {loop.task_id}
 
 
 def test_a_running_task_is_seen_and_cancel_ends_it(aip, specs, unique):

@@ -28,6 +28,7 @@ from doctune.runner.events import Event, EventReader
 PIPELINE = JobKind("PipelineJob", prefix="PIPELINE_STATE")
 
 _WORKER = "doctune.runner.worker"
+_FAIL_FAST = "PIPELINE_FAILURE_POLICY_FAIL_FAST"
 _POLL_SECONDS = 0.2
 _BAD_ARGUMENTS = 2
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -102,6 +103,8 @@ async def run_pipeline_job(vertex: Vertex, job: Document) -> Document:
         *("--spec", str(folder / "spec.yaml"), "--arguments", str(folder / "arguments.json")),
         *("--folder", str(folder), "--pipeline-root", str(root).rstrip("/")),
     ]
+    if job["runtime_config"].get("failure_policy") == _FAIL_FAST:
+        command.append("--fail-fast")
     environment = container_environment(vertex.environment, {"CLOUD_ML_JOB_ID": job_id})
     log_path = vertex.log_path("pipelines", f"{job_id}.log")
     tasks = _Tasks(vertex, job, log_path)
