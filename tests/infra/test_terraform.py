@@ -202,10 +202,10 @@ def test_every_alert_that_was_asked_for_is_there(production: dict[str, Any]) -> 
     assert all(policy["documentation"][0]["content"] for policy in policies.values())
     absence = policies["module.monitoring.google_monitoring_alert_policy.no_retraining"]
     query = absence["conditions"][0]["condition_prometheus_query_language"][0]["query"]
-    assert query.startswith(
-        '(sum(increase({"logging_googleapis_com:user_doctune_pipeline_succeeded"'
+    assert query == (
+        "(sum(increase(logging_googleapis_com:user_doctune_pipeline_succeeded"
+        '{monitored_resource="aiplatform.googleapis.com/PipelineJob"}[14d])) or vector(0)) < 1'
     )
-    assert "[14d]" in query
     budget = planned(production, "google_billing_budget")
     assert [b["amount"][0]["specified_amount"][0]["units"] for b in budget.values()] == ["100"]
     assert planned(production, "google_monitoring_notification_channel")
@@ -279,6 +279,22 @@ def test_retraining_starts_a_pipeline_job(terraform: Terraform) -> None:
     assert sent.runtime_config.gcs_output_directory == "gs://my-project-pipeline-root"
     assert sent.runtime_config.parameter_values["shards"] == 2
     assert sent.labels.items() >= MANAGED_BY.items()
+
+
+def test_workflows_act_on_trusted_refs_alone(production: dict[str, Any]) -> None:
+    (provider,) = planned(production, "google_iam_workload_identity_pool_provider").values()
+
+    assert provider["attribute_condition"] == (
+        "assertion.repository == 'owner/name' && assertion.repository_id == '12'"
+    )
+    trusted = provider["attribute_mapping"]["attribute.trusted"]
+    pattern = re.search(r"ref\.matches\('(.*?)'\)", trusted)
+    assert pattern
+    assert "pull_request" not in trusted
+    assert re.search(pattern[1], "refs/heads/main")
+    assert re.search(pattern[1], "refs/tags/v1.20.3")
+    for ref in ("refs/pull/1/merge", "refs/heads/main-2", "refs/tags/v1", "x/refs/heads/main"):
+        assert not re.search(pattern[1], ref)
 
 
 def test_every_skipped_check_says_why() -> None:

@@ -10,7 +10,7 @@ resource "google_iam_workload_identity_pool" "this" {
 }
 
 resource "google_iam_workload_identity_pool_provider" "this" {
-  #checkov:skip=CKV_GCP_125:The check wants one subject here. The condition below binds the repository and its number; which refs may act is bound one by one in google_service_account_iam_member.build.
+  #checkov:skip=CKV_GCP_125:The check wants one subject here. The condition below binds the repository and its number; which refs may act is bound by attribute.trusted in google_service_account_iam_member.build.
   count = var.repository == null ? 0 : 1
 
   project                            = var.project_id
@@ -21,7 +21,9 @@ resource "google_iam_workload_identity_pool_provider" "this" {
   attribute_mapping = {
     "google.subject"       = "assertion.sub"
     "attribute.repository" = "assertion.repository"
-    "attribute.ref"        = "assertion.ref"
+    # The repository, for pushes of trusted refs alone. A pull request has a ref of its own, but
+    # pull_request_target has that of main, hence the events.
+    "attribute.trusted" = "assertion.event_name in ['push', 'workflow_dispatch'] && assertion.ref.matches('${var.trusted_refs}') ? assertion.repository : 'nobody'"
   }
   # By number, since a name that its owner gives up can be taken by another.
   attribute_condition = join(" && ", compact([
@@ -34,11 +36,10 @@ resource "google_iam_workload_identity_pool_provider" "this" {
   }
 }
 
-# Only what runs on these refs may act as the build account: no pull request may.
 resource "google_service_account_iam_member" "build" {
-  for_each = var.repository == null ? [] : var.refs
+  count = var.repository == null ? 0 : 1
 
   service_account_id = var.service_account
   role               = "roles/iam.workloadIdentityUser"
-  member             = "principal://iam.googleapis.com/${google_iam_workload_identity_pool.this[0].name}/subject/repo:${var.repository}:${each.value}"
+  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.this[0].name}/attribute.trusted/${var.repository}"
 }

@@ -31,14 +31,14 @@ variable "repository_id" {
   }
 }
 
-variable "refs" {
-  type        = set(string)
-  default     = ["ref:refs/heads/main", "environment:production"]
-  description = "Ends of the token's subject that may act: ref:refs/heads/BRANCH, ref:refs/tags/TAG or environment:NAME."
+variable "trusted_refs" {
+  type        = string
+  default     = "^refs/(heads/main|tags/v[0-9]+[.][0-9]+[.][0-9]+)$"
+  description = "Refs whose workflows may act as the build account, as a regular expression."
 
   validation {
-    condition     = alltrue([for ref in var.refs : can(regex("^(ref:refs/(heads|tags)/|environment:).+$", ref))])
-    error_message = "A ref is written ref:refs/heads/BRANCH, ref:refs/tags/TAG or environment:NAME; pull_request is not for this."
+    condition     = startswith(var.trusted_refs, "^refs/") && endswith(var.trusted_refs, "$") && !strcontains(var.trusted_refs, "'")
+    error_message = "trusted_refs begins with ^refs/, ends in $ and holds no quotation mark, or more would match than is meant."
   }
 }
 

@@ -147,7 +147,7 @@ resource "google_monitoring_alert_policy" "no_retraining" {
     display_name = "No run has succeeded for ${var.retraining_days} days"
 
     condition_prometheus_query_language {
-      query               = "(sum(increase({\"${local.succeeded_in_promql}\", monitored_resource=\"aiplatform.googleapis.com/PipelineJob\"}[${var.retraining_days}d])) or vector(0)) < 1"
+      query               = "(sum(increase(${local.succeeded_in_promql}{monitored_resource=\"aiplatform.googleapis.com/PipelineJob\"}[${var.retraining_days}d])) or vector(0)) < 1"
       duration            = "3600s"
       evaluation_interval = "3600s"
       # The metric is not known before the first run.
@@ -191,8 +191,12 @@ resource "google_billing_budget" "this" {
     spend_basis       = "FORECASTED_SPEND"
   }
 
-  all_updates_rule {
-    monitoring_notification_channels = local.channels
-    disable_default_iam_recipients   = false
+  # Without a channel the billing account's administrators hear of it alone.
+  dynamic "all_updates_rule" {
+    for_each = length(var.alert_emails) > 0 ? [local.channels] : []
+    content {
+      monitoring_notification_channels = all_updates_rule.value
+      disable_default_iam_recipients   = false
+    }
   }
 }
