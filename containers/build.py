@@ -85,7 +85,7 @@ def build(engine: str, image: str, *, base: str, gpu: bool) -> str:
         DoctuneError: The engine could not.
     """
     settings = load_vertex_settings().images
-    name = f"{settings.prefix}/{image}:{settings.tag}{'-gpu' if gpu else ''}"
+    name = f"{settings.prefix}/{image}:{settings.tag}"
     command = [
         *(engine, "build", "--file", f"containers/{image}/Dockerfile", "--tag", name),
         *("--build-arg", f"BASE_IMAGE={base}", "--build-arg", f"COMMIT={_commit()}"),
@@ -151,7 +151,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(IMAGES)}")
     parser.add_argument("--engine", help="podman or docker; else the first that is installed")
     parser.add_argument("--base", help="base image; else the pinned one")
-    parser.add_argument("--gpu", action="store_true", help="serving and training with CUDA")
+    parser.add_argument(
+        "--gpu",
+        action="store_true",
+        help="serving and training with CUDA, in place of those for CPU",
+    )
     options = parser.parse_args()
     if unknown := set(options.images) - set(IMAGES):
         parser.error(f"unknown image {', '.join(sorted(unknown))}: known are {', '.join(IMAGES)}")
