@@ -1,6 +1,9 @@
 """Settings and prices of the project's own files, and Google's quota service on this machine."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.cloudquotas_v1 import CloudQuotasClient
 from google.cloud.cloudquotas_v1.services.cloud_quotas.transports import CloudQuotasRestTransport
@@ -20,6 +24,29 @@ CONFIG = Path(__file__).parents[2] / "config"
 @pytest.fixture(scope="session")
 def prices() -> PriceTable:
     return load_prices(CONFIG)
+
+
+@pytest.fixture
+def compiled_resources(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Compiles train-and-deploy with variables of the environment; what each step asks for."""
+
+    def compile_with(**variables: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "compile.py", "--out", str(tmp_path)],
+            cwd=CONFIG.parent,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        spec = next(yaml.safe_load_all((tmp_path / "pipelines/train_and_deploy.yaml").read_text()))
+        return {
+            name.removeprefix("exec-"): executor["container"]["resources"]
+            for name, executor in spec["deploymentSpec"]["executors"].items()
+            if "container" in executor
+        }
+
+    return compile_with
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 import datetime
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,21 +143,13 @@ def test_an_unknown_step_is_refused(prices: PriceTable) -> None:
         estimate(load_vertex_settings(CONFIG), prices, {"tune": 1})
 
 
-def test_the_steps_are_those_of_the_pipeline(tmp_path: Path) -> None:
-    import yaml
-
-    import compile as compiler
-
-    assert compiler.main(["--out", str(tmp_path)]) == 0
-    spec = next(yaml.safe_load_all((tmp_path / "pipelines/train_and_deploy.yaml").read_text()))
-    executors = spec["deploymentSpec"]["executors"]
-    placed = {
-        name.removeprefix("exec-"): str(executor["container"]["resources"]["resourceCpuLimit"])
-        for name, executor in executors.items()
-        if "container" in executor
-    }
-
+def test_the_steps_are_those_of_the_pipeline(
+    compiled_resources: Callable[..., dict[str, Any]],
+) -> None:
     machines = load_vertex_settings(CONFIG).machines
+
+    placed = {step: asked["resourceCpuLimit"] for step, asked in compiled_resources().items()}
+
     assert placed == {
         step: getattr(machines, group).cpu_limit for step, group in STEP_MACHINES.items()
     }

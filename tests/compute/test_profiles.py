@@ -1,10 +1,9 @@
 """Machine profiles: what they fill in, what wins over them, what is refused."""
 
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -102,25 +101,14 @@ def test_wrong_profiles_are_errors_in_plain_words(
         load_vertex_settings(folder)
 
 
-def test_a_profiles_accelerators_are_in_the_compiled_spec(tmp_path: Path) -> None:
+def test_a_profiles_accelerators_are_in_the_compiled_spec(
+    compiled_resources: Callable[..., dict[str, Any]],
+) -> None:
     # kubeflow/pipelines issue 11374: a limit without its type is dropped and nothing is said.
-    done = subprocess.run(
-        [sys.executable, "compile.py", "--out", str(tmp_path)],
-        cwd=CONFIG.parent,
-        env=os.environ | {"DOCTUNE_VERTEX_MACHINES__TRAINING__PROFILE": "large-l4"},
-        capture_output=True,
-        text=True,
-    )
+    resources = compiled_resources(DOCTUNE_VERTEX_MACHINES__TRAINING__PROFILE="large-l4")
 
-    assert done.returncode == 0, done.stderr
-    spec = next(yaml.safe_load_all((tmp_path / "pipelines/train_and_deploy.yaml").read_text()))
-    resources = {
-        name: executor["container"]["resources"]
-        for name, executor in spec["deploymentSpec"]["executors"].items()
-        if "container" in executor
-    }
-    tuning = resources["exec-tune-model"]
+    tuning = resources["tune-model"]
     assert tuning["accelerator"]["resourceType"] == "NVIDIA_L4"
     assert str(tuning["accelerator"]["resourceCount"]) == "2"
     assert (tuning["resourceCpuLimit"], tuning["resourceMemoryLimit"]) == ("24", "96G")
-    assert "accelerator" not in resources["exec-parse-pdfs"]
+    assert "accelerator" not in resources["parse-pdfs"]
