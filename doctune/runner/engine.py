@@ -30,7 +30,8 @@ OWNER_LABEL = "doctune.owner"
 _PASSED_ON = (
     *("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "STORAGE_EMULATOR_HOST"),
     *("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),
-    *("AIP_", "CLOUDSDK_", "CLOUD_ML_", "GCE_METADATA_", "GCSFS_", "GOOGLE_", "HF_"),
+    *("AIP_", "CLOUDSDK_", "CLOUD_ML_", "GCE_METADATA_", "GCSFS_", "GOOGLE_"),
+    *("HF_HUB_OFFLINE", "HF_TOKEN"),
 )
 _STOP_SECONDS = 3
 _SHARED_MEMORY = "1g"  # what torch's data loaders pass batches through; engines give 64 MB
