@@ -1,7 +1,7 @@
 """Lines in reading order become blocks: paragraphs, headings, lists, captions, code, tables."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from doctune.documents import fonts
@@ -59,6 +59,7 @@ class PageLines:
     confidence: float = 0.0
     figures: list[BBox] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
+    shown: Callable[[BBox], BBox] | None = None  # maps boxes of a straightened scan to the page
 
 
 @dataclass
@@ -99,6 +100,8 @@ def _arrange(blocks: list[Block], page: PageLines) -> list[Block]:
     blocks = _furniture_outside(_nest_lists(blocks))
     if any(block.kind == "caption" for block in blocks):
         blocks = tie_captions(blocks, page.figures)
+    if page.shown:
+        blocks = [replace(block, bbox=page.shown(block.bbox)) for block in blocks]
     return _add_links(blocks, page.links) if page.links else blocks
 
 

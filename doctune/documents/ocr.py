@@ -1,7 +1,8 @@
 """Pages without text, read by Tesseract where it is installed.
 
 The page is drawn by PDFium in grey and piped to the `tesseract` program; its lines go through the
-same layout as any other. Nothing is written to disk, and no model is downloaded.
+same layout as any other. A page that is askew is straightened first; Tesseract itself finds which
+way is up. Nothing is written to disk, and no model is downloaded.
 """
 
 import ctypes
@@ -9,15 +10,19 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pypdfium2.raw as pdfium
 
 from doctune.documents.geometry import PageSpace
 from doctune.documents.lines import Line, ScannedLine
+from doctune.documents.model import BBox
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ENGINE = "tesseract"
 _DPI = 250
@@ -32,10 +37,16 @@ listeners: list[Callable[[], None]] = []
 
 @dataclass(frozen=True)
 class OcrResult:
-    """Lines of a page, and the mean confidence of their words in per cent."""
+    """Lines of a page, and the mean confidence of their words in per cent.
 
-    lines: list[Line]
+    Attributes:
+        lines: Their boxes are on the page as it is when it has been straightened.
+        shown: Maps such a box to the page as it is shown; None where that is the same.
+    """
+
+    lines: list[ScannedLine]
     confidence: float
+    shown: Callable[[BBox], BBox] | None = None
 
 
 @cache
@@ -60,10 +71,17 @@ def read_page(page: Any, space: PageSpace) -> OcrResult | None:
     dpi = min(_DPI, 72 * math.sqrt(_MAX_PIXELS / max(1.0, space.width * space.height)))
     command = [program, "stdin", "stdout", "-l", _languages(program), "--psm", "1"]
     command += ["--dpi", str(round(dpi)), "tsv"]
+    # Only scans need pictures: workers that read none do without.
+    from doctune.documents import scans
+
+    picture = _draw(page, space, dpi / 72)
+    skew = scans.skew_of(picture)
+    if skew:
+        picture = scans.straighten(picture, skew)
     try:
         done = subprocess.run(
             command,
-            input=_draw(page, space, dpi / 72),
+            input=_as_pnm(picture),
             capture_output=True,
             timeout=_TIMEOUT_SECONDS,
             # Every worker reads a page of its own: threads within one would only be in the way.
@@ -74,11 +92,32 @@ def read_page(page: Any, space: PageSpace) -> OcrResult | None:
     finally:
         for listener in listeners:
             listener()
-    return _lines_of(done.stdout.decode("utf-8", "replace"), 72 / dpi)
+    result = _lines_of(done.stdout.decode("utf-8", "replace"), 72 / dpi)
+    return None if result is None else _upright(result, skew, space)
 
 
-def _draw(page: Any, space: PageSpace, scale: float) -> bytes:
-    """The page as a grey picture in the PNM format."""
+def _upright(result: OcrResult, skew: float, space: PageSpace) -> OcrResult:
+    """Turns the lines of a page that stands on its side or head, so that they are level."""
+    from doctune.documents import scans
+
+    quarters = scans.quarters_of(result.lines)
+    if not quarters and not skew:
+        return result
+    for line in result.lines:
+        box = (line.x0, line.y0, line.x1, line.y1)
+        line.x0, line.y0, line.x1, line.y1 = scans.turn_box(
+            box, quarters, space.width, space.height
+        )
+    if quarters % 2:
+        _set_sizes(result.lines)
+    shown = scans.back_to_page(skew, quarters, space.width, space.height)
+    return replace(result, shown=shown)
+
+
+def _draw(page: Any, space: PageSpace, scale: float) -> "Image.Image":
+    """The page as a grey picture."""
+    from PIL import Image
+
     width, height = max(1, round(space.width * scale)), max(1, round(space.height * scale))
     bitmap = pdfium.FPDFBitmap_CreateEx(width, height, pdfium.FPDFBitmap_Gray, None, 0)
     try:
@@ -88,8 +127,11 @@ def _draw(page: Any, space: PageSpace, scale: float) -> bytes:
         pixels = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), stride * height)
     finally:
         pdfium.FPDFBitmap_Destroy(bitmap)
-    rows = (pixels[row * stride : row * stride + width] for row in range(height))
-    return b"P5 %d %d 255\n" % (width, height) + b"".join(rows)
+    return Image.frombytes("L", (width, height), pixels, "raw", "L", stride)
+
+
+def _as_pnm(picture: "Image.Image") -> bytes:
+    return b"P5 %d %d 255\n" % picture.size + picture.tobytes()
 
 
 def _lines_of(table: str, scale: float) -> OcrResult | None:
@@ -118,11 +160,17 @@ def _lines_of(table: str, scale: float) -> OcrResult | None:
             line.y0, line.y1 = min(line.y0, y), max(line.y1, y + height)
     if not lines:
         return None
-    heights = sorted(line.y1 - line.y0 for line in lines.values())
+    found = list(lines.values())
+    _set_sizes(found)
+    for line in found:
+        line.hyphen = line.text.endswith("-")
+    return OcrResult(found, sum(confidences) / len(confidences))
+
+
+def _set_sizes(lines: Sequence[Line]) -> None:
+    heights = sorted(line.y1 - line.y0 for line in lines)
     usual = heights[len(heights) // 2]
-    for line in lines.values():
+    for line in lines:
         height = line.y1 - line.y0
         # Heights depend on the letters that a line happens to have: only large ones mean a size.
         line.size = _SIZE_SHARE * (height if height > 1.45 * usual else usual)
-        line.hyphen = line.text.endswith("-")
-    return OcrResult(list(lines.values()), sum(confidences) / len(confidences))

@@ -199,7 +199,8 @@ def _read_scan(page: Any, space: PageSpace, result: PageLines) -> None:
         return
     read = ocr.read_page(page, space)
     if read is not None:
-        result.lines, result.confidence, result.engine = read.lines, read.confidence, ocr.ENGINE
+        result.confidence, result.engine = read.confidence, ocr.ENGINE
+        result.lines, result.shown = list(read.lines), read.shown
         result.char_count = sum(len(line.text) for line in read.lines)
         result.unmapped_count = 0
 

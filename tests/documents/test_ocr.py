@@ -7,22 +7,30 @@ import pytest
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from doctune.documents import ParseOptions, ocr, parse_corpus, parse_pdf
+from doctune.documents import ParseOptions, ocr, parse_corpus, parse_pdf, scans
 from doctune.errors import CorpusError
 
 
 @pytest.fixture
 def scan(tmp_path: Path, manual: Path) -> Path:
     """The manual's first page as a picture of it."""
-    with pypdfium2.PdfDocument(manual) as document:
-        picture = document[0].render(scale=2.5).to_pil()
     folder = tmp_path / "pdfs"
     folder.mkdir()
-    canvas = Canvas(str(folder / "scan.pdf"), pagesize=(595, 842))
-    canvas.drawImage(ImageReader(picture), 0, 0, 595, 842)
+    return write_scan(folder / "scan.pdf", manual, 0)
+
+
+def write_scan(path: Path, manual: Path, angle: float) -> Path:
+    """Writes a picture of the manual's first page, turned counter-clockwise by degrees."""
+    with pypdfium2.PdfDocument(manual) as document:
+        picture = document[0].render(scale=2.5).to_pil()
+    picture = picture.rotate(angle, expand=angle % 90 == 0, fillcolor="white")
+    scale = 842 / max(picture.size)
+    width, height = picture.width * scale, picture.height * scale
+    canvas = Canvas(str(path), pagesize=(width, height))
+    canvas.drawImage(ImageReader(picture), 0, 0, width, height)
     canvas.showPage()
     canvas.save()
-    return folder / "scan.pdf"
+    return path
 
 
 def test_without_tesseract_the_warning_says_what_to_install(
@@ -47,3 +55,29 @@ def test_a_scanned_page_gives_the_same_blocks_marked_as_ocr(scan: Path, tmp_path
     assert any(b.kind == "heading" and "The Alba pump" in b.text for b in document.blocks)
     assert "read by OCR" in document.warnings[0]
     assert parse_corpus(scan.parent, tmp_path / "out", ParseOptions(workers=1)).pages == 1
+
+
+@pytest.mark.skipif(ocr.find_program() is None, reason="Tesseract is not installed")
+@pytest.mark.parametrize("angle", [0, 4, 90, 180])
+def test_a_scan_that_lies_askew_reads_as_a_straight_one(
+    tmp_path: Path, manual: Path, angle: float
+) -> None:
+    document = parse_pdf(write_scan(tmp_path / "scan.pdf", manual, angle))
+    (page,) = document.pages
+    title = next(block for block in page.blocks if "The Alba pump" in block.text)
+    prose = next(block for block in page.blocks if block.text.startswith("The pump starts"))
+    assert title.kind == "heading"
+    assert prose.text.count("The pump starts when the pressure in the tank falls") == 2
+    assert (title.confidence or 0) > 60
+    assert (prose.confidence or 0) > 60
+    # Boxes are on the page as it is shown: its title stands at the top, however that is turned.
+    x, y = (title.bbox[0] + title.bbox[2]) / 2, (title.bbox[1] + title.bbox[3]) / 2
+    far = {0: y, 4: y, 90: x, 180: page.height - y}[int(angle)]
+    assert far < 0.2 * page.height
+
+
+def test_a_straight_picture_is_left_as_it_is(manual: Path) -> None:
+    with pypdfium2.PdfDocument(manual) as document:
+        picture = document[0].render(scale=2).to_pil().convert("L")
+    assert scans.skew_of(picture) == 0
+    assert scans.skew_of(picture.rotate(5, fillcolor=255)) == pytest.approx(-5, abs=0.3)
