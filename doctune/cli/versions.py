@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from doctune.cli.app import app
 from doctune.cli.session import AsJson, Impersonate, Local, vertex_session
@@ -47,15 +45,7 @@ def versions(
     elif markdown:
         typer.echo(render_versions_markdown(records, chosen), nl=False)
     else:
-        titles, *lines = (
-            [cell.strip() for cell in line.strip("|").split("|")]
-            for line in render_versions_markdown(records, chosen).splitlines()
-            if not line.startswith("|---")
-        )
-        table = Table(*titles, box=None, pad_edge=False)
-        for line in lines:
-            table.add_row(*line)
-        Console().print(table)
+        typer.echo(_aligned(render_versions_markdown(records, chosen)))
 
 
 @app.command()
@@ -84,6 +74,20 @@ def compare(
         metric=metric,
     )
     typer.echo(json.dumps(found.as_json()) if as_json else found.markdown(), nl=as_json)
+
+
+def _aligned(markdown: str) -> str:
+    """Returns a Markdown table as columns for a terminal."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in markdown.splitlines()
+        if not line.startswith("|---")
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
 
 
 def _records(model_name: str) -> "list[VersionRecord]":

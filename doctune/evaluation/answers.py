@@ -1,7 +1,8 @@
 """What one model says on the test set: its answers, and how likely it finds the references.
 
 One model is in memory at a time: it is loaded, asked everything, and let go. Each result is kept
-in a checkpoint as it comes, so a killed evaluation repeats none.
+in a checkpoint as it comes, so a killed evaluation repeats none. A checkpoint is of these weights,
+this test set, these settings, libraries and sources: with any other the model is asked anew.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Answers:
         seconds: Time spent on answering, over all attempts.
         general: Likelihoods of the general prompts' answers; empty where not probed.
         digest: SHA-256 of the model's weights, configuration and tokenizer.
+        reused: Whether an earlier evaluation had asked it everything.
     """
 
     completions: tuple[Completion, ...]
@@ -38,6 +40,7 @@ class Answers:
     seconds: float
     general: tuple[Likelihood, ...]
     digest: str
+    reused: bool
 
     @property
     def tokens_per_second(self) -> float:
@@ -78,6 +81,7 @@ class Interview:
                 "general": [example.reference for example in general],
                 "max_new_tokens": max_new_tokens,
                 "libraries": _libraries(),
+                "sources": _sources(),
             }
         )
 
@@ -87,11 +91,12 @@ class Interview:
         Raises:
             ModelError: The folder does not hold a model that can be loaded.
         """
-        if (
+        reused = not (
             self._missing("completion", self._examples)
             or self._missing("score", self._examples)
             or self._missing("general", self._general)
-        ):
+        )
+        if not reused:
             generator = TextGenerator.load(self._folder)
             self._score(generator, "score", self._examples, f"Scoring the {self._name} model")
             self._score(generator, "general", self._general, f"Probing the {self._name} model")
@@ -112,6 +117,7 @@ class Interview:
                 Likelihood(**self._stored("general", i)) for i in range(len(self._general))
             ),
             digest=self.digest,
+            reused=reused,
         )
 
     def _stored(self, kind: str, position: int) -> dict[str, Any]:
@@ -176,3 +182,10 @@ def _libraries() -> dict[str, str]:
     from importlib.metadata import version
 
     return {name: version(name) for name in ("doctune", "torch", "transformers")}
+
+
+def _sources() -> str:
+    """Returns the digest of the code that answers depend on."""
+    root = Path(__file__).parents[1]
+    names = ("generation.py", "onednn.py", "roomy_cache.py", "evaluation/perplexity.py")
+    return digest_files((name, root / name) for name in names)

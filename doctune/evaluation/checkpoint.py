@@ -2,7 +2,9 @@
 
 One JSONL file a model under the cache folder (`DOCTUNE_CACHE`), named by the digest of everything
 that the results depend on. A line is written as soon as its result is there; a line that a kill
-has torn is dropped. The evaluation removes the file when it is complete.
+has torn is dropped. The evaluation removes the tuned model's file when it is complete, and keeps
+those of the others, the latest `KEPT` of all: the next model of that base and test set is spared
+their answers.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from typing import Any
 
 from doctune.artifacts import cache_folder
 from doctune.digests import digest_value
+
+KEPT = 16
 
 # Part of the key: raise it when what the lines mean changes.
 _FORMAT = 1
@@ -47,6 +51,14 @@ class Checkpoint:
     def remove(self) -> None:
         """Removes the file: what it held is complete elsewhere."""
         self.path.unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        """Leaves the file for later evaluations, and removes the oldest where there are many."""
+        if self.path.is_file():
+            os.utime(self.path)
+        files = sorted(self.path.parent.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+        for path in files[:-KEPT]:
+            path.unlink(missing_ok=True)
 
     def _read(self) -> None:
         data = self.path.read_bytes()

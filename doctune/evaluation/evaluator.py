@@ -11,6 +11,7 @@ from doctune.evaluation.answers import Answers, Interview
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.comparison import (
     BASE,
+    TUNED,
     Comparison,
     compare,
     likelihood_sample,
@@ -108,8 +109,7 @@ def evaluate_model(
     if summary_path is not None:
         write_text(summary_path, render_summary(card, verdict))
     write_text(scores_path, card.model_dump_json(indent=2) + "\n")
-    for interview in interviews.values():
-        interview.checkpoint.remove()
+    _clean_up(interviews, chosen)
     return Evaluation(
         passed=verdict.passed,
         outcome=verdict.outcome,
@@ -134,6 +134,16 @@ def _interviews(models: Models, test: TestSet, options: EvaluationOptions) -> di
         )
         for name, folder in models.folders.items()
     }
+
+
+def _clean_up(interviews: Mapping[str, Interview], options: EvaluationOptions) -> None:
+    """Keeps what base and rivals answered, unless their time is to be taken with the model's."""
+    timed = any(guardrail.metric == "latency" for guardrail in options.guardrails)
+    for name, interview in interviews.items():
+        if name == TUNED or timed:
+            interview.checkpoint.remove()
+        else:
+            interview.checkpoint.keep()
 
 
 def _compare_all(

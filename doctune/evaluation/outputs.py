@@ -35,6 +35,9 @@ def provenance_of(
     }
     for name, given in answers.items():
         made[f"{name} weights (SHA-256)"] = given.digest
+    reused = [name for name, given in answers.items() if given.reused]
+    if reused:
+        made["kept from an earlier evaluation"] = f"answers and times of {', '.join(reused)}"
     if options.general_prompts:
         made["general prompts (SHA-256)"] = general_digest()
     made |= {

@@ -95,7 +95,7 @@ def render_versions_markdown(records: Sequence[VersionRecord], metric: str) -> s
         "|---|---|---|---|---:|---:|---:|",
     ]
     for row in rows:
-        cells = [row.version, row.created, row.aliases, row.outcome, *_cells(info, row)]
+        cells = [row.version, _minute(row.created), row.aliases, row.outcome, *_cells(info, row)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
@@ -132,8 +132,20 @@ def render_versions(records: Sequence[VersionRecord], metric: str, *, model_name
         model_name=model_name,
         info=info,
         plot=plot,
-        rows=[{"row": row, "cells": _cells(info, row)} for row in reversed(rows)],
+        rows=[
+            {
+                "row": row,
+                "created": _minute(row.created),
+                "evaluated": _minute(row.evaluated),
+                "cells": _cells(info, row),
+            }
+            for row in reversed(rows)
+        ],
     )
+
+
+def _minute(moment: str) -> str:
+    return moment[:16].replace("T", " ")
 
 
 def _number(record: VersionRecord, name: str) -> float | None:

@@ -165,7 +165,7 @@ def test_versions_are_listed_in_the_order_they_were_made() -> None:
     assert [row.value for row in rows] == [None, 0.4, 0.5]
     assert [row.comparable for row in rows] == [True, False, True]
     text = render_versions_markdown([record(2, 0.4, "old"), record(3, 0.5)], "rouge_l")
-    assert "| 2 | 2026-01-02T00:00:00Z | champion | win | 0.400 (another test set) |" in text
+    assert "| 2 | 2026-01-02 00:00 | champion | win | 0.400 (another test set) |" in text
 
 
 def test_the_page_of_versions_shows_plot_and_table_and_escapes() -> None:
