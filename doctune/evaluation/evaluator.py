@@ -82,6 +82,32 @@ def evaluate_model(
         refuse_leaks(test.examples, train_path)
     models = find_models(model_dir, champion_uri=champion_uri, others=chosen.others)
     interviews = _interviews(models, test, chosen)
+    data = _measure(models, interviews, test, chosen, champion_uri)
+    card, verdict = data.card, data.verdict
+    write_predictions(predictions_path, test, data.answers, data.samples)
+    write_text(report_path, render_report(data))
+    if summary_path is not None:
+        write_text(summary_path, render_summary(card, verdict))
+    write_text(scores_path, card.model_dump_json(indent=2) + "\n")
+    _clean_up(interviews, chosen)
+    return Evaluation(
+        passed=verdict.passed,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        scores=card.scores,
+        test_digest=test.digest,
+        examples=card.examples,
+    )
+
+
+def _measure(
+    models: Models,
+    interviews: Mapping[str, Interview],
+    test: TestSet,
+    chosen: EvaluationOptions,
+    champion_uri: str,
+) -> ReportData:
+    """Asks every model, compares what they said, and decides."""
     answers = {name: interview.answers() for name, interview in interviews.items()}
     encoder = encoder_folder() if chosen.semantic_similarity else None
     samples = {
@@ -96,27 +122,13 @@ def evaluate_model(
     provenance = provenance_of(test, models, answers, chosen, champion_uri)
     card = _decided_card(comparison, slices, answers, test, chosen, provenance)
     verdict = decide(card, chosen)
-    data = ReportData(
+    return ReportData(
         card=card,
         verdict=verdict,
         examples=test.examples,
         answers=answers,
         samples=samples,
         training=models.training,
-    )
-    write_predictions(predictions_path, test, answers, samples)
-    write_text(report_path, render_report(data))
-    if summary_path is not None:
-        write_text(summary_path, render_summary(card, verdict))
-    write_text(scores_path, card.model_dump_json(indent=2) + "\n")
-    _clean_up(interviews, chosen)
-    return Evaluation(
-        passed=verdict.passed,
-        outcome=verdict.outcome,
-        reason=verdict.reason,
-        scores=card.scores,
-        test_digest=test.digest,
-        examples=card.examples,
     )
 
 
