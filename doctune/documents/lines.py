@@ -26,6 +26,7 @@ _WORD = re.compile(r"\S+")
 # A bullet or number that stands alone is followed by its item, a tab further on.
 _MARKER = re.compile(r"^(?:[^\w\s(]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
 _FRAGMENT_GAP, _MARKER_GAP = 1.2, 4.0  # em
+_OVERLAP_GAP, _PRIME_GAP = -0.35, -1.0
 _ROW_STEP = 0.9  # of a line's height: more is no subscript but another row
 _WATERMARK_SIZE = 24.0  # points: smaller slanted text may be the head of a column
 _LEAST_SLANT = 0.1  # radians
@@ -306,7 +307,9 @@ def _joined(previous: Line, line: Line) -> bool:
         return False
     gap = line.x0 - previous.x1
     em = max(line.size, previous.size, 4.0)
-    if gap >= _MARKER_GAP * em or gap <= -0.35 * em:
+    # A prime is set over the point of "0.\u203347", which PDFium gives after it.
+    least = _PRIME_GAP if previous.text[-1] in "\u2032\u2033" else _OVERLAP_GAP
+    if gap >= _MARKER_GAP * em or gap <= least * em:
         return False
     if gap >= _FRAGMENT_GAP * em and not _MARKER.match(previous.text):
         return False
