@@ -55,14 +55,14 @@ security: tools
 	$(TOOLS)/bin/bandit --quiet --recursive --severity-level medium --skip B108,B615 \
 		doctune components pipelines cloudbuild containers compile.py
 
-# The evaluation's report is tested in a real browser. It comes by the system's own packages, where
+# The evaluation's report is tested in a real browser, and scans with Tesseract. They come by the system's own packages, where
 # these may be installed; without it those tests are skipped, and say so.
 browser:
-	@{ command -v chromium && command -v chromedriver; } > /dev/null || ! command -v apt-get > /dev/null || { \
+	@{ command -v chromium && command -v chromedriver && command -v tesseract; } > /dev/null || ! command -v apt-get > /dev/null || { \
 		sudo=$$(test "$$(id -u)" = 0 || echo sudo -n); \
 		$$sudo apt-get update -qq && \
-		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium chromium-driver > /dev/null; \
-	} || echo "No Chromium could be installed: the browser tests will be skipped."
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium chromium-driver tesseract-ocr > /dev/null; \
+	} || echo "No Chromium or Tesseract could be installed: the tests that need them will be skipped."
 
 compile: setup
 	@$(BIN)/python compile.py > /dev/null
