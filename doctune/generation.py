@@ -15,6 +15,7 @@ a model's generation_config.json asks for are not applied.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,11 @@ class Completion:
     finish_reason: str  # "stop" or "length"
 
 
+def _is_quantized(folder: Path) -> bool:
+    text = (folder / "config.json").read_text(encoding="utf-8")
+    return bool(json.loads(text).get("quantization_config"))
+
+
 class TextGenerator:
     """A loaded model and tokenizer that answer conversations."""
 
@@ -63,10 +69,10 @@ class TextGenerator:
 
     @classmethod
     def load(cls, folder: Path) -> TextGenerator:
-        """Loads safetensors weights and the tokenizer from a folder.
+        """Loads safetensors weights, in 4 or 8 bits where they are stored so, and the tokenizer.
 
         Raises:
-            ModelError: The folder does not hold a model that transformers can load.
+            ModelError: The folder does not hold a model that transformers can load here.
         """
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -78,13 +84,17 @@ class TextGenerator:
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
         try:
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            quantized = _is_quantized(folder)
+            # Quantized weights cannot be moved once they are loaded.
+            where: dict[str, Any] = {"device_map": {"": device}} if quantized else {}
             model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, local_files_only=True
+                folder, dtype=dtype, use_safetensors=True, local_files_only=True, **where
             )
-        except (OSError, ValueError, KeyError) as error:
+        # A library that the quantized weights need and that is not here is an ImportError.
+        except (OSError, ValueError, KeyError, ImportError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ModelError(f"{folder} holds no model that can be loaded: {reason}.") from error
-        model = model.to(device).eval()
+        model = (model if quantized else model.to(device)).eval()
         pack_linears(model)
         return cls(model, tokenizer)
 

@@ -26,6 +26,7 @@ from doctune.documents.options import ParseOptions
 from doctune.errors import ConfigurationError
 from doctune.evaluation.options import EvaluationOptions
 from doctune.training.options import TrainingOptions
+from doctune.training.search_options import SearchOptions
 
 CONFIG_FILE = "config.yaml"
 VERTEX_CONFIG_FILE = "vertex_config.yaml"
@@ -57,11 +58,28 @@ class MachineSettings(Machine):
     profile: str = Field("", description="One of profiles; what is said beside it wins over it.")
 
 
+class TrainingMachineSettings(MachineSettings):
+    """The machine that training runs on, or the machines."""
+
+    replica_count: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Workers that train together, a machine each; more than 1 run as a custom job.",
+    )
+
+    @model_validator(mode="after")
+    def _workers_have_a_machine(self) -> "TrainingMachineSettings":
+        if self.replica_count > 1 and not self.machine_type:
+            raise ValueError("replica_count above 1 needs machine_type, or a profile that has one")
+        return self
+
+
 class MachinesSettings(_Section):
     """A machine for each image."""
 
     documents: MachineSettings = MachineSettings()
-    training: MachineSettings = MachineSettings()
+    training: TrainingMachineSettings = TrainingMachineSettings()
     ops: MachineSettings = MachineSettings()
 
 
@@ -147,6 +165,7 @@ class Settings(_FileSettings):
     documents: ParseOptions = ParseOptions()
     dataset: DatasetOptions = DatasetOptions()
     training: TrainingOptions = TrainingOptions()
+    search: SearchOptions = SearchOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
 
 

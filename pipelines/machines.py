@@ -4,6 +4,9 @@ Machine settings of a compiled spec cannot be run-time parameters on every versi
 Pipelines (kubeflow/pipelines issue 6681), so they are part of the spec.
 """
 
+from collections.abc import Callable
+
+from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
 from kfp import dsl
 
 from doctune.settings import MachineSettings, load_vertex_settings
@@ -19,6 +22,28 @@ def documents(task: dsl.PipelineTask) -> dsl.PipelineTask:
 def training(task: dsl.PipelineTask) -> dsl.PipelineTask:
     """Places a step on the machine for training and evaluation."""
     return _place(task, _MACHINES.training)
+
+
+def on_workers(component: Callable[..., dsl.PipelineTask]) -> Callable[..., dsl.PipelineTask]:
+    """Returns training's component: as it is, or as a custom job where it has several workers."""
+    machine = _MACHINES.training
+    if machine.replica_count == 1:
+        return component
+    job: Callable[..., dsl.PipelineTask] = create_custom_training_job_from_component(
+        component,
+        machine_type=machine.machine_type,
+        replica_count=machine.replica_count,
+        accelerator_type=machine.accelerator_type,
+        accelerator_count=machine.accelerator_count or 1,
+        # A worker that is lost and comes back finds the others gone: all go on from a checkpoint.
+        restart_job_on_worker_restart=True,
+    )
+    return job
+
+
+def tuning(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """Places the step of `on_workers`; a custom job's workers have their machines already."""
+    return training(task) if _MACHINES.training.replica_count == 1 else task
 
 
 def ops(task: dsl.PipelineTask) -> dsl.PipelineTask:

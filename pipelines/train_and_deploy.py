@@ -74,7 +74,7 @@ def train_and_deploy(
         advanced=dataset_advanced,
     ).set_display_name("Prepare data set")
 
-    tuned = tune_model(
+    tuned = machines.on_workers(tune_model)(
         train_set=examples.outputs["train_set"],
         validation_set=examples.outputs["validation_set"],
         base_model=base_model,
@@ -136,7 +136,7 @@ def train_and_deploy(
 
     for task in (planned, parsed, joined, examples):
         machines.documents(task)
-    machines.training(tuned)
+    machines.tuning(tuned)
     machines.training(verdict)
     # What the registry and the endpoints hold is not known to the cache: these steps always run,
     # and change nothing when all is as it should be.

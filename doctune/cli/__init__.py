@@ -10,6 +10,7 @@ from doctune.cli import (
     quota,
     schedule,
     stages,
+    training,
     versions,
 )
 from doctune.cli.app import app, main
@@ -26,5 +27,6 @@ __all__ = [
     "quota",
     "schedule",
     "stages",
+    "training",
     "versions",
 ]

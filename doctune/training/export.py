@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 import shutil
@@ -22,7 +21,7 @@ from doctune.errors import DatasetError, ModelError, TrainingError
 from doctune.files import atomic_folder, write_json
 from doctune.progress import progress
 from doctune.training.examples import Example
-from doctune.training.network import load_network, load_tokenizer
+from doctune.training.network import load_network, load_tokenizer, need_bitsandbytes
 from doctune.training.outputs import clear_write_failures
 from doctune.training.token_cache import tokenized_file
 
@@ -123,8 +122,6 @@ def load_export(folder: Path) -> Any:
     options: dict[str, Any] = {"device_map": {"": "cuda" if torch.cuda.is_available() else "cpu"}}
     if (folder / GGUF_FILE).is_file():
         options |= {"gguf_file": GGUF_FILE, "dtype": torch.float32}
-    # bitsandbytes says once a layer and call that it casts to float16; that is how it works.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         return AutoModelForCausalLM.from_pretrained(folder, **options).eval()
     except Exception as error:
@@ -190,9 +187,7 @@ def _write_nf4(source: Path, folder: Path) -> None:
 def _quantize(source: Path, folder: Path, **settings: Any) -> None:
     import torch
 
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise TrainingError("This export needs bitsandbytes: run `pip install bitsandbytes`.")
+    need_bitsandbytes()
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -23,6 +23,7 @@ from doctune.training.examples import Example
 from doctune.training.machine import MemoryWatch
 from doctune.training.network import AnswerNetwork
 from doctune.training.options import TrainingOptions
+from doctune.training.sharding import even_packs
 from doctune.training.workers import Workers
 
 
@@ -56,6 +57,14 @@ class Run:
         )
         steps = min(self.curriculum.steps_per_epoch, self.curriculum.steps)
         self.interval = max(1, round(steps / self.options.evals_per_epoch))
+
+    def packs(self, examples: Sequence[Example]) -> Iterator[tuple[list[Example], bool]]:
+        """Yields this worker's packs of some examples, and whether each counts."""
+        if self.options.fsdp:
+            yield from even_packs(examples, self.workers, self.options.pack_tokens)
+            return
+        for pack in cut_into_packs(self.workers.share(examples), self.options.pack_tokens):
+            yield pack, True
 
 
 def train(run: Run) -> TrainingCourse:
@@ -95,24 +104,21 @@ def train(run: Run) -> TrainingCourse:
     return course
 
 
-def validation_loss(
-    network: AnswerNetwork,
-    examples: Sequence[Example],
-    pack_tokens: int,
-    workers: Workers | None = None,
-) -> float:
-    """Returns the mean loss of the taught tokens, in nats."""
-    workers = workers or Workers()
+def validation_loss(run: Run) -> float:
+    """Returns the mean loss, in nats, of the taught tokens that the run validates with."""
+    network, examples = run.network, run.validation
     total = torch.zeros(2, dtype=torch.float64)
     network.model.eval()
-    own = workers.share(examples)
-    with torch.inference_mode(), progress("Validating", len(own), "examples") as bar:
-        for group in cut_into_packs(own, pack_tokens):
+    own = len(run.workers.share(examples))
+    with torch.no_grad(), progress("Validating", own, "examples") as bar:
+        for group, counts in run.packs(examples):
             pack = network.pack(group)
-            total += torch.tensor([network.loss(pack).item(), len(pack.targets)])
-            bar.advance(len(group))
+            loss = network.loss(pack).item()
+            if counts:
+                total += torch.tensor([loss, len(pack.targets)])
+                bar.advance(len(group))
     network.model.train()
-    workers.add_up(total)
+    run.workers.add_up(total)
     return float(total[0] / total[1])
 
 
@@ -128,11 +134,12 @@ def _step(run: Run, told_to_end: bool) -> bool:
         group["lr"] = rate
     run.optimizer.zero_grad(set_to_none=False)
     told = torch.zeros(4, dtype=torch.float32, device=run.network.device)
-    for examples in cut_into_packs(run.workers.share(batch), options.pack_tokens):
+    for examples, counts in run.packs(batch):
         pack = run.network.pack(examples)
-        loss = run.network.loss(pack) / labels
+        loss = run.network.loss(pack) * (counts / labels)
         loss.backward()
-        told += torch.tensor([loss.item(), 0, pack.input_ids.numel(), pack.padding])
+        tokens = pack.input_ids.numel()
+        told += torch.tensor([loss.item(), 0, tokens, 0 if counts else tokens]).to(told.device)
     told[1] = float(told_to_end)
     run.workers.add_up(told, *(_gradient(weight) for weight in weights))
     total, ends, computed, padding = told.tolist()
@@ -161,7 +168,7 @@ def _gradient(weight: torch.Tensor) -> torch.Tensor:
 
 def _validate(run: Run) -> None:
     course = run.course
-    loss = validation_loss(run.network, run.validation, run.options.pack_tokens, run.workers)
+    loss = validation_loss(run)
     if not math.isfinite(loss):
         remedy = "lower training.learning_rate" if course.steps else "choose another base model"
         raise TrainingError(f"The validation loss is {loss} after {course.steps} steps: {remedy}.")
@@ -236,6 +243,8 @@ def _clear_memory_failures(options: TrainingOptions) -> Iterator[None]:
         remedy = f"set training.pack_tokens to {fits} (now {options.pack_tokens})"
         if options.max_length > fits:
             remedy += f" and training.max_length to {fits} (now {options.max_length})"
+        if not options.gradient_checkpointing:
+            remedy += ", or training.gradient_checkpointing to true"
         raise TrainingError(f"Memory is full: {remedy}, or train on a larger machine.") from error
 
 

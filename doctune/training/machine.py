@@ -11,10 +11,13 @@ in page faults; two switches of its allocator stop that, as preloading tcmalloc 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import logging
 import os
 import sys
+from ctypes.util import find_library
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -29,6 +32,7 @@ logger = logging.getLogger("doctune.training")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 # How much more may be held than was needed before it is given back.
 _GROWTH = 1.3
+_ALLOCATORS = ("tcmalloc", "jemalloc", "mimalloc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,7 @@ class Machine:
     dtype: torch.dtype
     threads: int
     description: str
+    attention: str = ""  # transformers' name of one to use instead of the model's own
 
 
 def prepare_machine(options: TrainingOptions) -> Machine:
@@ -46,13 +51,30 @@ def prepare_machine(options: TrainingOptions) -> Machine:
     import torch
 
     if torch.cuda.is_available():
-        dtype = torch.float32 if options.dtype == "float32" else torch.bfloat16
-        name = torch.cuda.get_device_name()
-        machine = Machine(device="cuda", dtype=dtype, threads=1, description=f"{name}, {dtype}")
+        machine = _choose_gpu(options)
     else:
         machine = _prepare_cpu(options)
+        if advice := _allocator_advice(_loaded_allocator(), find_library("tcmalloc_minimal")):
+            logger.info("%s", advice)
     logger.info("Training on %s", machine.description)
     return machine
+
+
+def _choose_gpu(options: TrainingOptions) -> Machine:
+    import torch
+
+    dtype = torch.float32 if options.dtype == "float32" else torch.bfloat16
+    # FlashAttention computes in half precision only.
+    flash = dtype == torch.bfloat16 and importlib.util.find_spec("flash_attn") is not None
+    parts = [torch.cuda.get_device_name(), str(dtype).removeprefix("torch.")]
+    parts.append("FlashAttention" if flash else "SDPA (flash-attn is not installed)")
+    return Machine(
+        device="cuda",
+        dtype=dtype,
+        threads=1,
+        description=", ".join(parts),
+        attention="flash_attention_2" if flash else "",
+    )
 
 
 def _prepare_cpu(options: TrainingOptions) -> Machine:
@@ -70,12 +92,27 @@ def _prepare_cpu(options: TrainingOptions) -> Machine:
     _keep_freed_memory()
     why = "the CPU multiplies it" if fast_bfloat16 else "the CPU has no bfloat16 units"
     reason = f" ({why})" if options.dtype == "auto" else ""
+    allocator = _loaded_allocator()
     return Machine(
         device="cpu",
         dtype=dtype,
         threads=threads,
-        description=f"CPU, {threads} thread{'s' * (threads > 1)}, {wanted}{reason}",
+        description=f"CPU, {threads} thread{'s' * (threads > 1)}, {wanted}{reason}"
+        + (f", {allocator}" if allocator else ""),
     )
+
+
+def _loaded_allocator() -> str:
+    """Returns the memory allocator that was loaded before glibc's, or nothing."""
+    maps = Path("/proc/self/maps")
+    loaded = maps.read_text(errors="replace") if maps.is_file() else ""
+    return next((name for name in _ALLOCATORS if f"lib{name}" in loaded), "")
+
+
+def _allocator_advice(loaded: str, tcmalloc: str | None) -> str:
+    if loaded or tcmalloc is None:
+        return ""
+    return f"tcmalloc is installed: started with LD_PRELOAD={tcmalloc}, training may be faster."
 
 
 def _default_threads() -> int:

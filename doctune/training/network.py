@@ -8,6 +8,8 @@ language-model head, a quarter of a small model's work, runs for the taught toke
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,16 @@ from typing import Any
 
 import torch
 
-from doctune.errors import ModelError
+from doctune.errors import ModelError, TrainingError
 from doctune.training import packed_attention
 from doctune.training.examples import PLAIN_CHAT_TEMPLATE, Example
 from doctune.training.fast_lora import use_fast_lora
 from doctune.training.machine import Machine
 from doctune.training.options import TrainingOptions
+
+# bitsandbytes, which PEFT loads wherever it is installed, says once a process what it lacks, and
+# once a layer and call how it casts.
+logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +38,6 @@ class Pack:
     lengths: tuple[int, ...]  # of the prefix, then of each example's own part
     predicting: torch.Tensor  # [labels]: positions whose next token counts
     targets: torch.Tensor  # [labels]: those next tokens
-    padding: int = 0  # tokens that are in no example
 
     @classmethod
     def of(cls, examples: Sequence[Example], device: str, *, share_prefix: bool) -> Pack:
@@ -98,8 +103,12 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_network(folder: Path, dtype: torch.dtype | str) -> Any:
+def load_network(folder: Path, dtype: torch.dtype | str, *, in_4bit: bool = False) -> Any:
     """Returns the causal language model of a folder, on the CPU; `dtype` "auto" is the stored one.
+
+    Args:
+        in_4bit: Quantize its linear layers to NF4 (QLoRA, arXiv 2305.14314); on the GPU if there is
+            one, since that is where bitsandbytes quantizes.
 
     Raises:
         ModelError: There is none that transformers can load.
@@ -108,12 +117,39 @@ def load_network(folder: Path, dtype: torch.dtype | str) -> Any:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    quantized = _in_4bit(dtype) if in_4bit else {}
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        return AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, **quantized
+        )
     # Broken weights raise safetensors' own error, a bad configuration one of several others.
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{folder} holds no model that can be loaded: {reason}.") from error
+
+
+def _in_4bit(dtype: torch.dtype | str) -> dict[str, Any]:
+    from transformers import BitsAndBytesConfig
+
+    need_bitsandbytes()
+    settings = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {"quantization_config": settings, "device_map": {"": device}}
+
+
+def need_bitsandbytes() -> None:
+    """Checks that 4 and 8 bits can be computed.
+
+    Raises:
+        TrainingError: bitsandbytes is not installed.
+    """
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise TrainingError("4 and 8 bits need bitsandbytes: run `pip install bitsandbytes`.")
 
 
 class AnswerNetwork:
@@ -132,8 +168,12 @@ class AnswerNetwork:
         if self.shares_prefix:
             packed_attention.register()
             base.set_attn_implementation(packed_attention.NAME)
+        elif machine.attention:
+            base.set_attn_implementation(machine.attention)
         self.model: Any = _with_adapter(base, options).to(machine.device)
         use_fast_lora(self.model)
+        if options.torch_compile:
+            _compile_layers(self.model)
         if options.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.weights: list[torch.Tensor] = [
@@ -160,6 +200,15 @@ class AnswerNetwork:
             logits_to_keep=positions,
         )
         return output.logits[0]
+
+
+def _compile_layers(model: Any) -> None:
+    """Compiles each decoder layer by itself: one compilation serves them all."""
+    packed_attention.leave_uncompiled()
+    names = set(model.get_base_model()._no_split_modules or ())
+    for module in model.modules():
+        if type(module).__name__ in names:
+            module.compile(dynamic=True)
 
 
 def _with_adapter(base: Any, options: TrainingOptions) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DEFAULT_BASE_MODEL = "smollm2-135m-instruct"
 
@@ -67,10 +67,28 @@ class TrainingOptions(BaseModel):
         default=False, description="Compute activations twice instead of keeping them."
     )
     num_threads: int = Field(default=0, ge=0, le=256, description="CPU threads; 0: by the machine.")
+    load_in_4bit: bool = Field(
+        default=False, description="QLoRA: the frozen weights in 4 bits (NF4, by bitsandbytes)."
+    )
+    torch_compile: bool = Field(
+        default=False, description="Compile the layers first; pays in runs of many steps."
+    )
+    fsdp: bool = Field(
+        default=False,
+        description="Several workers share the frozen weights (FSDP2) instead of copying them.",
+    )
+
+    @model_validator(mode="after")
+    def _shards_are_not_quantized(self) -> "TrainingOptions":
+        if self.fsdp and self.load_in_4bit:
+            raise ValueError("fsdp does not go with load_in_4bit: choose one of the two")
+        return self
 
 
 # What changes where and how fast a run computes, but not what it computes.
 INCIDENTAL = {"num_threads", "checkpoint_dir", "checkpoint_steps", "checkpoints_kept"} | {
     "tensorboard_dir",
     "gradient_checkpointing",
+    "torch_compile",
+    "fsdp",
 }

@@ -42,6 +42,13 @@ def register() -> None:
     AttentionInterface.register(NAME, _attend)
 
 
+def leave_uncompiled() -> None:
+    """Keeps torch.compile from compiling the attention anew for each pack's lengths."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, torch.compiler.disable(_attend))
+
+
 @dataclass(frozen=True)
 class _Layout:
     """Where each token of a row stands in the matrices, and back; all indices are flat."""

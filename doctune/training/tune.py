@@ -33,6 +33,7 @@ from doctune.training.outputs import (
     run_record,
     save_model,
 )
+from doctune.training.sharding import shard_frozen_weights
 from doctune.training.token_cache import tokenized_file, tokenized_passages
 from doctune.training.workers import Workers, joined_workers
 
@@ -128,14 +129,17 @@ class _Stage:
     def run(self, workers: Workers) -> Run:
         """Returns the run, ready to start, with a freshly loaded network."""
         options = self.options
-        network = load_network(self.base, self.machine.dtype)
+        base = load_network(self.base, self.machine.dtype, in_4bit=options.load_in_4bit)
+        network = AnswerNetwork(base, options, self.machine)
+        if options.fsdp and workers.count > 1:
+            shard_frozen_weights(network.model, self.machine.device)
         phases = [Phase(examples=self.data["train"].examples, epochs=options.num_train_epochs)]
         if "passages" in self.data:
             passages = self.data["passages"].examples
             phases.insert(0, Phase(examples=passages, epochs=options.pretraining_epochs))
         per_worker = options.per_device_train_batch_size * options.gradient_accumulation_steps
         return Run(
-            network=AnswerNetwork(network, options, self.machine),
+            network=network,
             curriculum=Curriculum(
                 phases,
                 batch_size=per_worker * workers.count,

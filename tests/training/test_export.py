@@ -12,6 +12,7 @@ import torch
 from doctune.errors import ModelError, TrainingError
 from doctune.training import TrainingOptions, tune_model
 from doctune.training.export import ExportFormat, export_model, load_export
+from tests.serving.conftest import start_server
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,31 @@ def test_an_export_reloads_and_answers_nearly_as_the_model(
     with torch.no_grad():
         difference = (exported(ids).logits.float() - original(ids).logits).abs().mean()
     assert difference < {"safetensors": 1e-6, "gguf": 0.05, "int8": 0.05, "nf4": 0.3}[export_format]
+
+
+@pytest.mark.parametrize("export_format", ["int8", "nf4"])
+def test_the_server_program_answers_with_a_quantized_export(
+    export_format: ExportFormat, tuned: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from doctune.generation import TextGenerator
+
+    export_model(tuned, tmp_path / "out", export_format, facts[1], max_perplexity_increase=0.2)
+    layers = {
+        type(module).__name__ for module in TextGenerator.load(tmp_path / "out").model.modules()
+    }
+    assert {"int8": "Linear8bitLt", "nf4": "Linear4bit"}[export_format] in layers
+    server = start_server(str(tmp_path / "out"))
+    try:
+        server.wait_until_ready(120)
+        body = {
+            "instances": [{"prompt": "what is the colour"}],
+            "parameters": {"max_new_tokens": 4},
+        }
+        answer = server.predict(body)
+        assert answer.status_code == 200
+        assert 0 < answer.json()["predictions"][0]["completion_tokens"] <= 4
+    finally:
+        server.log()
 
 
 def test_an_export_that_loses_too_much_is_refused_and_leaves_nothing(

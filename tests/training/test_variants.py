@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from doctune.errors import DatasetError
 from doctune.training import TrainingOptions, tune_model
-from doctune.training.examples import read_conversations, tokenize_conversations
+from doctune.training.examples import Example, read_conversations, tokenize_conversations
+from doctune.training.machine import prepare_machine
+from doctune.training.network import AnswerNetwork, load_network
 from tests.training.conftest import make_tokenizer, tiny_configurations
 
 SETTINGS: dict[str, Any] = {
@@ -39,6 +42,53 @@ def test_other_architectures_learn(name: str, facts: tuple[Path, Path], tmp_path
     merged: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "m/model")
     assert merged.config.model_type == model.config.model_type
     assert (tmp_path / "m/model/chat_template.jinja").is_file()
+
+
+def test_frozen_weights_in_four_bits_learn_and_merge_into_the_whole_ones(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    options = TrainingOptions(base_model=str(tiny_model), load_in_4bit=True, **SETTINGS)
+    network = load_network(tiny_model, torch.float32, in_4bit=True)
+    assert type(network.model.layers[0].mlp.up_proj).__name__ == "Linear4bit"
+    summary = tune_model(*facts, tmp_path / "m", options)
+    assert summary.loss_after < summary.loss_before - 0.1
+    merged: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "m/model")
+    assert merged.dtype == torch.float32
+    assert getattr(merged.config, "quantization_config", None) is None
+
+
+def test_compiled_layers_compute_the_same(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, stock = [], torch.nn.Module.compile
+
+    def compile_quickly(module: torch.nn.Module, **settings: Any) -> None:
+        compiled.append(type(module).__name__)
+        # Traces and differentiates as the default does, but writes no C++, which takes a minute.
+        stock(module, backend="aot_eager", **settings)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_quickly)
+    losses, gradients = [], []
+    for flag in (True, False):
+        options = TrainingOptions(torch_compile=flag, dtype="float32", num_threads=1)
+        machine = prepare_machine(options)
+        network = AnswerNetwork(load_network(tiny_model, torch.float32), options, machine)
+        for lengths in ((20, 30), (12, 40, 25)):
+            examples = [Example(list(range(3, 3 + n)), [n > 8] * n) for n in lengths]
+            losses.append(network.loss(network.pack(examples)))
+            losses[-1].backward()
+        gradients.append([weight.grad for weight in network.weights])
+    assert compiled == ["LlamaDecoderLayer"] * 2
+    assert torch.allclose(torch.stack(losses[:2]), torch.stack(losses[2:]), atol=1e-4)
+    for found, expected in zip(*gradients, strict=True):
+        assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_sharded_weights_in_four_bits_are_refused() -> None:
+    with pytest.raises(ValidationError, match="choose one of the two"):
+        TrainingOptions(fsdp=True, load_in_4bit=True)
 
 
 def test_raw_passages_come_before_the_chat(

@@ -17,6 +17,8 @@ import torch
 
 from doctune.errors import TrainingError
 from doctune.training import TrainingOptions, tune_model
+from doctune.training.examples import Example
+from doctune.training.sharding import even_packs
 from doctune.training.workers import Workers, rendezvous
 from tests.training.programs import ENVIRONMENT, adapter_weights, free_port, start_training
 
@@ -66,6 +68,48 @@ def test_two_workers_make_the_steps_of_one(
     assert record["steps"] == expected.steps == 10
     assert record["tokens_trained"] == expected.tokens_trained  # none lost, none doubled
     assert record["loss_after"] == pytest.approx(expected.loss_after, abs=1e-5)
+
+
+def test_workers_that_share_the_frozen_weights_make_the_steps_of_one(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    # At this bound a worker has one pack or two, and the other often not as many.
+    base = {**SETTINGS, "base_model": str(tiny_model), "pack_tokens": 270}
+    port = free_port()
+    running = [
+        start_training(
+            facts,
+            tmp_path / f"worker{index}",
+            {**base, "per_device_train_batch_size": 4, "fsdp": True},
+            cluster(index, port),
+        )
+        for index in range(2)
+    ]
+    alone = TrainingOptions(**base, per_device_train_batch_size=8)
+    expected = tune_model(*facts, tmp_path / "alone", alone)
+    for process in running:
+        _, log = process.communicate(timeout=120)
+        assert process.returncode == 0, log
+        share = float(log.split("FSDP2: this worker keeps ")[1].split("%")[0])
+        assert 45 < share < 55
+
+    weights = adapter_weights(tmp_path / "alone")
+    for name, found in adapter_weights(tmp_path / "worker0").items():
+        assert torch.allclose(found, weights[name], atol=1e-5)
+    record = json.loads((tmp_path / "worker0/training.json").read_text())
+    assert record["loss_after"] == pytest.approx(expected.loss_after, abs=1e-5)
+    assert 0 < record["padding_share"] < 0.5  # packs computed for the other's sake are counted
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_fillers_give_every_worker_as_many_packs(count: int) -> None:
+    examples = [Example([1] * length, [True] * length) for length in (90, 10, 80, 20, 70)]
+    packs = [
+        list(even_packs(examples, Workers(rank=rank, count=count), 100)) for rank in range(count)
+    ]
+    assert len({len(own) for own in packs}) == 1
+    counted = [example for own in packs for pack, counts in own for example in pack if counts]
+    assert sorted(map(id, counted)) == sorted(map(id, examples))
 
 
 def test_torchrun_starts_two_workers(

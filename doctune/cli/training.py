@@ -1,0 +1,102 @@
+"""`doctune export`, `search` and `prefer`: what comes before and after training."""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from doctune.cli.app import app
+from doctune.settings import load_settings
+
+
+class Format(StrEnum):
+    """What a model can be exported as."""
+
+    SAFETENSORS = "safetensors"
+    INT8 = "int8"
+    NF4 = "nf4"
+    GGUF = "gguf"
+
+
+class Method(StrEnum):
+    """How preferences are learnt."""
+
+    DPO = "dpo"
+    KTO = "kto"
+
+
+@app.command()
+def export(
+    model_dir: Annotated[Path, typer.Option("--model", help="Folder that training wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for the export.")],
+    export_format: Annotated[
+        Format, typer.Option("--format", help="int8 for CPUs, nf4 for GPUs, gguf for llama.cpp.")
+    ],
+    examples: Annotated[Path, typer.Option(help="JSONL of chat examples to measure quality on.")],
+    max_perplexity_increase: Annotated[
+        float, typer.Option(help="Greatest loss in quality that is let through: 0.05 is 5%.")
+    ] = 0.05,
+) -> None:
+    """Write a tuned model in another form. Exit code 1: it would lose too much quality."""
+    from doctune.training import export_model
+
+    summary = export_model(
+        model_dir,
+        out,
+        export_format.value,
+        examples,
+        max_perplexity_increase=max_perplexity_increase,
+    )
+    typer.echo(json.dumps(asdict(summary)))
+
+
+@app.command()
+def search(
+    train_set: Annotated[Path, typer.Option("--train", help="JSONL of chat examples.")],
+    validation_set: Annotated[Path, typer.Option("--validation", help="JSONL to compare by.")],
+    out: Annotated[Path, typer.Option(help="Folder for search.json and search.html.")],
+) -> None:
+    """Search for the best training settings on this machine, within `search` of config.yaml."""
+    from doctune.training import search_hyperparameters
+
+    settings = load_settings()
+    out.mkdir(parents=True, exist_ok=True)
+    result = search_hyperparameters(
+        train_set,
+        validation_set,
+        settings.training,
+        settings.search,
+        result_path=out / "search.json",
+        report_path=out / "search.html",
+    )
+    tried = (trial for trial in result.trials if trial.loss == result.best_loss)
+    typer.echo(f"Best validation loss {result.best_loss:.4f} with:")
+    for name, value in next(tried).parameters.items():
+        typer.echo(f"  {name}: {value}")
+    typer.echo(f"Written to {out}: open {out / 'search.html'}.")
+
+
+@app.command()
+def prefer(
+    pairs: Annotated[Path, typer.Option(help="JSONL of prompts with better and worse answers.")],
+    model_dir: Annotated[Path, typer.Option("--model", help="Folder that training wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for the new model.")],
+    method: Annotated[Method, typer.Option(help="kto takes single good or bad answers, too.")] = (
+        Method.DPO
+    ),
+    beta: Annotated[float, typer.Option(min=1e-6, help="How strongly it is held back.")] = 0.1,
+    learning_rate: Annotated[float, typer.Option(min=1e-9, max=1)] = 5e-5,
+    epochs: Annotated[float, typer.Option(min=1e-3, max=100)] = 1.0,
+) -> None:
+    """Tune a tuned model on preferences: answers that people liked and did not like."""
+    from doctune.training import tune_preferences
+    from doctune.training.preferences import PreferenceOptions
+
+    options = PreferenceOptions(
+        method=method.value, beta=beta, learning_rate=learning_rate, num_train_epochs=epochs
+    )
+    summary = tune_preferences(pairs, model_dir, out, options)
+    typer.echo(json.dumps(asdict(summary)))
