@@ -102,6 +102,8 @@ def read_scan(path: Path) -> list[Finding]:
     """
     try:
         occurrences = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(occurrences, list):
+            raise TypeError(type(occurrences).__name__)
         return [
             finding
             for occurrence in occurrences

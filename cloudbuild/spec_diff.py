@@ -94,6 +94,7 @@ def read_facts(path: Path) -> Facts:
         rest: dict[str, Any] = {
             "components": _without_steps(spec["components"]),
             "root": _without_steps({"": spec["root"]})[""],
+            "deploymentSpec": {k: v for k, v in spec["deploymentSpec"].items() if k != "executors"},
             **{k: v for k, v in spec.items() if k not in ("components", "root", "deploymentSpec")},
             "platforms": documents[1:],
         }

@@ -124,9 +124,11 @@ class CheckpointFolder:
         return None
 
     def _names(self) -> list[str]:
-        names = [
-            str(path).rsplit("/", 1)[-1] for path in self._filesystem.ls(self._root, detail=False)
-        ]
+        try:
+            paths = self._filesystem.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return []  # object stores have no empty folders
+        names = [str(path).rsplit("/", 1)[-1] for path in paths]
         return sorted(name for name in names if _NAME.fullmatch(name))
 
     def _read(self, name: str) -> Checkpoint | None:

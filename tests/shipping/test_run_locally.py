@@ -119,9 +119,9 @@ def test_one_step_can_be_run_from_the_command_line(tmp_path: Path) -> None:
     steps = [{"id": name, "name": PYTHON, "script": f"touch {name}"} for name in "ab"]
     file.write_text(yaml.safe_dump({"steps": steps}))
 
+    options = ["--workspace", str(tmp_path), "--step", "b"]
     done = subprocess.run(
-        [sys.executable, "-m", "cloudbuild.run_locally", str(file), "--step", "b"]
-        + ["--workspace", str(tmp_path)],
+        [sys.executable, "-m", "cloudbuild.run_locally", str(file), *options],
         check=True,
         capture_output=True,
         text=True,
