@@ -63,14 +63,14 @@ def outcomes(
 
     def submit(way: str) -> dict[str, Any]:
         command = [sys.executable, str(SUBMIT), str(spec), str(arguments), BUCKET, way]
-        done = spaces[way].doctune("local", "exec", "--", *command)
+        done = spaces[way].doctune("local", "exec", "--", *command, **_cache(spaces[way]))
         outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         storage = spaces[way].folder / ".doctune/localvertex/storage"
         return {**outcome, "tasks": _submitted(outcome["tasks"], storage)}
 
     with ThreadPoolExecutor(1) as beside:
         waiting = beside.submit(submit, "scheduled")
-        spaces["run"].doctune("run", "--no-cache")
+        spaces["run"].doctune("run", "--no-cache", **_cache(spaces["run"]))
         now = submit("now")
         yield {"run": _ran(spaces["run"]), "now": now, "scheduled": waiting.result()}
 
@@ -121,6 +121,11 @@ def _workspace(folder: Path, compiled: Path, base: Path, pdfs: Path) -> Workspac
     config["evaluation"] |= {"max_new_tokens": 4, "max_examples": 8}
     path.write_text(yaml.safe_dump(config))
     return Workspace(folder)
+
+
+def _cache(space: Workspace) -> dict[str, str]:
+    """A cache of its own, so that no way takes answers over from another and says so."""
+    return {"DOCTUNE_CACHE": str(space.folder / "cache")}
 
 
 def _write_arguments(path: Path, space: Workspace) -> None:
