@@ -6,7 +6,7 @@ any URL that fsspec knows (`gs://`, `s3://`, ...). This is the one place that te
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,8 @@ def local_folder(uri: str) -> Path:
     Raises:
         StorageError: Nothing is there, or it cannot be read.
     """
-    if "://" not in uri or uri.startswith("file://"):
-        path = Path(uri.removeprefix("file://"))
-        if not path.is_dir():
-            raise StorageError(f"{path} is not a folder: give an existing folder or a gs:// URI.")
+    if (path := _on_disk(uri, "folder", Path.is_dir)) is not None:
         return path
-    if uri.startswith("gs://") and Path("/gcs", uri.removeprefix("gs://")).is_dir():
-        return Path("/gcs", uri.removeprefix("gs://"))
     target = cache_folder() / "artifacts" / digest_value(uri.rstrip("/"))
     if not target.is_dir():
         _download(uri.rstrip("/"), target)
@@ -51,13 +46,8 @@ def local_file(uri: str) -> Path:
     Raises:
         StorageError: Nothing is there, or it cannot be read.
     """
-    if "://" not in uri or uri.startswith("file://"):
-        path = Path(uri.removeprefix("file://"))
-        if not path.is_file():
-            raise StorageError(f"{path} is not a file: give an existing file or a gs:// URI.")
+    if (path := _on_disk(uri, "file", Path.is_file)) is not None:
         return path
-    if uri.startswith("gs://") and Path("/gcs", uri.removeprefix("gs://")).is_file():
-        return Path("/gcs", uri.removeprefix("gs://"))
     with _storage_errors(uri):
         filesystem, root = _filesystem(uri)
         target = cache_folder() / "artifacts" / digest_value([uri, filesystem.ukey(root)])
@@ -66,6 +56,17 @@ def local_file(uri: str) -> Path:
             with atomic_folder(target) as folder:
                 filesystem.get_file(root, str(folder / path.name))
     return path
+
+
+def _on_disk(uri: str, kind: str, is_right: Callable[[Path], bool]) -> Path | None:
+    """Returns where `uri` lies on this machine, if it does: a path, or a mounted bucket's file."""
+    if "://" not in uri or uri.startswith("file://"):
+        path = Path(uri.removeprefix("file://"))
+        if not is_right(path):
+            raise StorageError(f"{path} is not a {kind}: give an existing {kind} or a gs:// URI.")
+        return path
+    mounted = Path("/gcs", uri.removeprefix("gs://"))
+    return mounted if uri.startswith("gs://") and is_right(mounted) else None
 
 
 def _filesystem(uri: str) -> tuple[Any, str]:

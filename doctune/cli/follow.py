@@ -45,17 +45,20 @@ def follow_logs(run: str, *, task: str = "", follow: bool = False) -> Iterator["
     from doctune.vertex.jobs import status
     from doctune.vertex.run_logs import run_logs
 
+    if not follow:
+        yield from run_logs(run, task=task)
+        return
     last, pauses = "", _pauses()
     while True:
-        over = not follow or status(run).is_over
-        if follow and over:
+        now = status(run)
+        if now.is_over:
             time.sleep(_LAST_LINES_SECONDS)
         # A step that is named may not have started yet.
-        started = not (task and follow and not over) or _has_started(run, task)
-        for line in run_logs(run, task=task, since=last) if started else ():
+        started = not task or any(found.name == task and found.started for found in now.tasks)
+        for line in run_logs(run, task=task, since=last) if started or now.is_over else ():
             last = max(last, line.time)
             yield line
-        if over:
+        if now.is_over:
             return
         time.sleep(next(pauses))
 
@@ -75,12 +78,6 @@ def _pauses() -> Iterator[float]:
     while True:
         yield seconds
         seconds = min(seconds * 1.3, _LONGEST_PAUSE_SECONDS)
-
-
-def _has_started(run: str, task: str) -> bool:
-    from doctune.vertex.jobs import status
-
-    return any(found.name == task and found.started for found in status(run).tasks)
 
 
 def _changes(run: "Run", shown: dict[tuple[str, int], str]) -> Iterator[str]:

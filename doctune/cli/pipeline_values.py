@@ -46,9 +46,13 @@ def run_parameters(
     source, digest = "", ""
     if "pdfs" in signature.parameters and "pdfs" not in chosen:
         source, digest = _reachable(pdfs or settings.pdfs, vertex.staging_bucket)
-    declared = {name: vars(parameter) for name, parameter in signature.parameters.items()}
     configured = pipeline_arguments(
-        settings, vertex, declared, pdfs=source, corpus_digest=digest, question=settings.question
+        settings,
+        vertex,
+        signature.parameters,
+        pdfs=source,
+        corpus_digest=digest,
+        question=settings.question,
     )
     return {**configured, **chosen}
 

@@ -1,36 +1,19 @@
 """Pipeline parameters from the configuration."""
 
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
-from doctune.errors import UsageError
 from doctune.settings import Settings, VertexSettings
 
 _SECTIONS = ("documents", "dataset", "training", "evaluation")
 
 
-def spec_parameters(spec: Path) -> dict[str, Any]:
-    """Returns the parameters that a compiled pipeline declares: name to its definition.
-
-    Raises:
-        UsageError: The file is missing or is not a compiled pipeline.
-    """
-    if not spec.is_file():
-        raise UsageError(f"{spec} is missing: make it with `python compile.py`.")
-    try:
-        document = next(iter(yaml.safe_load_all(spec.read_text(encoding="utf-8"))))
-        return dict(document["root"].get("inputDefinitions", {}).get("parameters", {}))
-    except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
-        raise UsageError(f"{spec} is not a compiled pipeline: compile it again.") from error
-
-
 def pipeline_arguments(
     settings: Settings,
     vertex: VertexSettings,
-    declared: dict[str, Any],
+    declared: Collection[str],
     *,
     pdfs: str,
     corpus_digest: str,
@@ -42,7 +25,7 @@ def pipeline_arguments(
     default goes into the `advanced` parameter of its stage, so that none is ever dropped.
 
     Args:
-        declared: What `spec_parameters` gave.
+        declared: Names of the parameters that the pipeline declares.
         pdfs: Folder of PDFs, absolute path or gs:// URI.
         corpus_digest: Digest of the folder's contents.
         question: What the new deployment is asked.
@@ -65,7 +48,7 @@ def pipeline_arguments(
     return {name: value for name, value in arguments.items() if name in declared}
 
 
-def _split(options: BaseModel, declared: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(options: BaseModel, declared: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     # A secret (hidden from repr) never becomes a parameter: those are stored and shown.
     secret = {name for name, field in type(options).model_fields.items() if not field.repr}
     values = options.model_dump(mode="json", exclude=secret)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from doctune.errors import DeploymentError, UsageError
 from doctune.files import write_json
-from doctune.runner.arguments import pipeline_arguments, spec_parameters
+from doctune.runner.arguments import pipeline_arguments
 from doctune.runner.display import watch
 from doctune.runner.run import Runner, RunResult, run_pipeline
 from doctune.runner.summary import RunSummary, copy_reports, read_rejects
@@ -45,6 +45,7 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
         DoctuneError: A step failed, or nothing answers in the end.
     """
     from doctune.documents import corpus_digest
+    from doctune.vertex.specs import read_signature
 
     if "://" in job.pdfs:
         raise UsageError(f"{job.pdfs} is not a folder on this machine: copy the PDFs to one first.")
@@ -52,7 +53,7 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
     arguments = pipeline_arguments(
         job.settings,
         job.vertex,
-        spec_parameters(job.spec),
+        read_signature(job.spec).parameters,
         pdfs=str(pdfs),
         corpus_digest=corpus_digest(pdfs),
         question=job.question,

@@ -79,7 +79,7 @@ def read_signature(spec: str | Path) -> PipelineSignature:
         }
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise UsageError(
-            f"{spec} is not a compiled pipeline: make one with `python compile.py`."
+            f"{spec} is not a compiled pipeline: compile it again with `python compile.py`."
         ) from error
     return PipelineSignature(name, parameters)
 

@@ -133,8 +133,9 @@ def _write_arguments(path: Path, space: Workspace) -> None:
     script = (
         "import json, sys; from pathlib import Path; from doctune.documents import corpus_digest;"
         "from doctune.runner.arguments import *; from doctune.settings import *;"
+        "from doctune.vertex.specs import read_signature;"
         "settings, vertex = load_settings(), load_vertex_settings();"
-        "spec = spec_parameters(Path('dist/pipelines/train_and_deploy.yaml'));"
+        "spec = read_signature('dist/pipelines/train_and_deploy.yaml').parameters;"
         "print(json.dumps(pipeline_arguments(settings, vertex, spec, pdfs=settings.pdfs,"
         "corpus_digest=corpus_digest(Path(settings.pdfs)), question=settings.question)))"
     )

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from doctune.errors import UsageError
-from doctune.runner.arguments import pipeline_arguments, spec_parameters
+from doctune.runner.arguments import pipeline_arguments
 from doctune.settings import Settings, VertexSettings
+from doctune.vertex.specs import read_signature
 
 VERTEX = VertexSettings(
     project="my-project",
@@ -22,7 +23,7 @@ def _arguments(settings: Settings, *declared: str) -> dict[str, Any]:
     return pipeline_arguments(
         settings,
         VERTEX,
-        dict.fromkeys(declared),
+        declared,
         pdfs="/pdfs",
         corpus_digest="abc",
         question="Why?",
@@ -56,4 +57,4 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"hello": 1}))
 
     with pytest.raises(UsageError, match="compile it again"):
-        spec_parameters(path)
+        read_signature(path)
