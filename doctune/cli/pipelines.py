@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from doctune.cli.app import app
 from doctune.cli.follow import follow_logs, follow_run, task_table
@@ -200,7 +200,9 @@ def list_runs(
     if as_json:
         typer.echo(json.dumps([asdict(run) for run in found], default=str))
         return
-    table = Table("run", "pipeline", "state", "created", box=None, pad_edge=False)
+    # An id that is cut cannot be given to another verb.
+    whole = Column("run", no_wrap=True)
+    table = Table(whole, "pipeline", "state", "created", box=None, pad_edge=False)
     for run in found:
         created = run.created.strftime("%Y-%m-%d %H:%M:%S") if run.created else ""
         table.add_row(run.job_id, run.pipeline, run.state, created)

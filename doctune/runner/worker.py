@@ -49,6 +49,7 @@ def main() -> int:
             log,
             runner=runner,
             image_ids=image_ids,
+            cache_root=options.cache_root or options.pipeline_root / ".cache",
             enable_caching=options.cache,
             fail_fast=options.fail_fast,
         )
@@ -62,6 +63,7 @@ def run_spec(
     *,
     runner: Any,
     image_ids: Mapping[str, str],
+    cache_root: Path,
     enable_caching: bool,
     fail_fast: bool,
 ) -> int:
@@ -70,6 +72,7 @@ def run_spec(
     Args:
         runner: One of kfp.local's runners.
         image_ids: As `cache.install` takes them.
+        cache_root: Where outputs that may be used again are noted.
         fail_fast: Whether no further step starts once one has failed, but for exit handlers.
     """
     from kfp import components, local
@@ -83,9 +86,9 @@ def run_spec(
         pipeline_root=str(pipeline_root),
         workspace_root=str(pipeline_root / ".workspace"),
         enable_caching=enable_caching,
-        cache_root=str(pipeline_root / ".cache"),
+        cache_root=str(cache_root),
     )
-    step_cache = cache.install(str(pipeline_root / ".cache"), image_ids)
+    step_cache = cache.install(str(cache_root), image_ids)
     execute = task_executor.execute_single_task
     task_executor.execute_single_task = _watched(execute, log, step_cache, fail_fast=fail_fast)
     pipeline = components.load_component_from_file(str(spec))
@@ -226,6 +229,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--storage", type=Path, required=True, help="what stands for /gcs")
     parser.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess")
+    parser.add_argument(
+        "--cache-root", type=Path, help="what is known of earlier outputs; else in --pipeline-root"
+    )
     parser.add_argument("--no-cache", dest="cache", action="store_false", help="run every step")
     parser.add_argument("--fail-fast", action="store_true", help="start no step after a failure")
     return parser.parse_args()

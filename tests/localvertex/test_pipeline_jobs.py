@@ -128,6 +128,16 @@ def test_the_second_run_takes_cached_steps(aip, specs, unique):
     assert details(fresh)["write"].state.name == "SUCCEEDED"
 
 
+def test_what_the_cache_knows_is_no_object_of_the_bucket(aip, specs, unique):
+    from google.cloud import storage
+
+    submit(aip, specs / "notes.yaml", unique, parameter_values={"text": unique})
+
+    names = [blob.name for blob in storage.Client().list_blobs("demo-bucket", max_results=500)]
+    assert any(unique in name for name in names)
+    assert not [name for name in names if ".cache" in name]
+
+
 def test_a_failing_task_fails_the_job_by_name(aip, specs, unique):
     job = submit(aip, specs / "notes.yaml", unique, parameter_values={"text": "a", "fail": True})
     assert job.state.name == "PIPELINE_STATE_FAILED"

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from doctune.digests import digest_value
 from doctune.errors import DoctuneError
 from doctune.files import write_json
 from doctune.localvertex import names
@@ -102,6 +103,8 @@ async def run_pipeline_job(vertex: Vertex, job: Document) -> Document:
         *("--storage", str(vertex.storage_folder)),
         *("--spec", str(folder / "spec.yaml"), "--arguments", str(folder / "arguments.json")),
         *("--folder", str(folder), "--pipeline-root", str(root).rstrip("/")),
+        # Beside the bucket: a listing fails on files in it that are no objects.
+        *("--cache-root", str(folder.parent / ".cache" / digest_value([bucket, prefix]))),
     ]
     if job["runtime_config"].get("failure_policy") == _FAIL_FAST:
         command.append("--fail-fast")
