@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from doctune.cli.app import app
 from doctune.cli.session import AsJson, Impersonate, Local, vertex_session
@@ -64,11 +62,9 @@ def list_objects(
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in found]))
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(justify="right")
+    # No table: a URI that is cut to the terminal's width cannot be given to another program.
     for item in found:
-        table.add_row(f"{item.size:,}", item.updated[:19], item.uri)
-    Console(soft_wrap=True).print(table)
+        typer.echo(f"{item.size:>15,}  {item.updated[:19]}  {item.uri}")
 
 
 def _say(summary: "TransferSummary", target: str) -> None:
