@@ -12,6 +12,8 @@ from kfp import dsl
 from doctune.settings import MachineSettings, load_vertex_settings
 
 _MACHINES = load_vertex_settings().machines
+# A trial of a search is a job of its own, whose machine may be given at run time.
+TRIAL = _MACHINES.training
 
 
 def documents(task: dsl.PipelineTask) -> dsl.PipelineTask:

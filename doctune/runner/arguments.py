@@ -19,7 +19,7 @@ def pipeline_arguments(
     corpus_digest: str,
     question: str,
 ) -> dict[str, Any]:
-    """Returns a value for each parameter of the train-and-deploy pipeline that is configured.
+    """Returns a value for each parameter of a pipeline that is configured.
 
     A setting that the pipeline declares by name is passed by name; any other that differs from its
     default goes into the `advanced` parameter of its stage, so that none is ever dropped.
@@ -40,6 +40,9 @@ def pipeline_arguments(
         "location": vertex.location,
         "staging_bucket": vertex.staging_bucket,
         "shards": vertex.shards,
+        "training": settings.training.model_dump(mode="json", exclude_defaults=True),
+        "search": settings.search.model_dump(mode="json", exclude_defaults=True),
+        "max_trials": settings.search.max_trials,
     }
     for section in _SECTIONS:
         named, advanced = _split(getattr(settings, section), declared)

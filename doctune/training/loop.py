@@ -90,8 +90,9 @@ def train(run: Run) -> TrainingCourse:
                 if course.steps % run.interval == 0 or course.steps == total:
                     _validate(run)
                     patience = run.options.early_stopping_patience
+                    hopeless = run.should_stop(course)
                     course.stopped_early = course.steps < total and (
-                        0 < patience <= course.stalls or run.should_stop(course)
+                        hopeless or 0 < patience <= course.stalls
                     )
                 due = course.steps % run.options.checkpoint_steps == 0
                 if ends or due or course.steps == total or course.stopped_early:

@@ -16,7 +16,12 @@ from doctune.errors import TrainingError
 from doctune.files import write_json
 from doctune.training.course import TrainingCourse
 from doctune.training.options import TrainingOptions
-from doctune.training.search_options import Range, SearchOptions, SearchSpace
+from doctune.training.search_options import (
+    Range,
+    SearchOptions,
+    SearchSpace,
+    with_parameters,
+)
 from doctune.training.search_report import write_search_report
 from doctune.training.tune import train_adapter
 
@@ -93,31 +98,50 @@ def search_hyperparameters(
         except TrainingError as error:
             reasons[trial.number] = str(error)
             raise
-        if trial.should_prune():
+        if course.stopped_early and trial.should_prune():
             raise optuna.TrialPruned
         return course.best_loss
 
     study.optimize(objective, n_trials=chosen.max_trials, catch=(TrainingError,))
     trials = [_record(trial, reasons) for trial in study.trials]
+    result = search_result(trials, common, chosen.space)
+    write_search(result, result_path, report_path)
+    return result
+
+
+def search_result(
+    trials: list[TrialRecord], common: TrainingOptions, space: SearchSpace
+) -> SearchResult:
+    """Returns the best of some trials, and what share each dial had in their losses.
+
+    Args:
+        common: What the trials have in common.
+
+    Raises:
+        TrainingError: Not one trial gave a model.
+    """
     finished = [trial for trial in trials if trial.state == "complete" and trial.loss is not None]
     if not finished:
-        raise TrainingError(
-            f"None of the {len(trials)} trials gave a model; the last one failed so: "
-            f"{trials[-1].reason or trials[-1].state}"
+        last = (
+            f"; the last one failed so: {trials[-1].reason or trials[-1].state}" if trials else ""
         )
+        raise TrainingError(f"None of the {len(trials)} trials gave a model{last}")
     best = min(finished, key=lambda trial: trial.loss or 0.0)
-    result = SearchResult(
+    return SearchResult(
         best_options=with_parameters(common, best.parameters),
         best_loss=best.loss or 0.0,
         trials=trials,
-        importance=_importance(study, len(finished)),
+        importance=_importance(finished, space),
     )
+
+
+def write_search(result: SearchResult, result_path: Path | None, report_path: Path | None) -> None:
+    """Writes a search as JSON, and its analysis as HTML, where paths are given."""
     if result_path is not None:
         best_options = result.best_options.model_dump()
         write_json(result_path, {**asdict(result), "best_options": best_options})
     if report_path is not None:
         write_search_report(result.trials, result.importance, report_path)
-    return result
 
 
 def propose(trial: Any, space: SearchSpace) -> dict[str, Any]:
@@ -130,19 +154,6 @@ def propose(trial: Any, space: SearchSpace) -> dict[str, Any]:
         elif values is not None:
             parameters[name] = trial.suggest_categorical(name, list(values))
     return parameters
-
-
-def with_parameters(common: TrainingOptions, parameters: dict[str, Any]) -> TrainingOptions:
-    """Returns options with the values that a trial proposes, checked like any other."""
-    values = dict(parameters)
-    modules = values.get("target_modules")
-    if isinstance(modules, str) and modules != "all-linear":
-        values["target_modules"] = tuple(part.strip() for part in modules.split(","))
-    if "lora_r" in values and "lora_alpha" not in values:
-        # The adapter's scale, alpha / r, stays what it was, so the ranks compare fairly.
-        scale = common.lora_alpha / common.lora_r
-        values["lora_alpha"] = max(1, round(values["lora_r"] * scale))
-    return TrainingOptions.model_validate({**common.model_dump(), **values})
 
 
 def _record(trial: Any, reasons: dict[int, str]) -> TrialRecord:
@@ -161,13 +172,29 @@ def _record(trial: Any, reasons: dict[int, str]) -> TrialRecord:
     )
 
 
-def _importance(study: Any, finished: int) -> dict[str, float]:
+def _importance(finished: list[TrialRecord], space: SearchSpace) -> dict[str, float]:
     import optuna
 
-    if finished < 2:
+    if len(finished) < 2:
         return {}
+    distributions = {name: _distribution(getattr(space, name)) for name in finished[0].parameters}
+    study = optuna.create_study(direction="minimize")
+    for trial in finished:
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=trial.parameters, distributions=distributions, value=trial.loss
+            )
+        )
     try:
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
     except (RuntimeError, ValueError):
         return {}  # all trials alike: nothing to explain
+
+
+def _distribution(values: Range | tuple[Any, ...]) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if isinstance(values, Range):
+        return FloatDistribution(values.low, values.high, log=values.log)
+    return CategoricalDistribution(values)

@@ -1,8 +1,10 @@
 """What a hyperparameter search may try."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from doctune.training.options import TrainingOptions
 
 
 class Range(BaseModel):
@@ -52,3 +54,16 @@ class SearchOptions(BaseModel):
         default=3, ge=0, description="Finished trials before a bad one is cut short."
     )
     seed: int = Field(default=13, ge=0)
+
+
+def with_parameters(common: TrainingOptions, parameters: dict[str, Any]) -> TrainingOptions:
+    """Returns options with the values that a trial proposes, checked like any other."""
+    values = dict(parameters)
+    modules = values.get("target_modules")
+    if isinstance(modules, str) and modules != "all-linear":
+        values["target_modules"] = tuple(part.strip() for part in modules.split(","))
+    if "lora_r" in values and "lora_alpha" not in values:
+        # The adapter's scale, alpha / r, stays what it was, so the ranks compare fairly.
+        scale = common.lora_alpha / common.lora_r
+        values["lora_alpha"] = max(1, round(values["lora_r"] * scale))
+    return TrainingOptions.model_validate({**common.model_dump(), **values})

@@ -101,7 +101,7 @@ def train_adapter(
     """Trains as `tune_model` does, for the losses alone: a trial of a search.
 
     Args:
-        should_stop: Asked after each validation; true ends the run.
+        should_stop: Asked after each validation, the last one too; true ends the run.
 
     Raises:
         DatasetError, ModelError, TrainingError: As `tune_model`.

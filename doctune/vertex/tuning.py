@@ -1,0 +1,220 @@
+"""A hyperparameter search by Vertex AI's tuning jobs: what to ask for, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from doctune.errors import PipelineError, UsageError
+from doctune.training.options import TrainingOptions
+from doctune.training.search_options import Range, SearchOptions, SearchSpace
+from doctune.vertex.errors import google_errors
+
+if TYPE_CHECKING:
+    from google.cloud.aiplatform_v1.types import Trial as TrialMessage
+
+    from doctune.training.search import TrialRecord
+
+_ALGORITHMS = {"tpe": "ALGORITHM_UNSPECIFIED", "random": "RANDOM_SEARCH"}
+_STATES = {"SUCCEEDED": "complete", "STOPPING": "pruned"}
+_PROGRAM = ("python", "-m", "doctune.training.trial")
+
+
+class TrialPlan(NamedTuple):
+    """What `HyperparameterTuningJobRunOp` takes."""
+
+    worker_pool_specs: list[dict[str, Any]]
+    study_parameters: list[dict[str, Any]]
+    algorithm: str
+
+
+def plan_trials(
+    train_uri: str,
+    validation_uri: str,
+    *,
+    training: Mapping[str, Any],
+    search: Mapping[str, Any],
+    image: str,
+    machine_type: str,
+    accelerator_type: str = "",
+    accelerator_count: int = 0,
+) -> TrialPlan:
+    """Returns the study and the machine of its trials.
+
+    Args:
+        training: What the trials have in common: fields of `TrainingOptions`.
+        search: Fields of `SearchOptions`.
+        image: The training image, with its tag.
+
+    Raises:
+        UsageError: The search has no dial.
+    """
+    options = SearchOptions.model_validate(search)
+    common = TrainingOptions.model_validate(training)
+    parameters = study_parameters(options.space)
+    if not parameters:
+        raise UsageError("the search has no dial: give search.space a range or choices.")
+    machine: dict[str, Any] = {"machine_type": machine_type}
+    if accelerator_type:
+        machine |= {
+            "accelerator_type": accelerator_type,
+            "accelerator_count": accelerator_count or 1,
+        }
+    arguments = [
+        *("--train", train_uri, "--validation", validation_uri),
+        *("--options", common.model_dump_json(exclude_defaults=True)),
+    ]
+    pool = {
+        "machine_spec": machine,
+        "replica_count": 1,
+        "container_spec": {"image_uri": image, "command": list(_PROGRAM), "args": arguments},
+    }
+    return TrialPlan([pool], parameters, _ALGORITHMS[options.algorithm])
+
+
+class BestParameters(NamedTuple):
+    """What `tune_model` takes: its named parameters, and all others in `advanced`."""
+
+    base_model: str
+    learning_rate: float
+    num_train_epochs: float
+    per_device_train_batch_size: int
+    max_length: int
+    lora_r: int
+    lora_alpha: int
+    advanced: dict[str, Any]
+
+
+class PickedTrial(NamedTuple):
+    """The best trial."""
+
+    parameters: BestParameters
+    loss: float  # least validation loss, nats a taught token
+    trials: int
+
+
+def study_parameters(space: SearchSpace) -> list[dict[str, Any]]:
+    """Returns a space as `StudySpec.parameters`: ranges, numbers to choose from, and words."""
+    parameters = []
+    for name in SearchSpace.model_fields:
+        values = getattr(space, name)
+        if isinstance(values, Range):
+            scale = "UNIT_LOG_SCALE" if values.log else "UNIT_LINEAR_SCALE"
+            spec = {"double_value_spec": {"min_value": values.low, "max_value": values.high}}
+            parameters.append({"parameter_id": name, **spec, "scale_type": scale})
+        elif values is not None and any(isinstance(value, str) for value in values):
+            spec_of_words = {"values": [str(value) for value in values]}
+            parameters.append({"parameter_id": name, "categorical_value_spec": spec_of_words})
+        elif values is not None:
+            spec_of_numbers = {"values": sorted(float(value) for value in values)}
+            parameters.append(
+                {
+                    "parameter_id": name,
+                    "discrete_value_spec": spec_of_numbers,
+                    "scale_type": "UNIT_LINEAR_SCALE",
+                }
+            )
+    return parameters
+
+
+def pick_trial(
+    tuning_job: str,
+    train_path: Path,
+    validation_path: Path,
+    *,
+    training: Mapping[str, Any],
+    search: Mapping[str, Any],
+    result_path: Path,
+    report_path: Path,
+) -> PickedTrial:
+    """Returns the best of a tuning job's trials; without a job, searches in this process.
+
+    Args:
+        tuning_job: `gcp_resources` of GCPC's launcher, or the job's resource name; "" for none.
+        training: What the trials have in common.
+        result_path: Where to write all trials as JSON.
+        report_path: Where to write the analysis as HTML.
+
+    Raises:
+        PipelineError: The job cannot be read.
+        TrainingError: No trial gave a loss.
+    """
+    from doctune.training.search import search_hyperparameters, search_result, write_search
+
+    common, options = TrainingOptions.model_validate(training), SearchOptions.model_validate(search)
+    if tuning_job:
+        result = search_result(read_trials(tuning_job), common, options.space)
+        write_search(result, result_path, report_path)
+    else:
+        result = search_hyperparameters(
+            *(train_path, validation_path, common, options),
+            result_path=result_path,
+            report_path=report_path,
+        )
+    return PickedTrial(_best(result.best_options), result.best_loss, len(result.trials))
+
+
+def read_trials(tuning_job: str) -> list[TrialRecord]:
+    """Returns the trials of a tuning job in the order in which they were made.
+
+    Raises:
+        PipelineError: There is no such job.
+    """
+    from google.cloud import aiplatform
+
+    name = resource_name(tuning_job)
+    with google_errors(f"read the tuning job {name}", PipelineError):
+        job: Any = aiplatform.HyperparameterTuningJob.get(name)
+        return trial_records(job.trials)
+
+
+def trial_records(trials: Iterable[TrialMessage]) -> list[TrialRecord]:
+    """Returns Vertex AI's trials as a search on this machine records its own, oldest first."""
+    oldest_first = sorted(trials, key=lambda trial: int(trial.id))
+    return [_record(number, trial) for number, trial in enumerate(oldest_first)]
+
+
+def resource_name(tuning_job: str) -> str:
+    """Returns the resource name in `gcp_resources`, or what is one already.
+
+    Raises:
+        PipelineError: It is neither.
+    """
+    if tuning_job.startswith("projects/"):
+        return tuning_job
+    try:
+        uri = str(json.loads(tuning_job)["resources"][0]["resourceUri"])
+        return uri[uri.index("projects/") :]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise PipelineError(f"{tuning_job!r} does not name a tuning job.") from error
+
+
+def _best(options: TrainingOptions) -> BestParameters:
+    values = options.model_dump(mode="json")
+    named = {name: values.pop(name) for name in BestParameters._fields if name != "advanced"}
+    default = TrainingOptions().model_dump(mode="json")
+    others = {name: value for name, value in values.items() if value != default[name]}
+    return BestParameters(**named, advanced=others)
+
+
+def _record(number: int, trial: TrialMessage) -> TrialRecord:
+    from doctune.training.search import TrialRecord
+
+    state = _STATES.get(trial.state.name, "failed")
+    metrics: Sequence[Any] = trial.final_measurement.metrics if trial.final_measurement else ()
+    loss = float(metrics[0].value) if metrics and state != "failed" else None
+    seconds = (trial.end_time - trial.start_time).total_seconds() if trial.end_time else 0.0
+    return TrialRecord(
+        number=number,
+        parameters={item.parameter_id: _plain(item.value) for item in trial.parameters},
+        state=state if loss is not None else "failed",
+        loss=loss,
+        seconds=round(seconds, 2),
+        reason=trial.infeasible_reason,
+    )
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
