@@ -4,20 +4,24 @@ One implementation serves the model server, the evaluation and the command line,
 scored is what is deployed. It decodes with the key-value cache, and does no work that no answer
 needs:
 
-- prompts of like length are batched, as many as `batch_size` and `CACHE_BYTES` allow;
-- what all prompts of a batch begin with (the template's system turn) is read once;
-- an answer that has ended leaves the batch at once, so a long answer never makes short ones wait.
+- as many prompts are answered together as `batch_size` and `CACHE_BYTES` allow;
+- what all prompts begin with (the template's system turn) is read once;
+- an answer that has ended leaves at once, and the next prompts take its place: a long answer never
+  makes short ones wait, and each pass over the weights serves as many answers as it can;
+- prompts of like length are read together, so that little is padding.
 
-Against `model.generate` of transformers with the same batches that is three times the speed on a
-CPU (benchmarks/evaluation.py). Decoding is plain: greedy, or temperature and top-p; penalties that
+That is more than twice the speed of lm-evaluation-harness, which calls transformers' own `generate`,
+on a CPU (benchmarks/evaluation.py). Decoding is plain: greedy, or temperature and top-p; penalties that
 a model's generation_config.json asks for are not applied.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +31,13 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from doctune.decoding import Decoder
+
 Message = dict[str, str]
 
 CACHE_BYTES = 512 << 20  # most memory that a batch's keys and values may take
-PREFILL_TOKENS = 4096  # most prompt tokens that are read together
-_LEAST_SHARED_PREFIX = 8
+PREFILL_TOKENS = 4096  # most prompt tokens that are read together, but for one long prompt
+PREFILL_TOKENS_ON_CPU = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +58,12 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     finish_reason: str  # "stop" or "length"
+    seconds: float = field(default=0.0, compare=False)  # from when its prompt was read
+
+    @property
+    def prediction(self) -> dict[str, Any]:
+        """What the model server says of it."""
+        return {name: value for name, value in asdict(self).items() if name != "seconds"}
 
 
 def _is_quantized(folder: Path) -> bool:
@@ -104,7 +116,6 @@ class TextGenerator:
         options: GenerationOptions | None = None,
         *,
         batch_size: int = 16,
-        on_batch: Callable[[int], None] | None = None,
         on_answer: Callable[[int, Completion], None] | None = None,
     ) -> list[Completion]:
         """Answers each conversation, in the order given.
@@ -112,7 +123,6 @@ class TextGenerator:
         Args:
             conversations: Chat messages (`role`, `content`) that end with the user's turn.
             batch_size: Most conversations decoded together; fewer where memory asks for it.
-            on_batch: Called after each batch with the number of conversations it answered.
             on_answer: Called with the position and the answer as soon as each is complete.
         """
         import torch
@@ -120,15 +130,11 @@ class TextGenerator:
         chosen = options or GenerationOptions()
         prompts = [self.encode(messages) for messages in conversations]
         answers: dict[int, Completion] = {}
-        for batch in self.plan_batches([len(prompt) for prompt in prompts], chosen, batch_size):
-            with torch.inference_mode():
-                for row, tokens, stopped in self._decode([prompts[i] for i in batch], chosen):
-                    index = batch[row]
-                    answers[index] = self._completion(prompts[index], tokens, stopped)
-                    if on_answer:
-                        on_answer(index, answers[index])
-            if on_batch:
-                on_batch(len(batch))
+        with torch.inference_mode():
+            for index, answer in self._decode(prompts, chosen, batch_size):
+                answers[index] = answer
+                if on_answer:
+                    on_answer(index, answer)
         return [answers[index] for index in range(len(prompts))]
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
@@ -144,32 +150,71 @@ class TextGenerator:
         ids = configured if isinstance(configured, list) else [configured]
         return {token for token in [*ids, self.tokenizer.eos_token_id] if token is not None}
 
-    def plan_batches(
-        self, lengths: Sequence[int], options: GenerationOptions, batch_size: int
+    def _decode(
+        self, prompts: Sequence[list[int]], options: GenerationOptions, batch_size: int
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yields positions in `prompts` with their answers, as they end."""
+        from doctune.decoding import Decoder, shared_prefix
+
+        stops = self.stop_tokens()
+        picker = _TokenPicker(options, len(prompts), self.model.device)
+        # The longest first, so that too much memory shows early and rows that join are shorter.
+        queue = deque(sorted(range(len(prompts)), key=lambda position: -len(prompts[position])))
+        decoder = Decoder(self.model, shared_prefix(self.model, prompts), options.max_new_tokens)
+        rows: list[int] = []
+        answers: dict[int, list[int]] = {}
+        started: dict[int, float] = {}
+        while queue or rows:
+            groups = self._joining(queue, prompts, decoder, batch_size)
+            in_all = len(rows) + sum(map(len, groups))
+            for group in groups:
+                started |= dict.fromkeys(group, time.monotonic())
+                decoder.join([prompts[index] for index in group], in_all)
+                rows += group
+                answers |= {index: [] for index in group}
+            tokens = picker.pick(decoder.logits, rows)
+            ended = []
+            for row, (index, token) in enumerate(zip(rows, tokens, strict=True)):
+                stopped = token in stops
+                if not stopped:
+                    answers[index].append(token)
+                if stopped or len(answers[index]) == options.max_new_tokens:
+                    ended.append(row)
+                    seconds = time.monotonic() - started.pop(index)
+                    answer = answers.pop(index)
+                    yield index, self._completion(prompts[index], answer, stopped, seconds)
+            if ended:
+                rows = [rows[row] for row in decoder.leave(ended)]
+            if rows:
+                decoder.step([answers[index][-1] for index in rows])
+
+    def _joining(
+        self, queue: deque[int], prompts: Sequence[list[int]], decoder: Decoder, batch_size: int
     ) -> list[list[int]]:
-        """Groups prompts of like length into batches whose cache and prompts fit the bounds.
+        """Takes what joins now out of the queue, in groups of like length to be read together."""
+        if not queue or (len(decoder) and not decoder.can_join):
+            return []
+        widest = max(decoder.widest, len(prompts[queue[0]]))
+        most = min(
+            batch_size, CACHE_BYTES // (self._cache_bytes_per_token() * (widest + decoder.room))
+        )
+        free = min(max(most, 1) - len(decoder), len(queue))
+        # Each joining costs a pass over the weights, so rows join by the quarter of a batch.
+        if len(decoder) and free < min(len(queue), max(most // 4, 1)):
+            return []
+        groups = []
+        while free > 0:
+            size = self._prefill_tokens(decoder) // len(prompts[queue[0]])
+            groups.append([queue.popleft() for _ in range(min(max(size, 1), free))])
+            free -= len(groups[-1])
+            if not decoder.can_join:
+                break
+        return groups
 
-        Args:
-            lengths: Tokens of each prompt.
-
-        Returns:
-            Positions in `lengths`, longest prompts first so that too much memory shows early.
-        """
-        cached_tokens = CACHE_BYTES // self._cache_bytes_per_token()
-        batches: list[list[int]] = []
-        widest = 0
-        for index in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
-            if batches and len(batches[-1]) < batch_size:
-                rows = len(batches[-1]) + 1
-                if (
-                    rows * (widest + options.max_new_tokens) <= cached_tokens
-                    and rows * widest <= PREFILL_TOKENS
-                ):
-                    batches[-1].append(index)
-                    continue
-            batches.append([index])
-            widest = lengths[index]
-        return batches
+    def _prefill_tokens(self, decoder: Decoder) -> int:
+        # Small groups need less padding; a GPU would rather pad than wait.
+        small = decoder.can_join and self.model.device.type == "cpu"
+        return PREFILL_TOKENS_ON_CPU if small else PREFILL_TOKENS
 
     def _cache_bytes_per_token(self) -> int:
         config = self.model.config.get_text_config()
@@ -177,98 +222,11 @@ class TextGenerator:
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         return 2 * config.num_hidden_layers * heads * size * self.model.dtype.itemsize
 
-    def _decode(
-        self, prompts: Sequence[list[int]], options: GenerationOptions
-    ) -> Iterator[tuple[int, list[int], bool]]:
-        """Yields (row, tokens of the answer, whether it ended by itself) as answers end."""
-        import torch
-
-        stops = self.stop_tokens()
-        picker = _TokenPicker(options, len(prompts), self.model.device)
-        rows = list(range(len(prompts)))
-        answers: list[list[int]] = [[] for _ in prompts]
-        logits, cache, mask = self._prefill(prompts, options.max_new_tokens)
-        while rows:
-            tokens = picker.pick(logits, rows)
-            kept = []
-            for position, (row, token) in enumerate(zip(rows, tokens, strict=True)):
-                if token in stops:
-                    yield row, answers[row], True
-                    continue
-                answers[row].append(token)
-                if len(answers[row]) == options.max_new_tokens:
-                    yield row, answers[row], False
-                else:
-                    kept.append(position)
-            if len(kept) < len(rows):
-                rows = [rows[position] for position in kept]
-                if not rows:
-                    return
-                chosen = torch.tensor(kept, device=self.model.device)
-                cache.batch_select_indices(chosen)
-                mask = mask[chosen]
-            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-            logits = self.model(
-                input_ids=torch.tensor([[answers[row][-1]] for row in rows]).to(self.model.device),
-                attention_mask=mask,
-                position_ids=mask.sum(dim=1, keepdim=True) - 1,
-                past_key_values=cache,
-                use_cache=True,
-            ).logits[:, -1]
-
-    def _prefill(
-        self, prompts: Sequence[list[int]], room: int
-    ) -> tuple[torch.Tensor, Any, torch.Tensor]:
-        """Reads the prompts; returns the next token's logits, the cache and its mask."""
-        import torch
-
-        from doctune.roomy_cache import roomy_cache
-
-        device = self.model.device
-        cache = roomy_cache(self.model.config, room)
-        shared = self._shared_prefix(prompts)
-        if shared:
-            self.model(
-                input_ids=torch.tensor([prompts[0][:shared]], device=device),
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            cache.batch_repeat_interleave(len(prompts))
-        width = max(len(prompt) for prompt in prompts) - shared
-        # Padded on the left, between what is shared and the rest, so that all prompts end together.
-        ids = torch.zeros((len(prompts), width), dtype=torch.long)
-        mask = torch.ones((len(prompts), shared + width), dtype=torch.long)
-        for prompt, line, present in zip(prompts, ids, mask, strict=True):
-            rest = torch.tensor(prompt[shared:])
-            line[width - len(rest) :] = rest
-            present[shared : shared + width - len(rest)] = 0
-        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
-        logits = self.model(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            position_ids=positions.to(device),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-        return logits, cache, mask.to(device)
-
-    def _shared_prefix(self, prompts: Sequence[list[int]]) -> int:
-        """Returns how many first tokens all prompts share, at least one left over; or 0."""
-        config = self.model.config.get_text_config()
-        layers = set(getattr(config, "layer_types", None) or ["full_attention"])
-        # Where a layer sees only the last tokens, padding within the prompt would count as seen.
-        windowed = layers != {"full_attention"} or getattr(config, "sliding_window", None)
-        if len(prompts) < 2 or windowed:
-            return 0
-        least = min(len(prompt) for prompt in prompts) - 1
-        first, last = min(prompts), max(prompts)  # in order, so these two differ the earliest
-        shared = next((i for i in range(least) if first[i] != last[i]), least)
-        return shared if shared >= _LEAST_SHARED_PREFIX else 0
-
-    def _completion(self, prompt: list[int], tokens: list[int], stopped: bool) -> Completion:
+    def _completion(
+        self, prompt: list[int], tokens: list[int], stopped: bool, seconds: float
+    ) -> Completion:
         return Completion(
+            seconds=seconds,
             text=self.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
             prompt_tokens=len(prompt),
             completion_tokens=len(tokens),

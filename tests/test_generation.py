@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import MistralConfig, MistralForCausalLM
 
-from doctune import generation
+from doctune import decoding, generation
+from doctune.decoding import SLACK_COLUMNS
 from doctune.errors import ModelError
 from doctune.generation import Completion, GenerationOptions, TextGenerator
 from doctune.onednn import PackedLinear
+from doctune.slot_cache import SlotCache
 from tests.evaluation.tiny_models import write_model
 
 GREEDY = GenerationOptions(max_new_tokens=12)
@@ -70,16 +73,9 @@ def test_answers_end_at_different_lengths_and_say_why(generator: TextGenerator) 
 def test_an_answer_that_has_ended_is_no_longer_computed(
     generator: TextGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows: list[int] = []
-    forward = generator.model.forward
-
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        rows.append(kwargs["input_ids"].numel())
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(generator.model, "forward", watched)
+    shapes = watch(generator, monkeypatch)
     answers = generator.generate(CONVERSATIONS, GREEDY)
-    prefix, prompts, *steps = rows
+    prefix, prompts, *steps = [rows * tokens for rows, tokens in shapes]
     encoded = [generator.encode(messages) for messages in CONVERSATIONS]
     assert prefix >= 8
     assert prompts == len(encoded) * (max(map(len, encoded)) - prefix)
@@ -114,26 +110,90 @@ def test_without_a_seed_answers_vary(generator: TextGenerator) -> None:
     assert len({generator.generate(CONVERSATIONS[:1], options)[0].text for _ in range(8)}) > 1
 
 
-def test_batches_keep_to_the_bounds_on_memory(
+def watch(generator: TextGenerator, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Notes the shape of each forward pass: rows, tokens a row."""
+    shapes: list[tuple[int, int]] = []
+    forward = generator.model.forward
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        shapes.append(tuple(kwargs["input_ids"].shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(generator.model, "forward", watched)
+    return shapes
+
+
+def test_waiting_prompts_take_the_place_of_answers_that_have_ended(
     generator: TextGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    expected = generator.generate(CONVERSATIONS * 4, GREEDY, batch_size=1)
+    shapes = watch(generator, monkeypatch)
+
+    answers = generator.generate(CONVERSATIONS * 4, GREEDY, batch_size=4)
+
+    assert answers == expected
+    steps = [rows for rows, tokens in shapes if tokens == 1]
+    assert max(steps) == 4
+    assert sum(steps) <= sum(answer.completion_tokens for answer in answers)
+    # Where batches were answered one after the other, each would end with few rows.
+    assert len(steps) < 0.75 * len(answers) / 4 * GREEDY.max_new_tokens
+    assert sum(rows == 4 for rows in steps) > len(steps) / 2
+
+
+def test_the_cache_keeps_to_its_bound(
+    generator: TextGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = generator.generate(CONVERSATIONS, GREEDY)
+    longest = max(answer.prompt_tokens for answer in expected)
     per_token = 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, size of a head, float32
-    monkeypatch.setattr(generation, "CACHE_BYTES", 200 * per_token)
-    monkeypatch.setattr(generation, "PREFILL_TOKENS", 120)
-    lengths = [10, 60, 20, 20, 300, 5, 40]
-    batches = generator.plan_batches(lengths, GREEDY, batch_size=4)
-    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
-    for batch in batches:
-        widest = max(lengths[index] for index in batch)
-        assert len(batch) <= 4
-        assert len(batch) == 1 or len(batch) * (widest + 12) <= 200
-        assert len(batch) == 1 or len(batch) * widest <= 120
+    row = longest + GREEDY.max_new_tokens + SLACK_COLUMNS
+    monkeypatch.setattr(generation, "CACHE_BYTES", 2 * row * per_token)
+    shapes = watch(generator, monkeypatch)
+
+    answers = generator.generate(CONVERSATIONS, GREEDY)
+
+    assert answers == expected
+    assert max(rows for rows, _ in shapes) == 2
 
 
-def test_progress_adds_up(generator: TextGenerator) -> None:
-    done: list[int] = []
-    generator.generate(CONVERSATIONS, GREEDY, batch_size=4, on_batch=done.append)
-    assert done == [4, 2]
+def test_a_long_run_moves_its_cache_to_the_front(
+    generator: TextGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = generator.generate(CONVERSATIONS * 3, GREEDY, batch_size=2)
+    moved: list[int] = []
+    trim = SlotCache.trim
+
+    def watched(cache: SlotCache, columns: int) -> None:
+        moved.append(columns)
+        trim(cache, columns)
+
+    monkeypatch.setattr(decoding, "SLACK_COLUMNS", 1)
+    monkeypatch.setattr(SlotCache, "trim", watched)
+
+    assert generator.generate(CONVERSATIONS * 3, GREEDY, batch_size=2) == expected
+    assert moved
+
+
+@pytest.mark.parametrize("batch_size", [2, 16])
+def test_a_model_that_sees_only_the_last_tokens_answers_as_in_transformers(
+    generator: TextGenerator, batch_size: int
+) -> None:
+    torch.manual_seed(3)
+    config = MistralConfig(
+        vocab_size=len(generator.tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=9,
+        eos_token_id=1,
+    )
+    windowed = TextGenerator(MistralForCausalLM(config).eval(), generator.tokenizer)
+
+    answers = windowed.generate(CONVERSATIONS, GREEDY, batch_size=batch_size)
+
+    assert [answer.text for answer in answers] == reference_answers(windowed, 12)
 
 
 def test_nothing_to_answer_is_no_answers(generator: TextGenerator) -> None:

@@ -27,7 +27,7 @@ class Answers:
     """One model's results, one entry an example.
 
     Attributes:
-        latencies: Seconds from the start of an answer's batch to its end.
+        latencies: Seconds from when an example's prompt was read to the end of its answer.
         seconds: Time spent on answering, over all attempts.
         general: Likelihoods of the general prompts' answers; empty where not probed.
         digest: SHA-256 of the model's weights, configuration and tokenizer.
@@ -105,10 +105,8 @@ class Interview:
             gc.collect()
         completions = [self._stored("completion", i) for i in range(len(self._examples))]
         return Answers(
-            latencies=tuple(row.pop("seconds") for row in completions),
-            seconds=sum(
-                self._stored("batch", i).get("seconds", 0.0) for i in range(len(self._examples) + 1)
-            ),
+            latencies=tuple(row["seconds"] for row in completions),
+            seconds=sum(row.pop("waited") for row in completions),
             completions=tuple(Completion(**row) for row in completions),
             likelihoods=tuple(
                 Likelihood(**self._stored("score", i)) for i in range(len(self._examples))
@@ -143,18 +141,13 @@ class Interview:
 
     def _generate(self, generator: TextGenerator) -> None:
         left = self._missing("completion", self._examples)
-        started = time.monotonic()
+        last = time.monotonic()
 
         def keep(i: int, completion: Completion) -> None:
-            seconds = time.monotonic() - started
-            self.checkpoint.add("completion", left[i], {**asdict(completion), "seconds": seconds})
-
-        def next_batch(count: int) -> None:
-            nonlocal started
-            bar.advance(count)
-            done = len(self._examples) - len(self._missing("completion", self._examples))
-            self.checkpoint.add("batch", done, {"seconds": time.monotonic() - started})
-            started = time.monotonic()
+            nonlocal last
+            waited, last = time.monotonic() - last, time.monotonic()
+            self.checkpoint.add("completion", left[i], {**asdict(completion), "waited": waited})
+            bar.advance(1)
 
         with progress(
             f"Answering with the {self._name} model", len(self._examples), "examples"
@@ -164,7 +157,6 @@ class Interview:
                 [self._examples[i].prompt for i in left],
                 self._options,
                 batch_size=self._batch_size,
-                on_batch=next_batch,
                 on_answer=keep,
             )
 
@@ -187,5 +179,8 @@ def _libraries() -> dict[str, str]:
 def _sources() -> str:
     """Returns the digest of the code that answers depend on."""
     root = Path(__file__).parents[1]
-    names = ("generation.py", "onednn.py", "roomy_cache.py", "evaluation/perplexity.py")
+    names = (
+        *("generation.py", "decoding.py", "slot_cache.py", "onednn.py"),
+        "evaluation/perplexity.py",
+    )
     return digest_files((name, root / name) for name in names)

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -103,7 +102,7 @@ def create_app(
             sum(answer.completion_tokens for answer in answers),
             time.monotonic() - start,
         )
-        return JSONResponse({"predictions": [asdict(answer) for answer in answers]})
+        return JSONResponse({"predictions": [answer.prediction for answer in answers]})
 
     @app.exception_handler(HTTPException)
     async def refuse(_: Request, error: HTTPException) -> JSONResponse:

@@ -1,0 +1,167 @@
+"""The rows that a model answers at the same time: they join, take a token at a time, and leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from doctune.slot_cache import SlotCache
+
+SLACK_COLUMNS = 64  # room beyond the longest row, so that the cache is seldom moved to the front
+_LEAST_SHARED_PREFIX = 8
+
+
+class Decoder:
+    """Rows in flight, numbered from 0; `logits` are those of each row's next token.
+
+    Where a layer of the model sees only the last tokens, no row can join others: `can_join` says
+    so, and rows join only when none is left.
+    """
+
+    def __init__(self, model: Any, prefix: Sequence[int], max_new_tokens: int) -> None:
+        """Makes a decoder without rows.
+
+        Args:
+            model: A causal language model in evaluation mode.
+            prefix: What every prompt begins with (see `shared_prefix`); it is read once.
+            max_new_tokens: Most tokens that a row takes after its prompt.
+        """
+        self.can_join = SlotCache.suits(model.config)
+        self.logits: torch.Tensor = torch.empty(0)
+        self._model = model
+        self._prefix = list(prefix)
+        self.room = max_new_tokens + SLACK_COLUMNS  # columns of a row after its prompt
+        self._widths: list[int] = []  # columns of each row when it joined
+        self._cache: Any = None
+        self._mask: torch.Tensor = torch.empty(0)
+        self._read_prefix: DynamicCache | None = None
+
+    def __len__(self) -> int:
+        """Returns how many rows are in flight."""
+        return len(self._widths)
+
+    @property
+    def widest(self) -> int:
+        """Tokens of the longest prompt in flight, its padding included; 0 without rows."""
+        return max(self._widths, default=0)
+
+    def join(self, prompts: Sequence[list[int]], most_rows: int) -> None:
+        """Reads prompts and adds them as the last rows.
+
+        Args:
+            prompts: None longer than those in flight.
+            most_rows: Rows that memory is set aside for.
+        """
+        logits, cache, mask = self._read(prompts)
+        joins = bool(self._widths)
+        self._widths += [mask.shape[1]] * len(prompts)
+        if self.can_join:
+            if joins:
+                self._trim()
+            else:
+                self._cache = self._cache or SlotCache(self._model.config)
+            self._cache.append(cache, most_rows, self.widest + self.room)
+        else:
+            self._cache = cache
+        if joins:
+            hidden = mask.new_zeros(len(prompts), self._mask.shape[1] - mask.shape[1])
+            mask = torch.cat([self._mask, torch.cat([hidden, mask], dim=1)])
+            logits = torch.cat([self.logits, logits])
+        self._mask, self.logits = mask, logits
+
+    def leave(self, rows: Sequence[int]) -> list[int]:
+        """Lets rows go; the last ones take their numbers.
+
+        Returns:
+            The former number of each row that stays.
+        """
+        gone = set(rows)
+        kept = list(range(len(self) - len(gone)))
+        late = iter([row for row in range(len(kept), len(self)) if row not in gone])
+        kept = [next(late) if row in gone else row for row in kept]
+        self._widths = [self._widths[row] for row in kept]
+        chosen = torch.tensor(kept, dtype=torch.long, device=self._model.device)
+        self._cache.batch_select_indices(chosen)
+        self._mask, self.logits = self._mask[chosen], self.logits[chosen]
+        return kept
+
+    def step(self, tokens: Sequence[int]) -> None:
+        """Gives each row its next token."""
+        if self.can_join and self._cache.columns == self._cache.capacity:
+            self._trim()
+        mask = torch.cat([self._mask, self._mask.new_ones(len(self), 1)], dim=1)
+        self.logits = self._model(
+            input_ids=torch.tensor(tokens, device=self._model.device)[:, None],
+            attention_mask=mask,
+            position_ids=mask.sum(dim=1, keepdim=True) - 1,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).logits[:, -1]
+        self._mask = mask
+
+    def _trim(self) -> None:
+        hidden = int(self._mask.any(dim=0).int().argmax())
+        if hidden:
+            self._cache.trim(hidden)
+            self._mask = self._mask[:, hidden:]
+
+    def _read(
+        self, prompts: Sequence[list[int]]
+    ) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
+        """Returns the next token's logits, the keys and values, and which of them count."""
+        device = self._model.device
+        cache, shared = self._start(len(prompts)), len(self._prefix)
+        width = max(len(prompt) for prompt in prompts) - shared
+        # Padded on the left, between what is shared and the rest, so that all prompts end together.
+        ids = torch.zeros((len(prompts), width), dtype=torch.long)
+        mask = torch.ones((len(prompts), shared + width), dtype=torch.long)
+        for prompt, line, present in zip(prompts, ids, mask, strict=True):
+            rest = torch.tensor(prompt[shared:])
+            line[width - len(rest) :] = rest
+            present[shared : shared + width - len(rest)] = 0
+        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
+        logits = self._model(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            position_ids=positions.to(device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        return logits, cache, mask.to(device)
+
+    def _start(self, rows: int) -> DynamicCache:
+        """Returns a cache for rows that have read the prefix."""
+        cache = DynamicCache(config=self._model.config)
+        if not self._prefix:
+            return cache
+        if self._read_prefix is None:
+            self._read_prefix = DynamicCache(config=self._model.config)
+            self._model(
+                input_ids=torch.tensor([self._prefix], device=self._model.device),
+                past_key_values=self._read_prefix,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        layers: Any = cache.layers
+        read: Any = self._read_prefix.layers
+        for layer, known in zip(layers, read, strict=True):
+            layer.update(known.keys.expand(rows, -1, -1, -1), known.values.expand(rows, -1, -1, -1))
+        return cache
+
+
+def shared_prefix(model: Any, prompts: Sequence[list[int]]) -> list[int]:
+    """Returns the first tokens that all prompts share, if that is worth it.
+
+    At least one token of each prompt is left over. Where a layer sees only the last tokens, padding
+    within the prompt would count as seen, so nothing is shared.
+    """
+    if len(prompts) < 2 or not SlotCache.suits(model.config):
+        return []
+    least = min(len(prompt) for prompt in prompts) - 1
+    first, last = min(prompts), max(prompts)  # in order, so these two differ the earliest
+    shared = next((i for i in range(least) if first[i] != last[i]), least)
+    return first[:shared] if shared >= _LEAST_SHARED_PREFIX else []
