@@ -10,9 +10,9 @@ needs:
   makes short ones wait, and each pass over the weights serves as many answers as it can;
 - prompts of like length are read together, so that little is padding.
 
-That is more than twice the speed of lm-evaluation-harness, which calls transformers' own `generate`,
-on a CPU (benchmarks/evaluation.py). Decoding is plain: greedy, or temperature and top-p; penalties that
-a model's generation_config.json asks for are not applied.
+On a CPU that is more than twice the speed of lm-evaluation-harness, which calls the `generate` of
+transformers (benchmarks/evaluation.py). Decoding is plain: greedy, or temperature and top-p;
+penalties that a model's generation_config.json asks for are not applied.
 """
 
 from __future__ import annotations
