@@ -31,6 +31,7 @@ from doctune.dataset.view import View, collapse_lines
 from doctune.digests import digest_value
 from doctune.errors import DatasetError
 from doctune.files import write_json
+from doctune.gemini import gemini_client
 
 _PROMPT = """\
 You write training examples for a model that shall answer questions about a document.
@@ -201,7 +202,6 @@ class GeminiGenerator:
 
 def _client(retries: Retries) -> Any:
     try:
-        from google import genai
         from google.genai import types
     except ImportError:
         raise DatasetError(
@@ -217,7 +217,7 @@ def _client(retries: Retries) -> Any:
         ),
     )
     try:
-        return genai.Client(http_options=options)
+        return gemini_client(options)
     except Exception as error:  # ValueError, or an error of google-auth
         raise DatasetError(
             "teacher=gemini found no credentials: set GOOGLE_API_KEY, or "

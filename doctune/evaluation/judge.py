@@ -12,7 +12,6 @@ the wire leads (GOOGLE_GEMINI_BASE_URL, GOOGLE_VERTEX_BASE_URL).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +22,7 @@ from doctune.evaluation.comparison import TUNED
 from doctune.evaluation.options import JudgeOptions
 from doctune.evaluation.samples import Sample, mean_sample
 from doctune.evaluation.test_set import Example
+from doctune.gemini import gemini_client
 
 Winner = Literal["first", "second", "tie"]
 
@@ -190,7 +190,6 @@ def _rubric(path: str) -> str:
 
 def _client() -> Any:
     try:
-        from google import genai
         from google.genai.types import HttpOptions, HttpRetryOptions
     except ImportError as error:
         raise EvaluationError(
@@ -198,9 +197,7 @@ def _client() -> Any:
         ) from error
     retries = HttpRetryOptions(attempts=5, initial_delay=1, http_status_codes=_RETRIED_STATUS)
     try:
-        return genai.Client(
-            http_options=HttpOptions(timeout=120_000, retry_options=retries), **_vertex_place()
-        )
+        return gemini_client(HttpOptions(timeout=120_000, retry_options=retries))
     # google-genai raises ValueError, google-auth errors of its own.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
@@ -208,20 +205,6 @@ def _client() -> Any:
             f"The judge cannot be asked ({reason}): set GOOGLE_API_KEY, or "
             "GOOGLE_GENAI_USE_VERTEXAI with GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION."
         ) from error
-
-
-def _vertex_place() -> dict[str, Any]:
-    """Returns what google-genai must be told for Vertex AI; empty for Gemini's own API.
-
-    It finds all of it in the environment too, but then leaves GOOGLE_VERTEX_BASE_URL out.
-    """
-    if os.environ.get("GOOGLE_GENAI_USE_VERTEXAI", "").lower() not in ("true", "1"):
-        return {}
-    project = os.environ.get("GOOGLE_CLOUD_PROJECT")
-    if not project:
-        return {"vertexai": True}
-    location = os.environ.get("GOOGLE_CLOUD_LOCATION") or "global"
-    return {"vertexai": True, "project": project, "location": location}
 
 
 def judge_samples(

@@ -18,6 +18,7 @@ from doctune.dataset.tokens import TokenCounter
 from doctune.dataset.view import View, view_documents
 from doctune.errors import DatasetError
 from tests.dataset.corpora import Paper, write_corpus
+from tests.evaluation.fake_gemini import TOKEN, fake_gemini, write_credentials
 
 PATIENCE = Retries(attempts=4, first_pause=0.01, longest_pause=0.02, request_timeout=10)
 KEY = "a-key-that-must-not-be-seen"
@@ -153,6 +154,27 @@ def test_vertex_mode_is_set_by_the_environment(
 
     assert len(facts) == 1
     assert "publishers/google/models/gemini-2.5-flash" in gemini.paths[0]
+
+
+def test_gemini_of_vertex_ai_is_asked_with_the_projects_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = {"question": "What is the Coilsa?", "answer": "The Coilsa rings when the kettle boils."}
+    with fake_gemini(lambda prompt: json.dumps([pair])) as fake:
+        credentials = write_credentials(tmp_path / "account.json", fake.address)
+        for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "judging")
+        monkeypatch.setenv("GOOGLE_CLOUD_LOCATION", "us-central1")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
+        monkeypatch.setenv("GOOGLE_VERTEX_BASE_URL", fake.address)
+
+        facts = generator(tmp_path / "cache").generate(view_of(tmp_path / "in", paper(chapters=1)))
+
+    assert [fact.questions[0] for fact in facts] == [pair["question"]]
+    assert "projects/judging/locations/us-central1/publishers/google" in fake.paths[0]
+    assert fake.headers[0]["authorization"] == f"Bearer {TOKEN}"
 
 
 def test_a_busy_teacher_is_asked_again(gemini: Gemini, tmp_path: Path) -> None:
