@@ -1,6 +1,7 @@
 """Compile every pipeline and component to dist/: the YAML specs that Vertex AI Pipelines runs.
 
     python compile.py [--out dist] [--image-prefix PREFIX] [--image-tag TAG] [--config config]
+                      [--environment NAME]
 
 The same sources and settings give the same bytes.
 """
@@ -22,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _arguments(arguments)
     for name, value in (
         ("DOCTUNE_CONFIG", options.config),
+        ("DOCTUNE_ENVIRONMENT", options.environment),
         ("DOCTUNE_VERTEX_IMAGES__PREFIX", options.image_prefix),
         ("DOCTUNE_VERTEX_IMAGES__TAG", options.image_tag),
     ):
@@ -70,6 +72,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where the specs go")
     parser.add_argument("--config", help="folder with config.yaml and vertex_config.yaml")
+    parser.add_argument("--environment", help="a folder of its environments, laid over both files")
     parser.add_argument("--image-prefix", help="registry, project and repository of the images")
     parser.add_argument("--image-tag", help="tag of the images: a git SHA in a release")
     return parser.parse_args(arguments)

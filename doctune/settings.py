@@ -20,6 +20,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from doctune import environments
 from doctune.compute.profiles import Machine, with_profiles
 from doctune.dataset.options import DatasetOptions
 from doctune.documents.options import ParseOptions
@@ -32,7 +33,15 @@ CONFIG_FILE = "config.yaml"
 VERTEX_CONFIG_FILE = "vertex_config.yaml"
 
 # Read by other parts of doctune than the two settings classes.
-_OTHER_VARIABLES = {"DOCTUNE_CACHE", "DOCTUNE_CONFIG", "DOCTUNE_LOG_FORMAT", "DOCTUNE_DEBUG"}
+_OTHER_VARIABLES = {
+    "DOCTUNE_CACHE",
+    "DOCTUNE_CONFIG",
+    "DOCTUNE_LOG_FORMAT",
+    "DOCTUNE_DEBUG",
+    environments.VARIABLE,
+}
+
+_ABSENT = object()
 
 
 class _Section(BaseModel):
@@ -202,40 +211,70 @@ def config_folder() -> Path:
     return Path(os.environ.get("DOCTUNE_CONFIG", "config"))
 
 
-def load_settings(folder: Path | None = None) -> Settings:
-    """Reads config.yaml and the environment.
+def load_settings(folder: Path | None = None, environment: str | None = None) -> Settings:
+    """Reads config.yaml, what the environment lays over it, and the variables.
+
+    Args:
+        environment: See `doctune.environments`; None for the chosen one, "" for none.
 
     Raises:
-        ConfigurationError: The file is missing or not YAML, a key is unknown, a value is bad.
+        ConfigurationError: The file is missing or not YAML, a key is unknown, a value is bad, there
+            is no such environment.
     """
-    return _load(Settings, (folder or config_folder()) / CONFIG_FILE)
+    return _load(Settings, (folder or config_folder()) / CONFIG_FILE, environment)
 
 
-def load_vertex_settings(folder: Path | None = None) -> VertexSettings:
-    """Reads vertex_config.yaml and the environment.
+def load_vertex_settings(
+    folder: Path | None = None, environment: str | None = None
+) -> VertexSettings:
+    """Reads vertex_config.yaml, what the environment lays over it, and the variables.
 
     Raises:
         ConfigurationError: As `load_settings`.
     """
-    return _load(VertexSettings, (folder or config_folder()) / VERTEX_CONFIG_FILE)
+    return _load(VertexSettings, (folder or config_folder()) / VERTEX_CONFIG_FILE, environment)
 
 
 _S = TypeVar("_S", Settings, VertexSettings)
 
 
-def _load(settings_class: type[_S], path: Path) -> _S:
+def check_values(settings_class: type[_S], values: dict[str, Any], *sources: Path) -> _S:
+    """Returns settings of some values, with the variables over them.
+
+    Args:
+        sources: The files that the values come from, the last one on top.
+
+    Raises:
+        ConfigurationError: A key is unknown, or a value is bad.
+    """
+    _refuse_unknown_variables()
+    try:
+        return settings_class(**values)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, settings_class, sources)) from error
+
+
+def _load(settings_class: type[_S], path: Path, environment: str | None) -> _S:
     if not path.is_file():
         raise ConfigurationError(
             f"{path} is missing: run doctune where its config folder is, or set DOCTUNE_CONFIG."
         )
-    _refuse_unknown_variables()
+    chosen = environments.chosen_environment() if environment is None else environment
+    files = environments.layers(path, chosen)
+    for file in files:
+        _read(file)
+    values = YamlConfigSettingsSource(settings_class, files, deep_merge=True)()
+    return check_values(settings_class, values, *files)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        values = YamlConfigSettingsSource(settings_class, path)()
-        return settings_class(**values)
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
-    except ValidationError as error:
-        raise ConfigurationError(_explain(error, settings_class, path)) from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path} holds no keys: write them as `key: value`.")
+    return values
 
 
 def _refuse_unknown_variables() -> None:
@@ -250,12 +289,18 @@ def _refuse_unknown_variables() -> None:
             raise ConfigurationError(f"environment variable {variable} is unknown: {hint}")
 
 
-def _explain(error: ValidationError, settings_class: type[BaseSettings], path: Path) -> str:
+def _explain(
+    error: ValidationError, settings_class: type[BaseSettings], files: tuple[Path, ...]
+) -> str:
     lines = []
     for problem in error.errors():
         location = [str(part) for part in problem["loc"]]
         variable = f"{settings_class.model_config['env_prefix']}{'__'.join(location)}".upper()
-        source = f"environment variable {variable}" if variable in os.environ else str(path)
+        source = (
+            f"environment variable {variable}"
+            if variable in os.environ
+            else str(_origin(location, files))
+        )
         key = ".".join(location)
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(_fields_at(settings_class, location[:-1]))
@@ -269,6 +314,17 @@ def _explain(error: ValidationError, settings_class: type[BaseSettings], path: P
             message = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{source}: {key}: {message} (it is {value!r})")
     return "; ".join(lines) + "."
+
+
+def _origin(location: list[str], files: tuple[Path, ...]) -> Path:
+    """Returns the topmost file that has a key, or the first one."""
+    for file in reversed(files[1:]):
+        values: Any = _read(file)
+        for part in location:
+            values = values.get(part, _ABSENT) if isinstance(values, dict) else _ABSENT
+        if values is not _ABSENT:
+            return file
+    return files[0]
 
 
 def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:

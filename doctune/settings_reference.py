@@ -15,8 +15,10 @@ _INTRODUCTION = """\
 # Configuration
 
 Two files in `config/`: `config.yaml` says what to build, `vertex_config.yaml` where it runs.
-Environment variables win over the files; each key's variable stands beside it. An unknown key or a
-bad value is an error that names the file or variable, the key, and what is allowed.
+A folder under `config/environments/` is laid over them by `doctune --environment NAME`
+([cloud.md](cloud.md)). Environment variables win over all files; each key's variable stands beside
+it. An unknown key or a bad value is an error that names the file or variable, the key, and what is
+allowed.
 
 This page is made by `doctune config reference`.
 """

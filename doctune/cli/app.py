@@ -37,6 +37,10 @@ def _options(
     config: Annotated[
         Path | None, typer.Option(help="Folder with config.yaml and vertex_config.yaml.")
     ] = None,
+    environment: Annotated[
+        str,
+        typer.Option(help="A folder of config/environments, laid over both files: dev, prod, ..."),
+    ] = "",
 ) -> None:
     from doctune.logs import configure_logging
 
@@ -46,6 +50,8 @@ def _options(
     if config:
         # An absolute path, since the steps of a run have folders of their own.
         os.environ["DOCTUNE_CONFIG"] = str(config.absolute())
+    if environment:
+        os.environ["DOCTUNE_ENVIRONMENT"] = environment
 
 
 def _exit_on_signal(number: int, _frame: object) -> NoReturn:

@@ -1,33 +1,96 @@
-"""`doctune config`: look at the configuration."""
+"""`doctune config`: look at the configuration, carry it, compare environments."""
 
 import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from doctune.cli.app import app
-from doctune.settings import load_settings, load_vertex_settings
+from doctune.cli.session import AsJson
 
-config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
+config_app = typer.Typer(
+    help="Look at the configuration, carry it, compare environments.", no_args_is_help=True
+)
 app.add_typer(config_app, name="config")
 
 
 @config_app.command("show")
 def show_config() -> None:
-    """Print the settings in force: files, with the environment over them."""
-    settings = {"config": load_settings(), "vertex_config": load_vertex_settings()}
-    shown = {
-        name: value.model_dump(mode="json", exclude={"documents": {"password"}})
-        for name, value in settings.items()
-    }
-    typer.echo(json.dumps(shown, indent=2))
+    """Print the settings in force: files, the environment's over them, then variables."""
+    from doctune.settings_exchange import settings_in_force
+
+    typer.echo(json.dumps(settings_in_force(), indent=2))
 
 
 @config_app.command("validate")
 def validate_config() -> None:
-    """Check both files and the environment."""
-    load_settings()
-    load_vertex_settings()
-    typer.echo("The configuration is valid.")
+    """Check both files, every environment's, and the variables."""
+    from doctune.environments import environments
+    from doctune.settings import config_folder
+    from doctune.settings_exchange import settings_in_force
+
+    settings_in_force()
+    names = environments(config_folder())
+    for name in names:
+        settings_in_force(name)
+    also = f", with each of the environments {', '.join(names)}" if names else ""
+    typer.echo(f"The configuration is valid{also}.")
+
+
+@config_app.command("export")
+def export_config(
+    out: Annotated[Path | None, typer.Argument(help="File to write; else it is printed.")] = None,
+) -> None:
+    """Write all settings in force as one YAML file, without secrets."""
+    from doctune.files import write_text
+    from doctune.settings_exchange import export_settings
+
+    if out is None:
+        typer.echo(export_settings(), nl=False)
+    else:
+        write_text(out, export_settings())
+
+
+@config_app.command("import")
+def import_config(
+    source: Annotated[Path, typer.Argument(help="File that `doctune config export` wrote.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there.")
+    ] = False,
+) -> None:
+    """Write exported settings to the configuration folder.
+
+    With `doctune --environment NAME config import`, what differs from the base becomes that
+    environment's.
+    """
+    from doctune.settings_exchange import import_settings
+
+    for path in import_settings(source, overwrite=overwrite):
+        typer.echo(path)
+
+
+@config_app.command("diff")
+def diff_config(
+    first: Annotated[str, typer.Argument(help='An environment, "base", or an exported file.')],
+    second: Annotated[str, typer.Argument(help="Likewise; else what is in force.")] = "",
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 where they differ.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the keys in which two configurations differ."""
+    from doctune.settings_exchange import compare
+
+    found = compare(first, second)
+    if as_json:
+        typer.echo(json.dumps([asdict(difference) for difference in found]))
+    else:
+        for difference in found:
+            typer.echo(str(difference))
+    if found and exit_code:
+        raise typer.Exit(1)
 
 
 @config_app.command("reference")

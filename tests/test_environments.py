@@ -1,0 +1,159 @@
+"""Environments laid over the configuration, and configurations carried and compared."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from doctune.cli import app
+from doctune.errors import ConfigurationError, UsageError
+from doctune.settings import load_settings, load_vertex_settings
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project's configuration, which is the one in force."""
+    copied = Path(shutil.copytree(ROOT / "config", tmp_path / "config"))
+    monkeypatch.setenv("DOCTUNE_CONFIG", str(copied))
+    # Set and taken away again by the fixture, since the command sets it for its process.
+    monkeypatch.setenv("DOCTUNE_ENVIRONMENT", "")
+    return copied
+
+
+def _doctune(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def _lay(folder: Path, environment: str, file: str, text: str) -> None:
+    path = folder / "environments" / environment / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_the_projects_own_environments_are_valid(environment: str) -> None:
+    load_settings(ROOT / "config", environment)
+
+    vertex = load_vertex_settings(ROOT / "config", environment)
+
+    assert vertex.project.endswith(environment)
+    assert vertex.images.tag == "dev"
+
+
+def test_an_environment_is_laid_over_the_files_key_by_key(folder: Path) -> None:
+    _lay(folder, "test", "config.yaml", "training:\n  lora_r: 3\n")
+
+    base, training = load_settings().training, load_settings(environment="test").training
+
+    assert training == base.model_copy(update={"lora_r": 3})
+    assert load_vertex_settings(environment="test") == load_vertex_settings()
+
+
+def test_a_variable_wins_over_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _lay(folder, "test", "config.yaml", "training:\n  lora_r: 3\n")
+    monkeypatch.setenv("DOCTUNE_ENVIRONMENT", "test")
+    assert load_settings().training.lora_r == 3
+
+    monkeypatch.setenv("DOCTUNE_TRAINING__LORA_R", "5")
+
+    assert load_settings().training.lora_r == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("prd", "did you mean prod?"), ("../../etc", "there are: dev, prod")]
+)
+def test_an_unknown_environment_is_refused(folder: Path, name: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings(environment=name)
+
+
+def test_an_error_names_the_file_that_holds_the_bad_value(folder: Path) -> None:
+    _lay(folder, "test", "config.yaml", "training:\n  lora_r: 0\n")
+
+    with pytest.raises(ConfigurationError, match=r"environments/test/config\.yaml: training\.lor"):
+        load_settings(environment="test")
+
+
+def test_every_environment_is_validated(folder: Path) -> None:
+    assert "dev, prod, staging" in _doctune("config", "validate").output
+    _lay(folder, "test", "vertex_config.yaml", "colour: blue\n")
+
+    done = _doctune("config", "validate")
+
+    assert isinstance(done.exception, ConfigurationError)
+    assert "unknown key colour" in str(done.exception)
+
+
+def test_what_is_exported_in_one_project_is_imported_in_another(
+    folder: Path, tmp_path: Path
+) -> None:
+    exported = tmp_path / "prod.yaml"
+    _doctune("--environment", "prod", "config", "export", str(exported))
+    shutil.rmtree(folder / "environments" / "prod")
+
+    done = _doctune("--environment", "prod", "config", "import", str(exported))
+
+    assert done.exit_code == 0
+    vertex = yaml.safe_load((folder / "environments/prod/vertex_config.yaml").read_text())
+    assert vertex["project"] == "my-company-prod"
+    assert "location" not in vertex  # the same in the base
+    assert _doctune("config", "diff", "prod", str(exported), "--exit-code").exit_code == 0
+
+
+def test_an_import_replaces_nothing_unasked(folder: Path, tmp_path: Path) -> None:
+    exported = tmp_path / "all.yaml"
+    _doctune("config", "export", str(exported))
+    before = (folder / "config.yaml").read_text()
+
+    refused = _doctune("config", "import", str(exported))
+    assert isinstance(refused.exception, UsageError)
+    assert (folder / "config.yaml").read_text() == before
+
+    expected = load_settings()
+    assert _doctune("config", "import", str(exported), "--overwrite").exit_code == 0
+    assert load_settings() == expected
+    assert (folder / "config.yaml").read_text() != before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("config: {}", "no exported configuration"),
+        ("[", "cannot be read"),
+        ("config: {question: 1}\nvertex_config: {}", "model_name is missing"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_not_imported(
+    folder: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    exported = tmp_path / "bad.yaml"
+    exported.write_text(text)
+
+    done = _doctune("config", "import", str(exported), "--overwrite")
+
+    assert isinstance(done.exception, ConfigurationError)
+    assert message in str(done.exception)
+
+
+def test_diff_names_each_key_with_both_values(folder: Path) -> None:
+    done = _doctune("config", "diff", "base", "prod", "--exit-code")
+
+    assert done.exit_code == 1
+    assert 'vertex_config.project: "doctune-local" -> "my-company-prod"' in done.output
+    assert 'config.evaluation.first_release: "better" -> "proven"' in done.output
+    assert "location" not in done.output
+
+
+def test_a_secret_is_neither_shown_nor_exported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCTUNE_DOCUMENTS__PASSWORD", "open sesame")
+
+    for verb in ("show", "export"):
+        assert "sesame" not in _doctune("config", verb).output
