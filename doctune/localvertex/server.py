@@ -26,7 +26,7 @@ from aiohttp import web
 
 from doctune.errors import LocalVertexError
 from doctune.files import write_json
-from doctune.localvertex import logging_front, registry_front, watchdog
+from doctune.localvertex import iam_front, logging_front, registry_front, watchdog
 from doctune.localvertex.api.table import load_table
 from doctune.localvertex.browsers import refuse_browsers
 from doctune.localvertex.certificates import Certificates, ensure_certificates
@@ -206,6 +206,8 @@ def _application(vertex: Vertex, front: StorageFront) -> web.Application:
         host = request.host.partition(":")[0]
         if host == _STORAGE_HOST:
             return await front.answer(request)
+        if iam_front.answers(request):
+            return await iam_front.answer(request)
         if host == logging_front.HOST:
             return await logging_front.answer(vertex, request)
         if host == registry_front.HOST or registry_front.TEMPLATE_HOST.fullmatch(host):
