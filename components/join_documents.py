@@ -27,11 +27,12 @@ def join_documents(
     from pathlib import Path
 
     from doctune.documents import ParseOptions, join_shards
+    from doctune.vertex.secrets import with_password
 
     summary = join_shards(
         [Path(part.path) for part in parts],
         Path(documents.path),
-        ParseOptions(**advanced),
+        with_password(ParseOptions(**advanced)),
         pdfs=Path(pdfs.path),
         report_path=Path(report.path),
     )

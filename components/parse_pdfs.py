@@ -28,11 +28,12 @@ def parse_pdfs(
     from pathlib import Path
 
     from doctune.documents import ParseOptions, parse_corpus, read_shard
+    from doctune.vertex.secrets import with_password
 
     summary = parse_corpus(
         Path(pdfs.path),
         Path(documents.path),
-        ParseOptions(**advanced),
+        with_password(ParseOptions(**advanced)),
         sources=read_shard(Path(plan.path), shard),
     )
     documents.metadata.update(

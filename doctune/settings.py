@@ -262,7 +262,7 @@ def _load(settings_class: type[_S], path: Path, environment: str | None) -> _S:
     chosen = environments.chosen_environment() if environment is None else environment
     files = environments.layers(path, chosen)
     for file in files:
-        _read(file)
+        _refuse_secrets(settings_class, _read(file), file)
     values = YamlConfigSettingsSource(settings_class, files, deep_merge=True)()
     return check_values(settings_class, values, *files)
 
@@ -275,6 +275,20 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path} holds no keys: write them as `key: value`.")
     return values
+
+
+def _refuse_secrets(model: type[BaseModel], values: Any, file: Path, key: str = "") -> None:
+    """Refuses the value of a secret, a field hidden from repr, in a file."""
+    for name, field in model.model_fields.items() if isinstance(values, dict) else ():
+        if name not in values:
+            continue
+        if not field.repr and values[name] is not None:
+            raise ConfigurationError(
+                f"{file}: {key}{name} is a secret, which no file may hold: put it into Secret "
+                f"Manager and name its version in {key}{name}_secret."
+            )
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            _refuse_secrets(field.annotation, values[name], file, f"{key}{name}.")
 
 
 def _refuse_unknown_variables() -> None:

@@ -84,3 +84,14 @@ def test_the_tag_latest_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="DOCTUNE_CONFIG"):
         load_settings(tmp_path)
+
+
+def test_a_file_may_name_a_secret_but_not_hold_it(folder: Path) -> None:
+    reference = "projects/my-project/secrets/pdf-password/versions/3"
+    _set(folder, f"documents:\n  password_secret: {reference}")
+    assert load_settings(folder).documents.password_secret == reference
+
+    _set(folder, "documents:\n  password: sesame")
+    with pytest.raises(ConfigurationError, match=r"documents\.password_secret") as raised:
+        load_settings(folder)
+    assert "sesame" not in str(raised.value)

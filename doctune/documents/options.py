@@ -35,6 +35,11 @@ class ParseOptions(BaseModel):
     password: str | None = Field(
         default=None, description="Password to try on encrypted files.", repr=False
     )
+    password_secret: str = Field(
+        default="",
+        pattern=r"^$|^projects/[^/]+/secrets/[^/]+/versions/(\d+|latest)$",
+        description="The version of Secret Manager's that holds the password.",
+    )
     tables: Literal["all", "ruled", "none"] = Field(
         default="all",
         description="Which tables to look for: ruled ones are those with drawn lines.",

@@ -89,11 +89,17 @@ def test_a_million_pages_are_refused(tmp_path: Path) -> None:
         parse_pdf(write_raw(tmp_path / "bomb.pdf", million_pages()))
 
 
-def test_a_password_opens_an_encrypted_file(tmp_path: Path) -> None:
-    path = tmp_path / "locked.pdf"
+def encrypted_pdf(folder: Path) -> Path:
+    """Writes a file that `SESAME` opens."""
+    path = folder / "locked.pdf"
     canvas = Canvas(str(path), encrypt=SESAME)
     canvas.drawString(72, 700, "A secret about pumps")
     canvas.save()
+    return path
+
+
+def test_a_password_opens_an_encrypted_file(tmp_path: Path) -> None:
+    path = encrypted_pdf(tmp_path)
     for password, reason in ((None, "no password was given"), ("wrong", "does not open it")):
         with pytest.raises(PdfError, match=reason):
             parse_pdf(path, ParseOptions(password=password))

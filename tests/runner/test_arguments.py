@@ -52,6 +52,15 @@ def test_a_secret_never_becomes_a_parameter() -> None:
     assert _arguments(settings, "documents_advanced", "password") == {"documents_advanced": {}}
 
 
+def test_a_reference_to_a_secret_becomes_a_parameter() -> None:
+    reference = "projects/my-project/secrets/pdf-password/versions/latest"
+    settings = Settings(question="?", model_name="m", documents={"password_secret": reference})
+
+    assert _arguments(settings, "documents_advanced") == {
+        "documents_advanced": {"password_secret": reference}
+    }
+
+
 def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(yaml.safe_dump({"hello": 1}))

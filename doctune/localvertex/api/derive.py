@@ -37,6 +37,9 @@ _FROM_GAPIC = re.compile(
     r"\s*([\w.]+),\s*metadata_type=([\w.]+)"
 )
 
+# Operations, IAM and locations are mixed into every service besides.
+_SERVED = ("google.cloud.aiplatform", "google.cloud.resourcemanager", "google.cloud.secretmanager")
+
 logger = logging.getLogger("doctune.localvertex.derive")
 
 
@@ -97,6 +100,8 @@ def derive(folder: Path) -> None:
         for method in _service_methods(service, version, files)
     ]
     methods += _service_methods("google.cloud.resourcemanager_v3.services.projects", "v3", files)
+    secrets = "google.cloud.secretmanager_v1.services.secret_manager_service"
+    methods += _service_methods(secrets, "v1", files)
     for module in ("google.longrunning.operations_pb2", "google.api.httpbody_pb2"):
         files.add(importlib.import_module(module).DESCRIPTOR)
     files.add(importlib.import_module("google.rpc.error_details_pb2").DESCRIPTOR)
@@ -142,8 +147,8 @@ def _service_methods(package: str, version: str, files: _Files) -> list[dict[str
     methods = []
     for path, (kind, serializer, deserializer) in _recorded(transport_class).items():
         service_path, name = path.strip("/").split("/")
-        if not service_path.startswith(("google.cloud.aiplatform", "google.cloud.resourcemanager")):
-            continue  # operations, IAM and locations are mixed into every service
+        if not service_path.startswith(_SERVED):
+            continue
         request, response = _descriptor(serializer), _descriptor(deserializer)
         if request is None or response is None:
             continue  # plain protobuf serializers do not tell their type: IAM's methods only

@@ -23,7 +23,12 @@ from doctune.errors import LocalVertexError
 from doctune.files import atomic_folder
 from doctune.localvertex.api import derive
 
-_PACKAGES = ("google-cloud-aiplatform", "google-cloud-resource-manager", "protobuf")
+_PACKAGES = (
+    "google-cloud-aiplatform",
+    "google-cloud-resource-manager",
+    "google-cloud-secret-manager",
+    "protobuf",
+)
 
 
 @dataclass(frozen=True)

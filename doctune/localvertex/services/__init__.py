@@ -11,6 +11,7 @@ from doctune.localvertex.services import (
     predictions,
     projects,
     schedules,
+    secrets,
     tensorboards,
     training_pipelines,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "predictions",
     "projects",
     "schedules",
+    "secrets",
     "tensorboards",
     "training_pipelines",
 ]
