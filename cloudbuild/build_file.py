@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from cloudbuild.substitutions import Substitutions
+from cloudbuild.substitutions import BUILT_IN, PULL_REQUEST, Substitutions
 from doctune.errors import UsageError
 
 
@@ -82,7 +82,9 @@ def read_build(path: Path, given: Mapping[str, str]) -> Build:
         raise UsageError(f"{path} is no build that can run here: {_one_line(error)}") from error
     substitutions = Substitutions(build.substitutions, given)
     filled = Build.model_validate(_fill(build.model_dump(exclude={"substitutions"}), substitutions))
-    unused = {*build.substitutions, *given} - substitutions.used - _named_by_others(build)
+    # What Cloud Build itself fills in is there whether or not a step names it.
+    own = {*build.substitutions, *given} - {*BUILT_IN, *PULL_REQUEST}
+    unused = own - substitutions.used - _named_by_others(build)
     if build.options.substitution_option == "MUST_MATCH" and unused:
         raise UsageError(f"{path}: no step names {', '.join(sorted(unused))}.")
     _check_steps(path, filled.steps)

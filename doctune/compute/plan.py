@@ -18,6 +18,7 @@ STEP_MACHINES = {
     "deploy-model": "ops",
 }
 _SHARDED = "parse-pdfs"
+_DISTRIBUTED = "tune-model"
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,16 @@ def steps_of(settings: VertexSettings) -> list[Step]:
             name=name,
             group=group,
             machine=getattr(settings.machines, group),
-            side_by_side=settings.shards if name == _SHARDED else 1,
+            side_by_side=_machines(settings, name),
         )
         for name, group in STEP_MACHINES.items()
     ]
+
+
+def _machines(settings: VertexSettings, step: str) -> int:
+    if step == _SHARDED:
+        return settings.shards
+    return settings.machines.training.replica_count if step == _DISTRIBUTED else 1
 
 
 def endpoint_machine(endpoint: EndpointSettings) -> Machine:

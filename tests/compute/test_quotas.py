@@ -46,6 +46,12 @@ def test_shards_read_side_by_side(prices: PriceTable, monkeypatch: pytest.Monkey
     assert _amounts(prices)["custom_model_training_cpus"] == 20
 
 
+def test_workers_train_side_by_side(prices: PriceTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCTUNE_VERTEX_MACHINES__TRAINING__REPLICA_COUNT", "3")
+
+    assert _amounts(prices)["custom_model_training_cpus"] == 24
+
+
 @pytest.mark.parametrize(
     ("profile", "cpus", "gpus"),
     [

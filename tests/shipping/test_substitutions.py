@@ -81,6 +81,17 @@ def test_a_step_that_cannot_run_is_refused(
         _read(tmp_path, {"steps": [step]})
 
 
+def test_what_cloud_build_fills_in_need_not_be_named_by_a_step(tmp_path: Path) -> None:
+    build = {
+        "substitutions": {"_IMAGES": "pkg.dev/${PROJECT_ID}/doctune"},
+        "steps": [{"id": "a", "name": "i", "args": ["${_IMAGES}"]}],
+    }
+
+    read = _read(tmp_path, build, PROJECT_ID="my-project", COMMIT_SHA="abc", _PR_NUMBER="7")
+
+    assert read.steps[0].args == ["pkg.dev/my-project/doctune"]
+
+
 def test_a_substitution_that_nothing_names_is_refused_unless_allowed(tmp_path: Path) -> None:
     build = {"substitutions": {"_A": "x"}, "steps": [{"id": "a", "name": "i"}]}
 
@@ -106,7 +117,7 @@ def test_durations() -> None:
     assert (seconds("600s"), seconds("1.5s"), seconds("")) == (600.0, 1.5, None)
 
 
-def _read(folder: Path, build: dict[str, object]):
+def _read(folder: Path, build: dict[str, object], **given: str):
     path = folder / "build.yaml"
     path.write_text(yaml.safe_dump(build))
-    return read_build(path, {})
+    return read_build(path, given)
