@@ -5,7 +5,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from cloudbuild.build_file import read_build
 from doctune.localvertex import LocalVertex, LocalVertexConfig
@@ -32,16 +30,6 @@ GIVEN = {
 HEAVY = {"setup", "check", "test", "staging"}
 
 
-def _named(build: str) -> dict[str, str]:
-    """Returns the values that a build's steps name, as one that none names is refused."""
-    content = yaml.safe_load((ROOT / build).read_text())
-    text = yaml.safe_dump(content["steps"])
-    text += "".join(
-        value for name, value in content["substitutions"].items() if f"{{{name}}}" in text
-    )
-    return {name: value for name, value in GIVEN.items() if re.search(rf"\$\{{?{name}\b", text)}
-
-
 @dataclass(frozen=True)
 class Checkout:
     """A copy of the sources, in which builds run."""
@@ -54,12 +42,11 @@ class Checkout:
         self, build: str, *options: str, steps: list[str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs a build's steps, or all but the heavy ones."""
-        given = _named(build)
-        declared = [step.id for step in read_build(ROOT / build, given).steps]
+        declared = [step.id for step in read_build(ROOT / build, GIVEN).steps]
         chosen = steps or [step for step in declared if step not in HEAVY]
         command = [sys.executable, "-m", "cloudbuild.run_locally", build, *options]
         command += [part for step in chosen for part in ("--step", step)]
-        command += [f"--substitution={name}={value}" for name, value in given.items()]
+        command += [f"--substitution={name}={value}" for name, value in GIVEN.items()]
         return subprocess.run(
             [*command, "--path", str(Path(__file__).parent / "programs")],
             cwd=self.folder,
@@ -117,6 +104,21 @@ def test_a_merge_builds_scans_publishes_and_promotes(checkout: Checkout) -> None
     assert calls[-1][-2:] == ["--sha", SHA]
     tags = json.loads((checkout.state / "registry.json").read_text())
     assert all(f"{images}/{name}:passed-{SHA}" in tags for name in IMAGES)
+    spec = (checkout.folder / "dist/pipelines/train_and_deploy.yaml").read_text()
+    assert f"{images}/training:{SHA}" in spec
+
+
+def test_a_pull_request_builds_the_images_and_pushes_none(checkout: Checkout) -> None:
+    done = checkout.run("cloudbuild/pull_request.yaml")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls = checkout.calls()
+    images = "us-central1-docker.pkg.dev/doctune-demo/doctune"
+    builds = [call[-2] for call in calls if call[:2] == ["docker", "build"]]
+    assert [tag for tag in builds if tag.endswith(SHA)] == [
+        f"{images}/{name}:{SHA}" for name in IMAGES
+    ]
+    assert not any(call[:2] == ["docker", "push"] for call in calls)
     spec = (checkout.folder / "dist/pipelines/train_and_deploy.yaml").read_text()
     assert f"{images}/training:{SHA}" in spec
 
