@@ -180,8 +180,9 @@ def cancel(run: RunName = "", local: Local = True, impersonate: Impersonate = ""
 
     with vertex_session(local, impersonate):
         name = run or _latest()
-        stop(name)
-    typer.echo(f"{name} is asked to stop.")
+        found = stop(name)
+    said = f"is over already ({found.state})" if found.is_over else "is asked to stop"
+    typer.echo(f"{name} {said}.")
 
 
 @app.command("runs")

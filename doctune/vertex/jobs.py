@@ -151,16 +151,21 @@ def status(run: str) -> Run:
         return _run(_get(run), with_tasks=True)
 
 
-def cancel(run: str) -> None:
+def cancel(run: str) -> Run:
     """Asks a run to stop; one that is over stays as it is.
+
+    Returns:
+        The run as it was before.
 
     Raises:
         PipelineError: There is no such run.
     """
     with google_errors(f"cancel the run {run}", PipelineError):
         job = _get(run)
-        if not _run(job).is_over:
+        found = _run(job)
+        if not found.is_over:
             job.cancel()
+    return found
 
 
 def runs(*, pipeline: str = "", limit: int = 20) -> list[Run]:

@@ -149,10 +149,13 @@ def test_publishing_refuses_what_is_no_repository_or_tag(
     assert said in done.stderr
 
 
-def test_a_cancelled_run_ends(project: Project, finished: dict[str, object]) -> None:
+def test_a_run_that_is_over_is_not_asked_to_stop(
+    project: Project, finished: dict[str, object]
+) -> None:
     done = project("cancel", str(finished["job_id"]))
 
     assert done.returncode == 0
+    assert done.stdout.strip() == f"{finished['job_id']} is over already (succeeded)."
     assert project.json("status", str(finished["job_id"]), "--json")["state"] == "succeeded"
 
 

@@ -91,9 +91,9 @@ def test_a_failed_run_says_why_in_one_line(spec: Path) -> None:
 
 def test_a_run_can_be_cancelled_and_one_that_is_over_stays_so(spec: Path) -> None:
     run = submit(spec, {"seconds": 60.0})
-    cancel(run.job_id)
+    assert not cancel(run.job_id).is_over
     assert over(run).state == "cancelled"
-    cancel(run.job_id)
+    assert cancel(run.job_id).state == "cancelled"
     assert status(run.job_id).state == "cancelled"
 
 
