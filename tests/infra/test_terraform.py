@@ -144,7 +144,7 @@ def test_each_account_has_the_least_roles(production: dict[str, Any]) -> None:
     accounts = planned(production, "google_service_account")
     assert {account["account_id"] for account in accounts.values()} == {
         f"doctune-{name}"
-        for name in ("pipeline", "training", "serving", "gateway", "build", "scheduler")
+        for name in ("pipeline", "training", "serving", "gateway", "build", "release", "scheduler")
     }
     roles = {
         member["role"]
@@ -291,9 +291,8 @@ def test_workflows_act_on_trusted_refs_alone(production: dict[str, Any]) -> None
     pattern = re.search(r"ref\.matches\('(.*?)'\)", trusted)
     assert pattern
     assert "pull_request" not in trusted
-    assert re.search(pattern[1], "refs/heads/main")
     assert re.search(pattern[1], "refs/tags/v1.20.3")
-    for ref in ("refs/pull/1/merge", "refs/heads/main-2", "refs/tags/v1", "x/refs/heads/main"):
+    for ref in ("refs/pull/1/merge", "refs/heads/main", "refs/tags/v1", "x/refs/tags/v1.20.3"):
         assert not re.search(pattern[1], ref)
 
 

@@ -10,7 +10,7 @@ resource "google_iam_workload_identity_pool" "this" {
 }
 
 resource "google_iam_workload_identity_pool_provider" "this" {
-  #checkov:skip=CKV_GCP_125:The check wants one subject here. The condition below binds the repository and its number; which refs may act is bound by attribute.trusted in google_service_account_iam_member.build.
+  #checkov:skip=CKV_GCP_125:The check wants one subject here. The condition below binds the repository and its number; which refs may act is bound by attribute.trusted in google_service_account_iam_member.workflow.
   count = var.repository == null ? 0 : 1
 
   project                            = var.project_id
@@ -36,7 +36,7 @@ resource "google_iam_workload_identity_pool_provider" "this" {
   }
 }
 
-resource "google_service_account_iam_member" "build" {
+resource "google_service_account_iam_member" "workflow" {
   count = var.repository == null ? 0 : 1
 
   service_account_id = var.service_account

@@ -33,8 +33,8 @@ variable "repository_id" {
 
 variable "trusted_refs" {
   type        = string
-  default     = "^refs/(heads/main|tags/v[0-9]+[.][0-9]+[.][0-9]+)$"
-  description = "Refs whose workflows may act as the build account, as a regular expression."
+  default     = "^refs/tags/v[0-9]+[.][0-9]+[.][0-9]+$"
+  description = "Refs whose workflows may act as the account, as a regular expression."
 
   validation {
     condition     = startswith(var.trusted_refs, "^refs/") && endswith(var.trusted_refs, "$") && !strcontains(var.trusted_refs, "'")

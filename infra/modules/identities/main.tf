@@ -9,6 +9,7 @@ locals {
     serving   = "Serves the models behind endpoints."
     gateway   = "Runs the REST API in front of the endpoints."
     build     = "Builds, checks and ships from Cloud Build."
+    release   = "Looks from GitHub whether a commit's images have passed staging."
     scheduler = "Starts retraining by the clock."
   }
 
@@ -18,6 +19,7 @@ locals {
     serving   = ["roles/logging.logWriter", "roles/monitoring.metricWriter"]
     gateway   = ["roles/logging.logWriter", "roles/monitoring.metricWriter", "roles/cloudtrace.agent"]
     build     = ["roles/aiplatform.user", "roles/cloudbuild.builds.editor", "roles/logging.logWriter", "roles/ondemandscanning.admin"]
+    release   = []
     scheduler = []
   }
 

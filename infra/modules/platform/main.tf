@@ -118,7 +118,7 @@ module "registry" {
 
   project_id = module.project.project_id
   location   = var.location
-  readers    = merge({ for name in ["pipeline", "training", "serving", "gateway", "scheduler"] : name => module.identities.members[name] }, var.image_readers)
+  readers    = merge({ for name in ["pipeline", "training", "serving", "gateway", "release", "scheduler"] : name => module.identities.members[name] }, var.image_readers)
   writers    = local.builders
   kms_key    = local.kms_key
   labels     = local.labels
@@ -239,7 +239,7 @@ module "github" {
   project_id      = module.project.project_id
   repository      = var.github.repository
   repository_id   = var.github.repository_id
-  service_account = module.identities.names["build"]
+  service_account = module.identities.names["release"]
 }
 
 module "perimeter" {

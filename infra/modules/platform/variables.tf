@@ -219,7 +219,7 @@ variable "github" {
     repository_id = optional(string)
   })
   default     = {}
-  description = "Repository whose GitHub Actions may act as the build account, without keys."
+  description = "Repository whose GitHub Actions may act as the release account, without keys."
 }
 
 variable "perimeter" {
