@@ -20,7 +20,7 @@ class ParseOptions(BaseModel):
         default=2048, ge=128, description="Memory one worker may use, in MiB."
     )
     output_limit_mb: int = Field(
-        default=256, ge=1, description="Text that one file may give, in MiB."
+        default=256, ge=1, description="Text that each hundred pages of a file may give, in MiB."
     )
     max_pages: int = Field(
         default=100_000, ge=1, description="Pages above which a file is rejected."
