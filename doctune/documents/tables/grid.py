@@ -1,11 +1,16 @@
 """A table that was found on a page."""
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from doctune.documents.model import BBox
 
+_COLUMN = itemgetter(1)
+
+_Placed = tuple[int, int, int, int, str]  # row, column, rows, columns, text
 Span = tuple[int, int, int, int]
 
 
@@ -45,20 +50,43 @@ def grid_of_cells(cells: Sequence[tuple[BBox, str]]) -> Grid:
         down = max(1, bisect_left(tops, y1 - 0.1) - row)
         across = max(1, bisect_left(lefts, x1 - 0.1) - column)
         placed.append((row, column, down, across, text))
-    rows = _numbered({row for row, _, _, _, text in placed if text})
-    columns = _numbered({column for _, column, _, _, text in placed if text})
-    table = [[""] * len(columns) for _ in rows]
+    filled = sorted(cell for cell in placed if cell[4])
+    rows = _numbered({cell[0] for cell in filled})
+    columns = _columns(filled)
+    table = [[""] * len(set(columns.values())) for _ in rows]
     spans = []
-    for row, column, down, across, text in placed:
-        if not text:
-            continue
+    for row, column, down, across, text in filled:
         table[rows[row]][columns[column]] = text
         down = sum(1 for covered in range(row, row + down) if covered in rows)
-        across = sum(1 for covered in range(column, column + across) if covered in columns)
+        across = len({columns[c] for c in range(column, column + across) if c in columns})
         if down > 1 or across > 1:
             spans.append((rows[row], columns[column], down, across))
     bbox = box_of_cells([box for box, _ in cells])
     return Grid(bbox, tuple(map(tuple, table)), tuple(sorted(spans)))
+
+
+def _columns(filled: Sequence[_Placed]) -> dict[int, int]:
+    """The number of the column that each left side begins.
+
+    Cells that are drawn a little beside the ones above have other sides: a side begins a column
+    only if some row holds text in two cells that would else stand in one.
+    """
+    ends: defaultdict[int, int] = defaultdict(int)  # of the cell in each row that was seen last
+    nearest: defaultdict[int, int] = defaultdict(int)  # end of text to the left of each side
+    for row, column, down, across, _ in sorted(filled, key=_COLUMN):
+        for covered in range(row, row + down):
+            nearest[column] = max(nearest[column], ends[covered])
+            ends[covered] = column + across
+    columns: dict[int, int] = {}
+    first = 0
+    for column in sorted(nearest):
+        if not columns:
+            columns[column], first = 0, column
+        elif nearest[column] > first:
+            columns[column], first = len(set(columns.values())), column
+        else:
+            columns[column] = columns[first]
+    return columns
 
 
 def box_of_cells(cells: Sequence[BBox]) -> BBox:

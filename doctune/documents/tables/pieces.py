@@ -12,9 +12,11 @@ from doctune.documents.model import BBox
 _CELL_GAP = 0.9  # em: words further apart belong to different pieces
 _NEAR = 0.6  # em: pieces no further apart are one
 _LOOSE_GAP = 1.6  # em: the same where all gaps of the line are wide, as in justified text
+_MOST_HEIGHT = 1.4  # em
 _FIRST = itemgetter(0)
 _LEFT = itemgetter(1)
 _WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]")
+_DIGIT = re.compile(r"\d")
 _VALUE = re.compile(
     r"^[^\w]*(?:\d[\d.,\s%*()\u2013\u2212/:+-]*[a-zA-Z%\u20ac$]{0,3}|[^\w]{1,3}|n\.?a\.?|N/A)[^\w]*$"
 )
@@ -56,9 +58,15 @@ def split_line(line: Line, text: PageText) -> list[Piece]:
     gaps = sorted([b[1] - a[3] for a, b in itertools.pairwise(words)])
     if not gaps or (gaps[-1] <= _CELL_GAP * line.size and not _jumps(words)):
         return [Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)]
-    usual = gaps[len(gaps) // 3]
-    least = (_LOOSE_GAP if usual > 0.5 * line.size and len(gaps) > 5 else _CELL_GAP) * line.size
+    least = (_LOOSE_GAP if _is_justified(words, gaps, line.size) else _CELL_GAP) * line.size
     return [piece_of(group, line) for group in _groups(words, least)]
+
+
+def _is_justified(words: Sequence[Word], gaps: list[float], size: float) -> bool:
+    """Tells whether all gaps of a line are wide, and not because its words are numbers."""
+    if len(gaps) <= 5 or gaps[len(gaps) // 6] <= 0.5 * size:
+        return False
+    return sum(1 for word in words if _DIGIT.search(word[0])) < 0.5 * len(words)
 
 
 def _jumps(words: Sequence[Word]) -> bool:
@@ -93,7 +101,8 @@ def text_rows(pieces: Iterable[Piece]) -> list[list[Piece]]:
     rows: list[list[Piece]] = []
     last = float("-inf")
     for double, piece in sorted([(p[2] + p[4], p) for p in pieces], key=_FIRST):
-        if double - last < 0.8 * (piece[4] - piece[2]):
+        # The box of a bullet may be twice as high as the line that it begins.
+        if double - last < 0.8 * min(piece[4] - piece[2], _MOST_HEIGHT * piece[5].size):
             rows[-1].append(piece)
         else:
             rows.append([piece])

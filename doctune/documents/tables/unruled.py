@@ -8,7 +8,6 @@ many of them are values, and by whether a caption calls it a table.
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
@@ -16,6 +15,13 @@ from doctune.documents import fonts
 from doctune.documents.drawing import Drawing, Edge
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
+from doctune.documents.tables.columns import (
+    Interval,
+    Row,
+    columns_of,
+    find_columns,
+    split_values,
+)
 from doctune.documents.tables.grid import Grid, Span
 from doctune.documents.tables.pieces import (
     Piece,
@@ -39,9 +45,6 @@ _CELL_CHARS = 30  # of a short piece: a page without some has no table
 _PROSE_CHARS = 45
 _RULED_SHARE = 0.4
 
-Row = list[Piece]
-Interval = tuple[float, float]
-
 
 def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText) -> list[Grid]:
     """Returns the tables that no rules enclose, among lines that are of no other table."""
@@ -59,7 +62,7 @@ def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText)
     grids = []
     for zone in split_zones(rows):
         for run in _runs(zone):
-            grid = _grid_of(run, captions, drawing)
+            grid = _grid_of(split_values(run, text), captions, drawing)
             if grid is not None and grid.is_table:
                 grids.append(grid)
     return grids
@@ -103,7 +106,7 @@ def _trim(run: list[Row]) -> list[Row]:
 
 
 def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid | None:
-    columns = _columns(run)
+    columns = find_columns(run)
     if len(columns) < 2 or not _is_table(run, columns, captions):
         return None
     box = box_around([piece for row in run for piece in row])
@@ -118,7 +121,7 @@ def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid
     for group in _merge_wrapped(run, columns, rules):
         row: list[list[Piece]] = [[] for _ in columns]
         for piece in group:
-            first, last = _columns_of(piece, columns)
+            first, last = columns_of(piece, columns)
             if last > first and not row[first]:
                 spans.append((len(cells), first, 1, last - first + 1))
             row[first].append(piece)
@@ -130,46 +133,6 @@ def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid
 def _read(pieces: list[Piece]) -> str:
     rows = text_rows(pieces)
     return join_lines([" ".join(piece.text for piece in row) for row in rows]) if rows else ""
-
-
-def _columns(run: list[Row]) -> list[Interval]:
-    """The intervals that the pieces of the fullest usual rows fill, widened by the other rows."""
-    counts = Counter(len(row) for row in run if len(row) > 1)
-    enough = max(2, len(run) // 4)
-    usual = max(
-        (n for n in counts if sum(counts[m] for m in counts if m >= n) >= enough), default=2
-    )
-    full = [row for row in run if len(row) >= usual]
-    columns = _union([(piece.x0, piece.x1) for row in full for piece in row])
-    for row in run:
-        if len(row) >= usual:
-            continue
-        for piece in row:
-            overlapped = [c for c in columns if piece.x0 < c[1] and piece.x1 > c[0]]
-            if len(overlapped) < 2:
-                columns = _union([*columns, (piece.x0, piece.x1)])
-    return columns
-
-
-def _union(intervals: list[Interval]) -> list[Interval]:
-    merged: list[Interval] = []
-    for start, end in sorted(intervals):
-        if merged and start < merged[-1][1] - 0.5:
-            merged[-1] = merged[-1][0], max(merged[-1][1], end)
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def _columns_of(piece: Piece, columns: list[Interval]) -> tuple[int, int]:
-    touched = [
-        i for i, (x0, x1) in enumerate(columns) if piece.x0 < x1 - 0.5 and piece.x1 > x0 + 0.5
-    ]
-    if touched:
-        return touched[0], touched[-1]
-    middle = (piece.x0 + piece.x1) / 2
-    nearest = min(range(len(columns)), key=lambda i: abs(sum(columns[i]) / 2 - middle))
-    return nearest, nearest
 
 
 def _is_table(run: list[Row], columns: list[Interval], captions: Sequence[Line]) -> bool:
@@ -236,16 +199,16 @@ def _merge_wrapped(run: list[Row], columns: list[Interval], rules: list[Edge]) -
 
 
 def _both_have_values(above: Row, row: Row, columns: list[Interval]) -> bool:
-    values = {_columns_of(piece, columns) for piece in above if piece.is_value}
-    return any(piece.is_value and _columns_of(piece, columns) in values for piece in row)
+    values = {columns_of(piece, columns) for piece in above if piece.is_value}
+    return any(piece.is_value and columns_of(piece, columns) in values for piece in row)
 
 
 def _is_rest(above: Row, row: Row, columns: list[Interval], tight: bool) -> bool:
     """Tells whether a row is the second line of cells of the row above."""
-    places = [_columns_of(piece, columns)[0] for piece in row]
+    places = [columns_of(piece, columns)[0] for piece in row]
     if any(piece.is_value for piece in row):
         return False
-    filled = {_columns_of(piece, columns)[0] for piece in above}
+    filled = {columns_of(piece, columns)[0] for piece in above}
     if 0 not in places:
         return set(places) <= filled
     # A lone beginning of a line may be a heading within the table: only a tight or lower one wraps.

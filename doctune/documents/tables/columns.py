@@ -1,0 +1,90 @@
+"""Columns of text that stands in rows: the intervals that its pieces fill."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+from doctune.documents.lines import PageText, Word
+from doctune.documents.tables.pieces import Piece, piece_of
+
+Row = list[Piece]
+Interval = tuple[float, float]
+
+_VALUE_GAP = 0.45  # em: numbers further apart may stand in two columns
+_SEVERAL_VALUES = re.compile(r"^(?:\S*\d\S*|[^\w\s]{1,3})(?: (?:\S*\d\S*|[^\w\s]{1,3}))+$")
+
+
+def find_columns(rows: Sequence[Row]) -> list[Interval]:
+    """The intervals that the pieces of the fullest usual rows fill, widened by the other rows."""
+    counts = Counter(len(row) for row in rows if len(row) > 1)
+    enough = max(2, len(rows) // 4)
+    usual = max(
+        (n for n in counts if sum(counts[m] for m in counts if m >= n) >= enough), default=2
+    )
+    full = [row for row in rows if len(row) >= usual]
+    columns = _union([(piece.x0, piece.x1) for row in full for piece in row])
+    for row in rows:
+        if len(row) >= usual:
+            continue
+        for piece in row:
+            overlapped = [c for c in columns if piece.x0 < c[1] and piece.x1 > c[0]]
+            if len(overlapped) < 2:
+                columns = _union([*columns, (piece.x0, piece.x1)])
+    return columns
+
+
+def columns_of(piece: Piece, columns: Sequence[Interval]) -> tuple[int, int]:
+    """The first and the last column that a piece stands in; the nearest one if in none."""
+    touched = [
+        i for i, (x0, x1) in enumerate(columns) if piece.x0 < x1 - 0.5 and piece.x1 > x0 + 0.5
+    ]
+    if touched:
+        return touched[0], touched[-1]
+    middle = (piece.x0 + piece.x1) / 2
+    nearest = min(range(len(columns)), key=lambda i: abs(sum(columns[i]) / 2 - middle))
+    return nearest, nearest
+
+
+def split_values(rows: Sequence[Row], text: PageText) -> list[Row]:
+    """Splits pieces of several numbers where no number of another row stands across.
+
+    Columns of long numbers are set so closely that the gap between them is that between words.
+    """
+    several = [piece for row in rows for piece in row if _SEVERAL_VALUES.match(piece.text)]
+    if not several:
+        return list(rows)
+    words = {piece: words for piece in several if (words := words_of(piece, text))}
+    single = [(p.x0, p.x1) for row in rows for p in row if p.is_value and p not in words]
+    filled = _union([*single, *((w.x0, w.x1) for group in words.values() for w in group)])
+    return [
+        [part for piece in row for part in _parts(piece, words.get(piece), filled)] for row in rows
+    ]
+
+
+def words_of(piece: Piece, text: PageText) -> list[Word]:
+    """The words of a piece; none if it was joined of pieces of several lines."""
+    words = [w for w in text.words(piece.line) if piece.x0 - 1 < (w.x0 + w.x1) / 2 < piece.x1 + 1]
+    return words if " ".join(word.text for word in words) == piece.text else []
+
+
+def _parts(piece: Piece, words: list[Word] | None, filled: Sequence[Interval]) -> Row:
+    if not words:
+        return [piece]
+    groups = [words[:1]]
+    for one, other in pairwise(words):
+        apart = other.x0 - one.x1 > _VALUE_GAP * piece.line.size
+        if apart and any(one.x1 <= end < other.x0 for _, end in filled):
+            groups.append([])
+        groups[-1].append(other)
+    return [piece_of(group, piece.line) for group in groups]
+
+
+def _union(intervals: list[Interval]) -> list[Interval]:
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if merged and start < merged[-1][1] - 0.5:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
+        else:
+            merged.append((start, end))
+    return merged
