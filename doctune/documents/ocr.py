@@ -5,7 +5,6 @@ same layout as any other. A page that is askew is straightened first; Tesseract 
 way is up. Nothing is written to disk, and no model is downloaded.
 """
 
-import ctypes
 import math
 import os
 import shutil
@@ -14,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
-
-import pypdfium2.raw as pdfium
 
 from doctune.documents.geometry import PageSpace
 from doctune.documents.lines import Line, ScannedLine
@@ -66,15 +63,15 @@ def _languages(program: str) -> str:
 def read_page(page: Any, space: PageSpace) -> OcrResult | None:
     """Reads a page of PDFium; None where Tesseract is missing, fails or sees nothing."""
     program = find_program()
-    if program is None:
+    # Only scans need pictures: workers that read none do without.
+    from doctune.documents import legibility, raster, scans
+
+    if program is None or not legibility.shows_text(page, space):
         return None
     dpi = min(_DPI, 72 * math.sqrt(_MAX_PIXELS / max(1.0, space.width * space.height)))
     command = [program, "stdin", "stdout", "-l", _languages(program), "--psm", "1"]
     command += ["--dpi", str(round(dpi)), "tsv"]
-    # Only scans need pictures: workers that read none do without.
-    from doctune.documents import scans
-
-    picture = _draw(page, space, dpi / 72)
+    picture = raster.draw_grey(page, space, dpi / 72)
     skew = scans.skew_of(picture)
     if skew:
         picture = scans.straighten(picture, skew)
@@ -112,22 +109,6 @@ def _upright(result: OcrResult, skew: float, space: PageSpace) -> OcrResult:
         _set_sizes(result.lines)
     shown = scans.back_to_page(skew, quarters, space.width, space.height)
     return replace(result, shown=shown)
-
-
-def _draw(page: Any, space: PageSpace, scale: float) -> "Image.Image":
-    """The page as a grey picture."""
-    from PIL import Image
-
-    width, height = max(1, round(space.width * scale)), max(1, round(space.height * scale))
-    bitmap = pdfium.FPDFBitmap_CreateEx(width, height, pdfium.FPDFBitmap_Gray, None, 0)
-    try:
-        pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, 0xFFFFFFFF)
-        pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, pdfium.FPDF_ANNOT)
-        stride = pdfium.FPDFBitmap_GetStride(bitmap)
-        pixels = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), stride * height)
-    finally:
-        pdfium.FPDFBitmap_Destroy(bitmap)
-    return Image.frombytes("L", (width, height), pixels, "raw", "L", stride)
 
 
 def _as_pnm(picture: "Image.Image") -> bytes:

@@ -1,0 +1,176 @@
+"""Whether a page is worth reading by OCR: what it shows, and whether its own text is any good.
+
+OCR takes half a second a page and more, so that a blank page, a rule, a logo or a sound text layer
+must not be sent there. What decides is a small picture of the page: text, and nothing else that is
+common, makes rows with many changes from paper to ink.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any
+
+from doctune.documents.drawing import read_drawing
+from doctune.documents.geometry import PageSpace
+from doctune.documents.lines import Line
+from doctune.documents.model import BBox
+from doctune.documents.raster import draw_grey
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MOST_PIXELS = 1_000_000  # of the small picture: 72 dots an inch for a page of usual size
+_LEAST_CONTRAST = 40  # of 255 grey levels: less is the paper's own shade
+_INK_SHARE = 0.3  # of the contrast: thin strokes come out grey in a small picture
+_LEAST_CHANGES = 16  # in a row of pixels: three short words; a logo has fewer
+_FEW_CHANGES = 6  # a word: enough on a page that is a picture from edge to edge
+_LEAST_ROWS = 3
+_STROKE_LENGTH, _STROKE_STEP = 24, 6  # pixels: longer ones are rules, and shapes
+_MANY_ROWS = 20  # several lines of text
+_COVERING = 0.8  # of the page's area
+_SPARSE_CHARS = 300  # a stamp, a page number, a note of who scanned it
+
+_SAMPLE_CHARS = 2_000
+_LEAST_LETTERS = 100
+_LATIN_SHARE = 0.4  # of the characters: fewer are names and commands in another script
+# Languages in Latin letters have 0.3 to 0.5 of vowels among them, letters mixed up 0.1 to 0.25; and
+# hardly a word of theirs has none.
+_LEAST_VOWELS = 0.27
+_MOST_WITHOUT = 0.25
+_LATIN_WORD = re.compile("[A-Za-z]{4,}")
+_VOWEL = re.compile("[aeiouyAEIOUY]")
+_ODD_SHARE, _SYMBOL_SHARE = 0.3, 0.6
+_ODD = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd\ufffe\uffff]")
+_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NO_LETTERS = bytes(code for code in range(256) if code not in _LETTERS)
+_NO_VOWELS = bytes(code for code in range(256) if code not in b"aeiouyAEIOUY")
+# Not those that draw: leaders of dots, frames of plus and minus.
+_NO_SYMBOLS = bytes(code for code in range(256) if code not in b"!\"$%&'()@?<>[\\]^`{}:;,")
+
+
+def shows_text(page: Any, space: PageSpace) -> bool:
+    """Tells whether a page of PDFium looks like one with text on it, whatever it is drawn with.
+
+    Three short words are enough; one is where a picture covers the page, as a scan does.
+    """
+    rows = _changes_by_row(page, space)
+    if _has_rows(rows, _LEAST_CHANGES):
+        return True
+    return _has_rows(rows, _FEW_CHANGES) and covers(read_drawing(page, space).images, space)
+
+
+def shows_more_text(
+    page: Any, space: PageSpace, lines: Sequence[Line], images: Sequence[BBox]
+) -> bool:
+    """Tells whether a scan shows much text besides the few lines that its text layer has.
+
+    Scans that carry a stamp, a number or the name of the program that made them have some text, and
+    all the same need OCR.
+
+    Args:
+        images: Boxes of the pictures on the page.
+    """
+    few = sum(len(line.text) for line in lines) < _SPARSE_CHARS
+    if not few or not covers(images, space):
+        return False
+    upright = _changes_by_row(page, space)[0]
+    scale = len(upright) / max(space.height, 1.0)
+    known = {row for line in lines for row in range(int(line.y0 * scale), int(line.y1 * scale) + 1)}
+    rows = (row for row, count in enumerate(upright) if count >= _LEAST_CHANGES)
+    return sum(row not in known for row in rows) >= _MANY_ROWS
+
+
+def covers(images: Sequence[BBox], space: PageSpace) -> bool:
+    """Tells whether pictures, or strips of one, cover a page."""
+    area = sum(
+        max(0.0, min(x1, space.width) - max(x0, 0.0))
+        * max(0.0, min(y1, space.height) - max(y0, 0.0))
+        for x0, y0, x1, y1 in images
+    )
+    return area >= _COVERING * space.width * space.height
+
+
+def is_garbled(text: str) -> bool:
+    """Tells whether the text of a page is no text: codes without a meaning, or letters mixed up.
+
+    Text that only looks so, such as tables of codes, costs no more than a look by OCR; few letters
+    are never called garbled for what they are.
+    """
+    sample = text[:_SAMPLE_CHARS]
+    odd = "\ufffd" in sample or not sample.isprintable()
+    if odd and len(_ODD.findall(sample)) >= _ODD_SHARE * len(sample):
+        return True
+    plain = sample.encode("ascii", "ignore")
+    letters = len(plain.translate(None, _NO_LETTERS))
+    if letters >= max(_LEAST_LETTERS, _LATIN_SHARE * len(sample)):
+        vowels = len(plain.translate(None, _NO_VOWELS))
+        return vowels < _LEAST_VOWELS * letters and _lacks_vowels(sample)
+    symbols = len(plain.translate(None, _NO_SYMBOLS))
+    return symbols >= _LEAST_LETTERS and symbols > _SYMBOL_SHARE * len(sample.replace(" ", ""))
+
+
+def _has_rows(rows: tuple[list[int], list[int]], changes: int) -> bool:
+    return any(sum(count >= changes for count in counts) >= _LEAST_ROWS for counts in rows)
+
+
+def _lacks_vowels(text: str) -> bool:
+    """Tells whether many words have no vowel; most of Vietnamese's carry accents."""
+    bare = unicodedata.normalize("NFD", text).encode("ascii", "ignore").decode("ascii")
+    words = _LATIN_WORD.findall(bare)
+    return sum(not _VOWEL.search(word) for word in words) > _MOST_WITHOUT * len(words)
+
+
+def _changes_by_row(page: Any, space: PageSpace) -> tuple[list[int], list[int]]:
+    """Counts changes from paper to ink in each row of a small picture, and in each column."""
+    from PIL import Image
+
+    scale = min(1.0, (_MOST_PIXELS / max(1.0, space.width * space.height)) ** 0.5)
+    picture = draw_grey(page, space, scale)
+    ink = _ink_table(picture)
+    if ink is None:
+        return [0] * picture.height, [0] * picture.width
+    turned = picture.transpose(Image.Transpose.ROTATE_90)
+    return _changes(picture, ink), _changes(turned, ink)
+
+
+def _ink_table(picture: "Image.Image") -> bytes | None:
+    """Maps grey levels to 1 for ink and 0 for paper, the commonest level; None for a blank page."""
+    levels = picture.histogram()
+    paper = max(range(256), key=levels.__getitem__)
+    darkest, lightest = picture.getextrema()
+    contrast = max(paper - darkest, lightest - paper)
+    if contrast < _LEAST_CONTRAST:
+        return None
+    return bytes(abs(level - paper) > _INK_SHARE * contrast for level in range(256))
+
+
+def _changes(picture: "Image.Image", ink: bytes) -> list[int]:
+    width = picture.width
+    count = methodcaller("count", b"\0\1")
+    pixels = picture.tobytes().translate(ink)
+    rows = [
+        int.from_bytes(pixels[start : start + width], "big")
+        for start in range(0, len(pixels), width)
+    ]
+    long = _long_strokes(rows)
+    # Without a rule that crosses it another one would be many strokes: the smaller count holds.
+    return [
+        min(count(row.to_bytes(width, "big")), count((row ^ gone).to_bytes(width, "big")))
+        for row, gone in zip(rows, long, strict=True)
+    ]
+
+
+def _long_strokes(rows: list[int]) -> Iterator[int]:
+    """Of each row, what is part of a stroke up or down that is longer than letters' are."""
+    gone = [0] * len(rows)
+    steps = range(_STROKE_STEP, _STROKE_LENGTH + 1, _STROKE_STEP)
+    for row, *others in zip(
+        rows,
+        *([*gone[:step], *rows] for step in steps),
+        *([*rows[step:], *gone[:step]] for step in steps),
+        strict=False,
+    ):
+        above, below = others[: len(steps)], others[len(steps) :]
+        yield reduce(int.__and__, above, row) | reduce(int.__and__, below, row)
