@@ -69,7 +69,7 @@ compile: setup
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt doctune/documents/_native.c
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "doctune needs Python 3.11 to 3.13: make PYTHON=path/to/python3"; exit 1; }
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pypdfium2.raw as pdfium
 
-from doctune.documents import foreign
+from doctune.documents import foreign, native
 from doctune.documents.geometry import PageSpace
 from doctune.documents.model import BBox
 
@@ -54,8 +54,23 @@ class Drawing:
             self.vertical.append(Edge((x0 + x1) / 2, y0, y1))
 
 
+def read_drawing(page: Any, space: PageSpace) -> Drawing:
+    """Reads what is drawn on a page of PDFium."""
+    handle = foreign.address_of(page)
+    if native.module is None:
+        return _Reader(space).read(handle)
+    drawing = Drawing()
+    (
+        drawing.horizontal,
+        drawing.vertical,
+        drawing.figures,
+        drawing.images,
+    ) = native.module.read_drawing(handle, space, Edge)
+    return drawing
+
+
 class _Reader:
-    """Reads a page's objects into a Drawing."""
+    """Reads a page's objects into a Drawing, as _native.c does where it was compiled."""
 
     def __init__(self, space: PageSpace) -> None:
         self.drawing = Drawing()
@@ -64,8 +79,7 @@ class _Reader:
         self._matrix = foreign.Floats(6)
         self._point = foreign.Floats(2)
 
-    def read(self, page: Any) -> Drawing:
-        handle = foreign.address_of(page)
+    def read(self, handle: int) -> Drawing:
         count = min(foreign.object_count(handle), _MAX_OBJECTS)
         items = list(map(foreign.object_at, repeat(handle, count), range(count)))
         kinds = list(map(foreign.object_kind, items))
@@ -165,8 +179,3 @@ class _Reader:
     def _matrix_of(self, item: int) -> Matrix:
         foreign.object_matrix(item, self._matrix.address)
         return self._matrix.read()
-
-
-def read_drawing(page: Any, space: PageSpace) -> Drawing:
-    """Reads what is drawn on a page of PDFium."""
-    return _Reader(space).read(page)

@@ -23,6 +23,7 @@ def _prototype(name: str, result: Any, *arguments: Any) -> Any:
     return ctypes.PYFUNCTYPE(result, *arguments)(address)
 
 
+char_count = _prototype("FPDFText_CountChars", c_int, c_void_p)
 page_text = _prototype("FPDFText_GetText", c_int, c_void_p, c_int, c_int, c_void_p)
 char_box = _prototype("FPDFText_GetLooseCharBox", c_int, c_void_p, c_int, c_void_p)
 char_matrix = _prototype("FPDFText_GetMatrix", c_int, c_void_p, c_int, c_void_p)

@@ -15,7 +15,7 @@ from doctune.digests import digest_value
 
 _PACKAGE = "doctune"
 _ROOT = Path(__file__).resolve().parent.parent
-_DATA_SUFFIXES = {".css", ".html", ".js", ".json", ".md", ".txt"}
+_DATA_SUFFIXES = {".c", ".css", ".html", ".js", ".json", ".md", ".txt"}
 
 
 def source_digest(command: Sequence[str]) -> str:

@@ -1,0 +1,539 @@
+/* The questions that are asked of PDFium hundreds of times a page, asked in one call a page.
+ *
+ * Each function does just what its twin in Python does (characters.py, drawing.py), which is what
+ * runs where no compiler was at hand, and what the tests hold this against. Here a question costs
+ * what PDFium takes for it, and not ten times that for the crossing from Python.
+ *
+ * PDFium is not linked: `bind` takes the addresses of its functions from the library that pypdfium2
+ * has loaded.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+
+typedef struct {
+    float left, top, right, bottom;
+} Rect;
+
+typedef struct {
+    float a, b, c, d, e, f;
+} Matrix;
+
+typedef struct {
+    double x0, y0, x1, y1;
+} Box;
+
+/* How user space maps to the page as it is shown: see geometry.py. */
+typedef struct {
+    double left, bottom, right, top;
+    int rotation;
+} Space;
+
+static int (*char_box)(void *, int, Rect *);
+static double (*char_size)(void *, int);
+static int (*char_matrix)(void *, int, Matrix *);
+static int (*char_index)(void *, int);
+static void *(*char_object)(void *, int);
+static void *(*object_font)(void *);
+static int (*object_count)(void *);
+static void *(*object_at)(void *, int);
+static int (*object_kind)(void *);
+static int (*object_bounds)(void *, float *, float *, float *, float *);
+static int (*object_matrix)(void *, Matrix *);
+static int (*form_object_count)(void *);
+static void *(*form_object_at)(void *, unsigned long);
+static int (*segment_count)(void *);
+static void *(*segment_at)(void *, int);
+static int (*segment_kind)(void *);
+static int (*segment_point)(void *, float *, float *);
+
+static const struct {
+    const char *name;
+    void **function;
+} FUNCTIONS[] = {
+    {"FPDFText_GetLooseCharBox", (void **)&char_box},
+    {"FPDFText_GetFontSize", (void **)&char_size},
+    {"FPDFText_GetMatrix", (void **)&char_matrix},
+    {"FPDFText_GetCharIndexFromTextIndex", (void **)&char_index},
+    {"FPDFText_GetTextObject", (void **)&char_object},
+    {"FPDFTextObj_GetFont", (void **)&object_font},
+    {"FPDFPage_CountObjects", (void **)&object_count},
+    {"FPDFPage_GetObject", (void **)&object_at},
+    {"FPDFPageObj_GetType", (void **)&object_kind},
+    {"FPDFPageObj_GetBounds", (void **)&object_bounds},
+    {"FPDFPageObj_GetMatrix", (void **)&object_matrix},
+    {"FPDFFormObj_CountObjects", (void **)&form_object_count},
+    {"FPDFFormObj_GetObject", (void **)&form_object_at},
+    {"FPDFPath_CountSegments", (void **)&segment_count},
+    {"FPDFPath_GetPathSegment", (void **)&segment_at},
+    {"FPDFPathSegment_GetType", (void **)&segment_kind},
+    {"FPDFPathSegment_GetPoint", (void **)&segment_point},
+};
+enum { FUNCTION_COUNT = sizeof FUNCTIONS / sizeof *FUNCTIONS };
+
+static PyObject *function_names(PyObject *module, PyObject *unused) {
+    PyObject *names = PyTuple_New(FUNCTION_COUNT);
+    for (int index = 0; names && index < FUNCTION_COUNT; index++) {
+        PyObject *name = PyUnicode_FromString(FUNCTIONS[index].name);
+        if (!name) {
+            Py_DECREF(names);
+            return NULL;
+        }
+        PyTuple_SET_ITEM(names, index, name);
+    }
+    return names;
+}
+
+static PyObject *bind(PyObject *module, PyObject *addresses) {
+    void *found[FUNCTION_COUNT];
+    if (!PyTuple_Check(addresses) || PyTuple_GET_SIZE(addresses) != FUNCTION_COUNT) {
+        PyErr_SetString(PyExc_ValueError, "bind takes an address for each of function_names()");
+        return NULL;
+    }
+    for (int index = 0; index < FUNCTION_COUNT; index++) {
+        found[index] = PyLong_AsVoidPtr(PyTuple_GET_ITEM(addresses, index));
+        if (!found[index]) {
+            if (!PyErr_Occurred())
+                PyErr_Format(PyExc_ValueError, "%s has no address", FUNCTIONS[index].name);
+            return NULL;
+        }
+    }
+    for (int index = 0; index < FUNCTION_COUNT; index++)
+        *FUNCTIONS[index].function = found[index];
+    Py_RETURN_NONE;
+}
+
+static int is_bound(void) {
+    if (segment_point)
+        return 1;
+    PyErr_SetString(PyExc_RuntimeError, "bind was not called");
+    return 0;
+}
+
+static int read_space(PyObject *space, Space *result) {
+    return PyArg_ParseTuple(space, "ddddi", &result->left, &result->bottom, &result->right,
+                            &result->top, &result->rotation);
+}
+
+static Box shown_box(const Space *space, double left, double bottom, double right, double top) {
+    switch (space->rotation) {
+    case 0:
+        return (Box){left - space->left, space->top - top, right - space->left,
+                     space->top - bottom};
+    case 1:
+        return (Box){bottom - space->bottom, left - space->left, top - space->bottom,
+                     right - space->left};
+    case 2:
+        return (Box){space->right - right, bottom - space->bottom, space->right - left,
+                     top - space->bottom};
+    default:
+        return (Box){space->top - top, space->right - right, space->top - bottom,
+                     space->right - left};
+    }
+}
+
+/* Text: characters.py */
+
+typedef struct {
+    void *handle;
+    int maps; /* whether positions in the text are not those of characters */
+    Space space;
+} Text;
+
+static Box box_at(const Text *text, int index) {
+    Rect rect = {0, 0, 0, 0};
+    char_box(text->handle, index, &rect);
+    return shown_box(&text->space, rect.left, rect.bottom, rect.right, rect.top);
+}
+
+static Box box_at_position(const Text *text, int position) {
+    int index = text->maps ? char_index(text->handle, position) : position;
+    return index < 0 ? (Box){0, 0, 0, 0} : box_at(text, index);
+}
+
+static int read_text(PyObject *handle, PyObject *maps, PyObject *space, Text *result) {
+    result->handle = PyLong_AsVoidPtr(handle);
+    result->maps = PyObject_IsTrue(maps);
+    if (!result->handle && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "there is no text page at address 0");
+    return !PyErr_Occurred() && is_bound() && read_space(space, &result->space);
+}
+
+static void *font_at(const Text *text, int index) {
+    void *object = char_object(text->handle, index);
+    return object ? object_font(object) : NULL;
+}
+
+static PyObject *measure(const Text *text, int position, int length) {
+    const double row_step = 0.9, least_height = 0.7, most_height = 1.9;
+    int first = position, last = position + length - 1, turn = 0, broken = 0;
+    if (text->maps) {
+        first = char_index(text->handle, first);
+        last = char_index(text->handle, last);
+        if (first < 0 || last < first)
+            Py_RETURN_NONE;
+    }
+    Box box = box_at(text, first);
+    double height = box.y1 - box.y0;
+    if (last != first) {
+        Box end = box_at(text, last);
+        double rise = end.y0 - box.y0;
+        if (rise > 0.5 || rise < -0.5) {
+            if (fabs(rise) > 2 * fmax(1.0, height) &&
+                fabs(end.x0 - box.x0) < 2 * (box.x1 - box.x0) + 1) {
+                turn = rise > 0 ? 1 : 3;
+                height = box.x1 - box.x0;
+                box.y0 = fmin(box.y0, end.y0);
+                box.y1 = fmax(box.y1, end.y1);
+            } else if (fabs(rise) > row_step * height) {
+                broken = 1;
+            }
+        }
+        box.x0 = fmin(box.x0, end.x0);
+        box.x1 = fmax(box.x1, end.x1);
+    }
+    double size = char_size(text->handle, first);
+    if (!(least_height * size < height && height < most_height * size)) {
+        Matrix matrix;
+        if (char_matrix(text->handle, first, &matrix)) {
+            double c = matrix.c, d = matrix.d;
+            size *= sqrt(c * c + d * d);
+        }
+    }
+    return Py_BuildValue("dddddiinn", box.x0, box.y0, box.x1, box.y1, size, turn, broken,
+                         (Py_ssize_t)font_at(text, first), (Py_ssize_t)font_at(text, last));
+}
+
+static PyObject *measure_lines(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    Text text;
+    if (count != 4 || !PyList_Check(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "measure_lines(handle, maps, space, spans)");
+        return NULL;
+    }
+    if (!read_text(args[0], args[1], args[2], &text))
+        return NULL;
+    Py_ssize_t size = PyList_GET_SIZE(args[3]);
+    PyObject *found = PyList_New(size);
+    for (Py_ssize_t index = 0; found && index < size; index++) {
+        int position, length;
+        PyObject *one = NULL;
+        if (PyArg_ParseTuple(PyList_GET_ITEM(args[3], index), "ii", &position, &length))
+            one = measure(&text, position, length);
+        if (!one) {
+            Py_DECREF(found);
+            return NULL;
+        }
+        PyList_SET_ITEM(found, index, one);
+    }
+    return found;
+}
+
+/* A tuple of a subclass of tuple, such as a NamedTuple, with room for its items. */
+static PyObject *new_tuple(PyObject *type, Py_ssize_t size) {
+    return ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, size);
+}
+
+/* Puts numbers into a tuple from a place on; 0 when memory is short. */
+static int set_floats(PyObject *tuple, Py_ssize_t place, const double *values, int count) {
+    for (int index = 0; index < count; index++) {
+        PyObject *value = PyFloat_FromDouble(values[index]);
+        if (!value)
+            return 0;
+        PyTuple_SET_ITEM(tuple, place + index, value);
+    }
+    return 1;
+}
+
+static PyObject *new_word(const Text *text, PyObject *type, PyObject *line, Py_ssize_t begin,
+                          Py_ssize_t end, int position) {
+    Box box = box_at_position(text, position);
+    if (end - begin > 1) {
+        Box other = box_at_position(text, position + (int)(end - begin) - 1);
+        box.x0 = fmin(box.x0, other.x0);
+        box.y0 = fmin(box.y0, other.y0);
+        box.x1 = fmax(box.x1, other.x1);
+        box.y1 = fmax(box.y1, other.y1);
+    }
+    double corners[] = {box.x0, box.y0, box.x1, box.y1};
+    PyObject *word = new_tuple(type, 6);
+    if (!word)
+        return NULL;
+    PyObject *letters = PyUnicode_Substring(line, begin, end);
+    PyObject *place = PyLong_FromLong(position);
+    if (letters)
+        PyTuple_SET_ITEM(word, 0, letters);
+    if (place)
+        PyTuple_SET_ITEM(word, 5, place);
+    if (!letters || !place || !set_floats(word, 1, corners, 4)) {
+        Py_DECREF(word);
+        return NULL;
+    }
+    return word;
+}
+
+static int add_words(const Text *text, PyObject *type, PyObject *line, int position,
+                     PyObject *found) {
+    Py_ssize_t length = PyUnicode_GET_LENGTH(line), begin = 0;
+    int kind = PyUnicode_KIND(line);
+    const void *data = PyUnicode_DATA(line);
+    while (begin < length) {
+        if (Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, begin))) {
+            begin++;
+            continue;
+        }
+        Py_ssize_t end = begin + 1;
+        while (end < length && !Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, end)))
+            end++;
+        PyObject *word = new_word(text, type, line, begin, end, position + (int)begin);
+        int failed = !word || PyList_Append(found, word) < 0;
+        Py_XDECREF(word);
+        if (failed)
+            return 0;
+        begin = end;
+    }
+    return 1;
+}
+
+static PyObject *find_words(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    Text text;
+    if (count != 5 || !PyList_Check(args[3]) || !PyType_Check(args[4])) {
+        PyErr_SetString(PyExc_TypeError, "find_words(handle, maps, space, spans, type)");
+        return NULL;
+    }
+    if (!read_text(args[0], args[1], args[2], &text))
+        return NULL;
+    PyObject *found = PyList_New(0);
+    for (Py_ssize_t index = 0; found && index < PyList_GET_SIZE(args[3]); index++) {
+        PyObject *line;
+        int position;
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(args[3], index), "Ui", &line, &position) ||
+            !add_words(&text, args[4], line, position, found)) {
+            Py_DECREF(found);
+            return NULL;
+        }
+    }
+    return found;
+}
+
+/* Drawings: drawing.py */
+
+enum { TEXT = 1, PATH = 2, IMAGE = 3, FORM = 5 };
+enum { LINE_TO = 0, CURVE_TO = 1, MOVE_TO = 2 };
+enum {
+    MAX_OBJECTS = 20000,
+    MAX_FORM_OBJECTS = 600,
+    MAX_EDGES = 6000,
+    MAX_SEGMENTS = 400,
+    MAX_FORM_SEGMENTS = 24,
+    MAX_CURVES = 300,
+    BOX_SEGMENTS = 6,
+};
+static const double THIN = 3.0, LEAST_FIGURE = 20.0;
+
+typedef struct {
+    Space space;
+    PyObject *edge_type;
+    PyObject *horizontal, *vertical, *figures, *images;
+} Drawing;
+
+static int add_tuple(PyObject *list, PyObject *type, const double *values, int count) {
+    PyObject *tuple = new_tuple(type, count);
+    int added = tuple && set_floats(tuple, 0, values, count) && PyList_Append(list, tuple) == 0;
+    Py_XDECREF(tuple);
+    return added;
+}
+
+static int add_edge(const Drawing *drawing, PyObject *list, double place, double start,
+                    double end) {
+    double values[] = {place, start, end};
+    return add_tuple(list, drawing->edge_type, values, 3);
+}
+
+static int add_box(const Drawing *drawing, Box box) {
+    int wide = box.x1 - box.x0 > THIN, high = box.y1 - box.y0 > THIN;
+    PyObject *across = drawing->horizontal, *down = drawing->vertical;
+    if (wide && high)
+        return add_edge(drawing, across, box.y0, box.x0, box.x1) &&
+               add_edge(drawing, across, box.y1, box.x0, box.x1) &&
+               add_edge(drawing, down, box.x0, box.y0, box.y1) &&
+               add_edge(drawing, down, box.x1, box.y0, box.y1);
+    if (wide)
+        return add_edge(drawing, across, (box.y0 + box.y1) / 2, box.x0, box.x1);
+    if (high)
+        return add_edge(drawing, down, (box.x0 + box.x1) / 2, box.y0, box.y1);
+    return 1;
+}
+
+static int bounds_of(void *object, double *left, double *bottom, double *right, double *top) {
+    float l, b, r, t;
+    if (!object_bounds(object, &l, &b, &r, &t))
+        return 0;
+    *left = l, *bottom = b, *right = r, *top = t;
+    return 1;
+}
+
+static int add_large_box(const Drawing *drawing, PyObject *list, void *object) {
+    double left, bottom, right, top;
+    if (!bounds_of(object, &left, &bottom, &right, &top))
+        return 1;
+    Box box = shown_box(&drawing->space, left, bottom, right, top);
+    if (box.x1 - box.x0 <= LEAST_FIGURE || box.y1 - box.y0 <= LEAST_FIGURE)
+        return 1;
+    double values[] = {box.x0, box.y0, box.x1, box.y1};
+    return add_tuple(list, (PyObject *)&PyTuple_Type, values, 4);
+}
+
+static int add_curve(const Drawing *drawing, void *path, const Matrix *outer) {
+    if (outer || PyList_GET_SIZE(drawing->figures) >= MAX_CURVES)
+        return 1;
+    return add_large_box(drawing, drawing->figures, path);
+}
+
+static void transform(const Matrix *matrix, double *x, double *y) {
+    double from_x = *x, from_y = *y;
+    *x = matrix->a * from_x + matrix->c * from_y + matrix->e;
+    *y = matrix->b * from_x + matrix->d * from_y + matrix->f;
+}
+
+static int add_subpath(const Drawing *drawing, int points, double left, double bottom,
+                       double right, double top) {
+    return points < 2 || add_box(drawing, shown_box(&drawing->space, left, bottom, right, top));
+}
+
+static int add_subpaths(const Drawing *drawing, void *path, int count, const Matrix *outer) {
+    Matrix inner = {1, 0, 0, 1, 0, 0};
+    double left = 0, bottom = 0, right = 0, top = 0, last_x = 0, last_y = 0;
+    int points = 0;
+    object_matrix(path, &inner);
+    for (int index = 0; index < count; index++) {
+        void *segment = segment_at(path, index);
+        int kind = segment_kind(segment);
+        if (kind == CURVE_TO)
+            return add_curve(drawing, path, outer);
+        float from_x = 0, from_y = 0;
+        segment_point(segment, &from_x, &from_y);
+        double x = from_x, y = from_y;
+        transform(&inner, &x, &y);
+        if (outer)
+            transform(outer, &x, &y);
+        if (kind == MOVE_TO) {
+            if (!add_subpath(drawing, points, left, bottom, right, top))
+                return 0;
+            points = 0;
+        } else if (points && fabs(x - last_x) > 1 && fabs(y - last_y) > 1) {
+            return add_curve(drawing, path, outer);
+        }
+        left = points ? fmin(left, x) : x;
+        right = points ? fmax(right, x) : x;
+        bottom = points ? fmin(bottom, y) : y;
+        top = points ? fmax(top, y) : y;
+        last_x = x, last_y = y;
+        points++;
+    }
+    return add_subpath(drawing, points, left, bottom, right, top);
+}
+
+/* Adds a short path of a form if its box is that of a line along an axis: 1; 0 if it is none. */
+static int add_rule(const Drawing *drawing, void *path, const Matrix *outer, int *added) {
+    double left, bottom, right, top;
+    *added = 0;
+    if (outer->b || outer->c || !bounds_of(path, &left, &bottom, &right, &top))
+        return 1;
+    double a = outer->a, d = outer->d, e = outer->e, f = outer->f;
+    double xs[] = {a * left + e, a * right + e}, ys[] = {d * bottom + f, d * top + f};
+    Box box = shown_box(&drawing->space, fmin(xs[0], xs[1]), fmin(ys[0], ys[1]),
+                        fmax(xs[0], xs[1]), fmax(ys[0], ys[1]));
+    if (box.x1 - box.x0 > THIN && box.y1 - box.y0 > THIN)
+        return 1;
+    *added = 1;
+    return add_box(drawing, box);
+}
+
+static int add_path(const Drawing *drawing, void *path, const Matrix *outer) {
+    int count = segment_count(path), added = 0;
+    if (count <= BOX_SEGMENTS && !outer) {
+        double left, bottom, right, top;
+        if (!bounds_of(path, &left, &bottom, &right, &top))
+            return 1;
+        return add_box(drawing, shown_box(&drawing->space, left, bottom, right, top));
+    }
+    if (count > (outer ? MAX_FORM_SEGMENTS : MAX_SEGMENTS))
+        return 1;
+    if (count <= BOX_SEGMENTS && !add_rule(drawing, path, outer, &added))
+        return 0;
+    return added || add_subpaths(drawing, path, count, outer);
+}
+
+static int add_form(const Drawing *drawing, void *form) {
+    Matrix outer = {1, 0, 0, 1, 0, 0};
+    int count = form_object_count(form), holds_drawing = 0;
+    object_matrix(form, &outer);
+    for (int index = 0; index < count && index < MAX_FORM_OBJECTS; index++) {
+        void *item = form_object_at(form, (unsigned long)index);
+        int kind = object_kind(item);
+        holds_drawing |= kind != TEXT;
+        if (kind == PATH && count <= MAX_FORM_OBJECTS && !add_path(drawing, item, &outer))
+            return 0;
+    }
+    return !holds_drawing || add_large_box(drawing, drawing->figures, form);
+}
+
+static int add_object(const Drawing *drawing, void *item) {
+    switch (object_kind(item)) {
+    case PATH:
+        return add_path(drawing, item, NULL);
+    case IMAGE:
+        return add_large_box(drawing, drawing->images, item);
+    case FORM:
+        return add_form(drawing, item);
+    default:
+        return 1;
+    }
+}
+
+static PyObject *read_drawing(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    Drawing drawing;
+    if (count != 3 || !PyType_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "read_drawing(page, space, edge_type)");
+        return NULL;
+    }
+    void *page = PyLong_AsVoidPtr(args[0]);
+    if (!is_bound() || PyErr_Occurred() || !read_space(args[1], &drawing.space))
+        return NULL;
+    drawing.edge_type = args[2];
+    PyObject *found = Py_BuildValue("([][][][])");
+    if (!found)
+        return NULL;
+    drawing.horizontal = PyTuple_GET_ITEM(found, 0);
+    drawing.vertical = PyTuple_GET_ITEM(found, 1);
+    drawing.figures = PyTuple_GET_ITEM(found, 2);
+    drawing.images = PyTuple_GET_ITEM(found, 3);
+    int objects = object_count(page);
+    for (int index = 0; index < objects && index < MAX_OBJECTS; index++) {
+        if (!add_object(&drawing, object_at(page, index))) {
+            Py_DECREF(found);
+            return NULL;
+        }
+        if (PyList_GET_SIZE(drawing.horizontal) + PyList_GET_SIZE(drawing.vertical) > MAX_EDGES)
+            break;
+    }
+    return found;
+}
+
+static PyMethodDef METHODS[] = {
+    {"function_names", function_names, METH_NOARGS, "The functions of PDFium that are asked."},
+    {"bind", bind, METH_O, "Takes the addresses of the functions, in that order."},
+    {"measure_lines", (PyCFunction)(void (*)(void))measure_lines, METH_FASTCALL,
+     "See characters.py."},
+    {"find_words", (PyCFunction)(void (*)(void))find_words, METH_FASTCALL, "See characters.py."},
+    {"read_drawing", (PyCFunction)(void (*)(void))read_drawing, METH_FASTCALL, "See drawing.py."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef MODULE = {
+    PyModuleDef_HEAD_INIT, "_native", "PDFium, asked in bulk.", -1, METHODS, NULL, NULL, NULL,
+    NULL,
+};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModule_Create(&MODULE); }
