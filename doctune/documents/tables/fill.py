@@ -8,26 +8,40 @@ the sides of other cells, into rows where the lines of its neighbours are values
 import itertools
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Sequence
 
 from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
+from doctune.documents.tables.columns import split_values
 from doctune.documents.tables.grid import Grid, grid_of_cells
 from doctune.documents.tables.pieces import Piece, group_words, split_line, text_rows
 from doctune.documents.words import clean_text, join_lines
 
 _MIN_ROWS = 3  # of values side by side, to split a drawn cell into them
+_NEAR = 3.0  # points: sides no further apart are one
+_NARROW = 10.0  # points: no column, but what a background goes beyond its cell
 _OVERLAP = 0.16  # em between the letters of one word
 _VALUE_SHARE = 0.6
 
+Point = tuple[float, float]
 Cells = dict[BBox, list[Piece]]
 
 
-def fill_cells(cells: list[BBox], lines: list[Line], text: PageText) -> Grid | None:
-    """Returns the table that drawn cells and the lines within them make; None without any text."""
+def fill_cells(
+    cells: list[BBox], lines: list[Line], text: PageText, joints: Sequence[Point] = ()
+) -> Grid | None:
+    """Returns the table that drawn cells and the lines within them make; None without any text.
+
+    Args:
+        cells: The drawn cells.
+        lines: What may stand in them.
+        text: The page's text.
+        joints: Where rules are joined end to end.
+    """
     contents = _assign(cells, lines, text)
     if not any(contents.values()):
         return None
-    contents = _split_rows(_split_columns(contents))
+    contents = _split_rows(_split_columns(_split_at_joints(contents, joints, text)))
     return grid_of_cells([(cell, _read(pieces)) for cell, pieces in contents.items()])
 
 
@@ -94,28 +108,62 @@ def _parts(word: Word, size: float, text: PageText) -> list[Word]:
     return parts
 
 
+def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -> Cells:
+    """Splits cells where the rules above and below are joined: they were drawn cell by cell."""
+    inner = {cell: sides for cell in contents if (sides := _joined_sides(cell, joints))}
+    if not inner:
+        return contents
+    # Rules of several widths are joined a little beside each other and beside the drawn sides.
+    known = {cell[0] for cell in contents}
+    for cell, sides in inner.items():
+        for number, x in enumerate(sides):
+            sides[number] = next((side for side in known if abs(side - x) < _NEAR), x)
+        known.update(sides)
+    parted = split_values([contents[cell] for cell in inner], text)
+    pieces_of = contents | dict(zip(inner, parted, strict=True))
+    split: Cells = {}
+    for cell, pieces in pieces_of.items():
+        split.update(_split(cell, pieces, inner.get(cell, ()), any(p.is_value for p in pieces)))
+    return split
+
+
+def _joined_sides(cell: BBox, joints: Sequence[Point]) -> list[float]:
+    x0, y0, x1, y1 = cell
+    within = [joint for joint in joints if x0 + _NARROW < joint[0] < x1 - _NARROW]
+    below = [x for x, y in within if abs(y - y1) < _NEAR]
+    above = [x for x, y in within if abs(y - y0) < _NEAR]
+    return [x for x in above if any(abs(x - other) < _NEAR for other in below)]
+
+
 def _split_columns(contents: Cells) -> Cells:
     """Splits cells at the sides of other cells, where no piece stands across."""
     sides = sorted({cell[0] for cell in contents})
     split: Cells = {}
     for cell, pieces in contents.items():
-        x0, y0, x1, y1 = cell
-        inner = sides[bisect_right(sides, x0 + 3) : bisect_left(sides, x1 - 3)]
-        if not inner or len(pieces) < 2:
-            split[cell] = pieces
-            continue
-        open_sides = [x for x in inner if not any(p.x0 < x - 1 and p.x1 > x + 1 for p in pieces)]
-        bounds = [x0, *open_sides, x1]
-        parts = [
-            ((a, y0, b, y1), [p for p in pieces if a - 2 <= (p.x0 + p.x1) / 2 < b])
-            for a, b in itertools.pairwise(bounds)
-        ]
-        kept = [part for _, part in parts if part]
-        if len(kept) > 1 and sum(map(len, kept)) == len(pieces):
-            split.update(parts)
-        else:
-            split[cell] = pieces
+        inner = sides[bisect_right(sides, cell[0] + _NEAR) : bisect_left(sides, cell[2] - _NEAR)]
+        split.update(_split(cell, pieces, inner))
     return split
+
+
+def _split(
+    cell: BBox, pieces: list[Piece], sides: Sequence[float], with_one_part: bool = False
+) -> Cells:
+    """The parts of a cell between sides that no piece stands across, each with its pieces.
+
+    It is whole if all pieces are in one part, unless `with_one_part`: text that goes over several
+    columns may be short.
+    """
+    sides = [x for x in sides if not any(p.x0 < x - 1 and p.x1 > x + 1 for p in pieces)]
+    if not sides or (len(pieces) < 2 and not with_one_part):
+        return {cell: pieces}
+    x0, y0, x1, y1 = cell
+    boxes = [(a, y0, b, y1) for a, b in itertools.pairwise([x0, *sides, x1])]
+    parts: Cells = {box: [] for box in boxes}
+    for piece in pieces:
+        parts[boxes[bisect_right(sides, (piece.x0 + piece.x1) / 2)]].append(piece)
+    if not with_one_part and sum(1 for part in parts.values() if part) < 2:
+        return {cell: pieces}
+    return parts
 
 
 def _split_rows(contents: Cells) -> Cells:

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 from doctune.documents.drawing import Drawing, Edge
 from doctune.documents.lines import Line, PageText
@@ -20,6 +21,8 @@ from doctune.documents.tables.pieces import cut_lines
 _TOLERANCE = 3.0
 _MAX_CROSSINGS = 20_000
 
+_START = itemgetter(1)
+
 Point = tuple[float, float]
 
 
@@ -28,11 +31,14 @@ def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> li
     if len(drawing.horizontal) < 2 or len(drawing.vertical) < 2:
         return []
     tables = find_cells(drawing.horizontal, drawing.vertical)
+    if not tables:
+        return []
+    joints = find_joints(drawing.horizontal)
     grids = []
     for cells in tables:
         box = box_of_cells(cells)
         inside = cut_lines([line for line in lines if _touches(line, box)], [box], text)
-        grids.append(fill_cells(cells, inside, text))
+        grids.append(fill_cells(cells, inside, text, joints))
     return [grid for grid in grids if grid is not None and grid.is_table]
 
 
@@ -48,6 +54,19 @@ def find_cells(horizontal: Sequence[Edge], vertical: Sequence[Edge]) -> list[lis
     if len(crossings) > _MAX_CROSSINGS:
         return []
     return _group(_smallest_cells(crossings))
+
+
+def find_joints(horizontal: Sequence[Edge]) -> list[Point]:
+    """The points, from left to right, at which one rule ends and the next one begins."""
+    joints = []
+    for cluster in _clusters(sorted(horizontal)):
+        cluster.sort(key=_START)
+        joints += [
+            ((one.end + other.start) / 2, other.place)
+            for one, other in pairwise(cluster)
+            if -_TOLERANCE <= other.start - one.end <= _TOLERANCE
+        ]
+    return sorted(joints)
 
 
 def merge_edges(edges: Sequence[Edge]) -> list[Edge]:
