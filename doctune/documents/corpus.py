@@ -138,7 +138,7 @@ def count_pages(paths: Sequence[Path], options: ParseOptions) -> dict[Path, int]
 def summarize(rows: Sequence[dict[str, Any]], digest: str) -> CorpusSummary:
     """Returns the summary of files from their rows in `documents.parquet`."""
     rejects = [Reject(row["source"], row["error"]) for row in rows if row["status"] == "rejected"]
-    warnings = [f"{row['source']}: {warning}" for row in rows for warning in row["warnings"]]
+    warnings = _advised_once([(row["source"], text) for row in rows for text in row["warnings"]])
     warnings += [
         f"{row['source']} is an exact copy of {row['duplicate_of']}: read once."
         for row in rows
@@ -151,6 +151,15 @@ def summarize(rows: Sequence[dict[str, Any]], digest: str) -> CorpusSummary:
     ]
     pages = sum(row["pages"] for row in rows)
     return CorpusSummary(len(rows) - len(rejects), len(rejects), pages, rejects, digest, warnings)
+
+
+def _advised_once(found: Sequence[tuple[str, str]]) -> list[str]:
+    """Returns warnings with their files' names; what to install stands once, before them."""
+    lines = [f"{source}: {text.removesuffix(ocr.ADVICE).rstrip()}" for source, text in found]
+    unread = len({source for source, text in found if text.endswith(ocr.ADVICE)})
+    if unread:
+        lines.insert(0, f"{unread} files have pages that only OCR can read. {ocr.ADVICE}")
+    return lines
 
 
 def check(rows: Sequence[dict[str, Any]], summary: CorpusSummary, options: ParseOptions) -> None:

@@ -7,7 +7,7 @@ common, makes rows with many changes from paper to ink.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from doctune.documents.raster import draw_grey
 if TYPE_CHECKING:
     from PIL import Image
 
+    from doctune.documents.ocr import OcrResult
+
 _MOST_PIXELS = 1_000_000  # of the small picture: 72 dots an inch for a page of usual size
 _LEAST_CONTRAST = 40  # of 255 grey levels: less is the paper's own shade
 _INK_SHARE = 0.3  # of the contrast: thin strokes come out grey in a small picture
@@ -31,6 +33,9 @@ _STROKE_LENGTH, _STROKE_STEP = 24, 6  # pixels: longer ones are rules, and shape
 _MANY_ROWS = 20  # several lines of text
 _COVERING = 0.8  # of the page's area
 _SPARSE_CHARS = 300  # a stamp, a page number, a note of who scanned it
+
+_SURE = 60.0  # per cent
+_SOME, _MUCH_MORE = 0.3, 2.0  # of the characters of a broken layer, of a sound one
 
 _SAMPLE_CHARS = 2_000
 _LEAST_LETTERS = 100
@@ -72,14 +77,25 @@ def shows_more_text(
     Args:
         images: Boxes of the pictures on the page.
     """
-    few = sum(len(line.text) for line in lines) < _SPARSE_CHARS
-    if not few or not covers(images, space):
+    if len(as_text(lines)) >= _SPARSE_CHARS or not covers(images, space):
         return False
     upright = _changes_by_row(page, space)[0]
     scale = len(upright) / max(space.height, 1.0)
     known = {row for line in lines for row in range(int(line.y0 * scale), int(line.y1 * scale) + 1)}
     rows = (row for row, count in enumerate(upright) if count >= _LEAST_CHANGES)
     return sum(row not in known for row in rows) >= _MANY_ROWS
+
+
+def is_better(read: "OcrResult", lines: Sequence[Line]) -> bool:
+    """Tells whether what OCR read is to stand for the text layer of a page."""
+    text, layer = as_text(read.lines), as_text(lines)
+    share = _SOME if is_garbled(layer) else _MUCH_MORE
+    return read.confidence >= _SURE and len(text) >= share * len(layer) and not is_garbled(text)
+
+
+def as_text(lines: Iterable[Line]) -> str:
+    """Returns the text of lines in one."""
+    return " ".join([line.text for line in lines])
 
 
 def covers(images: Sequence[BBox], space: PageSpace) -> bool:
@@ -139,8 +155,8 @@ def _ink_table(picture: "Image.Image") -> bytes | None:
     """Maps grey levels to 1 for ink and 0 for paper, the commonest level; None for a blank page."""
     levels = picture.histogram()
     paper = max(range(256), key=levels.__getitem__)
-    darkest, lightest = picture.getextrema()
-    contrast = max(paper - darkest, lightest - paper)
+    used = [level for level in range(256) if levels[level]]
+    contrast = max(paper - used[0], used[-1] - paper)
     if contrast < _LEAST_CONTRAST:
         return None
     return bytes(abs(level - paper) > _INK_SHARE * contrast for level in range(256))

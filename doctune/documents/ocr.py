@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ENGINE = "tesseract"
+ADVICE = "Install Tesseract (Debian: tesseract-ocr) to read scans."
 _DPI = 250
 _MAX_PIXELS = 40_000_000
 _MIN_CONFIDENCE = 30.0  # per cent: words below are specks
