@@ -24,12 +24,15 @@ def find_columns(rows: Sequence[Row]) -> list[Interval]:
     )
     full = [row for row in rows if len(row) >= usual]
     columns = _union([(piece.x0, piece.x1) for row in full for piece in row])
+    in_head = True
     for row in rows:
         if len(row) >= usual:
+            in_head = False
             continue
         for piece in row:
-            overlapped = [c for c in columns if piece.x0 < c[1] and piece.x1 > c[0]]
-            if len(overlapped) < 2:
+            overlapped = sum(1 for c in columns if piece.x0 < c[1] and piece.x1 > c[0])
+            # A title over several columns may stand over the gap between them.
+            if overlapped == 1 or (overlapped == 0 and not in_head):
                 columns = _union([*columns, (piece.x0, piece.x1)])
     return columns
 

@@ -115,7 +115,7 @@ def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -
         return contents
     # Rules of several widths are joined a little beside each other and beside the drawn sides.
     known = {cell[0] for cell in contents}
-    for cell, sides in inner.items():
+    for sides in inner.values():
         for number, x in enumerate(sides):
             sides[number] = next((side for side in known if abs(side - x) < _NEAR), x)
         known.update(sides)

@@ -31,6 +31,8 @@ from doctune.documents.tables.pieces import (
     split_line,
     text_rows,
 )
+from doctune.documents.tables.runs import MIN_ROWS, find_runs
+from doctune.documents.tables.titles import title_places, whole_rules
 from doctune.documents.tables.zones import split_zones
 from doctune.documents.words import join_lines
 
@@ -38,30 +40,28 @@ _CAPTION = re.compile(r"^\W*(?:table|tab\.|tabelle|tableau|tabla|tabella|tabela|
 _LEADER = re.compile(r"(?:\. ?){4,}|\u2026{2,}")
 _MARKER = re.compile(r"^(?:[^\w\s]|\(?\w{1,3}[.)]|\[\w{1,6}\]|\d+(?:\.\d+)*\.?)$")
 _EQUATION_NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3})?[a-z]?\)$")
-_MIN_ROWS = 3
-_MAX_ROW_GAP = 2.0  # heights of a line
 _MAX_CAPTION_GAP = 45.0  # points
 _CELL_CHARS = 30  # of a short piece: a page without some has no table
-_PROSE_CHARS = 45
 _RULED_SHARE = 0.4
+_MOST_HEAD_ROWS = 6
 
 
 def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText) -> list[Grid]:
     """Returns the tables that no rules enclose, among lines that are of no other table."""
     upright = [line for line in lines if not line.turn and not line.kind]
     # Most pages are prose: hardly a line is short or has a gap in it.
-    if sum(1 for line in upright if len(line.text) <= _CELL_CHARS or has_gaps(line)) < _MIN_ROWS:
+    if sum(1 for line in upright if len(line.text) <= _CELL_CHARS or has_gaps(line)) < MIN_ROWS:
         return []
     pieces = [piece for line in upright for piece in split_line(line, text)]
-    if sum(1 for piece in pieces if len(piece.text) <= _CELL_CHARS) < 2 * _MIN_ROWS:
+    if sum(1 for piece in pieces if len(piece.text) <= _CELL_CHARS) < 2 * MIN_ROWS:
         return []
     rows = [join_near(row) for row in text_rows(pieces)]
-    if sum(1 for row in rows if len(row) > 1 and _has_cell(row)) < _MIN_ROWS:
+    if sum(1 for row in rows if len(row) > 1 and _has_cell(row)) < MIN_ROWS:
         return []
     captions = [line for line in upright if _CAPTION.match(line.text)]
     grids = []
     for zone in split_zones(rows):
-        for run in _runs(zone):
+        for run in find_runs(zone):
             grid = _grid_of(split_values(run, text), captions, drawing)
             if grid is not None and grid.is_table:
                 grids.append(grid)
@@ -72,62 +72,46 @@ def _has_cell(row: Row) -> bool:
     return any(len(piece.text) <= _CELL_CHARS for piece in row)
 
 
-def _runs(rows: list[Row]) -> list[list[Row]]:
-    """Rows that follow each other closely and begin and end with several pieces."""
-    runs: list[list[Row]] = []
-    run: list[Row] = []
-    for row in rows:
-        if run and not _follows(run[-1], row):
-            runs.append(run)
-            run = []
-        if len(row) == 1 and len(row[0].text) > _PROSE_CHARS:
-            if run:
-                runs.append(run)
-            run = []
-        else:
-            run.append(row)
-    runs.append(run)
-    return [trimmed for run in runs if len(trimmed := _trim(run)) >= _MIN_ROWS]
-
-
-def _follows(above: Row, row: Row) -> bool:
-    height = max(piece.y1 - piece.y0 for piece in above)
-    gap = min(piece.y0 for piece in row) - max(piece.y1 for piece in above)
-    return gap < _MAX_ROW_GAP * height
-
-
-def _trim(run: list[Row]) -> list[Row]:
-    full = [index for index, row in enumerate(run) if len(row) > 1]
-    if len(full) < _MIN_ROWS:
-        return []
-    run = run[full[0] : full[-1] + 1]
-    # Text with a stray gap here and there is no table.
-    return run if len(full) >= 0.5 * len(run) else []
-
-
 def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid | None:
     columns = find_columns(run)
     if len(columns) < 2 or not _is_table(run, columns, captions):
         return None
     box = box_around([piece for row in run for piece in row])
-    rules = [
+    edges = [
         edge
         for edge in drawing.horizontal
-        if box[1] < edge.place < box[3]
-        and min(edge.end, box[2]) - max(edge.start, box[0]) > 0.5 * (box[2] - box[0])
+        if box[1] < edge.place < box[3] and edge.start < box[2] and edge.end > box[0]
     ]
+    groups = _merge_wrapped(run, columns, [e for e in edges if _is_across(e, box)])
     cells: list[list[list[Piece]]] = []
     spans: list[Span] = []
-    for group in _merge_wrapped(run, columns, rules):
+    for group, places in zip(groups, _places(groups, columns, edges, box), strict=True):
         row: list[list[Piece]] = [[] for _ in columns]
-        for piece in group:
-            first, last = columns_of(piece, columns)
+        for piece, (first, last) in zip(group, places, strict=True):
             if last > first and not row[first]:
                 spans.append((len(cells), first, 1, last - first + 1))
             row[first].append(piece)
         cells.append(row)
     texts = tuple(tuple(_read(cell) for cell in row) for row in cells)
     return Grid(box, texts, tuple(spans), _header_rows(texts))
+
+
+def _is_across(edge: Edge, box: BBox) -> bool:
+    return min(edge.end, box[2]) - max(edge.start, box[0]) > 0.5 * (box[2] - box[0])
+
+
+def _places(
+    groups: Sequence[Row], columns: Sequence[Interval], edges: Sequence[Edge], box: BBox
+) -> list[list[tuple[int, int]]]:
+    """The first and last column of each piece of each row of the table."""
+    places = [[columns_of(piece, columns) for piece in group] for group in groups]
+    rules = whole_rules(edges, box[0], box[2])
+    for index, (group, below) in enumerate(itertools.pairwise(groups[:_MOST_HEAD_ROWS])):
+        if any(piece.is_value for piece in group[1:]):
+            break
+        if len(text_rows(group)) == 1:
+            places[index] = title_places(group, below, columns, rules)
+    return places
 
 
 def _read(pieces: list[Piece]) -> str:
@@ -211,9 +195,16 @@ def _is_rest(above: Row, row: Row, columns: list[Interval], tight: bool) -> bool
     filled = {columns_of(piece, columns)[0] for piece in above}
     if 0 not in places:
         return set(places) <= filled
+    begun = [piece for piece in above if columns_of(piece, columns)[0] in places]
+    if _all_lower(row) and not _all_lower(begun[:1]) and set(places) <= filled:
+        return True
     # A lone beginning of a line may be a heading within the table: only a tight or lower one wraps.
     lower = row[0].text[:1].islower() or row[0].text[:1] in "("
     return (tight or lower) and len(row) < len(columns) and set(places) <= filled
+
+
+def _all_lower(row: Sequence[Piece]) -> bool:
+    return all(piece.text[:1].islower() for piece in row)
 
 
 def _header_rows(rows: Sequence[Sequence[str]]) -> int:

@@ -1,0 +1,90 @@
+"""Runs of rows that may be a table: rows of several pieces that follow each other closely."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from doctune.documents.tables.columns import Row, columns_of, find_columns
+
+MIN_ROWS = 3
+_MAX_ROW_GAP = 2.0  # heights of a line
+_MAX_PART_GAP = 4.0  # the same, between parts of a table that have the same columns
+_PROSE_CHARS = 45
+_MAX_TITLES = 2  # rows above the first full one that hold a title over several columns
+_SAME_COLUMNS_SHARE = 0.8
+
+
+def find_runs(rows: Sequence[Row]) -> list[list[Row]]:
+    """Returns runs of rows that begin and end with several pieces."""
+    runs: list[list[Row]] = []
+    run: list[Row] = []
+    for row in rows:
+        if run and not _follows(run[-1], row, _MAX_ROW_GAP):
+            runs.append(run)
+            run = []
+        if _is_prose(row, run):
+            # An empty run says that nothing goes on over it.
+            runs += [run, []]
+            run = []
+        else:
+            run.append(row)
+    runs.append(run)
+    return [trimmed for run in _join(runs) if len(trimmed := _trim(run)) >= MIN_ROWS]
+
+
+def _follows(above: Row, row: Row, most: float) -> bool:
+    height = max(piece.y1 - piece.y0 for piece in above)
+    gap = min(piece.y0 for piece in row) - max(piece.y1 for piece in above)
+    return gap < most * height
+
+
+def _is_prose(row: Row, run: Sequence[Row]) -> bool:
+    """Tells whether a row is one long piece that is no title over the columns of the run."""
+    if len(row) > 1 or len(row[0].text) <= _PROSE_CHARS:
+        return False
+    return not run or len(run[-1]) < 2 or not run[-1][1].x0 - 1 < row[0].x0
+
+
+def _join(runs: Sequence[list[Row]]) -> list[list[Row]]:
+    """Joins the parts of a table that more space keeps apart, if their columns are the same."""
+    joined: list[list[Row]] = []
+    for run in runs:
+        if run and joined and joined[-1] and _goes_on(joined[-1], run):
+            joined[-1] = joined[-1] + run
+        else:
+            joined.append(run)
+    return joined
+
+
+def _goes_on(above: Sequence[Row], run: Sequence[Row]) -> bool:
+    full = [row for row in run if len(row) > 1]
+    begun = [row for row in above if len(row) > 1]
+    if not full or len(begun) < MIN_ROWS or not _follows(above[-1], run[0], _MAX_PART_GAP):
+        return False
+    columns = find_columns(begun)
+    pieces = [piece for row in full for piece in row]
+    within = sum(
+        1
+        for piece in pieces
+        for first, last in [columns_of(piece, columns)]
+        if first == last and columns[first][0] < piece.x1 and piece.x0 < columns[first][1]
+    )
+    return len(columns) > 2 and within >= _SAME_COLUMNS_SHARE * len(pieces)
+
+
+def _trim(run: list[Row]) -> list[Row]:
+    full = [index for index, row in enumerate(run) if len(row) > 1]
+    if len(full) < MIN_ROWS:
+        return []
+    # Text with a stray gap here and there is no table.
+    if len(full) < 0.5 * (full[-1] + 1 - full[0]):
+        return []
+    return run[_first_title(run, full) : full[-1] + 1]
+
+
+def _first_title(run: Sequence[Row], full: Sequence[int]) -> int:
+    """The index of the first row that is a title over other columns than the first."""
+    first = full[0]
+    side = median(run[index][0].x1 for index in full)
+    while first > max(0, full[0] - _MAX_TITLES) and run[first - 1][0].x0 > side:
+        first -= 1
+    return first
