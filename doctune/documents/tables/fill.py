@@ -6,6 +6,7 @@ the sides of other cells, into rows where the lines of its neighbours are values
 """
 
 import itertools
+import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,8 +14,8 @@ from collections.abc import Sequence
 from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
 from doctune.documents.tables.columns import split_values
-from doctune.documents.tables.grid import Grid, grid_of_cells
-from doctune.documents.tables.pieces import Piece, group_words, split_line, text_rows
+from doctune.documents.tables.grid import Grid, box_of_cells, grid_of_cells
+from doctune.documents.tables.pieces import CAPTION, Piece, group_words, split_line, text_rows
 from doctune.documents.words import clean_text, join_lines
 
 _MIN_ROWS = 3  # of values side by side, to split a drawn cell into them
@@ -22,6 +23,7 @@ _NEAR = 3.0  # points: sides no further apart are one
 _NARROW = 10.0  # points: no column, but what a background goes beyond its cell
 _OVERLAP = 0.16  # em between the letters of one word
 _VALUE_SHARE = 0.6
+_SOURCE = re.compile(r"(?:sources?|notes?|quellen?|anmerkung(?:en)?|fuentes?|fonti?)\s*:", re.I)
 
 Point = tuple[float, float]
 Cells = dict[BBox, list[Piece]]
@@ -41,8 +43,20 @@ def fill_cells(
     contents = _assign(cells, lines, text)
     if not any(contents.values()):
         return None
+    contents = _without_captions(contents)
     contents = _split_rows(_split_columns(_split_at_joints(contents, joints, text)))
     return grid_of_cells([(cell, _read(pieces)) for cell, pieces in contents.items()])
+
+
+def _without_captions(contents: Cells) -> Cells:
+    """Leaves out a caption above the table and a source below it that stand in its frame."""
+    _, top, _, bottom = box_of_cells(list(contents))
+    for side, end, pattern in ((1, top, CAPTION), (3, bottom, _SOURCE)):
+        outer = [cell for cell in contents if abs(cell[side] - end) < _NEAR]
+        filled = [cell for cell in outer if contents[cell]]
+        if len(outer) == 1 < len(contents) and filled and pattern.match(_read(contents[outer[0]])):
+            contents = {cell: pieces for cell, pieces in contents.items() if cell != outer[0]}
+    return contents
 
 
 def _read(pieces: list[Piece]) -> str:

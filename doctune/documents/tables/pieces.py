@@ -12,6 +12,11 @@ from doctune.documents.model import BBox
 _CELL_GAP = 0.9  # em: words further apart belong to different pieces
 _NEAR = 0.6  # em: pieces no further apart are one
 _LOOSE_GAP = 1.6  # em: the same where all gaps of the line are wide, as in justified text
+CAPTION = re.compile(
+    r"^\W*(?:(?:table|tab\.|tabelle|tableau|tabla|tabella|tabela|exhibit)\b"
+    r"|(?:\u0442\u0430\u0431\u043b|\u8868|\ud45c)\w*\s*\d)",
+    re.I,
+)
 _MOST_HEIGHT = 1.4  # em
 _FIRST = itemgetter(0)
 _LEFT = itemgetter(1)

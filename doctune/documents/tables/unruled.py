@@ -24,6 +24,7 @@ from doctune.documents.tables.columns import (
 )
 from doctune.documents.tables.grid import Grid, Span
 from doctune.documents.tables.pieces import (
+    CAPTION,
     Piece,
     box_around,
     has_gaps,
@@ -36,7 +37,6 @@ from doctune.documents.tables.titles import title_places, whole_rules
 from doctune.documents.tables.zones import split_zones
 from doctune.documents.words import join_lines
 
-_CAPTION = re.compile(r"^\W*(?:table|tab\.|tabelle|tableau|tabla|tabella|tabela|exhibit)\b", re.I)
 _LEADER = re.compile(r"(?:\. ?){4,}|\u2026{2,}")
 _MARKER = re.compile(r"^(?:[^\w\s]|\(?\w{1,3}[.)]|\[\w{1,6}\]|\d+(?:\.\d+)*\.?)$")
 _EQUATION_NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3})?[a-z]?\)$")
@@ -58,7 +58,7 @@ def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText)
     rows = [join_near(row) for row in text_rows(pieces)]
     if sum(1 for row in rows if len(row) > 1 and _has_cell(row)) < MIN_ROWS:
         return []
-    captions = [line for line in upright if _CAPTION.match(line.text)]
+    captions = [line for line in upright if CAPTION.match(line.text)]
     grids = []
     for zone in split_zones(rows):
         for run in find_runs(zone):
