@@ -16,6 +16,7 @@ from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
 from doctune.documents.tables.fill import fill_cells
 from doctune.documents.tables.grid import Grid, box_of_cells
+from doctune.documents.tables.labels import with_labels
 from doctune.documents.tables.pieces import cut_lines
 
 _TOLERANCE = 3.0
@@ -35,9 +36,12 @@ def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> li
         return []
     joints = find_joints(drawing.horizontal)
     grids = []
-    for cells in tables:
-        box = box_of_cells(cells)
-        inside = cut_lines([line for line in lines if _touches(line, box)], [box], text)
+    boxes = [box_of_cells(cells) for cells in tables]
+    for cells, box in zip(tables, boxes, strict=True):
+        touching = [line for line in lines if _touches(line, box)]
+        if not any(_is_beside(other, box) for other in boxes):
+            cells, box = with_labels(cells, box, touching, text)
+        inside = cut_lines(touching, [box], text)
         grids.append(fill_cells(cells, inside, text, joints))
     return [grid for grid in grids if grid is not None and grid.is_table]
 
@@ -45,6 +49,11 @@ def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> li
 def _touches(line: Line, box: BBox) -> bool:
     x0, y0, x1, y1 = box
     return y0 <= (line.y0 + line.y1) / 2 <= y1 and line.x1 > x0 and line.x0 < x1
+
+
+def _is_beside(other: BBox, box: BBox) -> bool:
+    """Tells whether a box stands left of another."""
+    return other[0] < box[0] and other[1] < box[3] and other[3] > box[1]
 
 
 def find_cells(horizontal: Sequence[Edge], vertical: Sequence[Edge]) -> list[list[BBox]]:
