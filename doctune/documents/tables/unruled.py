@@ -9,7 +9,6 @@ many of them are values, and by whether a caption calls it a table.
 import itertools
 import re
 from collections.abc import Sequence
-from statistics import median
 
 from doctune.documents import fonts
 from doctune.documents.drawing import Drawing, Edge
@@ -34,6 +33,7 @@ from doctune.documents.tables.pieces import (
 )
 from doctune.documents.tables.runs import MIN_ROWS, find_runs
 from doctune.documents.tables.titles import title_places, whole_rules
+from doctune.documents.tables.wrapped import merge_wrapped
 from doctune.documents.tables.zones import split_zones
 from doctune.documents.words import join_lines
 
@@ -42,8 +42,8 @@ _MARKER = re.compile(r"^(?:[^\w\s]|\(?\w{1,3}[.)]|\[\w{1,6}\]|\d+(?:\.\d+)*\.?)$
 _EQUATION_NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3})?[a-z]?\)$")
 _MAX_CAPTION_GAP = 45.0  # points
 _CELL_CHARS = 30  # of a short piece: a page without some has no table
-_RULED_SHARE = 0.4
 _MOST_HEAD_ROWS = 6
+_WHOLE_SHARE = 0.9
 
 
 def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText) -> list[Grid]:
@@ -77,12 +77,12 @@ def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid
     if len(columns) < 2 or not _is_table(run, columns, captions):
         return None
     box = box_around([piece for row in run for piece in row])
-    edges = [
-        edge
-        for edge in drawing.horizontal
-        if box[1] < edge.place < box[3] and edge.start < box[2] and edge.end > box[0]
-    ]
-    groups = _merge_wrapped(run, columns, [e for e in edges if _is_across(e, box)])
+    edges = _edges_within(box, drawing)
+    while len(run[0]) == 1 and len(run) > MIN_ROWS and _is_ruled_off(run, edges, box):
+        run = run[1:]
+        box = box_around([piece for row in run for piece in row])
+        edges = _edges_within(box, drawing)
+    groups = merge_wrapped(run, columns, [e for e in edges if _is_across(e, box)])
     cells: list[list[list[Piece]]] = []
     spans: list[Span] = []
     for group, places in zip(groups, _places(groups, columns, edges, box), strict=True):
@@ -94,6 +94,23 @@ def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid
         cells.append(row)
     texts = tuple(tuple(_read(cell) for cell in row) for row in cells)
     return Grid(box, texts, tuple(spans), _header_rows(texts))
+
+
+def _edges_within(box: BBox, drawing: Drawing) -> list[Edge]:
+    return [
+        edge
+        for edge in drawing.horizontal
+        if box[1] < edge.place < box[3] and edge.start < box[2] and edge.end > box[0]
+    ]
+
+
+def _is_ruled_off(run: Sequence[Row], edges: Sequence[Edge], box: BBox) -> bool:
+    """Tells whether a rule over the whole table is below its first row: that stands above it."""
+    top, bottom = run[0][0].middle, max(piece.middle for piece in run[1])
+    covered = sum(
+        min(end, box[2]) - max(start, box[0]) for place, start, end in edges if top < place < bottom
+    )
+    return covered > _WHOLE_SHARE * (box[2] - box[0])
 
 
 def _is_across(edge: Edge, box: BBox) -> bool:
@@ -159,65 +176,9 @@ def _has_caption(box: BBox, captions: Sequence[Line]) -> bool:
     )
 
 
-def _merge_wrapped(run: list[Row], columns: list[Interval], rules: list[Edge]) -> list[Row]:
-    """Puts the lines of cells that wrap together, so that each row is a row of the table."""
-    between = [
-        any(_bottom(one) - 1 < edge.place < _top(other) + 1 for edge in rules)
-        for one, other in itertools.pairwise(run)
-    ]
-    ruled = sum(between) >= max(2, _RULED_SHARE * len(between))
-    gaps = [_top(other) - _bottom(one) for one, other in itertools.pairwise(run)]
-    usual = median(gaps)
-    merged = [list(run[0])]
-    for row, gap, rule in zip(run[1:], gaps, between, strict=True):
-        close = gap < 0.5 * max(piece.y1 - piece.y0 for piece in row)
-        if ruled:
-            wraps = not rule and not _both_have_values(merged[-1], row, columns)
-        else:
-            wraps = close and not rule and _is_rest(merged[-1], row, columns, gap < 0.6 * usual)
-        if wraps:
-            merged[-1] += row
-        else:
-            merged.append(list(row))
-    return merged
-
-
-def _both_have_values(above: Row, row: Row, columns: list[Interval]) -> bool:
-    values = {columns_of(piece, columns) for piece in above if piece.is_value}
-    return any(piece.is_value and columns_of(piece, columns) in values for piece in row)
-
-
-def _is_rest(above: Row, row: Row, columns: list[Interval], tight: bool) -> bool:
-    """Tells whether a row is the second line of cells of the row above."""
-    places = [columns_of(piece, columns)[0] for piece in row]
-    if any(piece.is_value for piece in row):
-        return False
-    filled = {columns_of(piece, columns)[0] for piece in above}
-    if 0 not in places:
-        return set(places) <= filled
-    begun = [piece for piece in above if columns_of(piece, columns)[0] in places]
-    if _all_lower(row) and not _all_lower(begun[:1]) and set(places) <= filled:
-        return True
-    # A lone beginning of a line may be a heading within the table: only a tight or lower one wraps.
-    lower = row[0].text[:1].islower() or row[0].text[:1] in "("
-    return (tight or lower) and len(row) < len(columns) and set(places) <= filled
-
-
-def _all_lower(row: Sequence[Piece]) -> bool:
-    return all(piece.text[:1].islower() for piece in row)
-
-
 def _header_rows(rows: Sequence[Sequence[str]]) -> int:
     """Rows at the top without a number in any column but the first, above those that have one."""
     for index, row in enumerate(rows[:4]):
         if any(any(map(str.isdigit, cell)) for cell in row[1:]):
             return max(1, index)
     return 1
-
-
-def _top(row: Row) -> float:
-    return min(piece.y0 for piece in row)
-
-
-def _bottom(row: Row) -> float:
-    return max(piece.y1 for piece in row)

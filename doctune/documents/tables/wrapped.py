@@ -1,0 +1,98 @@
+"""Cells of several lines in a table without drawn cells: their lines put together."""
+
+import itertools
+from collections.abc import Sequence
+from statistics import median
+
+from doctune.documents.drawing import Edge
+from doctune.documents.tables.columns import Interval, Row, columns_of
+from doctune.documents.tables.pieces import Piece
+
+_RULED_SHARE = 0.4
+_CLOSE = 0.5  # heights of a line
+_MOST_HEAD_ROWS = 6
+
+
+def merge_wrapped(
+    run: Sequence[Row], columns: Sequence[Interval], rules: Sequence[Edge]
+) -> list[Row]:
+    """Puts the lines of cells that wrap together, so that each row is a row of the table."""
+    between = [
+        any(_bottom(one) - 1 < edge.place < _top(other) + 1 for edge in rules)
+        for one, other in itertools.pairwise(run)
+    ]
+    ruled = sum(between) >= max(2, _RULED_SHARE * len(between))
+    gaps = [_top(other) - _bottom(one) for one, other in itertools.pairwise(run)]
+    usual = median(gaps)
+    head = _head_rows(run)
+    merged = [list(run[0])]
+    for index, (row, gap, rule) in enumerate(zip(run[1:], gaps, between, strict=True), start=1):
+        close = gap < _CLOSE * max(piece.y1 - piece.y0 for piece in row)
+        if ruled:
+            wraps = not rule and not _both_have_values(merged[-1], row, columns)
+        else:
+            wraps = (
+                close
+                and not rule
+                and (
+                    _is_rest(merged[-1], row, columns, gap < 0.6 * usual)
+                    or (index < head and _is_rest_of_head(merged[-1], row, columns))
+                )
+            )
+        if wraps:
+            merged[-1] += row
+        else:
+            merged.append(list(row))
+    return merged
+
+
+def _both_have_values(above: Row, row: Row, columns: Sequence[Interval]) -> bool:
+    values = {columns_of(piece, columns) for piece in above if piece.is_value}
+    return any(piece.is_value and columns_of(piece, columns) in values for piece in row)
+
+
+def _is_rest(above: Row, row: Row, columns: Sequence[Interval], tight: bool) -> bool:
+    """Tells whether a row is the second line of cells of the row above."""
+    places = [columns_of(piece, columns)[0] for piece in row]
+    if any(piece.is_value for piece in row):
+        return False
+    filled = {columns_of(piece, columns)[0] for piece in above}
+    if 0 not in places:
+        return set(places) <= filled
+    begun = [piece for piece in above if columns_of(piece, columns)[0] in places]
+    if _all_lower(row) and not _all_lower(begun[:1]) and set(places) <= filled:
+        return True
+    # A lone beginning of a line may be a heading within the table: only a tight or lower one wraps.
+    lower = row[0].text[:1].islower() or row[0].text[:1] in "("
+    return (tight or lower) and len(row) < len(columns) and set(places) <= filled
+
+
+def _head_rows(run: Sequence[Row]) -> int:
+    """How many rows stand above the first with a value beside its label; none if they are many."""
+    for index, row in enumerate(run[: _MOST_HEAD_ROWS + 1]):
+        if any(piece.is_value for piece in row[1:]):
+            return index
+    return 0
+
+
+def _is_rest_of_head(above: Row, row: Row, columns: Sequence[Interval]) -> bool:
+    """Tells whether names of columns go on: titles over several columns have names below them."""
+    places = [columns_of(piece, columns) for piece in row]
+    filled = [columns_of(piece, columns) for piece in above]
+    if len(row) < 2 or any(piece.is_value for piece in (*above, *row)):
+        return False
+    if any(first < last for first, last in (*places, *filled)):
+        return False
+    return len(set(places) & set(filled)) >= 2
+
+
+def _all_lower(row: Sequence[Piece]) -> bool:
+    return all(piece.text[:1].islower() for piece in row)
+
+
+def _top(row: Row) -> float:
+    return min(piece.y0 for piece in row)
+
+
+def _bottom(row: Row) -> float:
+    return max(piece.y1 for piece in row)
