@@ -165,9 +165,11 @@ static void *font_at(const Text *text, int index) {
     return object ? object_font(object) : NULL;
 }
 
-static PyObject *measure(const Text *text, int position, int length) {
+/* Text, position and hyphen of a line, then what it measures: see Reading in characters.py. */
+static PyObject *new_line(const Text *text, PyObject *line, int position, int hyphen) {
     const double row_step = 0.9, least_height = 0.7, most_height = 1.9;
-    int first = position, last = position + length - 1, turn = 0, broken = 0;
+    int first = position, last = position + (int)PyUnicode_GET_LENGTH(line) - 1;
+    int turn = 0, broken = 0;
     if (text->maps) {
         first = char_index(text->handle, first);
         last = char_index(text->handle, last);
@@ -201,30 +203,68 @@ static PyObject *measure(const Text *text, int position, int length) {
             size *= sqrt(c * c + d * d);
         }
     }
-    return Py_BuildValue("dddddiinn", box.x0, box.y0, box.x1, box.y1, size, turn, broken,
+    return Py_BuildValue("OiOdddddiOnn", line, position, hyphen ? Py_True : Py_False, box.x0,
+                         box.y0, box.x1, box.y1, size, turn, broken ? Py_True : Py_False,
                          (Py_ssize_t)font_at(text, first), (Py_ssize_t)font_at(text, last));
 }
 
-static PyObject *measure_lines(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+static int is_hyphen(Py_UCS4 character) { return character == 0x02 || character == 0xfffe; }
+
+static int ends_line(Py_UCS4 character) {
+    return character == '\r' || character == '\n' || is_hyphen(character);
+}
+
+/* The characters from `begin` to `end` without the white space around them, which moves `begin`. */
+static PyObject *stripped(PyObject *whole, Py_ssize_t *begin, Py_ssize_t end, int hyphen) {
+    int kind = PyUnicode_KIND(whole);
+    const void *data = PyUnicode_DATA(whole);
+    while (*begin < end && Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, *begin)))
+        ++*begin;
+    if (hyphen) {
+        PyObject *body = PyUnicode_Substring(whole, *begin, end);
+        PyObject *line = body ? PyUnicode_FromFormat("%U-", body) : NULL;
+        Py_XDECREF(body);
+        return line;
+    }
+    while (end > *begin && Py_UNICODE_ISSPACE(PyUnicode_READ(kind, data, end - 1)))
+        end--;
+    return PyUnicode_Substring(whole, *begin, end);
+}
+
+static int add_line(const Text *text, PyObject *whole, Py_ssize_t begin, Py_ssize_t end, int hyphen,
+                    PyObject *found) {
+    PyObject *line = stripped(whole, &begin, end, hyphen);
+    if (!line)
+        return 0;
+    PyObject *measured = PyUnicode_GET_LENGTH(line)
+                             ? new_line(text, line, (int)begin, hyphen)
+                             : Py_NewRef(Py_None);
+    Py_DECREF(line);
+    int added = measured && (measured == Py_None || PyList_Append(found, measured) == 0);
+    Py_XDECREF(measured);
+    return added;
+}
+
+static PyObject *read_lines(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     Text text;
-    if (count != 4 || !PyList_Check(args[3])) {
-        PyErr_SetString(PyExc_TypeError, "measure_lines(handle, maps, space, spans)");
+    if (count != 4 || !PyUnicode_Check(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "read_lines(handle, maps, space, text)");
         return NULL;
     }
     if (!read_text(args[0], args[1], args[2], &text))
         return NULL;
-    Py_ssize_t size = PyList_GET_SIZE(args[3]);
-    PyObject *found = PyList_New(size);
-    for (Py_ssize_t index = 0; found && index < size; index++) {
-        int position, length;
-        PyObject *one = NULL;
-        if (PyArg_ParseTuple(PyList_GET_ITEM(args[3], index), "ii", &position, &length))
-            one = measure(&text, position, length);
-        if (!one) {
-            Py_DECREF(found);
-            return NULL;
-        }
-        PyList_SET_ITEM(found, index, one);
+    PyObject *found = PyList_New(0);
+    Py_ssize_t length = PyUnicode_GET_LENGTH(args[3]), begin = 0;
+    int kind = PyUnicode_KIND(args[3]);
+    const void *data = PyUnicode_DATA(args[3]);
+    while (found && begin < length) {
+        Py_ssize_t end = begin;
+        while (end < length && !ends_line(PyUnicode_READ(kind, data, end)))
+            end++;
+        int hyphen = end < length && is_hyphen(PyUnicode_READ(kind, data, end));
+        if ((end > begin || hyphen) && !add_line(&text, args[3], begin, end, hyphen, found))
+            Py_CLEAR(found);
+        begin = end + 1;
     }
     return found;
 }
@@ -524,8 +564,7 @@ static PyObject *read_drawing(PyObject *module, PyObject *const *args, Py_ssize_
 static PyMethodDef METHODS[] = {
     {"function_names", function_names, METH_NOARGS, "The functions of PDFium that are asked."},
     {"bind", bind, METH_O, "Takes the addresses of the functions, in that order."},
-    {"measure_lines", (PyCFunction)(void (*)(void))measure_lines, METH_FASTCALL,
-     "See characters.py."},
+    {"read_lines", (PyCFunction)(void (*)(void))read_lines, METH_FASTCALL, "See characters.py."},
     {"find_words", (PyCFunction)(void (*)(void))find_words, METH_FASTCALL, "See characters.py."},
     {"read_drawing", (PyCFunction)(void (*)(void))read_drawing, METH_FASTCALL, "See drawing.py."},
     {NULL, NULL, 0, NULL},

@@ -1,26 +1,30 @@
 """Where characters stand, and in what size and font: what PDFium's text page is asked for.
 
-`measure_lines` and `find_words` are asked for every line of a page. They are taken from _native.c
-where it was compiled.
+`read_lines` and `find_words` are asked of every page. They are taken from _native.c where it was
+compiled.
 """
 
 import math
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from doctune.documents import foreign, native
 from doctune.documents.geometry import PageSpace
 from doctune.documents.model import BBox
 
+# A line ends at a line break or at a hyphen that PDFium found to break a word (U+FFFE).
+_LINE = re.compile("[^\r\n\x02\ufffe]+[\x02\ufffe]?|[\x02\ufffe]")
+_HYPHENS = "\x02\ufffe"
 _WORD = re.compile(r"\S+")
 ROW_STEP = 0.9  # of a line's height: more is no subscript but another row
 # A box this much lower or higher than the font's size tells that the text is scaled.
 _LEAST_HEIGHT, _MOST_HEIGHT = 0.7, 1.9
 
-# Left, top, right, bottom, size in points; quarter turns clockwise; whether it goes on in another
-# row; the fonts of its first and last character, as PDFium's handles.
-Measure = tuple[float, float, float, float, float, int, int, int, int]
+# A line: its text without white space around it, the position of its first character, whether it
+# ends in a hyphen that breaks a word; left, top, right, bottom, size in points; quarter turns
+# clockwise; whether it goes on in another row; the fonts of its first and last character, as
+# PDFium's handles.
+Reading = tuple[str, int, bool, float, float, float, float, float, int, bool, int, int]
 
 
 class Word(NamedTuple):
@@ -47,15 +51,22 @@ class Characters:
         self._handle, self._maps, self._space = handle, maps, space
         self._box, self._matrix = foreign.Floats(4), foreign.Floats(6)
 
-    def measure_lines(self, spans: list[tuple[int, int]]) -> Sequence[Measure | None]:
-        """The boxes, sizes and fonts of lines; None for one that PDFium does not know.
-
-        Args:
-            spans: Position in the text and number of characters of each line.
-        """
+    def read_lines(self, text: str) -> list[Reading]:
+        """The lines of the page's text that show anything, where PDFium knows their place."""
         if native.module:
-            return native.module.measure_lines(self._handle, self._maps, self._space, spans)
-        return [self._measure(position, length) for position, length in spans]
+            return native.module.read_lines(self._handle, self._maps, self._space, text)
+        lines = []
+        for match in _LINE.finditer(text):
+            body, start = match.group(), match.start()
+            hyphen = body[-1] in _HYPHENS
+            if hyphen:
+                body = body[:-1] + "-"
+            stripped = body.strip()
+            start += len(body) - len(body.lstrip())
+            line = self.measure(stripped, start, hyphen) if stripped else None
+            if line:
+                lines.append(line)
+        return lines
 
     def find_words(self, spans: list[tuple[str, int]]) -> list[Word]:
         """The words of pieces of text, each with the box around its first and last character.
@@ -97,12 +108,13 @@ class Characters:
             return min(x0, ex0), min(y0, ey0), max(x1, ex1), max(y1, ey1)
         return x0, y0, x1, y1
 
-    def _measure(self, position: int, length: int) -> Measure | None:
-        first, last = self.index(position), self.index(position + length - 1)
+    def measure(self, text: str, position: int, hyphen: bool) -> Reading | None:
+        """Reads the line that a text at a position is; None if PDFium does not know its place."""
+        first, last = self.index(position), self.index(position + len(text) - 1)
         if first < 0 or last < first:
             return None
         x0, y0, x1, y1 = self._box_at(first)
-        height, turn, broken = y1 - y0, 0, 0
+        height, turn, broken = y1 - y0, 0, False
         if last != first:
             ex0, ey0, ex1, ey1 = self._box_at(last)
             rise = ey0 - y0
@@ -112,16 +124,22 @@ class Characters:
                     turn = 1 if rise > 0 else 3
                     height = x1 - x0
                     y0, y1 = min(y0, ey0), max(y1, ey1)
-                elif abs(rise) > ROW_STEP * height:
-                    broken = 1
+                else:
+                    broken = abs(rise) > ROW_STEP * height
             x0, x1 = min(x0, ex0), max(x1, ex1)
-        size = foreign.char_size(self._handle, first)
-        if not _LEAST_HEIGHT * size < height < _MOST_HEIGHT * size:
-            matrix = self._matrix
-            if foreign.char_matrix(self._handle, first, matrix.address):
-                _, _, c, d, _, _ = matrix.read()
-                size *= math.sqrt(c * c + d * d)
-        return x0, y0, x1, y1, size, turn, broken, self._font_at(first), self._font_at(last)
+        size = self._size(first, height)
+        ends = self._font_at(first), self._font_at(last)
+        return text, position, hyphen, x0, y0, x1, y1, size, turn, broken, *ends
+
+    def _size(self, index: int, height: float) -> float:
+        """The size in points of a character that is shown at a height."""
+        size = foreign.char_size(self._handle, index)
+        if _LEAST_HEIGHT * size < height < _MOST_HEIGHT * size:
+            return size
+        if not foreign.char_matrix(self._handle, index, self._matrix.address):
+            return size
+        _, _, c, d, _, _ = self._matrix.read()
+        return size * math.sqrt(c * c + d * d)
 
     def _box_at(self, index: int) -> BBox:
         foreign.char_box(self._handle, index, self._box.address)

@@ -8,25 +8,22 @@ of words are asked for where a table or a gap between columns may be.
 import ctypes
 import math
 import re
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import pypdfium2.raw as pdfium
 
 from doctune.documents import fonts, foreign
-from doctune.documents.characters import ROW_STEP, Characters, Measure, Word
+from doctune.documents.characters import ROW_STEP, Characters, Reading, Word
 from doctune.documents.geometry import PageSpace
 
-# A line ends at a line break or at a hyphen that PDFium found to break a word (U+FFFE).
-_LINE = re.compile("[^\r\n\x02\ufffe]+[\x02\ufffe]?|[\x02\ufffe]")
-_HYPHENS = "\x02\ufffe"
 # A bullet or number that stands alone is followed by its item, a tab further on.
 _MARKER = re.compile(r"^(?:[^\w\s(]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
 _FRAGMENT_GAP, _MARKER_GAP = 1.2, 4.0  # em
 _OVERLAP_GAP, _PRIME_GAP = -0.35, -1.0
 _WATERMARK_SIZE = 24.0  # points: smaller slanted text may be the head of a column
 _LEAST_SLANT = 0.1  # radians
+_BROKEN = 9  # place in a Reading
 
 
 class Line:
@@ -115,39 +112,25 @@ class PageText:
     def lines(self) -> list[Line]:
         """The lines in the file's order; those without any visible character are left out."""
         lines: list[Line] = []
-        spans: list[tuple[int, int]] = []
-        for match in _LINE.finditer(self._text):
-            body = match.group()
-            start = match.start()
-            hyphen = body[-1] in _HYPHENS
-            if hyphen:
-                body = body[:-1] + "-"
-            stripped = body.strip()
-            if stripped:
-                if body[0] != stripped[0]:
-                    start += len(body) - len(body.lstrip())
-                lines.append(Line(stripped, start, hyphen))
-                spans.append((start, len(stripped)))
-        measured: list[Line] = []
-        for line, measure in zip(lines, self._measure(spans), strict=True):
-            if measure is not None:
-                broken = self._place(line, measure)
-                measured += self._rows(line) if broken else (line,)
-        return measured
+        for reading in self._characters.read_lines(self._text):
+            line = self._line(reading)
+            if reading[_BROKEN]:
+                lines += self._rows(line)
+            else:
+                lines.append(line)
+        return lines
 
-    def _measure(self, spans: list[tuple[int, int]]) -> Sequence[Measure | None]:
-        return self._characters.measure_lines(spans) if spans else ()
-
-    def _place(self, line: Line, measure: Measure) -> int:
-        """Puts a line where PDFium has it; tells whether it goes on in another row."""
-        line.x0, line.y0, line.x1, line.y1, line.size, line.turn, broken, first, last = measure
+    def _line(self, reading: Reading) -> Line:
+        text, position, hyphen, x0, y0, x1, y1, size, turn, _, first, last = reading
+        line = Line(text, position, hyphen)
+        line.x0, line.y0, line.x1, line.y1, line.size, line.turn = x0, y0, x1, y1, size, turn
         known = self._fonts
         font = known[first] if first in known else self._font(first)
         # A line is bold only if it ends so too.
         if font and last != first:
             font &= known[last] if last in known else self._font(last)
         line.font = font
-        return broken
+        return line
 
     def _rows(self, line: Line) -> list[Line]:
         """Splits what PDFium took for one line where it goes on in another row, as in a table."""
@@ -167,12 +150,10 @@ class PageText:
         rows = []
         for begin, end in pairwise(bounds):
             part = text[begin - start : end - start].rstrip()
-            if part:
-                row = Line(part, begin, line.hyphen and end == bounds[-1])
-                measure = self._measure([(begin, len(part))])[0]
-                if measure is not None:
-                    self._place(row, measure)
-                    rows.append(row)
+            hyphen = line.hyphen and end == bounds[-1]
+            reading = self._characters.measure(part, begin, hyphen) if part else None
+            if reading:
+                rows.append(self._line(reading))
         return rows
 
     def _is_slanted(self, position: int) -> bool:
