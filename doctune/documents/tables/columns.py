@@ -12,7 +12,10 @@ Row = list[Piece]
 Interval = tuple[float, float]
 
 _VALUE_GAP = 0.45  # em: numbers further apart may stand in two columns
-_SEVERAL_VALUES = re.compile(r"^(?:\S*\d\S*|[^\w\s]{1,3})(?: (?:\S*\d\S*|[^\w\s]{1,3}))+$")
+_SEVERAL_VALUES = re.compile(
+    r"^(?=.*\d)(?:\S*\d\S*|[-\u2010-\u2015\u2212*\u2020\u2021\u2026.#%$\u20ac\u00a3]{1,3}| )+$"
+)
+_CURRENCY = "$\u20ac\u00a3\u00a5"
 
 
 def find_columns(rows: Sequence[Row]) -> list[Interval]:
@@ -54,7 +57,12 @@ def split_values(rows: Sequence[Row], text: PageText) -> list[Row]:
 
     Columns of long numbers are set so closely that the gap between them is that between words.
     """
-    several = [piece for row in rows for piece in row if _SEVERAL_VALUES.match(piece.text)]
+    several = [
+        piece
+        for row in rows
+        for piece in row
+        if " " in piece.text and _SEVERAL_VALUES.match(piece.text)
+    ]
     if not several:
         return list(rows)
     words = {piece: words for piece in several if (words := words_of(piece, text))}
@@ -77,7 +85,11 @@ def _parts(piece: Piece, words: list[Word] | None, filled: Sequence[Interval]) -
     groups = [words[:1]]
     for one, other in pairwise(words):
         apart = other.x0 - one.x1 > _VALUE_GAP * piece.line.size
-        if apart and any(one.x1 <= end < other.x0 for _, end in filled):
+        if (
+            apart
+            and one.text not in _CURRENCY
+            and any(one.x1 <= end < other.x0 for _, end in filled)
+        ):
             groups.append([])
         groups[-1].append(other)
     return [piece_of(group, piece.line) for group in groups]

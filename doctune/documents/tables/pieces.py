@@ -63,14 +63,16 @@ def split_line(line: Line, text: PageText) -> list[Piece]:
     gaps = sorted([b[1] - a[3] for a, b in itertools.pairwise(words)])
     if not gaps or (gaps[-1] <= _CELL_GAP * line.size and not _jumps(words)):
         return [Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)]
-    least = (_LOOSE_GAP if _is_justified(words, gaps, line.size) else _CELL_GAP) * line.size
+    least = (_LOOSE_GAP if _is_justified(line, words, gaps) else _CELL_GAP) * line.size
     return [piece_of(group, line) for group in _groups(words, least)]
 
 
-def _is_justified(words: Sequence[Word], gaps: list[float], size: float) -> bool:
+def _is_justified(line: Line, words: Sequence[Word], gaps: list[float]) -> bool:
     """Tells whether all gaps of a line are wide, and not because its words are numbers."""
-    if len(gaps) <= 5 or gaps[len(gaps) // 6] <= 0.5 * size:
+    if len(gaps) <= 5 or gaps[len(gaps) // 6] <= 0.5 * line.size:
         return False
+    if line.mono:
+        return True
     return sum(1 for word in words if _DIGIT.search(word[0])) < 0.5 * len(words)
 
 

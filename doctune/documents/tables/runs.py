@@ -10,6 +10,8 @@ _MAX_ROW_GAP = 2.0  # heights of a line
 _MAX_PART_GAP = 4.0  # the same, between parts of a table that have the same columns
 _PROSE_CHARS = 45
 _MAX_TITLES = 2  # rows above the first full one that hold a title over several columns
+_MAX_TITLE_GAP = 1.2  # heights of a line
+_MOST_TITLE_SIZE = 1.1  # of the size of the names of columns below
 _SAME_COLUMNS_SHARE = 0.8
 
 
@@ -85,6 +87,12 @@ def _first_title(run: Sequence[Row], full: Sequence[int]) -> int:
     """The index of the first row that is a title over other columns than the first."""
     first = full[0]
     side = median(run[index][0].x1 for index in full)
-    while first > max(0, full[0] - _MAX_TITLES) and run[first - 1][0].x0 > side:
+    while first > max(0, full[0] - _MAX_TITLES) and _is_title(run[first - 1], run[first], side):
         first -= 1
     return first
+
+
+def _is_title(row: Row, below: Row, side: float) -> bool:
+    (piece,) = row
+    smaller = piece.line.size <= _MOST_TITLE_SIZE * below[0].line.size
+    return piece.x0 > side and smaller and _follows(row, below, _MAX_TITLE_GAP)

@@ -31,6 +31,7 @@ from doctune.documents.tables.pieces import (
     split_line,
     text_rows,
 )
+from doctune.documents.tables.rules import WHOLE_SHARE, edges_within, ruled_shares
 from doctune.documents.tables.runs import MIN_ROWS, find_runs
 from doctune.documents.tables.titles import title_places, whole_rules
 from doctune.documents.tables.wrapped import merge_wrapped
@@ -43,7 +44,6 @@ _EQUATION_NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3})?[a-z]?\)$")
 _MAX_CAPTION_GAP = 45.0  # points
 _CELL_CHARS = 30  # of a short piece: a page without some has no table
 _MOST_HEAD_ROWS = 6
-_WHOLE_SHARE = 0.9
 
 
 def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText) -> list[Grid]:
@@ -77,12 +77,13 @@ def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid
     if len(columns) < 2 or not _is_table(run, columns, captions):
         return None
     box = box_around([piece for row in run for piece in row])
-    edges = _edges_within(box, drawing)
-    while len(run[0]) == 1 and len(run) > MIN_ROWS and _is_ruled_off(run, edges, box):
-        run = run[1:]
+    edges = edges_within(box, drawing)
+    shares = ruled_shares(run, edges, box)
+    # What a rule over the whole table parts off above it is no row of it.
+    while len(run[0]) == 1 and len(run) > MIN_ROWS and shares[0] > WHOLE_SHARE:
+        run, shares = run[1:], shares[1:]
         box = box_around([piece for row in run for piece in row])
-        edges = _edges_within(box, drawing)
-    groups = merge_wrapped(run, columns, [e for e in edges if _is_across(e, box)])
+    groups = merge_wrapped(run, columns, shares)
     cells: list[list[list[Piece]]] = []
     spans: list[Span] = []
     for group, places in zip(groups, _places(groups, columns, edges, box), strict=True):
@@ -94,27 +95,6 @@ def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid
         cells.append(row)
     texts = tuple(tuple(_read(cell) for cell in row) for row in cells)
     return Grid(box, texts, tuple(spans), _header_rows(texts))
-
-
-def _edges_within(box: BBox, drawing: Drawing) -> list[Edge]:
-    return [
-        edge
-        for edge in drawing.horizontal
-        if box[1] < edge.place < box[3] and edge.start < box[2] and edge.end > box[0]
-    ]
-
-
-def _is_ruled_off(run: Sequence[Row], edges: Sequence[Edge], box: BBox) -> bool:
-    """Tells whether a rule over the whole table is below its first row: that stands above it."""
-    top, bottom = run[0][0].middle, max(piece.middle for piece in run[1])
-    covered = sum(
-        min(end, box[2]) - max(start, box[0]) for place, start, end in edges if top < place < bottom
-    )
-    return covered > _WHOLE_SHARE * (box[2] - box[0])
-
-
-def _is_across(edge: Edge, box: BBox) -> bool:
-    return min(edge.end, box[2]) - max(edge.start, box[0]) > 0.5 * (box[2] - box[0])
 
 
 def _places(

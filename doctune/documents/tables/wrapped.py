@@ -4,27 +4,31 @@ import itertools
 from collections.abc import Sequence
 from statistics import median
 
-from doctune.documents.drawing import Edge
 from doctune.documents.tables.columns import Interval, Row, columns_of
 from doctune.documents.tables.pieces import Piece
+from doctune.documents.tables.rules import WHOLE_SHARE
 
 _RULED_SHARE = 0.4
+_ACROSS_SHARE = 0.5  # of the table's width
 _CLOSE = 0.5  # heights of a line
 _MOST_HEAD_ROWS = 6
 
 
 def merge_wrapped(
-    run: Sequence[Row], columns: Sequence[Interval], rules: Sequence[Edge]
+    run: Sequence[Row], columns: Sequence[Interval], shares: Sequence[float]
 ) -> list[Row]:
-    """Puts the lines of cells that wrap together, so that each row is a row of the table."""
-    between = [
-        any(_bottom(one) - 1 < edge.place < _top(other) + 1 for edge in rules)
-        for one, other in itertools.pairwise(run)
-    ]
+    """Puts the lines of cells that wrap together, so that each row is a row of the table.
+
+    Args:
+        run: The table's rows of text.
+        columns: Its columns.
+        shares: How much of its width is ruled below each row but the last.
+    """
+    between = [share > _ACROSS_SHARE for share in shares]
     ruled = sum(between) >= max(2, _RULED_SHARE * len(between))
     gaps = [_top(other) - _bottom(one) for one, other in itertools.pairwise(run)]
     usual = median(gaps)
-    head = _head_rows(run)
+    head = _head_rows(run, shares)
     merged = [list(run[0])]
     for index, (row, gap, rule) in enumerate(zip(run[1:], gaps, between, strict=True), start=1):
         close = gap < _CLOSE * max(piece.y1 - piece.y0 for piece in row)
@@ -67,12 +71,15 @@ def _is_rest(above: Row, row: Row, columns: Sequence[Interval], tight: bool) -> 
     return (tight or lower) and len(row) < len(columns) and set(places) <= filled
 
 
-def _head_rows(run: Sequence[Row]) -> int:
-    """How many rows stand above the first with a value beside its label; none if they are many."""
-    for index, row in enumerate(run[: _MOST_HEAD_ROWS + 1]):
-        if any(piece.is_value for piece in row[1:]):
-            return index
-    return 0
+def _head_rows(run: Sequence[Row], shares: Sequence[float]) -> int:
+    """How many rows of names stand above a rule over the whole table; none if they are many."""
+    head = 0
+    for index, row in enumerate(run[:_MOST_HEAD_ROWS]):
+        if any(any(map(str.isdigit, piece.text)) for piece in row[1:]):
+            return head
+        if index < len(shares) and shares[index] > WHOLE_SHARE:
+            head = index + 1
+    return head
 
 
 def _is_rest_of_head(above: Row, row: Row, columns: Sequence[Interval]) -> bool:
