@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from doctune.documents import foreign
 from doctune.documents.blocks import PageLines, body_size, build_blocks
 from doctune.documents.drawing import read_drawing
 from doctune.documents.errors import PdfError
@@ -22,9 +21,9 @@ from doctune.documents.geometry import PageSpace, page_space
 from doctune.documents.glyphs import mend_glyphs
 from doctune.documents.headings import assign_levels
 from doctune.documents.language import detect_language
-from doctune.documents.lines import PageText, glue_fragments
+from doctune.documents.lines import Line, PageText, glue_fragments
 from doctune.documents.margins import mark_line_numbers, mark_watermarks
-from doctune.documents.model import FURNITURE, Block, Document, Page
+from doctune.documents.model import FURNITURE, BBox, Block, Document, Page
 from doctune.documents.options import ParseOptions
 from doctune.documents.order import reading_order
 from doctune.documents.pdfium import OutlineEntry, PdfFile
@@ -170,10 +169,10 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
             result.unmapped_count = sum(
                 line.text.count("\ufffd") + line.text.count("\x00") for line in lines
             )
-            if options.ocr == "auto" and _needs_ocr(result):
-                _read_scan(page, space, result)
-            elif lines:
-                drawing = read_drawing(page, space)
+            drawing = read_drawing(page, space)
+            if options.ocr == "auto" and _read_scan(page, space, lines, drawing.images, result):
+                return result
+            if lines:
                 if file.has_fields:
                     # A field that was made part of the page looks like a drawing with a label.
                     drawing.figures.clear()
@@ -186,23 +185,32 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
     return result
 
 
-def _needs_ocr(page: PageLines) -> bool:
-    """Tells whether a page has no text, or only characters that stand for none."""
-    return page.unmapped_count >= _BROKEN_SHARE * page.char_count
+def _read_scan(
+    page: Any, space: PageSpace, lines: list[Line], images: list[BBox], result: PageLines
+) -> bool:
+    """Reads a page by OCR if that gives what its own text does not; tells if it did."""
+    from doctune.documents import legibility
 
-
-def _read_scan(page: Any, space: PageSpace, result: PageLines) -> None:
+    if result.unmapped_count >= _BROKEN_SHARE * result.char_count:
+        # A page without text is empty, or scanned.
+        lines = []
+        worth = legibility.shows_text(page, space)
+    else:
+        worth = legibility.is_garbled(legibility.as_text(lines)) or legibility.shows_more_text(
+            page, space, lines, images
+        )
+    if not worth:
+        return False
     from doctune.documents import ocr
 
-    # A page with nothing drawn on it is empty, not scanned.
-    if not foreign.object_count(foreign.address_of(page)):
-        return
     read = ocr.read_page(page, space)
-    if read is not None:
-        result.confidence, result.engine = read.confidence, ocr.ENGINE
-        result.lines, result.shown = list(read.lines), read.shown
-        result.char_count = sum(len(line.text) for line in read.lines)
-        result.unmapped_count = 0
+    if read is None or (lines and not legibility.is_better(read, lines)):
+        return False
+    result.confidence, result.engine = read.confidence, ocr.ENGINE
+    result.lines, result.shown = list(read.lines), read.shown
+    result.char_count = sum(len(line.text) for line in read.lines)
+    result.unmapped_count = 0
+    return True
 
 
 def _sample(pages: Sequence[Page]) -> str:
