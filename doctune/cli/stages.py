@@ -21,7 +21,7 @@ def parse(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON file for each PDF.")] = False,
     parquet: Annotated[
-        bool, typer.Option("--parquet", help="blocks.parquet and documents.parquet of one folder.")
+        bool, typer.Option("--parquet", help="blocks.parquet, documents.parquet, report.")
     ] = False,
 ) -> None:
     """Read PDFs to Markdown, JSON or Parquet. Exit code 1 where one could not be read."""

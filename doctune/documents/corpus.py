@@ -1,31 +1,22 @@
 """A folder of PDFs to Parquet, in worker processes."""
 
 import json
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from doctune.digests import digest_value
 from doctune.documents import ocr, store
 from doctune.documents.duplicates import near_duplicates, sketch
 from doctune.documents.errors import PdfError
-from doctune.documents.files import combine_digests, digest_pdfs, list_pdfs
+from doctune.documents.files import combine_digests, digest_pdfs, gather_pdfs
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
-from doctune.documents.parser import PAGES_PER_PART, FileFacts, PartPage, assemble
-from doctune.documents.pool import Outcome, Task, WorkerPool
-from doctune.documents.wire import unpack_facts, unpack_page
+from doctune.documents.reading import FileResult, read_files, settings_digest
 from doctune.errors import CorpusError
-from doctune.progress import Bar, progress
-
-# Raised when the same file gives other blocks than before: what a run before this one has read is
-# then read again.
-_LAYOUT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -54,40 +45,21 @@ class CorpusSummary:
     warnings: list[str]
 
 
-@dataclass
-class FileResult:
-    """A file on its way: its parts as they come, then its row in `documents.parquet`."""
-
-    path: Path
-    source: str
-    doc_id: str
-    duplicate_of: str | None = None
-    facts: FileFacts | None = None
-    parts: dict[int, list[PartPage]] = field(default_factory=dict)
-    error: PdfError | None = None
-    seconds: float = 0.0
-    row: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def page_count(self) -> int:
-        """How many pages the file has; 0 until that is known."""
-        return self.facts.page_count if self.facts else 0
-
-
 def parse_corpus(
-    folder: Path,
+    pdfs: Path | Sequence[Path],
     out_dir: Path,
     options: ParseOptions | None = None,
     *,
     sources: Sequence[str] | None = None,
     report_path: Path | None = None,
 ) -> CorpusSummary:
-    """Reads every PDF under a folder and writes `blocks.parquet` and `documents.parquet`.
+    """Reads PDFs and writes `blocks.parquet` and `documents.parquet`.
 
     A file that cannot be read is a row with its reason; it never ends the run. A run that was
     killed goes on where it stopped when it is started again with the same `out_dir`.
 
     Args:
+        pdfs: A folder, or PDFs and folders: files are then named under the folder of them all.
         sources: The files to read, by their names under the folder, as `plan_shards` gives them;
             None for all. Rejects never make a shard fail: `join_shards` looks at them all.
         report_path: Where to write the HTML report; None for no report.
@@ -97,18 +69,19 @@ def parse_corpus(
             cannot than `options.max_failure_share`.
     """
     options = options or ParseOptions()
-    folder, out_dir = Path(folder), Path(out_dir)
+    out_dir = Path(out_dir)
     start = time.monotonic()
-    paths = list_pdfs(folder)
+    folder, paths = gather_pdfs(pdfs)
     if sources is not None:
-        paths = [path for path in paths if path.relative_to(folder).as_posix() in set(sources)]
+        chosen = set(sources)
+        paths = [path for path in paths if path.relative_to(folder).as_posix() in chosen]
     digests = digest_pdfs(folder, paths)
     results = _begin(paths, digests)
-    finished = store.FinishedDocuments(out_dir, _settings_digest(options))
+    finished = store.FinishedDocuments(out_dir, settings_digest(options))
     for result in results:
         if result.doc_id and (row := finished.read_row(result.doc_id)):
             result.row = row
-    read_files(results, partial(_keep, finished), options)
+    read_files(results, partial(_keep, finished), options, finished.parts)
     _copy_outcomes(results)
     rows = [_row(result) for result in results]
     read = [r for r in results if not r.error and not r.duplicate_of]
@@ -125,14 +98,6 @@ def parse_corpus(
     if sources is None:
         check(rows, summary, options)
     return summary
-
-
-def count_pages(paths: Sequence[Path], options: ParseOptions) -> dict[Path, int]:
-    """Returns how many pages each file has, 0 for one that cannot be opened."""
-    results = [FileResult(path, path.name, "") for path in paths]
-    with WorkerPool(_worker_count(options), options) as pool:
-        pool.run([Task(i, path) for i, path in enumerate(paths)], _FactsHandler(results))
-    return {result.path: result.page_count for result in results}
 
 
 def summarize(rows: Sequence[dict[str, Any]], digest: str) -> CorpusSummary:
@@ -196,105 +161,9 @@ def _begin(paths: list[Path], digests: dict[str, str]) -> list[FileResult]:
     return results
 
 
-def _worker_count(options: ParseOptions) -> int:
-    """One a core that this process may use, if the user does not say."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return options.workers or (len(affinity(0)) if affinity else os.cpu_count() or 1)
-
-
-def _settings_digest(options: ParseOptions) -> str:
-    """Of the settings that what is read from a file depends on."""
-    settings = options.model_dump(exclude={"workers", "max_failure_share", "password"})
-    can_ocr = options.ocr == "auto" and ocr.find_program() is not None
-    return digest_value({**settings, "can_ocr": can_ocr, "version": _LAYOUT_VERSION})
-
-
 def _keep(finished: store.FinishedDocuments, result: FileResult, document: Document) -> None:
     result.row = _document_row(document, result.seconds)
     finished.write({**result.row, "doc_id": result.doc_id, "source": result.source}, document)
-
-
-def read_files(
-    results: list[FileResult],
-    keep: Callable[[FileResult, Document], None],
-    options: ParseOptions,
-) -> None:
-    """Reads files in worker processes; calls `keep` with each document when it is whole.
-
-    What goes wrong with a file is in its `error` afterwards. Files that have a row already, and
-    copies of others, are left out.
-    """
-    asked = [i for i, r in enumerate(results) if r.duplicate_of is None and not r.row]
-    if not asked:
-        return
-    with WorkerPool(_worker_count(options), options) as pool:
-        pool.run([Task(i, results[i].path) for i in asked], _FactsHandler(results))
-        readable = [i for i in asked if results[i].facts]
-        total = sum(results[i].page_count for i in readable)
-        with progress("Parsing PDFs", total, "pages") as bar:
-            # The longest first, so that no core is left alone with one at the end.
-            readable.sort(key=lambda i: -results[i].page_count)
-            tasks = [task for i in readable for task in _parts(i, results[i])]
-            pool.run(tasks, _PartsHandler(results, keep, bar))
-
-
-def _parts(index: int, result: FileResult) -> list[Task]:
-    return [
-        Task(index, result.path, first, min(first + PAGES_PER_PART, result.page_count))
-        for first in range(0, result.page_count, PAGES_PER_PART)
-    ]
-
-
-class _FactsHandler:
-    """Keeps what each file says as a whole."""
-
-    def __init__(self, results: list[FileResult]) -> None:
-        self._results = results
-
-    def __call__(self, task: Task, outcome: Outcome) -> list[Task]:
-        result = self._results[task.index]
-        if isinstance(outcome, PdfError):
-            result.error = outcome
-        else:
-            result.facts = unpack_facts(outcome["facts"])
-        return []
-
-
-class _PartsHandler:
-    """Collects the parts of each file and puts it together when it has them all."""
-
-    def __init__(
-        self,
-        results: list[FileResult],
-        keep: Callable[[FileResult, Document], None],
-        bar: Bar,
-    ) -> None:
-        self._results, self._keep, self._bar = results, keep, bar
-        self._files_done = 0
-        self._rejects = sum(1 for result in results if result.error)
-
-    def __call__(self, task: Task, outcome: Outcome) -> list[Task]:
-        result = self._results[task.index]
-        if isinstance(outcome, PdfError):
-            self._rejects += result.error is None
-            result.error = result.error or outcome
-            result.parts.clear()
-        elif not result.error:
-            result.parts[task.first or 0] = [unpack_page(page) for page in outcome["pages"]]
-            result.seconds += float(outcome["seconds"])
-            if result.facts and sum(map(len, result.parts.values())) == result.page_count:
-                self._finish(result, result.facts)
-        note = f"{self._files_done} of {len(self._results)} files"
-        if self._rejects:
-            note += f", {self._rejects} rejected"
-        self._bar.advance((task.stop or 0) - (task.first or 0), note)
-        return []
-
-    def _finish(self, result: FileResult, facts: FileFacts) -> None:
-        pages = [page for _, part in sorted(result.parts.items()) for page in part]
-        result.parts.clear()
-        self._keep(result, assemble(facts, pages))
-        self._files_done += 1
 
 
 def _copy_outcomes(results: list[FileResult]) -> None:

@@ -1,6 +1,7 @@
 """Which files of a folder are PDFs, and the digest of them all. Imports nothing heavy."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from doctune.digests import digest_file, digest_value
@@ -31,6 +32,26 @@ def list_pdfs(folder: Path) -> list[Path]:
     return found
 
 
+def gather_pdfs(pdfs: Path | Sequence[Path]) -> tuple[Path, list[Path]]:
+    """Returns the PDFs to read, sorted, and the folder under which their names are.
+
+    Args:
+        pdfs: A folder, or any number of PDFs and folders. What is named is taken, even if there is
+            no such file.
+
+    Raises:
+        CorpusError: There is nothing to read.
+    """
+    if isinstance(pdfs, str | Path):
+        return Path(pdfs), list_pdfs(Path(pdfs))
+    # Not resolved: a link has the name that it was given by.
+    given = [Path(os.path.abspath(path)) for path in pdfs]  # noqa: PTH100
+    found = {pdf for path in given for pdf in (list_pdfs(path) if path.is_dir() else [path])}
+    if not found:
+        raise CorpusError("There is nothing to read: give PDFs or folders that hold some.")
+    return Path(os.path.commonpath([path.parent for path in found])), sorted(found)
+
+
 def corpus_digest(folder: Path) -> str:
     """Returns the digest of the names and contents of the PDFs under a folder.
 
@@ -42,7 +63,7 @@ def corpus_digest(folder: Path) -> str:
 
 def digest_pdfs(folder: Path, paths: list[Path]) -> dict[str, str]:
     """Returns the SHA-256 of each file by its name under the folder; "" where it cannot be read."""
-    return {path.relative_to(folder).as_posix(): _digest(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): digest_pdf(path) for path in paths}
 
 
 def combine_digests(digests: Mapping[str, str]) -> str:
@@ -50,7 +71,8 @@ def combine_digests(digests: Mapping[str, str]) -> str:
     return digest_value(dict(digests))
 
 
-def _digest(path: Path) -> str:
+def digest_pdf(path: Path) -> str:
+    """Returns the SHA-256 of a file; "" where it cannot be read."""
     try:
         return digest_file(path)
     except OSError:

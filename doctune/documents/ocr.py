@@ -65,9 +65,9 @@ def read_page(page: Any, space: PageSpace) -> OcrResult | None:
     """Reads a page of PDFium; None where Tesseract is missing, fails or sees nothing."""
     program = find_program()
     # Only scans need pictures: workers that read none do without.
-    from doctune.documents import legibility, raster, scans
+    from doctune.documents import raster, scans
 
-    if program is None or not legibility.shows_text(page, space):
+    if program is None:
         return None
     dpi = min(_DPI, 72 * math.sqrt(_MAX_PIXELS / max(1.0, space.width * space.height)))
     command = [program, "stdin", "stdout", "-l", _languages(program), "--psm", "1"]

@@ -6,10 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from doctune.documents.corpus import CorpusSummary, FileResult, Reject, parse_corpus, read_files
-from doctune.documents.files import list_pdfs
+from doctune.documents.corpus import Reject, parse_corpus
+from doctune.documents.files import digest_pdf, list_pdfs
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
+from doctune.documents.parts import WaitingParts
+from doctune.documents.reading import FileResult, read_files
 from doctune.errors import UsageError
 from doctune.files import write_text
 
@@ -25,24 +27,27 @@ def parse_paths(
     """Reads PDFs and folders of them into `out_dir`; returns those that could not be read.
 
     Args:
-        format: "markdown" and "json" give a file for each PDF, named as it is; "parquet" takes one
-            folder and gives what `parse_corpus` does.
+        format: "markdown" and "json" give a file for each PDF, named as it is; "parquet" gives
+            what `parse_corpus` does, with its report.
 
     Raises:
         UsageError: There is nothing to read, or two files would be written to one place.
-        CorpusError: A folder holds no PDF.
+        CorpusError: A folder holds no PDF; for Parquet, what `parse_corpus` raises, too.
     """
     options = options or ParseOptions()
     if format == "parquet":
-        return _parse_folder(paths, out_dir, options).rejects
+        pdfs = paths[0] if len(paths) == 1 and paths[0].is_dir() else paths
+        return parse_corpus(pdfs, out_dir, options, report_path=out_dir / "report.html").rejects
     render, suffix = (_markdown, ".md") if format == "markdown" else (_json, ".json")
     targets = _targets(paths, suffix)
-    files = [FileResult(path, str(target), "") for target, path in targets.items()]
+    files = [FileResult(path, str(target), digest_pdf(path)) for target, path in targets.items()]
+    waiting = WaitingParts(out_dir / ".parts")
 
     def keep(file: FileResult, document: Document) -> None:
         write_text(out_dir / file.source, render(document))
 
-    read_files(files, keep, options)
+    read_files(files, keep, options, waiting)
+    waiting.remove()
     return [Reject(str(file.path), str(file.error)) for file in files if file.error]
 
 
@@ -56,12 +61,6 @@ def _json(document: Document) -> str:
         for block, read in zip(packed["blocks"], page.blocks, strict=True):
             block["language"] = read.language or document.language
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
-
-
-def _parse_folder(paths: Sequence[Path], out_dir: Path, options: ParseOptions) -> CorpusSummary:
-    if len(paths) != 1 or not paths[0].is_dir():
-        raise UsageError("Parquet is written for one folder of PDFs: give one folder.")
-    return parse_corpus(paths[0], out_dir, options, report_path=out_dir / "report.html")
 
 
 def _targets(paths: Sequence[Path], suffix: str) -> dict[Path, Path]:

@@ -20,10 +20,11 @@ from typing import IO, Any
 
 from doctune.documents.errors import PdfError
 from doctune.documents.options import ParseOptions
-from doctune.documents.wire import HEADER_BYTES
+from doctune.documents.wire import Frames, unpack_status
 from doctune.errors import CorpusError
 
 _START_SECONDS = 60.0
+_FRAME_SLACK = 64 << 20  # bytes over the text of a file: for pictures
 _RETIRE_SHARE = 0.5  # of the memory limit: a worker that once used so much makes way for a new one
 # What a worker needs of the environment; no secret of ours goes where hostile files are read.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "HOME")
@@ -90,7 +91,7 @@ class WorkerPool:
     def _assign(self, waiting: deque[Task], selector: selectors.BaseSelector) -> None:
         busy = sum(1 for worker in self._workers if worker.task)
         while len(self._workers) < min(self._size, busy + len(waiting)):
-            worker = _Worker(self._options.memory_limit_mb)
+            worker = _Worker(self._options)
             self._workers.append(worker)
             selector.register(worker.output, selectors.EVENT_READ, worker)
         for worker in self._workers:
@@ -114,11 +115,11 @@ class WorkerPool:
 class _Worker:
     """One worker process and the task that it is at."""
 
-    def __init__(self, memory_limit_mb: int) -> None:
+    def __init__(self, options: ParseOptions) -> None:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "doctune.documents.worker", str(memory_limit_mb)],
+            [sys.executable, "-m", "doctune.documents.worker", str(options.memory_limit_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -129,11 +130,12 @@ class _Worker:
         os.set_blocking(self.output.fileno(), False)
         self.deadline = time.monotonic() + _START_SECONDS
         self.task: Task | None = None
-        self.started = self.dead = self._expired = False
+        self.started = self.dead = self._expired = self._refused = False
         self.peak_mb = 0.0
         self._timeout_seconds = _START_SECONDS
-        self._limit_mb = memory_limit_mb
-        self._buffer = bytearray()
+        self._limit_mb = options.memory_limit_mb
+        self._extensions = 0  # how often its time may start anew
+        self._frames = Frames(_FRAME_SLACK + (options.output_limit_mb << 20))
         self._reply: dict[str, Any] | None = None
 
     @property
@@ -147,6 +149,7 @@ class _Worker:
     def give(self, task: Task, options: dict[str, Any], timeout_seconds: float) -> None:
         self.task = task
         self._timeout_seconds = timeout_seconds
+        self._extensions = (task.stop or 0) - (task.first or 0)
         self.deadline = time.monotonic() + timeout_seconds
         request = {
             "path": str(task.path),
@@ -165,26 +168,20 @@ class _Worker:
         chunk = self.output.read(1 << 20)
         if chunk is None:
             return
-        if not chunk:
-            self.dead = True
-            return
-        self._buffer += chunk
-        self._take_frame()
-
-    def _take_frame(self) -> None:
-        if len(self._buffer) < HEADER_BYTES:
-            return
-        size = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
-        if len(self._buffer) - HEADER_BYTES < size:
-            return
-        reply = json.loads(self._buffer[HEADER_BYTES : HEADER_BYTES + size])
-        del self._buffer[: HEADER_BYTES + size]
-        if "alive" in reply:
-            # A scanned page was read: the time starts anew.
-            self.deadline = time.monotonic() + self._timeout_seconds
-            self._take_frame()
-        else:
-            self._reply = reply
+        try:
+            messages = self._frames.feed(chunk)
+        except (ValueError, RecursionError):
+            # Not as our worker answers: hostile bytes may have taken it over.
+            self._refused = True
+            messages = []
+        for message in messages:
+            if "alive" not in message:
+                self._reply = message
+            elif self._extensions:
+                # A scanned page was read: the time starts anew.
+                self._extensions -= 1
+                self.deadline = time.monotonic() + self._timeout_seconds
+        self.dead = self._refused or not chunk
 
     def expire(self) -> None:
         """Ends a worker that has run out of time."""
@@ -210,13 +207,16 @@ class _Worker:
         if not self.started:
             self.started = True
             return None, {}
-        self.peak_mb = float(reply.get("peak_mb", 0.0))
-        if "error" in reply:
-            error = reply["error"]
-            return task, PdfError(error["reason"], str(error["message"]))
-        return task, reply
+        try:
+            self.peak_mb, error = unpack_status(reply)
+        except (KeyError, TypeError, ValueError):
+            self._refused = self.dead = True
+            error = self._explain(task.path.name if task else "", 0)
+        return task, error or reply
 
     def _explain(self, name: str, status: int) -> PdfError:
+        if self._refused:
+            return PdfError("crashed", f"{name} made the worker that read it answer nonsense.")
         if self._expired:
             return PdfError("timeout", f"{name} takes longer than `timeout_seconds` allows.")
         if -status in (signal.SIGABRT, signal.SIGKILL):
@@ -228,7 +228,7 @@ class _Worker:
     def kill(self) -> int:
         """Ends the process; returns its exit status."""
         if self._process.poll() is None:
-            if self.dead and not self._expired:
+            if self.dead and not (self._expired or self._refused):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return self._process.wait(2)
             self._process.kill()

@@ -8,9 +8,10 @@ from heapq import heapify, heapreplace
 from pathlib import Path, PurePosixPath
 
 from doctune.documents import store
-from doctune.documents.corpus import CorpusSummary, check, count_pages, summarize
+from doctune.documents.corpus import CorpusSummary, check, summarize
 from doctune.documents.files import combine_digests, digest_pdfs, list_pdfs
 from doctune.documents.options import ParseOptions
+from doctune.documents.reading import count_pages
 from doctune.errors import CorpusError
 from doctune.files import write_json
 

@@ -6,7 +6,8 @@ on where it stopped, and no more than a document is held in memory.
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from doctune.documents.model import Document
+from doctune.documents.parts import WaitingParts
 from doctune.errors import CorpusError
 from doctune.files import atomic_path
 
@@ -21,6 +23,7 @@ BLOCKS_FILE = "blocks.parquet"
 DOCUMENTS_FILE = "documents.parquet"
 _FINISHED_FOLDER = ".finished"
 _METADATA_KEY = b"doctune"
+_GROUP_ROWS = 10_000
 
 BLOCK_SCHEMA = pa.schema(
     [
@@ -68,6 +71,7 @@ class FinishedDocuments:
     def __init__(self, out_dir: Path, settings_digest: str) -> None:
         self._folder = out_dir / _FINISHED_FOLDER
         self._settings = settings_digest[:16]
+        self.parts = WaitingParts(self._folder / "parts")
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, doc_id: str) -> Path:
@@ -75,11 +79,15 @@ class FinishedDocuments:
 
     def write(self, row: dict[str, Any], document: Document) -> None:
         """Keeps a document and its row."""
-        rows = block_rows(row["doc_id"], row["source"], document)
         metadata = {_METADATA_KEY: json.dumps(row).encode()}
-        table = pa.Table.from_pylist(rows, BLOCK_SCHEMA.with_metadata(metadata))
-        with atomic_path(self.path(row["doc_id"])) as temporary:
-            pq.write_table(table, temporary)
+        schema = BLOCK_SCHEMA.with_metadata(metadata)
+        rows = block_rows(row["doc_id"], row["source"], document)
+        with (
+            atomic_path(self.path(row["doc_id"])) as temporary,
+            pq.ParquetWriter(temporary, schema) as writer,
+        ):
+            while group := list(islice(rows, _GROUP_ROWS)):
+                writer.write_table(pa.Table.from_pylist(group, schema))
 
     def read_row(self, doc_id: str) -> dict[str, Any] | None:
         """Returns the row of a document that a run before this one has read; None without one."""
@@ -94,9 +102,9 @@ class FinishedDocuments:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def block_rows(doc_id: str, source: str, document: Document) -> list[dict[str, Any]]:
-    """Returns the rows of a document's blocks; blocks are numbered over the whole document."""
-    return [
+def block_rows(doc_id: str, source: str, document: Document) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a document's blocks; blocks are numbered over the whole document."""
+    return (
         {
             "doc_id": doc_id,
             "source": source,
@@ -116,21 +124,22 @@ def block_rows(doc_id: str, source: str, document: Document) -> list[dict[str, A
             "links": block.links or None,
         }
         for number, block in enumerate(document.blocks)
-    ]
+    )
 
 
 def write_blocks(path: Path, parts: Iterable[tuple[Path, str]]) -> None:
-    """Writes blocks, a row group for each document, whole or not at all.
+    """Writes blocks, row groups for each document, whole or not at all.
 
     Args:
         parts: The file of each document, and the name that it has in this run.
     """
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, BLOCK_SCHEMA) as writer:
         for part, source in parts:
-            table = pq.read_table(part).replace_schema_metadata(None)
-            if table.num_rows:
-                column = pa.array([source] * table.num_rows, pa.string())
-                writer.write_table(table.set_column(1, "source", column).cast(BLOCK_SCHEMA))
+            with pq.ParquetFile(part) as file:
+                for number in range(file.num_row_groups):
+                    table = file.read_row_group(number).replace_schema_metadata(None)
+                    column = pa.array([source] * table.num_rows, pa.string())
+                    writer.write_table(table.set_column(1, "source", column).cast(BLOCK_SCHEMA))
 
 
 def join_blocks(paths: Sequence[Path], out_path: Path) -> None:

@@ -6,17 +6,58 @@ Never pickle: a worker reads hostile files, and what a worker that was taken ove
 import json
 from typing import Any
 
+from doctune.documents.errors import PdfError
 from doctune.documents.model import Block
 from doctune.documents.parser import FileFacts, PartPage
 from doctune.documents.pdfium import OutlineEntry
 
-HEADER_BYTES = 8
+_HEADER_BYTES = 8
 
 
 def encode(message: dict[str, Any]) -> bytes:
     """Returns a message with its length before it."""
     body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    return len(body).to_bytes(HEADER_BYTES, "big") + body
+    return len(body).to_bytes(_HEADER_BYTES, "big") + body
+
+
+class Frames:
+    """Messages put together from what comes in."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._buffer = bytearray()
+
+    def feed(self, chunk: bytes) -> list[dict[str, Any]]:
+        """Takes the next bytes; returns the messages that are whole.
+
+        Raises:
+            ValueError: These are no messages of ours, or one is over the limit.
+        """
+        self._buffer += chunk
+        messages = []
+        while len(self._buffer) >= _HEADER_BYTES:
+            end = _HEADER_BYTES + int.from_bytes(self._buffer[:_HEADER_BYTES], "big")
+            if end > _HEADER_BYTES + self._most_bytes:
+                raise ValueError(f"a message of {end} bytes")
+            if len(self._buffer) < end:
+                break
+            message = json.loads(self._buffer[_HEADER_BYTES:end])
+            if not isinstance(message, dict):
+                raise ValueError(f"a message that is a {type(message).__name__}")
+            messages.append(message)
+            del self._buffer[:end]
+        return messages
+
+
+def unpack_status(reply: dict[str, Any]) -> tuple[float, PdfError | None]:
+    """Returns the most memory that the worker had, in MiB, and why it could not read a file.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is no reply of ours.
+    """
+    error = reply.get("error")
+    failure = PdfError(error["reason"], str(error["message"])) if error else None
+    return float(reply.get("peak_mb", 0.0)), failure
 
 
 def pack_facts(facts: FileFacts) -> dict[str, Any]:
@@ -57,10 +98,19 @@ def pack_page(page: PartPage) -> list[Any]:
     return [page.number, page.width, page.height, *counts, blocks]
 
 
-def unpack_page(packed: list[Any]) -> PartPage:
-    number, width, height, char_count, unmapped_count, confidence, packed_blocks = packed
+def unpack_part(answer: dict[str, Any]) -> list[PartPage]:
+    """Returns the pages of a part.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is no part.
+    """
+    return [_unpack_page(page) for page in answer["pages"]]
+
+
+def _unpack_page(packed: list[Any]) -> PartPage:
+    number, width, height, *counts, packed_blocks = packed
     blocks = [_unpack_block(number, *fields) for fields in packed_blocks]
-    return PartPage(number, width, height, blocks, char_count, unmapped_count, confidence)
+    return PartPage(number, width, height, blocks, *counts)
 
 
 def _unpack_block(

@@ -65,6 +65,9 @@ def _answer(request: dict[str, Any], options: ParseOptions) -> dict[str, Any]:
         return _error("out of memory", f"{path.name} needs more than `memory_limit_mb`.")
     except RecursionError:
         return _error("damaged", f"{path.name} is damaged: it is nested without end.")
+    except Exception as error:
+        # A fault of ours must cost no more than the file that brings it out, and say so.
+        return _error("crashed", f"{path.name} ran into a fault of the reader: {error!r}.")
     return {**reply, "seconds": time.perf_counter() - start, "peak_mb": _peak_mb()}
 
 

@@ -56,3 +56,26 @@ def zeros_packed(mebibytes: int) -> bytes:
     packer = zlib.compressobj(9)
     chunk = b" " * (1 << 20)
     return b"".join(packer.compress(chunk) for _ in range(mebibytes)) + packer.flush()
+
+
+def write_book(path: Path, count: int, name: str) -> Path:
+    """Writes a file of many pages, each with forty lines of its own that name the book."""
+    kids = b" ".join(b"%d 0 R" % (4 + 2 * number) for number in range(count))
+    objects = {
+        1: b"<< /Type /Catalog /Pages 2 0 R >>",
+        2: b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, count),
+        3: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    }
+    for number in range(count):
+        page, content = 4 + 2 * number, 5 + 2 * number
+        lines = b" ".join(
+            b"(In %s the pump %d of hall %d runs well.) Tj 0 -16 Td" % (name.encode(), row, number)
+            for row in range(40)
+        )
+        objects[page] = (
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
+            b"/Resources << /Font << /F1 3 0 R >> >> >>" % content
+        )
+        objects[content] = stream(b"BT /F1 10 Tf 72 740 Td %s ET" % lines)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_raw(path, objects)

@@ -19,8 +19,12 @@ def scan(tmp_path: Path, manual: Path) -> Path:
     return write_scan(folder / "scan.pdf", manual, 0)
 
 
-def write_scan(path: Path, manual: Path, angle: float) -> Path:
-    """Writes a picture of the manual's first page, turned counter-clockwise by degrees."""
+def write_scan(path: Path, manual: Path, angle: float, layer: str = "", mode: int = 3) -> Path:
+    """Writes a picture of the manual's first page, turned counter-clockwise by degrees.
+
+    Args:
+        layer: Text over the picture, a line a row, drawn in mode 3, which shows nothing.
+    """
     with pypdfium2.PdfDocument(manual) as document:
         picture = document[0].render(scale=2.5).to_pil()
     picture = picture.rotate(angle, expand=angle % 90 == 0, fillcolor="white")
@@ -28,6 +32,10 @@ def write_scan(path: Path, manual: Path, angle: float) -> Path:
     width, height = picture.width * scale, picture.height * scale
     canvas = Canvas(str(path), pagesize=(width, height))
     canvas.drawImage(ImageReader(picture), 0, 0, width, height)
+    text = canvas.beginText(40, height - 40)
+    text.setTextRenderMode(mode)
+    text.textLines(layer)
+    canvas.drawText(text)
     canvas.showPage()
     canvas.save()
     return path
@@ -81,3 +89,27 @@ def test_a_straight_picture_is_left_as_it_is(manual: Path) -> None:
         picture = document[0].render(scale=2).to_pil().convert("L")
     assert scans.skew_of(picture) == 0
     assert scans.skew_of(picture.rotate(5, fillcolor=255)) == pytest.approx(-5, abs=0.3)
+
+
+SOUND = "The pump was read before, by whoever made this scan, and well enough.\n" * 12
+SHIFTED = "".join(chr(ord(char) - 29) if char > " " else char for char in SOUND)
+
+
+@pytest.mark.skipif(ocr.find_program() is None, reason="Tesseract is not installed")
+@pytest.mark.parametrize(
+    ("layer", "mode"),
+    [(SHIFTED, 3), ("Received 12 May 2031", 0)],
+    ids=["hidden and broken", "a stamp"],
+)
+def test_a_scan_whose_text_layer_is_broken_or_sparse_is_read_by_ocr(
+    tmp_path: Path, manual: Path, layer: str, mode: int
+) -> None:
+    document = parse_pdf(write_scan(tmp_path / "scan.pdf", manual, 0, layer, mode))
+    assert {block.engine for block in document.blocks} == {"tesseract"}
+    assert "The pump starts when the pressure in the tank falls" in document.text
+
+
+def test_a_sound_hidden_text_layer_is_kept(tmp_path: Path, manual: Path) -> None:
+    document = parse_pdf(write_scan(tmp_path / "scan.pdf", manual, 0, SOUND))
+    assert {block.engine for block in document.blocks} == {"pdfium"}
+    assert document.text.startswith("The pump was read before")

@@ -14,7 +14,6 @@ from doctune.documents import (
     parse_paths,
     parse_pdf,
     plan_shards,
-    store,
 )
 from doctune.errors import CorpusError, UsageError
 from tests.documents.conftest import PROSE, heading, prose, write_pdf
@@ -86,32 +85,6 @@ def test_shards_joined_are_what_one_run_gives(folder: Path, tmp_path: Path) -> N
     assert blocks("joined") == blocks("whole")
 
 
-def test_a_run_that_was_killed_goes_on(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written = []
-    write = store.FinishedDocuments.write
-
-    def write_then_die(self: store.FinishedDocuments, row, document) -> None:  # type: ignore[no-untyped-def]
-        write(self, row, document)
-        written.append(row["source"])
-        if len(written) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(store.FinishedDocuments, "write", write_then_die)
-    with pytest.raises(KeyboardInterrupt):
-        parse_corpus(folder, tmp_path / "out", OPTIONS)
-    assert not (tmp_path / "out" / "blocks.parquet").exists()
-    summary = parse_corpus(folder, tmp_path / "out", OPTIONS)
-    # Four files can be read, each of them once over both runs.
-    assert len(written) == len(set(written)) == 4
-    assert (summary.files_parsed, summary.pages) == (4, 27)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "blocks.parquet",
-        "documents.parquet",
-    ]
-
-
 def test_near_identical_editions_are_reported(
     tmp_path: Path, make_pdf: Callable[..., Path]
 ) -> None:
@@ -157,8 +130,9 @@ def test_paths_are_written_beside_each_other(folder: Path, tmp_path: Path) -> No
     assert (tmp_path / "md" / "manual.md").read_text().startswith("# 1 The Alba pump")
     parse_paths([folder / "short.pdf"], tmp_path / "json", "json", OPTIONS)
     assert '"kind": "paragraph"' in (tmp_path / "json" / "short.json").read_text()
-    with pytest.raises(UsageError, match="one folder"):
-        parse_paths([folder / "short.pdf"], tmp_path / "x", "parquet", OPTIONS)
+    parse_paths([folder / "short.pdf", folder / "long.pdf"], tmp_path / "rows", "parquet", OPTIONS)
+    rows = pq.read_table(tmp_path / "rows" / "documents.parquet").to_pylist()
+    assert [row["source"] for row in rows] == ["long.pdf", "short.pdf"]
     with pytest.raises(UsageError, match="both be written"):
         parse_paths([folder, folder / "short.pdf"], tmp_path / "x", "json", OPTIONS)
 

@@ -1,0 +1,194 @@
+"""Files read in worker processes, part by part, and put together."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from doctune.digests import digest_value
+from doctune.documents import ocr
+from doctune.documents.errors import PdfError
+from doctune.documents.model import Document
+from doctune.documents.options import ParseOptions
+from doctune.documents.parser import PAGES_PER_PART, FileFacts, PartPage, assemble
+from doctune.documents.parts import Span, WaitingParts
+from doctune.documents.pool import Outcome, Task, WorkerPool
+from doctune.documents.wire import unpack_facts, unpack_part
+from doctune.progress import Bar, progress
+
+# Raised when the same file gives other blocks than before: what a run before this one has read is
+# then read again.
+_LAYOUT_VERSION = 3
+
+
+@dataclass
+class FileResult:
+    """A file on its way to its row in `documents.parquet`.
+
+    Attributes:
+        doc_id: Digest of its content.
+        seconds: Time that workers took for it.
+        row: What is known of it; empty until it was read.
+    """
+
+    path: Path
+    source: str
+    doc_id: str
+    duplicate_of: str | None = None
+    facts: FileFacts | None = None
+    error: PdfError | None = None
+    seconds: float = 0.0
+    row: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def page_count(self) -> int:
+        """How many pages the file has; 0 until that is known."""
+        return self.facts.page_count if self.facts else 0
+
+
+Keep = Callable[[FileResult, Document], None]
+
+
+def read_files(
+    results: Sequence[FileResult], keep: Keep, options: ParseOptions, waiting: WaitingParts
+) -> None:
+    """Reads files in worker processes; calls `keep` with each document when it is whole.
+
+    What goes wrong with a file is in its `error` afterwards. Files that have a row already, and
+    copies of others, are left out, as are parts that `waiting` has.
+    """
+    asked = [i for i, r in enumerate(results) if r.duplicate_of is None and not r.row]
+    if not asked:
+        return
+    with WorkerPool(_worker_count(options), options) as pool:
+        pool.run([Task(i, results[i].path) for i in asked], _FactsHandler(results))
+        readable = [i for i in asked if results[i].facts]
+        total = sum(results[i].page_count for i in readable)
+        with progress("Parsing PDFs", total, "pages") as bar:
+            handler = _PartsHandler(results, keep, bar, waiting, settings_digest(options))
+            # The longest first, so that no core is left alone with one at the end.
+            readable.sort(key=lambda i: -results[i].page_count)
+            pool.run([task for i in readable for task in handler.begin(i)], handler)
+
+
+def count_pages(paths: Sequence[Path], options: ParseOptions) -> dict[Path, int]:
+    """Returns how many pages each file has, 0 for one that cannot be opened."""
+    results = [FileResult(path, path.name, "") for path in paths]
+    with WorkerPool(_worker_count(options), options) as pool:
+        pool.run([Task(i, path) for i, path in enumerate(paths)], _FactsHandler(results))
+    return {result.path: result.page_count for result in results}
+
+
+def settings_digest(options: ParseOptions) -> str:
+    """Returns the digest of the settings that what is read from a file depends on."""
+    settings = options.model_dump(exclude={"workers", "max_failure_share", "password"})
+    can_ocr = options.ocr == "auto" and ocr.find_program() is not None
+    return digest_value({**settings, "can_ocr": can_ocr, "version": _LAYOUT_VERSION})
+
+
+def _worker_count(options: ParseOptions) -> int:
+    """One a core that this process may use, if the user does not say."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return options.workers or (len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+class _FactsHandler:
+    """Keeps what each file says as a whole."""
+
+    def __init__(self, results: Sequence[FileResult]) -> None:
+        self._results = results
+
+    def __call__(self, task: Task, outcome: Outcome) -> list[Task]:
+        result = self._results[task.index]
+        if isinstance(outcome, PdfError):
+            result.error = outcome
+            return []
+        try:
+            result.facts = unpack_facts(outcome["facts"])
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"{result.path.name} made its worker answer nonsense: {error!r}."
+            result.error = PdfError("crashed", message)
+        return []
+
+
+class _PartsHandler:
+    """Collects the parts of each file and puts it together when it has them all."""
+
+    def __init__(
+        self,
+        results: Sequence[FileResult],
+        keep: Keep,
+        bar: Bar,
+        waiting: WaitingParts,
+        settings: str,
+    ) -> None:
+        self._results, self._keep, self._bar = results, keep, bar
+        self._waiting, self._settings = waiting, settings
+        self._missing: dict[int, int] = {}  # parts of each file
+        self._files_done = sum(bool(result.row) for result in results)
+        self._rejects = sum(1 for result in results if result.error)
+
+    def begin(self, index: int) -> list[Task]:
+        """Returns the parts of a file that are to be read."""
+        result = self._results[index]
+        count = result.page_count
+        spans = [
+            (first, min(first + PAGES_PER_PART, count)) for first in range(0, count, PAGES_PER_PART)
+        ]
+        # A file of one part waits for none.
+        there = set(self._waiting.spans(self._key(result))) if len(spans) > 1 else set()
+        missing = [span for span in spans if span not in there]
+        self._missing[index] = len(missing)
+        self._bar.advance(sum(stop - first for first, stop in there.intersection(spans)))
+        if not missing:
+            self._finish(result, self._waiting.take(self._key(result)))
+        return [Task(index, result.path, first, stop) for first, stop in missing]
+
+    def __call__(self, task: Task, outcome: Outcome) -> list[Task]:
+        result = self._results[task.index]
+        span = task.first or 0, task.stop or 0
+        if isinstance(outcome, PdfError):
+            self._reject(result, outcome)
+        elif not result.error:
+            self._missing[task.index] -= 1
+            self._add(result, span, outcome, whole=not self._missing[task.index])
+        note = f"{self._files_done} of {len(self._results)} files"
+        if self._rejects:
+            note += f", {self._rejects} rejected"
+        self._bar.advance(span[1] - span[0], note)
+        return []
+
+    def _add(self, result: FileResult, span: Span, answer: dict[str, Any], whole: bool) -> None:
+        if span == (0, result.page_count):
+            self._finish(result, [answer])
+            return
+        self._waiting.add(self._key(result), span, answer)
+        if whole:
+            self._finish(result, self._waiting.take(self._key(result)))
+
+    def _finish(self, result: FileResult, answers: Iterable[dict[str, Any]]) -> None:
+        pages: list[PartPage] = []
+        try:
+            for answer in answers:
+                pages += unpack_part(answer)
+                result.seconds += float(answer["seconds"])
+            numbers = [page.number for page in pages]
+            if result.facts is None or numbers != list(range(1, result.page_count + 1)):
+                raise ValueError("some of its pages are missing")
+            self._keep(result, assemble(result.facts, pages))
+            self._files_done += 1
+        except OSError:
+            raise  # the disk's fault, not the file's
+        except Exception as error:
+            # What a file makes of us must cost no more than that file.
+            message = f"{result.path.name} ran into a fault of the reader: {error!r}."
+            self._reject(result, PdfError("crashed", message))
+
+    def _reject(self, result: FileResult, error: PdfError) -> None:
+        self._rejects += result.error is None
+        result.error = result.error or error
+        self._waiting.drop(self._key(result))
+
+    def _key(self, result: FileResult) -> str:
+        return digest_value([result.doc_id, result.source, self._settings])[:32]
