@@ -12,9 +12,10 @@ Row = list[Piece]
 Interval = tuple[float, float]
 
 _VALUE_GAP = 0.45  # em: numbers further apart may stand in two columns
-_SEVERAL_VALUES = re.compile(
-    r"^(?=.*\d)(?:\S*\d\S*|[-\u2010-\u2015\u2212*\u2020\u2021\u2026.#%$\u20ac\u00a3]{1,3}| )+$"
+_PARTS_OF_VALUES = frozenset(
+    "-\u2010\u2011\u2012\u2013\u2014\u2212*\u2020\u2021\u2026.#%$\u20ac\u00a3"
 )
+_DIGIT = re.compile(r"\d")
 _CURRENCY = "$\u20ac\u00a3\u00a5"
 
 
@@ -57,12 +58,7 @@ def split_values(rows: Sequence[Row], text: PageText) -> list[Row]:
 
     Columns of long numbers are set so closely that the gap between them is that between words.
     """
-    several = [
-        piece
-        for row in rows
-        for piece in row
-        if " " in piece.text and _SEVERAL_VALUES.match(piece.text)
-    ]
+    several = [piece for row in rows for piece in row if _has_several_values(piece.text)]
     if not several:
         return list(rows)
     words = {piece: words for piece in several if (words := words_of(piece, text))}
@@ -71,6 +67,13 @@ def split_values(rows: Sequence[Row], text: PageText) -> list[Row]:
     return [
         [part for piece in row for part in _parts(piece, words.get(piece), filled)] for row in rows
     ]
+
+
+def _has_several_values(text: str) -> bool:
+    tokens = text.split(" ")
+    return len(tokens) > 1 and all(
+        _DIGIT.search(token) or _PARTS_OF_VALUES.issuperset(token) for token in tokens
+    )
 
 
 def words_of(piece: Piece, text: PageText) -> list[Word]:

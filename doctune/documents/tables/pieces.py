@@ -21,6 +21,7 @@ _MOST_HEIGHT = 1.4  # em
 _FIRST = itemgetter(0)
 _LEFT = itemgetter(1)
 _WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff60]")
+_VALUE_CHARS = 60
 _DIGIT = re.compile(r"\d")
 _VALUE = re.compile(
     r"^[^\w]*(?:\d[\d.,\s%*()\u2013\u2212/:+-]*[a-zA-Z%\u20ac$]{0,3}|[^\w]{1,3}|n\.?a\.?|N/A)[^\w]*$"
@@ -44,7 +45,7 @@ class Piece(NamedTuple):
     @property
     def is_value(self) -> bool:
         """Whether it is a number or what stands for a missing one."""
-        return _VALUE.match(self.text) is not None
+        return len(self.text) <= _VALUE_CHARS and _VALUE.match(self.text) is not None
 
 
 def has_gaps(line: Line) -> bool:
