@@ -15,6 +15,7 @@ _VALUE_GAP = 0.45  # em: numbers further apart may stand in two columns
 _PARTS_OF_VALUES = frozenset(
     "-\u2010\u2011\u2012\u2013\u2014\u2212*\u2020\u2021\u2026.#%$\u20ac\u00a3"
 )
+_MIN_VALUED = 3  # rows of values that say where columns are
 _DIGIT = re.compile(r"\d")
 _CURRENCY = "$\u20ac\u00a3\u00a5"
 
@@ -27,18 +28,28 @@ def find_columns(rows: Sequence[Row]) -> list[Interval]:
         (n for n in counts if sum(counts[m] for m in counts if m >= n) >= enough), default=2
     )
     full = [row for row in rows if len(row) >= usual]
+    # A name of a column may be wider than the values below it, and reach over the next column.
+    valued = [row for row in full if 2 * sum(p.is_value for p in row[1:]) >= len(row) - 1]
+    if len(valued) >= _MIN_VALUED:
+        full = valued
     columns = _union([(piece.x0, piece.x1) for row in full for piece in row])
-    in_head = True
-    for row in rows:
-        if len(row) >= usual:
-            in_head = False
-            continue
+    first = next(index for index, row in enumerate(rows) if row is full[0])
+    for row in rows[first:]:
+        if len(row) < usual:
+            for piece in row:
+                if _overlapped(piece, columns) < 2:
+                    columns = _union([*columns, (piece.x0, piece.x1)])
+    # From the names of columns up to titles over several, which may stand over a gap.
+    for row in reversed(rows[:first]):
         for piece in row:
-            overlapped = sum(1 for c in columns if piece.x0 < c[1] and piece.x1 > c[0])
-            # A title over several columns may stand over the gap between them.
-            if overlapped == 1 or (overlapped == 0 and not in_head):
+            overlapped = _overlapped(piece, columns)
+            if overlapped == 1 or (overlapped == 0 and len(row) >= usual):
                 columns = _union([*columns, (piece.x0, piece.x1)])
     return columns
+
+
+def _overlapped(piece: Piece, columns: Sequence[Interval]) -> int:
+    return sum(1 for x0, x1 in columns if piece.x0 < x1 and piece.x1 > x0)
 
 
 def columns_of(piece: Piece, columns: Sequence[Interval]) -> tuple[int, int]:

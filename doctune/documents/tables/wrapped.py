@@ -33,7 +33,11 @@ def merge_wrapped(
     for index, (row, gap, rule) in enumerate(zip(run[1:], gaps, between, strict=True), start=1):
         close = gap < _CLOSE * max(piece.y1 - piece.y0 for piece in row)
         if ruled:
-            wraps = not rule and not _both_have_values(merged[-1], row, columns)
+            wraps = not (
+                rule
+                or _both_have_values(merged[-1], row, columns)
+                or (index < _MOST_HEAD_ROWS and _is_title(merged[-1], row, columns))
+            )
         else:
             wraps = (
                 close
@@ -48,6 +52,11 @@ def merge_wrapped(
         else:
             merged.append(list(row))
     return merged
+
+
+def _is_title(above: Row, row: Row, columns: Sequence[Interval]) -> bool:
+    """Tells whether a lone piece names columns that have names of their own below it."""
+    return len(above) == 1 < len(row) and columns_of(above[0], columns)[0] > 0
 
 
 def _both_have_values(above: Row, row: Row, columns: Sequence[Interval]) -> bool:
