@@ -6,28 +6,24 @@ from dataclasses import dataclass, field, replace
 
 from doctune.documents import fonts
 from doctune.documents.annotations import Link
-from doctune.documents.captions import tie_captions
+from doctune.documents.arrange import arrange_blocks
+from doctune.documents.captions import BEGINS as CAPTION_BEGINS
+from doctune.documents.captions import is_caption
 from doctune.documents.footnotes import BEGINS as FOOTNOTE_BEGINS
 from doctune.documents.formulas import is_formula, is_part_of_formula
+from doctune.documents.hyphens import Vocabulary, breaks_word
 from doctune.documents.lines import Line, ScannedLine
 from doctune.documents.markdown import table_markdown
 from doctune.documents.model import FURNITURE, BBox, Block
 from doctune.documents.tables.grid import Grid
 from doctune.documents.tables.pieces import has_gaps
-from doctune.documents.words import Vocabulary, breaks_word, clean_text, join_lines
+from doctune.documents.words import clean_text, join_lines
 
 _BULLET = re.compile(
     r"^(?:[\u2022\u25cf\u25aa\u25e6\u25a0\u25cb\u2023\u2043\u2013\u2014*\u00b7\u27a2\uf0b7-]"
     r"|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\(?[ivx]{1,4}[.)])\s+\S"
 )
 _BULLET_SIGN = re.compile(r"^[^\w\s(\[\"'\u201c\u2018\u00bf\u00a1]\s+\S")
-_CAPTION = re.compile(
-    r"^(?:fig(?:ure|\.)?|table|tab\.|listing|algorithm|abbildung|tabelle|tableau|figura|tabla|"
-    r"\u0440\u0438\u0441\u0443\u043d\u043e\u043a|\u0442\u0430\u0431\u043b\u0438\u0446\u0430|[\u56f3\u8868\u5716\u56fe])\s*[\dIVX]+(?:[.\-\u2013]\d+)*\s*(?:[.:\u2013\u2014-]|$|\s)",
-    re.IGNORECASE,
-)
-# What a caption can begin with: asked first, as most lines are none.
-_CAPTION_BEGINS = frozenset("fFtTlLaA\u0440\u0420\u0442\u0422\u56f3\u8868\u5716\u56fe")
 _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
 _SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2})+\.?\s+\w")  # set in italics, it is a heading
 _HEADING_SIZE = 1.12  # of the body's size
@@ -37,7 +33,7 @@ _FORMULA_GAP = 2.5  # em, between the parts of one formula
 _WRAPPED = re.compile(r"^\(?\d{1,3}[.)]\s+\S")  # may be an item, or a sentence that goes on
 _DRAWN = frozenset({"figure", "code"})  # what stands where it is drawn, line by line
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
-_INDENT = 4.0  # points
+_FIGURE_GAP = 100.0  # points, between the labels of one figure
 _PROSE_CHARS = 40
 _ENTRY = re.compile(r"\D\s\d{1,4}$")  # an entry of a table of contents: title and page
 _MAX_HEADING_CHARS = 160
@@ -92,62 +88,9 @@ def build_blocks(pages: Sequence[PageLines], body: float) -> list[list[Block]]:
             block = replace(block, engine=scanned[draft.page], confidence=mean)
         if block.text:
             result[block.page].append(block)
-    return [_arrange(result[page.number], page) for page in pages]
-
-
-def _arrange(blocks: list[Block], page: PageLines) -> list[Block]:
-    """The blocks of a page with what ties them together: lists, captions, links."""
-    blocks = _furniture_outside(_nest_lists(blocks))
-    if any(block.kind == "caption" for block in blocks):
-        blocks = tie_captions(blocks, page.figures)
-    if page.shown:
-        blocks = [replace(block, bbox=page.shown(block.bbox)) for block in blocks]
-    return _add_links(blocks, page.links) if page.links else blocks
-
-
-def _add_links(blocks: list[Block], links: Sequence[Link]) -> list[Block]:
-    """Gives each block the addresses of the links within its box."""
-    found: dict[int, list[str]] = {}
-    for (x0, y0, x1, y1), address in links:
-        x, y = (x0 + x1) / 2, (y0 + y1) / 2
-        for index, block in enumerate(blocks):
-            box = block.bbox
-            if box[0] - 2 <= x <= box[2] + 2 and box[1] - 2 <= y <= box[3] + 2:
-                addresses = found.setdefault(index, [])
-                if address not in addresses:
-                    addresses.append(address)
-                break
     return [
-        replace(block, links=tuple(found[index])) if index in found else block
-        for index, block in enumerate(blocks)
+        arrange_blocks(result[page.number], page.figures, page.links, page.shown) for page in pages
     ]
-
-
-def _nest_lists(blocks: list[Block]) -> list[Block]:
-    """Gives the items of a list the level that their indentation shows."""
-    nested: list[Block] = []
-    lefts: list[float] = []
-    for block in blocks:
-        if block.kind != "list":
-            # A paragraph further right goes on within an item; any other ends the list.
-            if block.kind not in FURNITURE and not (lefts and block.bbox[0] > lefts[0] + _INDENT):
-                lefts = []
-            nested.append(block)
-            continue
-        left = block.bbox[0]
-        while lefts and left < lefts[-1] - _INDENT:
-            lefts.pop()
-        if not lefts or left > lefts[-1] + _INDENT:
-            lefts.append(left)
-        nested.append(replace(block, level=min(len(lefts), 6)))
-    return nested
-
-
-def _furniture_outside(blocks: list[Block]) -> list[Block]:
-    """Files draw running lines at any time; they stand first and last on the page."""
-    headers = [block for block in blocks if block.kind == "header"]
-    footers = [b for b in blocks if b.kind in FURNITURE and b.kind != "header"]
-    return headers + [block for block in blocks if block.kind not in FURNITURE] + footers
 
 
 def body_size(pages: Iterable[PageLines]) -> float:
@@ -210,7 +153,8 @@ class _Drafter:
     def _goes_on(self, last: Line, line: Line) -> bool:
         """Tells whether running text goes on after what stands in it: a float, footnotes."""
         after_notes = self._open is not None and self._open.kind == "footnote"
-        return (last.hyphen or after_notes) and _resumes(last, line)
+        # At the end of a page PDFium marks no hyphen.
+        return (last.hyphen or after_notes or breaks_word(last.text)) and _resumes(last, line)
 
     def _begin(self, draft: _Draft) -> None:
         self.drafts.append(draft)
@@ -239,7 +183,7 @@ def _kind(line: Line, body: float) -> str:
     if line.font & fonts.MONO:
         return "code"
     first = text[0]
-    if first in _CAPTION_BEGINS and _CAPTION.match(text):
+    if first in CAPTION_BEGINS and is_caption(text):
         return "caption"
     large = line.size > _HEADING_SIZE * body
     limit = _MAX_HEADING_CHARS if large else _MAX_BOLD_CHARS if line.font & fonts.BOLD else 0
@@ -261,8 +205,10 @@ def _joins(draft: _Draft, line: Line, kind: str, page: int) -> bool:
     em = line.size if line.size > 6.0 else 6.0
     same_page = page == draft.page
     if kind in _DRAWN or draft.kind in _DRAWN:
-        near = same_page and -em < gap < (3 if kind == "code" else 10) * em
-        return kind == draft.kind and near
+        if kind != draft.kind or not same_page:
+            return False
+        # The labels of a figure come in any order, the lines of code from the top down.
+        return -em < gap < 3 * em if kind == "code" else _is_near(last, line)
     same_size = abs(line.size - last.size) < 0.6
     if kind == "heading" or draft.kind == "heading":
         alike = kind == draft.kind and same_size and line.bold == last.bold
@@ -273,10 +219,22 @@ def _joins(draft: _Draft, line: Line, kind: str, page: int) -> bool:
         reach = _FORMULA_GAP if kind == "formula" else 0.8
         return -reach * em < gap < reach * em and not FOOTNOTE_BEGINS.match(line.text)
     if kind == "caption":
-        return False
+        # A sentence may wrap before "Figure 5.".
+        runs_on = draft.kind in ("paragraph", "list") and last.text[-1:] not in _SENTENCE_ENDS
+        wraps = runs_on and same_page and same_size and abs(line.x0 - last.x0) < 2
+        return wraps and -0.6 * em < gap < 0.6 * em
     if kind == "list" and not _is_wrapped(draft, line, gap, em):
         return False
+    # A manuscript sets its captions with wide gaps between the lines.
+    if draft.kind == "caption" and same_page and same_size and 0 < gap < em:
+        goes_on = abs(line.x0 - last.x0) < 2 and last.text[-1:] not in _SENTENCE_ENDS
+        return goes_on or _continues(last, line, em, gap, same_size)
     return _continues(last, line, em, gap, same_size)
+
+
+def _is_near(last: Line, line: Line) -> bool:
+    across = max(line.x0 - last.x1, last.x0 - line.x1)
+    return max(line.y0 - last.y1, last.y0 - line.y1) < _FIGURE_GAP and across < 2 * _FIGURE_GAP
 
 
 def _is_wrapped(draft: _Draft, line: Line, gap: float, em: float) -> bool:
@@ -341,7 +299,8 @@ def _finish(draft: _Draft, vocabulary: Vocabulary) -> Block:
     if draft.kind == "heading" and len(text) > _MAX_BOLD_CHARS and text.endswith("."):
         draft.kind = "paragraph"
     level = 1 if draft.kind == "list" else None
-    box, size = _box_of(draft.lines), round(draft.lines[0].size, 2)
+    box = _box_around(draft.lines) if draft.kind == "figure" else _box_of(draft.lines)
+    size = round(draft.lines[0].size, 2)
     return Block(draft.page, draft.kind, text, box, level, None, size)
 
 
@@ -362,6 +321,17 @@ def _box_of(lines: list[Line]) -> BBox:
         if line.y1 > y1:
             y1 = line.y1
     return _round((x0, y0, x1, y1))
+
+
+def _box_around(lines: list[Line]) -> BBox:
+    return _round(
+        (
+            min(line.x0 for line in lines),
+            min(line.y0 for line in lines),
+            max(line.x1 for line in lines),
+            max(line.y1 for line in lines),
+        )
+    )
 
 
 def _code_text(lines: list[Line]) -> str:

@@ -1,4 +1,4 @@
-"""Captions, tied to the table or figure that they stand above or below."""
+"""Captions, told from sentences and tied to the table or figure that they stand above or below."""
 
 import re
 from collections.abc import Sequence
@@ -6,11 +6,29 @@ from dataclasses import replace
 
 from doctune.documents.model import BBox, Block
 
-_OF_TABLE = re.compile(r"^\W*(?:tab|\u0442\u0430\u0431\u043b|\u8868|quadro|cuadro)", re.IGNORECASE)
+_CAPTION = re.compile(
+    r"^(?:fig(?:ur[ae]?|uur|\.)?|tab(?:le|\.|ell[ea]?|el|ela|leau)|tabla|listing|algorithm|"
+    r"abb(?:ildung|\.)|\u0440\u0438\u0441(?:\u0443\u043d\u043e\u043a|\.)|"
+    r"\u0442\u0430\u0431\u043b(?:\u0438\u0446\u0430|\.)|[\u56f3\u8868\u5716\u56fe\ud45c]|\uadf8\ub9bc)"
+    r"\s*(?:[a-z]\.?(?=\d))?[\divx]+(?:[.\-\u2013]\d+)*[a-z]?"
+    r"\s*(?:[.:\u2013\u2014-]|$|\s(?P<rest>\S))",
+    re.IGNORECASE,
+)
+# What a caption can begin with: to be asked first, as most lines are none.
+BEGINS = frozenset("fFtTlLaA\u0440\u0420\u0442\u0422\u56f3\u8868\u5716\u56fe\ud45c\uadf8")
+_OF_TABLE = re.compile(
+    r"^\W*(?:tab|\u0442\u0430\u0431\u043b|\u8868|\ud45c|quadro|cuadro)", re.IGNORECASE
+)
 _OF_FIGURE = re.compile(
-    r"^\W*(?:fig|abb|ill|\u0440\u0438\u0441|\u56f3|\u5716|\u56fe)", re.IGNORECASE
+    r"^\W*(?:fig|abb|ill|\u0440\u0438\u0441|\u56f3|\u5716|\u56fe|\uadf8\ub9bc)", re.IGNORECASE
 )
 _MAX_GAP = 60.0  # points
+
+
+def is_caption(text: str) -> bool:
+    """Tells "Figure 5. How it falls" from a sentence such as "Figure 5 shows how it falls"."""
+    found = _CAPTION.match(text)
+    return found is not None and not (found["rest"] or "").islower()
 
 
 def tie_captions(blocks: list[Block], drawings: Sequence[BBox]) -> list[Block]:

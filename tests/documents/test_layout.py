@@ -9,9 +9,10 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
 
 from doctune.documents import parse_pdf
+from doctune.documents.hyphens import Vocabulary
 from doctune.documents.language import detect_language
 from doctune.documents.lines import Line
-from doctune.documents.words import Vocabulary, clean_text, join_lines
+from doctune.documents.words import clean_text, join_lines
 from tests.documents.conftest import heading, prose
 from tests.documents.rawpdf import one_page, stream, write_raw
 
@@ -163,3 +164,35 @@ def test_lists_are_nested_by_their_indentation(tmp_path: Path) -> None:
         ("list", 2),
         ("list", 1),
     ]
+
+
+def test_a_hyphen_that_the_document_sets_behind_a_beginning_is_kept() -> None:
+    elsewhere = [line("multi-task and multi-user systems are better than multi-core ones")]
+    vocabulary = Vocabulary([line("a multi-", True), line("cue"), *elsewhere])
+    assert join_lines(["a multi-", "cue model"], vocabulary) == "a multi-cue model"
+    plain = Vocabulary([line("a multi-", True), line("cue")])
+    assert join_lines(["a multi-", "tude"], plain) == "a multitude"
+
+
+def test_halves_of_broken_words_are_no_evidence_for_a_hyphen() -> None:
+    lines = [line("we find that the account-", True), line("ing of the firm is in order")]
+    vocabulary = Vocabulary([*lines, line("this is the account of the firm that it is for")])
+    assert join_lines(["account-", "ing"], vocabulary) == "accounting"
+
+
+@pytest.mark.parametrize(
+    ("parts", "joined"),
+    [
+        (["of Navier-", "Stokes flow"], "of Navier-Stokes flow"),
+        (["die Vor-", "und Nachteile"], "die Vor- und Nachteile"),
+        (["COVID-", "19 cases"], "COVID-19 cases"),
+    ],
+)
+def test_hyphens_of_names_and_of_parts_left_out_are_kept(parts: list[str], joined: str) -> None:
+    assert join_lines(parts, Vocabulary([])) == joined
+
+
+def test_the_hyphen_of_an_address_is_kept() -> None:
+    vocabulary = Vocabulary([])
+    parts = ["see example.org/the-", "manual for more"]
+    assert join_lines(parts, vocabulary) == "see example.org/the-manual for more"

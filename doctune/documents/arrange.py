@@ -1,0 +1,75 @@
+"""The blocks of a page, tied together: lists nested, captions and links put where they belong."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from doctune.documents.annotations import Link
+from doctune.documents.captions import tie_captions
+from doctune.documents.model import FURNITURE, BBox, Block
+
+_INDENT = 4.0  # points
+
+
+def arrange_blocks(
+    blocks: list[Block],
+    figures: Sequence[BBox],
+    links: Sequence[Link],
+    shown: Callable[[BBox], BBox] | None,
+) -> list[Block]:
+    """Returns the blocks of a page with what ties them together: lists, captions, links.
+
+    Args:
+        figures: The boxes of drawings and images.
+        shown: Maps boxes of a straightened scan to the page, if it is one.
+    """
+    blocks = _furniture_outside(_nest_lists(blocks))
+    if any(block.kind == "caption" for block in blocks):
+        blocks = tie_captions(blocks, figures)
+    if shown:
+        blocks = [replace(block, bbox=shown(block.bbox)) for block in blocks]
+    return _add_links(blocks, links) if links else blocks
+
+
+def _add_links(blocks: list[Block], links: Sequence[Link]) -> list[Block]:
+    """Gives each block the addresses of the links within its box."""
+    found: dict[int, list[str]] = {}
+    for (x0, y0, x1, y1), address in links:
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        for index, block in enumerate(blocks):
+            box = block.bbox
+            if box[0] - 2 <= x <= box[2] + 2 and box[1] - 2 <= y <= box[3] + 2:
+                addresses = found.setdefault(index, [])
+                if address not in addresses:
+                    addresses.append(address)
+                break
+    return [
+        replace(block, links=tuple(found[index])) if index in found else block
+        for index, block in enumerate(blocks)
+    ]
+
+
+def _nest_lists(blocks: list[Block]) -> list[Block]:
+    """Gives the items of a list the level that their indentation shows."""
+    nested: list[Block] = []
+    lefts: list[float] = []
+    for block in blocks:
+        if block.kind != "list":
+            # A paragraph further right goes on within an item; any other ends the list.
+            if block.kind not in FURNITURE and not (lefts and block.bbox[0] > lefts[0] + _INDENT):
+                lefts = []
+            nested.append(block)
+            continue
+        left = block.bbox[0]
+        while lefts and left < lefts[-1] - _INDENT:
+            lefts.pop()
+        if not lefts or left > lefts[-1] + _INDENT:
+            lefts.append(left)
+        nested.append(replace(block, level=min(len(lefts), 6)))
+    return nested
+
+
+def _furniture_outside(blocks: list[Block]) -> list[Block]:
+    """Files draw running lines at any time; they stand first and last on the page."""
+    headers = [block for block in blocks if block.kind == "header"]
+    footers = [b for b in blocks if b.kind in FURNITURE and b.kind != "header"]
+    return headers + [block for block in blocks if block.kind not in FURNITURE] + footers

@@ -1,0 +1,108 @@
+"""Hyphens at the ends of lines: which break a word, and which belong to it."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import cached_property
+
+from doctune.documents.language import detect_language
+from doctune.documents.lines import Line
+
+HYPHENS = "-\u00ad\u2010"
+_ENDS = tuple(HYPHENS)
+_FIRST_WORD = re.compile(r"[^\W\d_]+")
+_LAST_WORD = re.compile(r"[^\W\d_]+(?=-$)")
+# Beginnings that are words and far more often part of a longer one.
+_PREFIXES = re.compile(
+    "a|an|any|be|by|con|counter|down|ever|every|for|fore|further|hand|how|in|inter|micro|mid|mini|"
+    "more|multi|no|non|on|one|out|over|per|pre|pro|re|semi|some|sub|super|there|to|trans|under|up|"
+    "what|where|with"
+)
+# What English sets a hyphen behind, and before, whatever stands on the other side.
+_APART_AFTER = frozenset({"non", "self"})
+_APART_BEFORE = frozenset(
+    {"based", "compatible", "dependent", "driven", "independent", "oriented", "sized", "specific"}
+)
+# Words before which a hyphen stands for a part left out: "Vor- und Nachteile".
+_SUSPENDING = re.compile(r"(?:and|bis|oder|sowie|und)(?!\w)")
+_MIN_COMPOUND = 3
+_MIN_SEEN = 2
+_LONGEST_WORD = 40
+
+
+class Vocabulary:
+    """The words of a document, to tell a hyphen that breaks a word from one that belongs to it.
+
+    `multi-⏎threaded` may be either. What the rest of the document writes decides; where it says
+    nothing, English keeps the hyphen between two words that stand alone elsewhere, and everything
+    else is joined, as typesetters break many more words than they end lines in compounds.
+    """
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._lines = [line for line in lines if not line.kind]
+
+    def keeps_hyphen(self, text: str, following: str) -> bool:
+        """Tells whether the hyphen that `text` ends in belongs between it and `following`."""
+        before, after = _LAST_WORD.search(text[-_LONGEST_WORD:]), _FIRST_WORD.match(following)
+        if not before or not after:
+            return False
+        if "/" in text.rpartition(" ")[2]:
+            return True  # of an address or a path
+        one, other = before.group().lower(), after.group().lower()
+        if one + other in self._words:
+            return False
+        # A compound of three words or more keeps all its hyphens.
+        if f"{one}-{other}" in self._words or following[after.end() : after.end() + 1] == "-":
+            return True
+        known = one in self._words and other in self._words
+        if known and before.start() and before.string[before.start() - 1] in HYPHENS:
+            return True
+        apart, joined = self._seen_after(one)
+        if apart >= _MIN_SEEN and apart > joined:
+            return True
+        if not self._english or (joined > apart and one in _APART_AFTER):
+            return False
+        if one in _APART_AFTER or (one in self._words and other in _APART_BEFORE):
+            return True
+        long_enough = min(len(one), len(other)) >= _MIN_COMPOUND and not _PREFIXES.fullmatch(one)
+        return long_enough and known
+
+    @cached_property
+    def _words(self) -> set[str]:
+        # The halves of broken words are no words. Words that only stand before commas are missed:
+        # that is rare, and looking at every character is not.
+        whole = []
+        broken = False
+        for line in self._lines:
+            text = line.text.partition(" ")[2] if broken else line.text
+            broken = line.text.endswith(_ENDS)
+            whole.append(text.rpartition(" ")[0] if broken else text)
+        return set("\n".join(whole).lower().split())
+
+    @cached_property
+    def _sorted_words(self) -> list[str]:
+        return sorted(self._words)
+
+    @cached_property
+    def _english(self) -> bool:
+        middle = len(self._lines) // 3
+        return detect_language("\n".join(line.text for line in self._lines[middle:])) == "en"
+
+    def _seen_after(self, beginning: str) -> tuple[int, int]:
+        """How many words begin so with a hyphen behind it, and how many go on without one."""
+        words, length = self._sorted_words, len(beginning)
+        first = bisect_left(words, beginning)
+        stop = bisect_left(words, beginning + "\uffff", first)
+        nexts = [word[length : length + 2] for word in words[first:stop]]
+        apart = sum(1 for following in nexts if following[:1] == "-" and following[1:].isalpha())
+        return apart, sum(1 for following in nexts if following[:1].isalpha())
+
+
+def breaks_word(text: str) -> bool:
+    """Tells whether a line ends in a hyphen after a letter."""
+    return text[-1:] in HYPHENS and text[-2:-1].isalpha()
+
+
+def is_suspended(following: str) -> bool:
+    """Tells whether a hyphen before this text stands for what two words have in common."""
+    return _SUSPENDING.match(following) is not None
