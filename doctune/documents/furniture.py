@@ -4,6 +4,7 @@ text. It is marked, not dropped."""
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 
 from doctune.documents.drawing import Drawing
@@ -17,11 +18,19 @@ _MAX_SIZE = 1.15  # of the body's
 _MAX_TITLE_CHARS = 90
 _TICK = re.compile(r"^[\W\d_]*(?:[^\W\d_]{1,3})?[\W\d_]*$")
 _MIN_TICKS = 8
+_LEAST_RUN = 3
+_LEAST_SCALE = 4  # numbers in a line
+_SCALE_SLACK = 0.01  # of a step
 _MAX_LABEL_CHARS = 25
 _MOST_OF_PAGE = 0.6
 _MAX_REGIONS = 300
 _NEAR = 6.0  # points between the pieces of one figure
 _MAX_TICK_CHARS, _MAX_TICK_WIDTH = 14, 110.0
+_LEAST_AXIS = 4  # numbers
+_AXIS_SLACK = 2.0  # points
+_LEAST_PLOT = 40.0  # points wide and high
+_AXIS_GAP = 1.5  # em, between a plot and the numbers along it
+_VALUES = re.compile(r"[+\-\u2212\u2013]?\d[\d.,eE+\-\u2212\u2013\u00d7^%\u00b0\s]*$")
 
 
 def mark_running_lines(pages: Sequence[tuple[list[Line], float]], body: float) -> None:
@@ -107,7 +116,9 @@ def mark_figure_text(lines: list[Line]) -> None:
     """Marks runs of small scattered pieces, such as the ticks of an axis, as kind "figure"."""
     run: list[Line] = []
     for line in lines:
-        if len(line.text) <= _MAX_TICK_CHARS and line.x1 - line.x0 < _MAX_TICK_WIDTH:
+        text = line.text
+        short = len(text) <= _MAX_TICK_CHARS and line.x1 - line.x0 < _MAX_TICK_WIDTH
+        if short or (text[-1].isdigit() and _is_scale(text)):
             run.append(line)
         else:
             _mark_ticks(run)
@@ -116,11 +127,60 @@ def mark_figure_text(lines: list[Line]) -> None:
 
 
 def _mark_ticks(run: list[Line]) -> None:
-    if len(run) < _MIN_TICKS:
+    if len(run) < _LEAST_RUN:
         return
-    if 2 * sum(1 for line in run if _TICK.match(line.text)) >= len(run):
+    scales = [line for line in run if _is_scale(line.text)]
+    if len(run) + sum(line.text.count(" ") for line in scales) < _MIN_TICKS:
+        return
+    ticks = [line for line in run if _TICK.match(line.text) or line in scales]
+    numbers = [line for line in ticks if line.text[-1].isdigit()]
+    if 2 * len(ticks) >= len(run) and (2 * len(numbers) < len(ticks) or _are_axes(numbers)):
         for line in run:
             line.kind = "figure"
+
+
+def _is_scale(text: str) -> bool:
+    """Tells whether a line is nothing but numbers in equal steps, as along an axis."""
+    if text.count(" ") < _LEAST_SCALE - 1 or not _VALUES.match(text):
+        return False
+    values = list(map(_value, text.split()))
+    step = values[1] - values[0]
+    slack = _SCALE_SLACK * abs(step)
+    return step != 0 and all(abs(b - a - step) <= slack for a, b in pairwise(values))
+
+
+def _are_axes(numbers: list[Line]) -> bool:
+    """Tells the numbers along axes from those in the head of a table or in fractions.
+
+    The latter are as short, but stand in few rows and do not rise or fall along them.
+    """
+    rows = {round(line.y1 / _AXIS_SLACK) for line in numbers}
+    return len(rows) >= _LEAST_AXIS or _rise(numbers)
+
+
+def _rise(numbers: list[Line]) -> bool:
+    """Tells whether numbers that stand in one row or column rise or fall along it."""
+    steady, direction = 1, 0
+    for one, other in pairwise(numbers):
+        in_row = abs(one.y1 - other.y1) < _AXIS_SLACK
+        in_column = min(abs(one.x0 - other.x0), abs(one.x1 - other.x1)) < _AXIS_SLACK
+        step = _value(other.text) - _value(one.text) if in_row or in_column else 0.0
+        sign = (step > 0) - (step < 0)
+        steady = steady + 1 if sign == direction else 2
+        direction = sign
+        if not direction:
+            steady = 1
+        if steady >= _LEAST_AXIS:
+            return True
+    return False
+
+
+def _value(text: str) -> float:
+    """The number that a tick shows; 0 where it shows more than one."""
+    try:
+        return float(text.replace("\u2212", "-").replace("\u2013", "-"))
+    except ValueError:
+        return 0.0
 
 
 def mark_figures(lines: list[Line], drawing: Drawing, page_area: float) -> list[BBox]:
@@ -138,12 +198,37 @@ def mark_figures(lines: list[Line], drawing: Drawing, page_area: float) -> list[
         if inside and median(len(line.text) for line in inside) <= _MAX_LABEL_CHARS:
             for line in inside:
                 line.kind = "figure"
+        if min(region[2] - region[0], region[3] - region[1]) >= _LEAST_PLOT:
+            _mark_axes(lines, region)
     return regions
+
+
+def _mark_axes(lines: list[Line], plot: BBox) -> None:
+    """Marks the numbers that stand along the sides of a plot."""
+    near = [line for line in lines if not line.kind and _is_beside(line, plot, _AXIS_GAP)]
+    ticks = [line for line in near if _VALUES.match(line.text)]
+    if sum(len(line.text.split()) for line in ticks) < _LEAST_AXIS:
+        return
+    for line in ticks:
+        line.kind = "figure"
 
 
 def _is_within(line: Line, region: BBox) -> bool:
     x0, y0, x1, y1 = region
     return x0 <= (line.x0 + line.x1) / 2 <= x1 and y0 - 2 <= (line.y0 + line.y1) / 2 <= y1 + 2
+
+
+def _is_beside(line: Line, box: BBox, em: float) -> bool:
+    """Tells whether a line is outside a box and no more than `em` from one of its sides."""
+    x0, y0, x1, y1 = box
+    reach = em * line.size
+    if y0 - reach <= (line.y0 + line.y1) / 2 <= y1 + reach:
+        left, right = x0 - line.x1, line.x0 - x1
+        if -1 <= left <= reach or -1 <= right <= reach:
+            return True
+    above, below = y0 - line.y1, line.y0 - y1
+    within = x0 - reach <= line.x0 and line.x1 <= x1 + reach
+    return within and (-reach <= above <= reach or -reach <= below <= reach)
 
 
 def _merge(boxes: list[BBox]) -> list[BBox]:
