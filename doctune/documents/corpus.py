@@ -109,6 +109,12 @@ def summarize(rows: Sequence[dict[str, Any]], digest: str) -> CorpusSummary:
         for row in rows
         if row["duplicate_of"]
     ]
+    warnings += [
+        f"{row['source']}: no text was found on its {row['pages']} pages."
+        for row in rows
+        if row["status"] == "parsed"
+        and not (row["chars"] or row["duplicate_of"] or row["warnings"])
+    ]
     sketches = {row["source"]: row["sketch"] for row in rows if row["sketch"]}
     warnings += [
         f"{one} and {other} are nearly identical: {share:.0%} of their paragraphs are the same."

@@ -16,7 +16,7 @@ from doctune.documents.drawing import read_drawing
 from doctune.documents.geometry import PageSpace
 from doctune.documents.lines import Line
 from doctune.documents.model import BBox
-from doctune.documents.raster import draw_grey
+from doctune.documents.raster import draw_grey, fitting_scale
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -142,8 +142,7 @@ def _changes_by_row(page: Any, space: PageSpace) -> tuple[list[int], list[int]]:
     """Counts changes from paper to ink in each row of a small picture, and in each column."""
     from PIL import Image
 
-    scale = min(1.0, (_MOST_PIXELS / max(1.0, space.width * space.height)) ** 0.5)
-    picture = draw_grey(page, space, scale)
+    picture = draw_grey(page, space, fitting_scale(space, 1.0, _MOST_PIXELS))
     ink = _ink_table(picture)
     if ink is None:
         return [0] * picture.height, [0] * picture.width

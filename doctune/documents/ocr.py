@@ -5,7 +5,6 @@ same layout as any other. A page that is askew is straightened first; Tesseract 
 way is up. Nothing is written to disk, and no model is downloaded.
 """
 
-import math
 import os
 import shutil
 import subprocess
@@ -69,9 +68,9 @@ def read_page(page: Any, space: PageSpace) -> OcrResult | None:
 
     if program is None:
         return None
-    dpi = min(_DPI, 72 * math.sqrt(_MAX_PIXELS / max(1.0, space.width * space.height)))
+    dpi = 72 * raster.fitting_scale(space, _DPI / 72, _MAX_PIXELS)
     command = [program, "stdin", "stdout", "-l", _languages(program), "--psm", "1"]
-    command += ["--dpi", str(round(dpi)), "tsv"]
+    command += ["--dpi", str(max(1, round(dpi))), "tsv"]
     picture = raster.draw_grey(page, space, dpi / 72)
     skew = scans.skew_of(picture)
     if skew:

@@ -1,6 +1,7 @@
 """A page of PDFium drawn in grey, for programs that look at pictures."""
 
 import ctypes
+import math
 from typing import TYPE_CHECKING, Any
 
 import pypdfium2.raw as pdfium
@@ -11,16 +12,30 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+_MOST_SIDE = 20_000  # pixels
+
+
+def fitting_scale(space: PageSpace, scale: float, most_pixels: int) -> float:
+    """Returns a scale, or a smaller one at which a page of any size or form has so many pixels."""
+    width, height = max(1.0, space.width), max(1.0, space.height)
+    return min(scale, math.sqrt(most_pixels / width / height), _MOST_SIDE / max(width, height))
+
+
 def draw_grey(page: Any, space: PageSpace, scale: float) -> "Image.Image":
     """Returns a page as it is shown, on white.
 
     Args:
-        scale: Pixels a point.
+        scale: Pixels a point, from `fitting_scale`.
+
+    Raises:
+        MemoryError: There is no room for it.
     """
     from PIL import Image
 
     width, height = max(1, round(space.width * scale)), max(1, round(space.height * scale))
     bitmap = pdfium.FPDFBitmap_CreateEx(width, height, pdfium.FPDFBitmap_Gray, None, 0)
+    if not bitmap:
+        raise MemoryError(f"a picture of {width} by {height} pixels")
     try:
         pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, 0xFFFFFFFF)
         pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, pdfium.FPDF_ANNOT)

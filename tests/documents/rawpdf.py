@@ -24,6 +24,7 @@ def write_raw(path: Path, objects: dict[int, bytes], trailer: bytes = b"") -> Pa
         trailer,
         start,
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(out)
     return path
 
@@ -77,5 +78,4 @@ def write_book(path: Path, count: int, name: str) -> Path:
             b"/Resources << /Font << /F1 3 0 R >> >> >>" % content
         )
         objects[content] = stream(b"BT /F1 10 Tf 72 740 Td %s ET" % lines)
-    path.parent.mkdir(parents=True, exist_ok=True)
     return write_raw(path, objects)

@@ -1,5 +1,6 @@
 """A folder of PDFs to Parquet, with bad files among them."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 
 from doctune.documents import ParseOptions, corpus_digest, parse_corpus
 from doctune.errors import CorpusError
+from tests.documents.rawpdf import one_page, stream, write_raw
 
 OPTIONS = ParseOptions(workers=1)
+HELLO = b"BT /F1 12 Tf 72 700 Td (Hello there) Tj ET"
 
 
 @pytest.fixture
@@ -57,6 +60,62 @@ def test_exact_copies_are_read_once(folder: Path, manual: Path, tmp_path: Path) 
     summary = parse_corpus(folder, tmp_path / "out", OPTIONS)
     assert (summary.files_parsed, summary.pages) == (2, 5)
     assert any("exact copy" in warning for warning in summary.warnings)
+
+
+def test_a_file_without_any_text_is_to_be_looked_at(folder: Path, tmp_path: Path) -> None:
+    write_raw(folder / "blank.pdf", one_page(stream(b"72 72 m 500 72 l S")))
+    summary = parse_corpus(folder, tmp_path / "out", OPTIONS)
+    assert summary.warnings == ["blank.pdf: no text was found on its 1 pages."]
+
+
+def test_files_and_folders_are_read_from_wherever_they_are(folder: Path, tmp_path: Path) -> None:
+    write_raw(tmp_path / "other" / "named-by-its-bytes", one_page(stream(HELLO)))
+    write_raw(tmp_path / "other" / "not-asked-for.pdf", one_page(stream(HELLO)))
+    given = [folder, tmp_path / "other" / "named-by-its-bytes", tmp_path / "other" / "gone.pdf"]
+    summary = parse_corpus(given, tmp_path / "out", OPTIONS)
+    rows = pq.read_table(tmp_path / "out" / "documents.parquet").to_pylist()
+    assert [(row["source"], row["reason"]) for row in rows] == [
+        ("other/gone.pdf", "missing"),
+        ("other/named-by-its-bytes", None),
+        ("pdfs/deep/manual.PDF", None),
+    ]
+    assert summary.pages == 6
+    with pytest.raises(CorpusError, match="nothing to read"):
+        parse_corpus([], tmp_path / "out", OPTIONS)
+
+
+def test_a_pdf_is_known_by_its_first_bytes_whatever_its_name(tmp_path: Path) -> None:
+    write_raw(tmp_path / "pdfs" / "report.doc", one_page(stream(HELLO)))
+    (tmp_path / "pdfs" / "picture.pdf").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    (tmp_path / "pdfs" / "notes.doc").write_bytes(b"no PDF")
+    summary = parse_corpus(tmp_path / "pdfs", tmp_path / "out", OPTIONS)
+    assert (summary.files_parsed, summary.files_rejected) == (1, 1)
+    assert "not a PDF" in summary.rejects[0].reason
+
+
+def test_progress_says_files_pages_rate_and_rejects(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "bad.pdf").write_bytes(b"not at all")
+    with caplog.at_level(logging.INFO, "doctune.progress"):
+        parse_corpus(folder, tmp_path / "out", OPTIONS)
+    last = caplog.messages[-1]
+    assert "5/5 pages" in last
+    assert "pages/s" in last
+    assert "1 of 2 files, 1 rejected" in last
+
+
+def test_what_is_written_replaces_what_was_there_only_when_it_is_whole(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    parse_corpus(folder, out, OPTIONS)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for path in folder.rglob("*.PDF"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(CorpusError):
+        parse_corpus(tmp_path / "none", out, OPTIONS)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_report_names_files_and_rejects(folder: Path, tmp_path: Path) -> None:

@@ -1,15 +1,12 @@
 """Files made to break readers: each ends as text or as a reason, and the run goes on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from reportlab.pdfgen.canvas import Canvas
 
 from doctune.documents import ParseOptions, PdfError, parse_corpus, parse_pdf
-from doctune.documents.pool import Outcome, Task, WorkerPool
 from tests.documents.rawpdf import one_page, stream, write_raw, zeros_packed
 
 SESAME = "open sesame"
@@ -159,38 +156,3 @@ def test_a_slow_file_is_given_up(tmp_path: Path) -> None:
     summary = parse_corpus(folder, tmp_path / "out", options)
     assert [reject.source for reject in summary.rejects] == ["slow.pdf"]
     assert "timeout_seconds" in summary.rejects[0].reason
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[WorkerPool]:
-    options = ParseOptions(workers=1, memory_limit_mb=1024, timeout_seconds=20)
-    with WorkerPool(1, options) as pool:
-        yield pool
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_mutated_files_end_as_text_or_as_a_reason(
-    manual: Path, pool: WorkerPool, data: st.DataObject
-) -> None:
-    content = bytearray(manual.read_bytes())
-    for _ in range(data.draw(st.integers(1, 12))):
-        place = data.draw(st.integers(0, len(content) - 1))
-        piece = data.draw(
-            st.binary(max_size=8) | st.sampled_from([b"/Kids", b"/Length -1", b"<<", b"9" * 12])
-        )
-        removed = data.draw(st.integers(0, 40))
-        content[place : place + removed] = piece
-    mutant = manual.parent / "mutant.pdf"
-    mutant.write_bytes(content)
-    outcomes: list[Outcome] = []
-
-    def keep(_: Task, outcome: Outcome) -> list[Task]:
-        outcomes.append(outcome)
-        return []
-
-    pool.run([Task(0, mutant), Task(0, mutant, 0, 5)], keep)
-    assert len(outcomes) == 2
-    for outcome in outcomes:
-        if isinstance(outcome, PdfError):
-            assert outcome.reason not in ("timeout", "out of memory")

@@ -4,20 +4,23 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from doctune.documents import (
     ParseOptions,
+    PdfError,
     join_shards,
     parse_corpus,
     parse_paths,
     parse_pdf,
     plan_shards,
 )
+from doctune.documents.pool import Outcome, Task, WorkerPool
 from doctune.errors import CorpusError, UsageError
 from tests.documents.conftest import PROSE, heading, prose, write_pdf
-from tests.documents.rawpdf import stream, write_raw
+from tests.documents.rawpdf import stream, write_book, write_raw
 
 OPTIONS = ParseOptions(workers=1)
 
@@ -100,16 +103,60 @@ def test_near_identical_editions_are_reported(
     assert "first.pdf and second.pdf" in warning
 
 
-def test_a_huge_file_is_read_in_bounded_memory_by_all_workers(tmp_path: Path) -> None:
-    folder = tmp_path / "pdfs"
-    folder.mkdir()
-    write_pages(folder / "huge.pdf", 1500)
-    # Python, PDFium and one part of a hundred pages fit; the whole file would not.
+def peaks_and_loads(path: Path, count: int, workers: int) -> tuple[float, list[float]]:
+    """Reads a file by parts; returns a worker's most memory, in MiB, and each one's seconds."""
+    peaks = []
+
+    def keep(_: Task, outcome: Outcome) -> list[Task]:
+        assert not isinstance(outcome, PdfError)
+        peaks.append(float(outcome["peak_mb"]))
+        return []
+
+    def seconds() -> dict[int, float]:
+        children = psutil.Process().children()
+        return {child.pid: sum(child.cpu_times()[:2]) for child in children}
+
+    others = seconds().keys()
+    with WorkerPool(workers, ParseOptions()) as pool:
+        pool.run([Task(0, path)] * workers, lambda *_: [])
+        before = seconds()
+        pool.run([Task(0, path, first, first + 100) for first in range(0, count, 100)], keep)
+        loads = [used - before[pid] for pid, used in seconds().items() if pid not in others]
+    return max(peaks), loads
+
+
+def test_memory_of_a_worker_is_bounded_by_the_part_and_not_by_the_file(tmp_path: Path) -> None:
+    small = peaks_and_loads(write_book(tmp_path / "small.pdf", 200, "small"), 200, 1)[0]
+    large = peaks_and_loads(write_book(tmp_path / "large.pdf", 3000, "large"), 3000, 1)[0]
+    # What remains is the table of the file's objects; 5,000 pages have to stay under 300 MiB.
+    assert large - small < 15
+    assert large < 150
+
+
+def test_one_huge_file_keeps_all_workers_busy(tmp_path: Path) -> None:
+    path = write_book(tmp_path / "huge.pdf", 2000, "huge")
+    loads = peaks_and_loads(path, 2000, 2)[1]
+    assert len(loads) == 2
+    assert min(loads) > 0.5 * max(loads)
+
+
+def test_a_huge_file_is_read_under_a_small_limit_in_the_order_of_its_pages(tmp_path: Path) -> None:
+    path = write_book(tmp_path / "pdfs" / "huge.pdf", 1500, "huge")
     options = ParseOptions(workers=2, memory_limit_mb=128)
-    summary = parse_corpus(folder, tmp_path / "out", options)
+    summary = parse_corpus(path.parent, tmp_path / "out", options)
     assert (summary.files_parsed, summary.pages) == (1, 1500)
     pages = pq.read_table(tmp_path / "out" / "blocks.parquet", columns=["page"])["page"]
     assert pages.to_pylist() == sorted(pages.to_pylist())
+
+
+def test_blocks_are_written_in_row_groups_each_of_one_file(folder: Path, tmp_path: Path) -> None:
+    parse_corpus(folder, tmp_path / "out", OPTIONS)
+    file = pq.ParquetFile(tmp_path / "out" / "blocks.parquet")
+    sources = [
+        set(file.read_row_group(number, columns=["source"])["source"].to_pylist())
+        for number in range(file.num_row_groups)
+    ]
+    assert sources == [{"long.pdf"}, {"longer.pdf"}, {"manual.pdf"}, {"short.pdf"}]
 
 
 def test_a_file_reads_the_same_in_one_process_and_by_parts(tmp_path: Path) -> None:
