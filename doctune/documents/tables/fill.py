@@ -124,7 +124,8 @@ def _parts(word: Word, size: float, text: PageText) -> list[Word]:
 
 def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -> Cells:
     """Splits cells where the rules above and below are joined: they were drawn cell by cell."""
-    inner = {cell: sides for cell in contents if (sides := _joined_sides(cell, joints))}
+    by_height = _Joints(joints)
+    inner = {cell: sides for cell in contents if (sides := _joined_sides(cell, by_height))}
     if not inner:
         return contents
     # Rules of several widths are joined a little beside each other and beside the drawn sides.
@@ -141,12 +142,30 @@ def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -
     return split
 
 
-def _joined_sides(cell: BBox, joints: Sequence[Point]) -> list[float]:
+def _joined_sides(cell: BBox, joints: "_Joints") -> list[float]:
+    """The places inside a cell where both the rule above and the one below are joined."""
     x0, y0, x1, y1 = cell
-    within = [joint for joint in joints if x0 + _NARROW < joint[0] < x1 - _NARROW]
-    below = [x for x, y in within if abs(y - y1) < _NEAR]
-    above = [x for x, y in within if abs(y - y0) < _NEAR]
-    return [x for x in above if any(abs(x - other) < _NEAR for other in below)]
+    above, below = joints.near(y0), joints.near(y1)
+    return [
+        x
+        for x in above[bisect_right(above, x0 + _NARROW) : bisect_left(above, x1 - _NARROW)]
+        if any(-_NEAR < x - other < _NEAR for other in below)
+    ]
+
+
+class _Joints:
+    """Joints of rules, by the height that they are at."""
+
+    def __init__(self, joints: Sequence[Point]) -> None:
+        self._joints = joints
+        self._near: dict[float, list[float]] = {}
+
+    def near(self, y: float) -> list[float]:
+        """Their places from left to right."""
+        found = self._near.get(y)
+        if found is None:
+            found = self._near[y] = sorted(x for x, place in self._joints if abs(place - y) < _NEAR)
+        return found
 
 
 def _split_columns(contents: Cells) -> Cells:

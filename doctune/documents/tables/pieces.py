@@ -58,14 +58,22 @@ def has_gaps(line: Line) -> bool:
 
 def split_line(line: Line, text: PageText) -> list[Piece]:
     """Returns the pieces of a line."""
-    if not has_gaps(line):
-        return [Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)]
+    return split_at_gaps(line, text) if has_gaps(line) else [whole_piece(line)]
+
+
+def split_at_gaps(line: Line, text: PageText) -> list[Piece]:
+    """Returns the pieces of a line that has gaps."""
     words = text.words(line)
     gaps = sorted([b[1] - a[3] for a, b in itertools.pairwise(words)])
     if not gaps or (gaps[-1] <= _CELL_GAP * line.size and not _jumps(words)):
-        return [Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)]
+        return [whole_piece(line)]
     least = (_LOOSE_GAP if _is_justified(line, words, gaps) else _CELL_GAP) * line.size
     return [piece_of(group, line) for group in _groups(words, least)]
+
+
+def whole_piece(line: Line) -> Piece:
+    """A line as one piece."""
+    return Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)
 
 
 def _is_justified(line: Line, words: Sequence[Word], gaps: list[float]) -> bool:

@@ -5,7 +5,7 @@ speed: the edges that meet at a point are bits of an integer, so that whether tw
 is one `&`. The tests hold it against pdfplumber's own functions.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -20,6 +20,7 @@ from doctune.documents.tables.labels import with_labels
 from doctune.documents.tables.pieces import cut_lines
 
 _TOLERANCE = 3.0
+_MIN_RULES = 3  # of a table that is open at its sides
 _MAX_CROSSINGS = 20_000
 
 _START = itemgetter(1)
@@ -32,23 +33,32 @@ def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> li
     if len(drawing.horizontal) < 2 or len(drawing.vertical) < 2:
         return []
     tables = find_cells(drawing.horizontal, drawing.vertical)
-    if not tables:
-        return []
-    joints = find_joints(drawing.horizontal)
-    grids = []
     boxes = [box_of_cells(cells) for cells in tables]
+    joints: list[Point] | None = None
+    grids = []
     for cells, box in zip(tables, boxes, strict=True):
-        touching = [line for line in lines if _touches(line, box)]
+        x0, y0, x1, y1 = box
+        inside = [
+            line
+            for line in lines
+            if y0 <= (line.y0 + line.y1) / 2 <= y1 and line.x1 > x0 and line.x0 < x1
+        ]
+        if _is_frame(cells, x1, inside):
+            continue
         if not any(_is_beside(other, box) for other in boxes):
-            cells, box = with_labels(cells, box, touching, text)
-        inside = cut_lines(touching, [box], text)
-        grids.append(fill_cells(cells, inside, text, joints))
+            cells, box = with_labels(cells, box, inside, text)
+        if joints is None:
+            joints = find_joints(drawing.horizontal)
+        grids.append(fill_cells(cells, cut_lines(inside, [box], text), text, joints))
     return [grid for grid in grids if grid is not None and grid.is_table]
 
 
-def _touches(line: Line, box: BBox) -> bool:
-    x0, y0, x1, y1 = box
-    return y0 <= (line.y0 + line.y1) / 2 <= y1 and line.x1 > x0 and line.x0 < x1
+def _is_frame(cells: list[BBox], right: float, lines: list[Line]) -> bool:
+    """Tells whether all lines stand in one column of cells: a box with sides drawn twice."""
+    sides = sorted({cell[0] for cell in cells})
+    sides.append(right)
+    _, left, right = max((b - a, a, b) for a, b in pairwise(sides))
+    return all(left - 1 <= line.x0 and line.x1 <= right + 1 for line in lines)
 
 
 def _is_beside(other: BBox, box: BBox) -> bool:
@@ -82,19 +92,20 @@ def merge_edges(edges: Sequence[Edge]) -> list[Edge]:
     """Moves edges at nearly one place onto it, and joins those that touch end to end."""
     merged: list[Edge] = []
     for cluster in _clusters(sorted(edges)):
-        place = sum(edge.place for edge in cluster) / len(cluster)
-        start: float | None = None
-        for edge in sorted(cluster, key=lambda edge: edge.start):
-            if start is None:
-                start, end = edge.start, edge.end
-            elif edge.start <= end + _TOLERANCE:
-                end = max(end, edge.end)
-            else:
+        if len(cluster) == 1:
+            merged += cluster
+            continue
+        place = sum([edge[0] for edge in cluster]) / len(cluster)
+        cluster.sort(key=_START)
+        _, start, end = cluster[0]
+        for _, next_start, next_end in cluster:
+            if next_start > end + _TOLERANCE:
                 merged.append(Edge(place, start, end))
-                start, end = edge.start, edge.end
-        if start is not None:
-            merged.append(Edge(place, start, end))
-    return [edge for edge in merged if edge.end - edge.start >= _TOLERANCE]
+                start, end = next_start, next_end
+            elif next_end > end:
+                end = next_end
+        merged.append(Edge(place, start, end))
+    return [edge for edge in merged if edge[2] - edge[1] >= _TOLERANCE]
 
 
 def open_sides(horizontal: list[Edge], vertical: list[Edge]) -> list[Edge]:
@@ -104,12 +115,16 @@ def open_sides(horizontal: list[Edge], vertical: list[Edge]) -> list[Edge]:
     for place, start, end in horizontal:
         ends[round(start / _TOLERANCE), round(end / _TOLERANCE)].append(place)
     for (start, end), places in ends.items():
+        if len(places) < _MIN_RULES:
+            continue
         left, right = start * _TOLERANCE, end * _TOLERANCE
         inner = [e for e in vertical if left - _TOLERANCE <= e.place <= right + _TOLERANCE]
         for rules in _chains(sorted(places), inner):
             across = [e for e in inner if e.start < rules[-1] - 3 and e.end > rules[0] + 3]
             for x in (left, right):
-                if len(rules) > 2 and all(abs(e.place - x) > 2 * _TOLERANCE for e in across):
+                if len(rules) >= _MIN_RULES and all(
+                    abs(e.place - x) > 2 * _TOLERANCE for e in across
+                ):
                     sides.append(Edge(x, rules[0], rules[-1]))
     return sides
 
@@ -128,25 +143,31 @@ def _chains(places: list[float], vertical: list[Edge]) -> Iterable[list[float]]:
     yield chain
 
 
-def _clusters(edges: Iterable[Edge]) -> Iterable[list[Edge]]:
-    cluster: list[Edge] = []
+def _clusters(edges: Sequence[Edge]) -> list[list[Edge]]:
+    """Groups sorted edges by place: those of a group are within the tolerance of the next one."""
+    clusters: list[list[Edge]] = []
+    last = float("-inf")
     for edge in edges:
-        if cluster and edge.place > cluster[-1].place + _TOLERANCE:
-            yield cluster
-            cluster = []
-        cluster.append(edge)
-    if cluster:
-        yield cluster
+        if edge[0] > last + _TOLERANCE:
+            clusters.append([edge])
+        else:
+            clusters[-1].append(edge)
+        last = edge[0]
+    return clusters
 
 
 def _cross(horizontal: list[Edge], vertical: list[Edge]) -> dict[Point, tuple[int, int]]:
     """The points where edges meet, with the horizontal and vertical edges there as bits."""
     crossings: dict[Point, tuple[int, int]] = {}
-    rows = [(edge, 1 << index) for index, edge in enumerate(horizontal)]
+    rows = [
+        (y, left - _TOLERANCE, right + _TOLERANCE, 1 << index)
+        for index, (y, left, right) in enumerate(horizontal)
+    ]
+    places = [row[0] for row in rows]
     for index, (x, top, bottom) in enumerate(vertical):
-        top, bottom = top - _TOLERANCE, bottom + _TOLERANCE
-        for (y, left, right), bit in rows:
-            if top <= y <= bottom and left - _TOLERANCE <= x <= right + _TOLERANCE:
+        begin = bisect_left(places, top - _TOLERANCE)
+        for y, left, right, bit in rows[begin : bisect_right(places, bottom + _TOLERANCE)]:
+            if left <= x <= right:
                 across, down = crossings.get((x, y), (0, 0))
                 crossings[x, y] = across | bit, down | 1 << index
     return crossings
@@ -161,11 +182,13 @@ def _smallest_cells(crossings: dict[Point, tuple[int, int]]) -> list[BBox]:
         rows[y].append(x)
     cells = []
     for (x, y), (across, down) in crossings.items():
+        row = rows[y]
         right = []
-        for r in rows[y][bisect_right(rows[y], x) :]:
-            if not crossings[r, y][0] & across:
+        for r in row[bisect_right(row, x) :]:
+            beside, side = crossings[r, y]
+            if not beside & across:
                 break
-            right.append((r, crossings[r, y][1]))
+            right.append((r, side))
         if right and (cell := _first_cell(x, y, down, right, columns[x], crossings)):
             cells.append(cell)
     return cells
@@ -206,7 +229,7 @@ def _group(cells: list[BBox]) -> list[list[BBox]]:
     for number, (x0, y0, x1, y1) in enumerate(cells):
         for corner in ((x0, y0), (x0, y1), (x1, y0), (x1, y1)):
             other = owner.setdefault(corner, number)
-            if other != number:
+            if leader[other] != leader[number]:
                 leader[find(number)] = find(other)
     groups: defaultdict[int, list[BBox]] = defaultdict(list)
     for number, cell in enumerate(cells):

@@ -28,8 +28,9 @@ from doctune.documents.tables.pieces import (
     box_around,
     has_gaps,
     join_near,
-    split_line,
+    split_at_gaps,
     text_rows,
+    whole_piece,
 )
 from doctune.documents.tables.rules import WHOLE_SHARE, edges_within, ruled_shares
 from doctune.documents.tables.runs import MIN_ROWS, find_runs
@@ -50,10 +51,16 @@ def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText)
     """Returns the tables that no rules enclose, among lines that are of no other table."""
     upright = [line for line in lines if not line.turn and not line.kind]
     # Most pages are prose: hardly a line is short or has a gap in it.
-    if sum(1 for line in upright if len(line.text) <= _CELL_CHARS or has_gaps(line)) < MIN_ROWS:
+    with_gaps = list(map(has_gaps, upright))
+    if with_gaps.count(True) + sum([len(line.text) <= _CELL_CHARS for line in upright]) < MIN_ROWS:
         return []
-    pieces = [piece for line in upright for piece in split_line(line, text)]
-    if sum(1 for piece in pieces if len(piece.text) <= _CELL_CHARS) < 2 * MIN_ROWS:
+    pieces: list[Piece] = []
+    for line, has_gap in zip(upright, with_gaps, strict=True):
+        if has_gap:
+            pieces += split_at_gaps(line, text)
+        else:
+            pieces.append(whole_piece(line))
+    if sum([len(piece[0]) <= _CELL_CHARS for piece in pieces]) < 2 * MIN_ROWS:
         return []
     rows = [join_near(row) for row in text_rows(pieces)]
     if sum(1 for row in rows if len(row) > 1 and _has_cell(row)) < MIN_ROWS:
