@@ -157,14 +157,18 @@ class _Joints:
     """Joints of rules, by the height that they are at."""
 
     def __init__(self, joints: Sequence[Point]) -> None:
-        self._joints = joints
+        self._joints = sorted((y, x) for x, y in joints)
         self._near: dict[float, list[float]] = {}
 
     def near(self, y: float) -> list[float]:
         """Their places from left to right."""
         found = self._near.get(y)
         if found is None:
-            found = self._near[y] = sorted(x for x, place in self._joints if abs(place - y) < _NEAR)
+            begin, end = (
+                bisect_right(self._joints, (y - _NEAR,)),
+                bisect_left(self._joints, (y + _NEAR,)),
+            )
+            found = self._near[y] = sorted([x for _, x in self._joints[begin:end]])
         return found
 
 

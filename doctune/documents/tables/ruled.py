@@ -182,35 +182,46 @@ def _smallest_cells(crossings: dict[Point, tuple[int, int]]) -> list[BBox]:
         rows[y].append(x)
     cells = []
     for (x, y), (across, down) in crossings.items():
-        row = rows[y]
-        right = []
-        for r in row[bisect_right(row, x) :]:
-            beside, side = crossings[r, y]
-            if not beside & across:
-                break
-            right.append((r, side))
-        if right and (cell := _first_cell(x, y, down, right, columns[x], crossings)):
+        row, column = rows[y], columns[x]
+        next_x, next_y = bisect_right(row, x), bisect_right(column, y)
+        if next_x == len(row) or next_y == len(column):
+            continue
+        r, b = row[next_x], column[next_y]
+        beside, side = crossings[r, y]
+        below, along = crossings[x, b]
+        # An edge has no holes: where it is missing it has ended.
+        if not (beside & across and along & down):
+            continue
+        corner = crossings.get((r, b))
+        if corner and corner[1] & side and corner[0] & below:
+            cells.append((x, y, r, b))
+        elif cell := _larger_cell((x, y), row[next_x:], column[next_y:], crossings):
             cells.append(cell)
     return cells
 
 
-def _first_cell(
-    x: float,
-    y: float,
-    down: int,
-    right: list[tuple[float, int]],
+def _larger_cell(
+    point: Point,
+    row: list[float],
     column: list[float],
     crossings: dict[Point, tuple[int, int]],
 ) -> BBox | None:
-    """The smallest box whose left side goes down from a point, its top to one of `right`."""
-    for b in column[bisect_right(column, y) :]:
-        across, along = crossings[x, b]
-        # An edge has no holes: where it is missing it has ended.
+    """The smallest box that begins at a point, among the places right of it and below."""
+    x, y = point
+    across, down = crossings[point]
+    right = []
+    for r in row:
+        beside, side = crossings[r, y]
+        if not beside & across:
+            break
+        right.append((r, side))
+    for b in column:
+        below, along = crossings[x, b]
         if not along & down:
             return None
         for r, side in right:
             corner = crossings.get((r, b))
-            if corner and corner[1] & side and corner[0] & across:
+            if corner and corner[1] & side and corner[0] & below:
                 return x, y, r, b
     return None
 
@@ -218,20 +229,18 @@ def _first_cell(
 def _group(cells: list[BBox]) -> list[list[BBox]]:
     """Cells that share a corner are of one table; one of a single column is only a frame."""
     leader = list(range(len(cells)))
-
-    def find(number: int) -> int:
-        while leader[number] != number:
-            leader[number] = leader[leader[number]]
-            number = leader[number]
-        return number
-
     owner: dict[Point, int] = {}
     for number, (x0, y0, x1, y1) in enumerate(cells):
+        mine = number
         for corner in ((x0, y0), (x0, y1), (x1, y0), (x1, y1)):
-            other = owner.setdefault(corner, number)
-            if leader[other] != leader[number]:
-                leader[find(number)] = find(other)
+            other = owner.setdefault(corner, mine)
+            while leader[other] != other:
+                leader[other] = other = leader[leader[other]]
+            if other != mine:
+                leader[mine] = mine = other
     groups: defaultdict[int, list[BBox]] = defaultdict(list)
     for number, cell in enumerate(cells):
-        groups[find(number)].append(cell)
+        while leader[number] != number:
+            number = leader[number]
+        groups[number].append(cell)
     return [group for group in groups.values() if len({cell[0] for cell in group}) > 1]
