@@ -1,19 +1,30 @@
 """Reading order. The file's own order is right more often than any geometry: it is kept unless it
-goes up and down the page, and only then is the page cut into columns and bands."""
+goes up and down the page or over gutters, and only then is the page cut into columns and bands."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
-from doctune.documents.lines import Line
+from doctune.documents.columns import cut_columns
+from doctune.documents.lines import Line, PageText
+from doctune.documents.model import BBox
 
 _DISORDER_LIMIT = 0.25
 _MIN_GUTTER = 6.0
 _MAX_CUTS = 12
 
 
-def reading_order(lines: list[Line]) -> list[Line]:
-    """Returns the lines of a page in the order in which a person reads them."""
-    if len(lines) > 4 and disorder(lines) > _DISORDER_LIMIT:
-        return _cut(lines, 0)
+def reading_order(
+    lines: list[Line], tables: Sequence[BBox] = (), text: PageText | None = None
+) -> list[Line]:
+    """Returns the lines of a page in the order in which a person reads them.
+
+    Args:
+        tables: The boxes of its tables.
+        text: Where given, lines that run over the gutter between columns are cut there.
+    """
+    cut = cut_columns(lines, tables, text) if text else lines
+    if cut is not lines or (len(lines) > 4 and disorder(lines) > _DISORDER_LIMIT):
+        return _cut(cut, 0)
     return lines
 
 

@@ -1,0 +1,78 @@
+"""Columns that a file draws row by row: its lines run over the gutters and are cut there."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+from doctune.documents.hyphens import breaks_word
+from doctune.documents.lines import Line, PageText, Word
+from doctune.documents.model import BBox
+from doctune.documents.tables.pieces import has_gaps
+
+_MIN_ROWS = 8
+_MIN_SHARE = 0.8  # of the rows have a gap at a gutter
+_LEAST_GUTTER = 1.2  # em
+_PROSE_CHARS = 18  # a column of a table is narrower, and its rows belong together
+
+
+def cut_columns(lines: list[Line], tables: Sequence[BBox], text: PageText) -> list[Line]:
+    """Returns the lines of a page, each that runs over a gutter cut there.
+
+    Args:
+        tables: The boxes of tables; their lines are left alone.
+    """
+    rows = [
+        line
+        for line in lines
+        if not line.kind
+        and not line.turn
+        and has_gaps(line)
+        and not any(b[0] < line.x1 and line.x0 < b[2] and b[1] < line.y1 < b[3] for b in tables)
+    ]
+    if len(rows) < _MIN_ROWS or 2 * len(rows) < len(lines):
+        return lines
+    words = [text.words(row) for row in rows]
+    gutters = _gutters(rows, words)
+    cut = {row: _cut(row, of_row, gutters) for row, of_row in zip(rows, words, strict=True)}
+    pieces = [piece for parts in cut.values() for piece in parts]
+    if not gutters or median(len(piece.text) for piece in pieces) < _PROSE_CHARS:
+        return lines
+    return [piece for line in lines for piece in cut.get(line, [line])]
+
+
+def _gutters(rows: Sequence[Line], words: Sequence[Sequence[Word]]) -> list[float]:
+    """The middles of the gaps that nearly all rows have at one place, from the left."""
+    gaps = [
+        [(a.x1, b.x0) for a, b in pairwise(of_row) if b.x0 - a.x1 > _LEAST_GUTTER * row.size]
+        for row, of_row in zip(rows, words, strict=True)
+    ]
+    found: list[float] = []
+    for middle in sorted((left + right) / 2 for of_row in gaps for left, right in of_row):
+        at = [gap for of_row in gaps for gap in of_row if gap[0] < middle < gap[1]]
+        if len(at) < _MIN_SHARE * len(rows):
+            continue
+        left, right = max(gap[0] for gap in at), min(gap[1] for gap in at)
+        if left < right and (not found or found[-1] < left):
+            found.append((left + right) / 2)
+    return found
+
+
+def _cut(line: Line, words: Sequence[Word], gutters: Sequence[float]) -> list[Line]:
+    """Cuts a line where it has a gap at a gutter."""
+    parts: list[list[Word]] = [[]]
+    for word in words:
+        last = parts[-1][-1] if parts[-1] else None
+        if last and any(last.x1 < gutter < word.x0 for gutter in gutters):
+            parts.append([])
+        parts[-1].append(word)
+    return [_part_of(line, part) for part in parts] if len(parts) > 1 else [line]
+
+
+def _part_of(line: Line, words: Sequence[Word]) -> Line:
+    shown = " ".join(word.text for word in words)
+    part = Line(shown, words[0].position, breaks_word(shown))
+    part.spans = [(word.text, word.position) for word in words]
+    part.font, part.size = line.font, line.size
+    part.x0, part.x1 = words[0].x0, words[-1].x1
+    part.y0, part.y1 = line.y0, line.y1
+    return part
