@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from doctune.documents import fonts
 from doctune.documents.annotations import Link
@@ -33,6 +34,7 @@ _FORMULA_GAP = 2.5  # em, between the parts of one formula
 _WRAPPED = re.compile(r"^\(?\d{1,3}[.)]\s+\S")  # may be an item, or a sentence that goes on
 _DRAWN = frozenset({"figure", "code"})  # what stands where it is drawn, line by line
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
+_MOST_BLANK_LINES = 3
 _FIGURE_GAP = 100.0  # points, between the labels of one figure
 _PROSE_CHARS = 40
 _ENTRY = re.compile(r"\D\s\d{1,4}$")  # an entry of a table of contents: title and page
@@ -335,13 +337,19 @@ def _box_around(lines: list[Line]) -> BBox:
 
 
 def _code_text(lines: list[Line]) -> str:
-    """The lines of a listing with the indentation that they are drawn with."""
+    """The lines of a listing with the indentation and the blank lines that they are drawn with."""
     left = min(line.x0 for line in lines)
+    steps = [other.y0 - one.y0 for one, other in pairwise(lines) if other.y0 > one.y0 + 1]
+    pitch = min(steps, default=0.0)
     shown = []
+    last = lines[0].y0
     for line in lines:
+        if pitch:
+            shown += [""] * min(round((line.y0 - last) / pitch) - 1, _MOST_BLANK_LINES)
         advance = (line.x1 - line.x0) / max(1, len(line.text))
         indent = round((line.x0 - left) / advance) if advance > 0 else 0
         shown.append(" " * min(indent, 80) + clean_text(line.text))
+        last = line.y0
     return "\n".join(shown)
 
 

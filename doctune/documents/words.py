@@ -1,11 +1,15 @@
 """Text as it should have been written: words whole again, ligatures undone, nothing invisible."""
 
 import re
+import unicodedata
 
 from doctune.documents.hyphens import HYPHENS, Vocabulary, breaks_word, is_suspended
 
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
-_FIRST_CJK = "\u3040"
+# Ideographs, kana and their punctuation: between them, no space is written.
+_CJK = re.compile(
+    "[\u2e80-\u312f\u31a0-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
+)
+_FIRST_CJK = "\u2e80"
 _REPLACED = {
     "\ufb00": "ff",
     "\ufb01": "fi",
@@ -22,6 +26,15 @@ _REPLACED = {
     "\ufeff": "",
     "\ufffd": "",
 }
+# Hyphens of other kinds, bullets of symbol fonts, thin spaces, marks of direction.
+_REPLACED.update(dict.fromkeys("\u2010\u2011", "-"))
+_REPLACED.update(dict.fromkeys("\uf0b7\uf0a7\uf076\uf0d8", "\u2022"))
+_REPLACED.update({chr(code): " " for code in (*range(0x2000, 0x200B), 0x202F, 0x205F)})
+_REPLACED.update(
+    {chr(code): "" for code in (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x206A))}
+)
+# Radicals of a dictionary, which fonts without a full map give for ideographs.
+_REPLACED.update({chr(c): unicodedata.normalize("NFKC", chr(c)) for c in range(0x2F00, 0x2FD6)})
 # Control characters that fonts without a map leave behind.
 _REPLACED.update({chr(code): "" for code in range(32) if code not in (2, 9, 10)})
 _NEEDS_CLEANING = re.compile("[" + "".join(map(re.escape, sorted(_REPLACED))) + "]")
@@ -49,8 +62,10 @@ def join_lines(parts: list[str], vocabulary: Vocabulary | None = None) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Undoes ligatures and drops characters that show nothing."""
+    """Undoes ligatures, composes accents (NFC) and drops characters that show nothing."""
     if text.isascii() and text.isprintable():
         return text
     cleaned = _NEEDS_CLEANING.sub(lambda match: _REPLACED[match.group()], text)
-    return _SPACES.sub(" ", cleaned) if cleaned is not text and "  " in cleaned else cleaned
+    if cleaned is not text and "  " in cleaned:
+        cleaned = _SPACES.sub(" ", cleaned)
+    return unicodedata.normalize("NFC", cleaned)

@@ -12,7 +12,7 @@ from doctune.documents import parse_pdf
 from doctune.documents.hyphens import Vocabulary
 from doctune.documents.language import detect_language
 from doctune.documents.lines import Line
-from doctune.documents.words import clean_text, join_lines
+from doctune.documents.words import join_lines
 from tests.documents.conftest import heading, prose
 from tests.documents.rawpdf import one_page, stream, write_raw
 
@@ -98,14 +98,6 @@ def test_hyphens_are_mended_and_real_ones_kept(
 ) -> None:
     vocabulary = Vocabulary([line(before, True), line(after), line(elsewhere)])
     assert join_lines([before, after], vocabulary) == joined
-
-
-def test_ligatures_and_invisible_characters_are_undone() -> None:
-    assert clean_text("e\ufb03cient \ufb02ow\u00ad\u200b here") == "efficient flow here"
-
-
-def test_chinese_lines_are_joined_without_a_space() -> None:
-    assert join_lines(["\u4e2d\u6587", "\u6587\u672c"]) == "\u4e2d\u6587\u6587\u672c"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from reportlab.platypus import Table, TableStyle
 from doctune.documents import ParseOptions, parse_corpus, parse_pdf
 from doctune.documents.model import Block
 from tests.documents.conftest import PROSE, prose
-from tests.documents.rawpdf import one_page, stream, write_raw
 
 WIDTH, HEIGHT = 595, 842
 
@@ -178,26 +177,6 @@ def test_text_of_notes_and_form_fields_is_read(tmp_path: Path) -> None:
     canvas.acroForm.textfield(name="owner", value="Ottilie Sonnberg", x=180, y=692, width=200)
     canvas.save()
     assert "Ottilie Sonnberg" in parse_pdf(tmp_path / "form.pdf").text
-
-
-def test_right_to_left_text_is_in_logical_order(tmp_path: Path) -> None:
-    # Drawn as it looks, from the left: the last letter of the last word first.
-    word, other = "\u05e9\u05dc\u05d5\u05dd", "\u05e2\u05d5\u05dc\u05dd"
-    shown = f"{word} {other}"[::-1]
-    letters = sorted(set(shown))
-    codes = {char: 65 + index for index, char in enumerate(letters)}
-    mapping = "".join(f"<{codes[char]:02X}> <{ord(char):04X}>\n" for char in letters)
-    cmap = (
-        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def "
-        "1 begincodespacerange <00> <FF> endcodespacerange\n"
-        f"{len(letters)} beginbfchar\n{mapping}endbfchar endcmap end end"
-    )
-    content = "".join(chr(codes[char]) for char in shown)
-    objects = one_page(stream(f"BT /F1 12 Tf 72 700 Td ({content}) Tj ET".encode()))
-    objects[5] = objects[5].replace(b" >>", b" /ToUnicode 6 0 R >>")
-    objects[6] = stream(cmap.encode())
-    write_raw(tmp_path / "hebrew.pdf", objects)
-    assert parse_pdf(tmp_path / "hebrew.pdf").text == f"{word} {other}"
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])

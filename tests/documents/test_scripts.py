@@ -1,0 +1,98 @@
+"""Text of all scripts: its order, its spaces, its characters."""
+
+from pathlib import Path
+
+import pytest
+
+from doctune.documents import parse_pdf
+from doctune.documents.words import clean_text, join_lines
+from tests.documents.rawpdf import one_page, stream, write_raw
+
+SHALOM, OLAM = "\u05e9\u05dc\u05d5\u05dd", "\u05e2\u05d5\u05dc\u05dd"
+MARHABA, ALAM = "\u0645\u0631\u062d\u0628\u0627", "\u0628\u0627\u0644\u0639\u0627\u0644\u0645"
+
+
+def write_mapped(path: Path, rows: list[str]) -> Path:
+    """Writes rows of any characters, drawn from the left in the order given."""
+    codes = {char: 65 + index for index, char in enumerate(sorted(set("".join(rows))))}
+    mapping = "".join(f"<{code:02X}> <{ord(char):04X}>\n" for char, code in codes.items())
+    cmap = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def "
+        "1 begincodespacerange <00> <FF> endcodespacerange\n"
+        f"{len(codes)} beginbfchar\n{mapping}endbfchar endcmap end end"
+    )
+    shown = [
+        f"BT /F1 12 Tf 72 {700 - 14 * number} Td <{bytes(codes[c] for c in row).hex()}> Tj ET"
+        for number, row in enumerate(rows)
+    ]
+    objects = one_page(stream(" ".join(shown).encode()))
+    objects[5] = objects[5].replace(b" >>", b" /ToUnicode 6 0 R >>")
+    objects[6] = stream(cmap.encode())
+    return write_raw(path, objects)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "read"),
+    [
+        ([f"{SHALOM} {OLAM}"[::-1]], f"{SHALOM} {OLAM}"),
+        ([f"{MARHABA} {ALAM}"[::-1]], f"{MARHABA} {ALAM}"),
+        ([f"{OLAM[::-1]} 123 {SHALOM[::-1]}"], f"{SHALOM} 123 {OLAM}"),
+        ([f"{OLAM[::-1]} PDF {SHALOM[::-1]}"], f"{SHALOM} PDF {OLAM}"),
+        ([f"The word {SHALOM[::-1]} means peace"], f"The word {SHALOM} means peace"),
+        ([f"{SHALOM} {OLAM}"[::-1], f"{OLAM} {SHALOM}"[::-1]], f"{SHALOM} {OLAM} {OLAM} {SHALOM}"),
+    ],
+    ids=["Hebrew", "Arabic", "number", "Latin within", "within Latin", "two lines"],
+)
+def test_right_to_left_text_is_in_logical_order(
+    tmp_path: Path, drawn: list[str], read: str
+) -> None:
+    assert parse_pdf(write_mapped(tmp_path / "rtl.pdf", drawn)).text == read
+
+
+def test_arabic_letters_by_shape_become_letters(tmp_path: Path) -> None:
+    shapes = "\ufee3\ufeae\ufea3\ufe92\ufe8e"
+    assert parse_pdf(write_mapped(tmp_path / "shapes.pdf", [shapes[::-1]])).text == MARHABA
+
+
+@pytest.mark.parametrize(
+    ("lines", "joined"),
+    [
+        (["\u4e2d\u6587", "\u6587\u672c"], "\u4e2d\u6587\u6587\u672c"),
+        (
+            ["\u3067\u3059\u3002", "\u6b21\u306f\u3001", "\u672c"],
+            "\u3067\u3059\u3002\u6b21\u306f\u3001\u672c",
+        ),
+        (["\u201c\u4e2d\u300d", "\u300c\u6587"], "\u201c\u4e2d\u300d\u300c\u6587"),
+        (["\ud55c\uad6d\uc5b4", "\ubb38\uc7a5"], "\ud55c\uad6d\uc5b4 \ubb38\uc7a5"),
+        (["one", "two"], "one two"),
+    ],
+    ids=["Chinese", "Japanese", "brackets", "Korean", "English"],
+)
+def test_lines_are_joined_by_what_their_script_sets_between_words(
+    lines: list[str], joined: str
+) -> None:
+    assert join_lines(lines) == joined
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("e\ufb03cient \ufb02ow\u00ad\u200b here", "efficient flow here"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("\u2f64\u6237", "\u7528\u6237"),
+        ("\uf0b7 Open", "\u2022 Open"),
+        ("12\u202f000\u2009m", "12 000 m"),
+        ("non\u2011free", "non-free"),
+        ("\u200ftext\u200e", "text"),
+        ("x\u00b2 \uff21", "x\u00b2 \uff21"),
+    ],
+    ids=["ligatures", "accents", "radicals", "bullets", "spaces", "hyphens", "marks", "kept"],
+)
+def test_characters_are_those_that_were_meant(text: str, cleaned: str) -> None:
+    assert clean_text(text) == cleaned
+
+
+def test_characters_without_unicode_are_reported(tmp_path: Path) -> None:
+    path = write_mapped(tmp_path / "unmapped.pdf", ["ten letters \ufffd\ufffd\ufffd"])
+    (warning,) = parse_pdf(path).warnings
+    assert warning.startswith("3 of 15 characters have no Unicode")
