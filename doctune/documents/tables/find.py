@@ -10,17 +10,22 @@ from doctune.documents.tables.unruled import find_unruled_tables
 
 def find_tables(lines: list[Line], drawing: Drawing, text: PageText, unruled: bool) -> list[Grid]:
     """Returns the tables of a page: those with rules, then, if `unruled`, those without."""
-    ruled = find_ruled_tables(drawing, lines, text)
+    ruled, listings = find_ruled_tables(drawing, lines, text)
     if not unruled:
         return ruled
+    if listings:
+        # Code is set in columns too, but it is no table.
+        listed = set(map(id, listings))
+        lines = [line for line in lines if id(line) not in listed]
     boxes = [table.bbox for table in ruled]
-    free = [
-        line
-        for line in (cut_lines(lines, boxes, text) if boxes else lines)
-        if not any(
-            box[0] - 2 <= (line.x0 + line.x1) / 2 <= box[2] + 2
-            and box[1] - 1 <= (line.y0 + line.y1) / 2 <= box[3] + 1
-            for box in boxes
-        )
-    ]
-    return ruled + find_unruled_tables(free, drawing, text)
+    if boxes:
+        lines = [
+            line
+            for line in cut_lines(lines, boxes, text)
+            if not any(
+                box[0] - 2 <= (line.x0 + line.x1) / 2 <= box[2] + 2
+                and box[1] - 1 <= (line.y0 + line.y1) / 2 <= box[3] + 1
+                for box in boxes
+            )
+        ]
+    return ruled + find_unruled_tables(lines, drawing, text)

@@ -10,7 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import itemgetter
+from typing import NamedTuple
 
+from doctune.documents import fonts
 from doctune.documents.drawing import Drawing, Edge
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
@@ -28,14 +30,21 @@ _START = itemgetter(1)
 Point = tuple[float, float]
 
 
-def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> list[Grid]:
-    """Returns the tables whose cells are drawn."""
+class RuledTables(NamedTuple):
+    """What the rules of a page enclose: tables, and lines of code in a frame of their own."""
+
+    grids: list[Grid]
+    listings: list[Line]
+
+
+def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> RuledTables:
+    """Returns the tables whose cells are drawn, and the listings in frames."""
+    found = RuledTables([], [])
     if len(drawing.horizontal) < 2 or len(drawing.vertical) < 2:
-        return []
+        return found
     tables = find_cells(drawing.horizontal, drawing.vertical)
     boxes = [box_of_cells(cells) for cells in tables]
     joints: list[Point] | None = None
-    grids = []
     for cells, box in zip(tables, boxes, strict=True):
         x0, y0, x1, y1 = box
         inside = [
@@ -44,13 +53,17 @@ def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> li
             if y0 <= (line.y0 + line.y1) / 2 <= y1 and line.x1 > x0 and line.x0 < x1
         ]
         if _is_frame(cells, x1, inside):
+            if all(line.font & fonts.MONO for line in inside):
+                found.listings.extend(inside)
             continue
         if not any(_is_beside(other, box) for other in boxes):
             cells, box = with_labels(cells, box, inside, text)
         if joints is None:
             joints = find_joints(drawing.horizontal)
-        grids.append(fill_cells(cells, cut_lines(inside, [box], text), text, joints))
-    return [grid for grid in grids if grid is not None and grid.is_table]
+        grid = fill_cells(cells, cut_lines(inside, [box], text), text, joints)
+        if grid is not None and grid.is_table:
+            found.grids.append(grid)
+    return found
 
 
 def _is_frame(cells: list[BBox], right: float, lines: list[Line]) -> bool:
