@@ -175,7 +175,6 @@ def read_documents(folder: Path) -> list[dict[str, Any]]:
         raise CorpusError(f"{path} cannot be read: {error}. Run parse_pdfs again.") from error
 
 
-def read_pages(path: Path, doc_id: str, pages: Sequence[int]) -> list[dict[str, Any]]:
-    """Returns the rows of the blocks on some pages of a document."""
-    filters = [("doc_id", "=", doc_id), ("page", "in", list(pages))]
-    return pq.read_table(path, filters=filters).to_pylist()
+def read_blocks(path: Path, doc_id: str) -> list[dict[str, Any]]:
+    """Returns the rows of the blocks of a document."""
+    return pq.read_table(path, filters=[("doc_id", "=", doc_id)]).to_pylist()

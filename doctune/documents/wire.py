@@ -4,7 +4,8 @@ Never pickle: a worker reads hostile files, and what a worker that was taken ove
 """
 
 import json
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 from doctune.documents.errors import PdfError
 from doctune.documents.model import Block
@@ -12,6 +13,7 @@ from doctune.documents.parser import FileFacts, PartPage
 from doctune.documents.pdfium import OutlineEntry
 
 _HEADER_BYTES = 8
+_BASE64 = re.compile("[A-Za-z0-9+/]+={0,2}")
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -96,6 +98,24 @@ def pack_page(page: PartPage) -> list[Any]:
     ]
     counts = (page.char_count, page.unmapped_count, page.confidence)
     return [page.number, page.width, page.height, *counts, blocks]
+
+
+class Picture(NamedTuple):
+    """A page's number, its size in points, and its JPEG in base64."""
+
+    page: int
+    width: float
+    height: float
+    jpeg: str
+
+
+def unpack_pictures(answer: dict[str, Any]) -> list[Picture]:
+    """Returns the pictures of pages; what is none is left out."""
+    return [
+        Picture(int(found["page"]), float(found["width"]), float(found["height"]), found["jpeg"])
+        for found in answer.get("pictures", ())
+        if _BASE64.fullmatch(found["jpeg"])
+    ]
 
 
 def unpack_part(answer: dict[str, Any]) -> list[PartPage]:

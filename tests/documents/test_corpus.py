@@ -112,15 +112,6 @@ def test_what_is_written_replaces_what_was_there_only_when_it_is_whole(
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_report_names_files_and_rejects(folder: Path, tmp_path: Path) -> None:
-    (folder / "<b>bad.pdf").write_bytes(b"")
-    parse_corpus(folder, tmp_path / "out", OPTIONS, report_path=tmp_path / "report.html")
-    report = (tmp_path / "report.html").read_text()
-    assert "manual.PDF" in report
-    assert "&lt;b&gt;bad.pdf" in report
-    assert "<b>bad" not in report
-
-
 @pytest.mark.parametrize("content", [None, b"nothing"])
 def test_folder_without_a_readable_pdf_is_one_clear_error(
     tmp_path: Path, content: bytes | None

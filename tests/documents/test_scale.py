@@ -182,12 +182,3 @@ def test_paths_are_written_beside_each_other(folder: Path, tmp_path: Path) -> No
     assert [row["source"] for row in rows] == ["long.pdf", "short.pdf"]
     with pytest.raises(UsageError, match="both be written"):
         parse_paths([folder, folder / "short.pdf"], tmp_path / "x", "json", OPTIONS)
-
-
-def test_report_shows_pages_with_their_blocks(folder: Path, tmp_path: Path) -> None:
-    report = tmp_path / "report.html"
-    parse_corpus(folder, tmp_path / "out", OPTIONS, report_path=report)
-    text = report.read_text()
-    assert text.count("data:image/jpeg;base64,") >= 4
-    assert "border-color: #c2255c" in text  # a heading's box
-    assert "http" not in text.replace("data:", "")
