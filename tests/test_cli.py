@@ -99,6 +99,30 @@ def test_parse_reads_what_it_can_and_names_what_it_cannot(tmp_path: Path) -> Non
     assert "# " in (tmp_path / "out/faq.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("--markdown", ["glossary.md", "sub/faq.md"]),
+        ("--json", ["glossary.json", "sub/faq.json"]),
+        ("--parquet", ["blocks.parquet", "documents.parquet", "report.html"]),
+    ],
+)
+def test_parse_takes_files_and_folders_in_each_form(
+    tmp_path: Path, form: str, written: list[str]
+) -> None:
+    folder = tmp_path / "pdfs" / "sub"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "samples/pdfs/faq.pdf", folder)
+    file = ROOT / "samples/pdfs/glossary.pdf"
+
+    done = doctune("parse", "pdfs", str(file), "--out", "out", form, cwd=tmp_path)
+
+    assert done.returncode == 0
+    out = tmp_path / "out"
+    found = [path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()]
+    assert sorted(found) == written
+
+
 def test_parse_takes_one_form_at_a_time(tmp_path: Path) -> None:
     done = doctune("parse", ".", "--out", "x", "--json", "--parquet", cwd=tmp_path)
 
