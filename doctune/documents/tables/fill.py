@@ -60,21 +60,26 @@ def _without_captions(contents: Cells) -> Cells:
 
 
 def _read(pieces: list[Piece]) -> str:
+    if not pieces:
+        return ""
     if len(pieces) == 1:
         return clean_text(pieces[0].text)
-    rows = text_rows(pieces)
-    return join_lines([" ".join(piece.text for piece in row) for row in rows]) if rows else ""
+    return join_lines([" ".join([piece.text for piece in row]) for row in text_rows(pieces)])
 
 
 def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
     top, bottom = min(cell[1] for cell in cells), max(cell[3] for cell in cells)
     left, right = min(cell[0] for cell in cells), max(cell[2] for cell in cells)
     contents: Cells = {cell: [] for cell in cells}
+    by_height: defaultdict[tuple[float, float], list[BBox]] = defaultdict(list)
+    for cell in cells:
+        by_height[cell[1], cell[3]].append(cell)
+    bands = [(y0, y1, row) for (y0, y1), row in by_height.items()]
     for line in lines:
         middle = (line.y0 + line.y1) / 2
         if line.turn or not (top <= middle <= bottom and left - 2 <= line.x0 <= right):
             continue
-        band = [cell for cell in cells if cell[1] <= middle <= cell[3]]
+        band = [cell for y0, y1, row in bands if y0 <= middle <= y1 for cell in row]
         if not band:
             nearest = min(cells, key=lambda cell: max(cell[1] - middle, middle - cell[3]))
             band = [cell for cell in cells if cell[1] == nearest[1]]
@@ -124,12 +129,13 @@ def _parts(word: Word, size: float, text: PageText) -> list[Word]:
 
 def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -> Cells:
     """Splits cells where the rules above and below are joined: they were drawn cell by cell."""
-    by_height = _Joints(joints)
+    drawn = sorted({cell[0] for cell in contents})
+    by_height = _Joints([joint for joint in joints if not _is_near(joint[0], drawn)])
     inner = {cell: sides for cell in contents if (sides := _joined_sides(cell, by_height))}
     if not inner:
         return contents
-    # Rules of several widths are joined a little beside each other and beside the drawn sides.
-    known = {cell[0] for cell in contents}
+    # Rules of several widths are joined a little beside each other.
+    known: set[float] = set()
     for sides in inner.values():
         for number, x in enumerate(sides):
             sides[number] = next((side for side in known if abs(side - x) < _NEAR), x)
@@ -140,6 +146,12 @@ def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -
     for cell, pieces in pieces_of.items():
         split.update(_split(cell, pieces, inner.get(cell, ()), any(p.is_value for p in pieces)))
     return split
+
+
+def _is_near(x: float, sides: list[float]) -> bool:
+    """Tells whether a place is so near a drawn side that no column is between them."""
+    after = bisect_left(sides, x)
+    return any(abs(side - x) < _NARROW for side in sides[max(0, after - 1) : after + 1])
 
 
 def _joined_sides(cell: BBox, joints: "_Joints") -> list[float]:
@@ -177,6 +189,9 @@ def _split_columns(contents: Cells) -> Cells:
     sides = sorted({cell[0] for cell in contents})
     split: Cells = {}
     for cell, pieces in contents.items():
+        if len(pieces) < 2:
+            split[cell] = pieces
+            continue
         inner = sides[bisect_right(sides, cell[0] + _NEAR) : bisect_left(sides, cell[2] - _NEAR)]
         split.update(_split(cell, pieces, inner))
     return split
@@ -210,8 +225,12 @@ def _split_rows(contents: Cells) -> Cells:
         bands[cell[1], cell[3]].append(cell)
     split: Cells = {}
     for (top, bottom), cells in bands.items():
+        count = sum([len(contents[cell]) for cell in cells])
+        if len(cells) < 2 or count < _MIN_ROWS:
+            split.update({cell: contents[cell] for cell in cells})
+            continue
         rows = text_rows(piece for cell in cells for piece in contents[cell])
-        if len(cells) < 2 or not _are_table_rows(rows, cells, contents):
+        if not _are_table_rows(rows, cells, contents):
             split.update({cell: contents[cell] for cell in cells})
             continue
         ends = [

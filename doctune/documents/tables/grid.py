@@ -44,13 +44,15 @@ def grid_of_cells(cells: Sequence[tuple[BBox, str]]) -> Grid:
     """Puts drawn cells into rows and columns; those that hold no text at all are left out."""
     tops = sorted({box[1] for box, _ in cells})
     lefts = sorted({box[0] for box, _ in cells})
-    placed = []
+    filled: list[_Placed] = []
     for (x0, y0, x1, y1), text in cells:
+        if not text:
+            continue
         row, column = bisect_left(tops, y0), bisect_left(lefts, x0)
         down = max(1, bisect_left(tops, y1 - 0.1) - row)
         across = max(1, bisect_left(lefts, x1 - 0.1) - column)
-        placed.append((row, column, down, across, text))
-    filled = sorted(cell for cell in placed if cell[4])
+        filled.append((row, column, down, across, text))
+    filled.sort()
     rows = _numbered({cell[0] for cell in filled})
     columns = _columns(filled)
     table = [[""] * len(set(columns.values())) for _ in rows]
@@ -91,12 +93,8 @@ def _columns(filled: Sequence[_Placed]) -> dict[int, int]:
 
 def box_of_cells(cells: Sequence[BBox]) -> BBox:
     """The box around cells."""
-    return (
-        min(cell[0] for cell in cells),
-        min(cell[1] for cell in cells),
-        max(cell[2] for cell in cells),
-        max(cell[3] for cell in cells),
-    )
+    lefts, tops, rights, bottoms = zip(*cells, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def _numbered(used: set[int]) -> dict[int, int]:

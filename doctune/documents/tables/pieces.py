@@ -99,6 +99,9 @@ def piece_of(words: Sequence[Word], line: Line) -> Piece:
 
 def group_words(words: Sequence[Word], line: Line) -> list[Piece]:
     """Groups words into pieces by the gaps between them."""
+    if len(words) == 1:
+        ((word, x0, _, x1, _, _),) = words
+        return [Piece(word, x0, line.y0, x1, line.y1, line)]
     return [piece_of(group, line) for group in _groups(words, _CELL_GAP * line.size)]
 
 

@@ -52,7 +52,10 @@ def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText)
     upright = [line for line in lines if not line.turn and not line.kind]
     # Most pages are prose: hardly a line is short or has a gap in it.
     with_gaps = list(map(has_gaps, upright))
-    if with_gaps.count(True) + sum([len(line.text) <= _CELL_CHARS for line in upright]) < MIN_ROWS:
+    gap_count = with_gaps.count(True)
+    if gap_count + sum([len(line.text) <= _CELL_CHARS for line in upright]) < MIN_ROWS:
+        return []
+    if gap_count < MIN_ROWS and gap_count + _beside_others(upright) < MIN_ROWS:
         return []
     pieces: list[Piece] = []
     for line, has_gap in zip(upright, with_gaps, strict=True):
@@ -73,6 +76,14 @@ def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText)
             if grid is not None and grid.is_table:
                 grids.append(grid)
     return grids
+
+
+def _beside_others(lines: Sequence[Line]) -> int:
+    """How many lines stand beside another one at most: fewer rows than these have two pieces."""
+    doubled = sorted([(line.y0 + line.y1, line.y1 - line.y0) for line in lines])
+    return sum(
+        [other - one < 0.8 * height for (one, _), (other, height) in itertools.pairwise(doubled)]
+    )
 
 
 def _has_cell(row: Row) -> bool:
