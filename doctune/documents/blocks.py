@@ -28,6 +28,8 @@ _BULLET_SIGN = re.compile(r"^[^\w\s(\[\"'\u201c\u2018\u00bf\u00a1]\s+\S")
 _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
 _SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2})+\.?\s+\w")  # set in italics, it is a heading
 _HEADING_SIZE = 1.12  # of the body's size
+_TITLE_SIZE = 1.4  # may end in a full stop
+_STOPS = ".,;\u3002"
 _SENTENCE_ENDS = ".:!?;\u3002\uff1a"
 _APART = frozenset({"footnote", "formula"})
 _FORMULA_GAP = 2.5  # em, between the parts of one formula
@@ -38,6 +40,7 @@ _MOST_BLANK_LINES = 3
 _FIGURE_GAP = 100.0  # points, between the labels of one figure
 _PROSE_CHARS = 40
 _ENTRY = re.compile(r"\D\s\d{1,4}$")  # an entry of a table of contents: title and page
+_LEADERS = re.compile(r"(?:\s?[.\u2026\u00b7]){4,}\s*\w{0,5}$")
 _MAX_HEADING_CHARS = 160
 _MAX_BOLD_CHARS = 100
 
@@ -83,7 +86,7 @@ def build_blocks(pages: Sequence[PageLines], body: float) -> list[list[Block]]:
     result: dict[int, list[Block]] = {page.number: [] for page in pages}
     scanned = {page.number: page.engine for page in pages if page.confidence}
     for draft in drafter.drafts:
-        block = _finish(draft, vocabulary)
+        block = _finish(draft, vocabulary, body)
         if draft.page in scanned:
             sure = [line.confidence for line in draft.lines if isinstance(line, ScannedLine)]
             mean = round(sum(sure) / len(sure), 1) if sure else None
@@ -194,7 +197,8 @@ def _kind(line: Line, body: float) -> str:
     if line.font & fonts.ITALIC and _SECTION.match(text):
         limit = _MAX_BOLD_CHARS
     if len(text) < limit and not _BULLET_SIGN.match(text) and any(map(str.isalpha, text)):
-        return "paragraph" if _ENTRY.search(text) and has_gaps(line) else "heading"
+        is_entry = _LEADERS.search(text) or (_ENTRY.search(text) and has_gaps(line))
+        return "paragraph" if is_entry else "heading"
     return "list" if _BULLET.match(text) else "paragraph"
 
 
@@ -280,7 +284,18 @@ def _resumes(last: Line, line: Line) -> bool:
     return first.islower() or first.isdigit() or (breaks_word(last.text) and first.isalpha())
 
 
-def _finish(draft: _Draft, vocabulary: Vocabulary) -> Block:
+def _is_sentence(text: str, line: Line, body: float) -> bool:
+    """Tells a sentence that is set in bold, or large, from a heading."""
+    if len(text) > _MAX_BOLD_CHARS:
+        return text[-1:] in _STOPS or ". " in text
+    if text[-1:] not in _STOPS:
+        return False
+    number = _NUMBERED.match(text)
+    numbered = number is not None and not text[number.end() - 1].islower()
+    return not numbered and line.size <= _TITLE_SIZE * body
+
+
+def _finish(draft: _Draft, vocabulary: Vocabulary, body: float) -> Block:
     if draft.grid is not None:
         grid = draft.grid
         return Block(
@@ -298,7 +313,7 @@ def _finish(draft: _Draft, vocabulary: Vocabulary) -> Block:
         text = clean_text("\n".join(line.text for line in draft.lines))
     else:
         text = join_lines([line.text for line in draft.lines], vocabulary)
-    if draft.kind == "heading" and len(text) > _MAX_BOLD_CHARS and text.endswith("."):
+    if draft.kind == "heading" and _is_sentence(text, draft.lines[0], body):
         draft.kind = "paragraph"
     level = 1 if draft.kind == "list" else None
     box = _box_around(draft.lines) if draft.kind == "figure" else _box_of(draft.lines)
