@@ -1,14 +1,28 @@
 """Tables that go on over the page: their parts put together, repeated header rows once."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from doctune.documents.markdown import table_markdown
-from doctune.documents.model import OUT_OF_FLOW, Block
+from doctune.documents.model import OUT_OF_FLOW, BBox, Block
 
 _SAME_SIDE = 12.0  # points
 _LOWEST_END = 0.6  # of the page's height: a table that ends above has ended
 _HIGHEST_START = 0.35
+_MOST_NOTE_CHARS = 60
+_MOST_HEADER_ROWS = 5
+# Of a note such as "Table 3 (continued)", in the languages that typesetters' packages know.
+_CONTINUED = re.compile(
+    r"\bcontinued\b|\bcont(?:\.|'d\b|\u2019d\b)|\bfortsetzung\b|\bfortgesetzt\b"
+    r"|\bsuite (?:de|du|\u00e0)\b|\((?:suite|segue|continua)\)|\bcontinuaci\u00f3n\b"
+    r"|\bcontinua(?:zione|\u00e7\u00e3o)\b|\bvervolg\b|\u043f\u0440\u043e\u0434\u043e\u043b\u0436\u0435\u043d\u0438\u0435|\u7d9a\u304d|\u7eed\u8868"
+    r"|\u7e8c\u8868|\uacc4\uc18d",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"\W*\w+\W*[\divx]+(?:[.\u2013-]\d+)*", re.IGNORECASE)
+
+Rows = tuple[tuple[str, ...], ...]
 
 
 def join_over_pages(
@@ -16,53 +30,111 @@ def join_over_pages(
 ) -> list[list[Block]]:
     """Returns the blocks of each page; a table that goes on stands whole where it begins.
 
+    Notes that it goes on become headers and footers of their pages.
+
     Args:
+        pages: The blocks of each page.
         heights: Of the pages, in points.
     """
     joined = [list(page) for page in pages]
-    # Where the table that may go on stands: its page and place there.
-    last: tuple[int, int] | None = None
+    # Where the table that may go on stands: its page and place there, and the box of its last part.
+    last: tuple[int, int, BBox] | None = None
     for number, page in enumerate(joined):
-        first = next((i for i, block in enumerate(page) if _in_flow(block)), None)
-        if last is not None and first is not None:
-            begun, part = joined[last[0]][last[1]], page[first]
-            if part.bbox[1] < _HIGHEST_START * heights[number] and _goes_on(begun, part):
-                # Its sides are those of the part that it ended with.
+        height = heights[number]
+        if not any(map(_in_flow, page)):
+            continue
+        if last is not None:
+            begun = joined[last[0]][last[1]]
+            notes, first = _first_part(page, begun)
+            part = page[first]
+            high = part.bbox[1] < _HIGHEST_START * height
+            if high and _goes_on(begun, last[2], part, bool(notes)):
                 joined[last[0]][last[1]] = _join(begun, part)
+                _mark(page, notes, "header")
+                _mark(joined[last[0]], _notes_below(joined[last[0]], last[1]), "footer")
                 del page[first]
-                if any(map(_in_flow, page)) or part.bbox[3] < _LOWEST_END * heights[number]:
-                    last = _last_table(page, number, heights[number])
-                continue
-        if any(map(_in_flow, page)):
-            last = _last_table(page, number, heights[number])
+                if not any(map(_in_flow, page)) and part.bbox[3] >= _LOWEST_END * height:
+                    last = last[0], last[1], part.bbox
+                    continue
+        last = _last_table(page, number, height)
     return joined
+
+
+def _first_part(page: Sequence[Block], begun: Block) -> tuple[list[int], int]:
+    """The notes at the top of a page that a table goes on, and the first block below them."""
+    notes: list[int] = []
+    first = 0
+    for first, block in enumerate(page):
+        if not _in_flow(block):
+            continue
+        if not _is_note(block) and not (block.kind == "caption" and block.text == begun.caption):
+            break
+        notes.append(first)
+    return notes, first
+
+
+def _notes_below(page: Sequence[Block], table: int) -> list[int]:
+    below = range(table + 1, len(page))
+    return [index for index in below if _in_flow(page[index]) and _is_note(page[index])]
 
 
 def _in_flow(block: Block) -> bool:
     return block.kind not in OUT_OF_FLOW and block.kind != "footnote"
 
 
-def _last_table(page: list[Block], number: int, height: float) -> tuple[int, int] | None:
-    last = max((i for i, block in enumerate(page) if _in_flow(block)), default=None)
-    if last is None or page[last].kind != "table" or page[last].bbox[3] < _LOWEST_END * height:
-        return None
-    return number, last
-
-
-def _goes_on(begun: Block, part: Block) -> bool:
-    if part.kind != "table" or part.caption or not part.rows or not begun.rows:
+def _is_note(block: Block) -> bool:
+    """Tells whether a block only says that a table goes on."""
+    if block.kind == "table" or not _CONTINUED.search(block.text):
         return False
-    return (
-        len(part.rows[0]) == len(begun.rows[0])
-        and abs(part.bbox[0] - begun.bbox[0]) < _SAME_SIDE
-        and abs(part.bbox[2] - begun.bbox[2]) < _SAME_SIDE
-    )
+    return block.kind == "caption" or len(block.text) <= _MOST_NOTE_CHARS
+
+
+def _mark(page: list[Block], places: Sequence[int], kind: str) -> None:
+    for index in places:
+        page[index] = replace(page[index], kind=kind)
+
+
+def _last_table(page: Sequence[Block], number: int, height: float) -> tuple[int, int, BBox] | None:
+    """Where the table stands that a page ends with, if it may go on."""
+    flow = [i for i, block in enumerate(page) if _in_flow(block) and not _is_note(block)]
+    if not flow:
+        return None
+    block = page[flow[-1]]
+    if block.kind != "table" or block.bbox[3] < _LOWEST_END * height:
+        return None
+    return number, flow[-1], block.bbox
+
+
+def _goes_on(begun: Block, box: BBox, part: Block, noted: bool) -> bool:
+    """Tells whether a table goes on in another: the same columns, and no caption of its own."""
+    if part.kind != "table" or not part.rows or not begun.rows:
+        return False
+    if part.caption and not noted and not _same_label(part.caption, begun.caption):
+        return False
+    if len(part.rows[0]) != len(begun.rows[0]) or abs(part.bbox[0] - box[0]) >= _SAME_SIDE:
+        return False
+    # Where no rules are drawn, the right side is that of the longest text.
+    return abs(part.bbox[2] - box[2]) < _SAME_SIDE or _repeated(begun.rows, part.rows) > 0
+
+
+def _same_label(caption: str, other: str) -> bool:
+    one, two = _LABEL.match(caption), _LABEL.match(other)
+    return one is not None and two is not None and one.group() == two.group()
+
+
+def _repeated(above: Rows, rows: Rows) -> int:
+    """How many rows at the top of a part are those at the top of the table."""
+    count = 0
+    for one, other in zip(above[:_MOST_HEADER_ROWS], rows[:_MOST_HEADER_ROWS], strict=False):
+        if one != other or not any(other):
+            break
+        count += 1
+    return count
 
 
 def _join(begun: Block, part: Block) -> Block:
     above, rows = begun.rows or (), part.rows or ()
-    head = begun.header_rows
-    repeated = head if rows[:head] == above[:head] else 0
+    repeated = _repeated(above, rows)
     rest = rows[repeated:]
     shift = len(above) - repeated
     spans = [(row + shift, *span) for row, *span in part.spans if row >= repeated]
@@ -72,5 +144,7 @@ def _join(begun: Block, part: Block) -> Block:
         rows=whole,
         text=table_markdown(whole),
         spans=begun.spans + tuple((a, b, c, d) for a, b, c, d in spans),
+        # What is repeated on the next page are the names of the columns.
+        header_rows=max(begun.header_rows, repeated),
         links=begun.links + part.links,
     )
