@@ -97,15 +97,19 @@ def _terminal_bar(description: str, total: float | None, unit: str) -> Iterator[
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as shown:
-        task = shown.add_task(description, total=total, note="")
+        task = shown.add_task(description, total=total, note="", rate="")
 
         class _RichBar:
             def advance(self, amount: float = 1, note: str = "") -> None:
                 shown.advance(task, amount)
+                speed = shown.tasks[0].speed
+                if speed:
+                    shown.update(task, rate=f"{speed:.3g} {unit}/s".replace(" /s", "/s"))
                 if note:
                     shown.update(task, note=note)
 

@@ -1,6 +1,12 @@
-"""Progress elsewhere than on a terminal: a line at the start, every few seconds, and at the end."""
+"""Progress: a bar on a terminal; elsewhere a line at the start, every few seconds, at the end."""
 
+import contextlib
 import logging
+import os
+import pty
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -38,3 +44,34 @@ def test_no_line_is_said_twice(
         "[Parsing PDFs] 0 pages",
         "[Parsing PDFs] 2/2 pages",
     ]
+
+
+_ON_A_TERMINAL = """
+import time
+from doctune.progress import progress
+with progress("Parsing PDFs", 40, "pages") as bar:
+    for number in range(40):
+        time.sleep(0.02)
+        bar.advance(1, f"{number} of 40 files, 2 rejected")
+"""
+
+
+def test_a_terminal_shows_pages_rate_and_note() -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "140", "TERM": "xterm"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ON_A_TERMINAL], stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    os.close(ours)
+
+    assert process.wait() == 0
+    text = shown.decode("utf-8", "replace")
+    assert "Parsing PDFs" in text
+    assert "40/40" in text
+    assert re.search(r"\d+ pages/s", text)
+    assert "2 rejected" in text
