@@ -79,8 +79,9 @@ def parse_corpus(
     results = _begin(paths, digests)
     finished = store.FinishedDocuments(out_dir, settings_digest(options))
     for result in results:
-        if result.doc_id and (row := finished.read_row(result.doc_id)):
-            result.row = row
+        if result.doc_id and not result.duplicate_of:
+            result.row = finished.read_row(result.doc_id) or {}
+            result.error = finished.read_error(result.doc_id)
     read_files(results, partial(_keep, finished), options, finished.parts)
     _copy_outcomes(results)
     rows = [_row(result) for result in results]
@@ -167,7 +168,12 @@ def _begin(paths: list[Path], digests: dict[str, str]) -> list[FileResult]:
     return results
 
 
-def _keep(finished: store.FinishedDocuments, result: FileResult, document: Document) -> None:
+def _keep(finished: store.FinishedDocuments, result: FileResult, document: Document | None) -> None:
+    if document is None:
+        # Another run may have the password, or the file.
+        if result.error and result.error.reason not in ("encrypted", "missing"):
+            finished.write_error(result.doc_id, result.error)
+        return
     result.row = _document_row(document, result.seconds)
     finished.write({**result.row, "doc_id": result.doc_id, "source": result.source}, document)
 

@@ -43,8 +43,9 @@ def parse_paths(
     files = [FileResult(path, str(target), digest_pdf(path)) for target, path in targets.items()]
     waiting = WaitingParts(out_dir / ".parts")
 
-    def keep(file: FileResult, document: Document) -> None:
-        write_text(out_dir / file.source, render(document))
+    def keep(file: FileResult, document: Document | None) -> None:
+        if document is not None:
+            write_text(out_dir / file.source, render(document))
 
     read_files(files, keep, options, waiting)
     waiting.remove()

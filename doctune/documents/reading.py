@@ -47,22 +47,25 @@ class FileResult:
         return self.facts.page_count if self.facts else 0
 
 
-Keep = Callable[[FileResult, Document], None]
+# Takes a document when it is whole; None for a file that cannot be read, whose `error` says why.
+Keep = Callable[[FileResult, Document | None], None]
 
 
 def read_files(
     results: Sequence[FileResult], keep: Keep, options: ParseOptions, waiting: WaitingParts
 ) -> None:
-    """Reads files in worker processes; calls `keep` with each document when it is whole.
+    """Reads files in worker processes; calls `keep` for each when it is known what came of it.
 
-    What goes wrong with a file is in its `error` afterwards. Files that have a row already, and
-    copies of others, are left out, as are parts that `waiting` has.
+    Files that have a row or an error already, and copies of others, are left out, as are parts that
+    `waiting` has.
     """
-    asked = [i for i, r in enumerate(results) if r.duplicate_of is None and not r.row]
+    asked = [
+        i for i, r in enumerate(results) if not (r.duplicate_of is not None or r.row or r.error)
+    ]
     if not asked:
         return
     with WorkerPool(_worker_count(options), options) as pool:
-        pool.run([Task(i, results[i].path) for i in asked], _FactsHandler(results))
+        pool.run([Task(i, results[i].path) for i in asked], _FactsHandler(results, keep))
         readable = [i for i in asked if results[i].facts]
         total = sum(results[i].page_count for i in readable)
         with progress("Parsing PDFs", total, "pages") as bar:
@@ -76,7 +79,9 @@ def count_pages(paths: Sequence[Path], options: ParseOptions) -> dict[Path, int]
     """Returns how many pages each file has, 0 for one that cannot be opened."""
     results = [FileResult(path, path.name, "") for path in paths]
     with WorkerPool(_worker_count(options), options) as pool:
-        pool.run([Task(i, path) for i, path in enumerate(paths)], _FactsHandler(results))
+        pool.run(
+            [Task(i, path) for i, path in enumerate(paths)], _FactsHandler(results, lambda *_: None)
+        )
     return {result.path: result.page_count for result in results}
 
 
@@ -96,19 +101,21 @@ def _worker_count(options: ParseOptions) -> int:
 class _FactsHandler:
     """Keeps what each file says as a whole."""
 
-    def __init__(self, results: Sequence[FileResult]) -> None:
-        self._results = results
+    def __init__(self, results: Sequence[FileResult], keep: Keep) -> None:
+        self._results, self._keep = results, keep
 
     def __call__(self, task: Task, outcome: Outcome) -> list[Task]:
         result = self._results[task.index]
         if isinstance(outcome, PdfError):
             result.error = outcome
+            self._keep(result, None)
             return []
         try:
             result.facts = unpack_facts(outcome["facts"])
         except (KeyError, TypeError, ValueError) as error:
             message = f"{result.path.name} made its worker answer nonsense: {error!r}."
             result.error = PdfError("crashed", message)
+            self._keep(result, None)
         return []
 
 
@@ -186,8 +193,10 @@ class _PartsHandler:
             self._reject(result, PdfError("crashed", message))
 
     def _reject(self, result: FileResult, error: PdfError) -> None:
-        self._rejects += result.error is None
-        result.error = result.error or error
+        if result.error is None:
+            self._rejects += 1
+            result.error = error
+            self._keep(result, None)
         self._waiting.drop(self._key(result))
 
     def _key(self, result: FileResult) -> str:

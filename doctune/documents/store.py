@@ -14,10 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from doctune.documents.errors import PdfError
 from doctune.documents.model import Document
 from doctune.documents.parts import WaitingParts
 from doctune.errors import CorpusError
-from doctune.files import atomic_path
+from doctune.files import atomic_path, write_json
 
 BLOCKS_FILE = "blocks.parquet"
 DOCUMENTS_FILE = "documents.parquet"
@@ -96,6 +97,21 @@ class FinishedDocuments:
             return json.loads(metadata[_METADATA_KEY])
         except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
             return None
+
+    def write_error(self, doc_id: str, error: PdfError) -> None:
+        """Keeps why a document cannot be read."""
+        write_json(self._error_path(doc_id), {"reason": error.reason, "message": str(error)})
+
+    def read_error(self, doc_id: str) -> PdfError | None:
+        """Returns why a run before this one could not read a document; None if it did not try."""
+        try:
+            kept = json.loads(self._error_path(doc_id).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return PdfError(kept["reason"], kept["message"])
+
+    def _error_path(self, doc_id: str) -> Path:
+        return self.path(doc_id).with_suffix(".json")
 
     def remove(self) -> None:
         """Forgets them: the run is over."""

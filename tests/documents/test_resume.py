@@ -39,6 +39,10 @@ def documents(out: Path) -> dict[str, dict[str, object]]:
 
 def test_finished_files_are_not_read_again(tmp_path: Path) -> None:
     folder, out = tmp_path / "pdfs", tmp_path / "out"
+    broken = [b"%PDF-1.7 broken, and nothing more", b"no PDF at all"]
+    for number, content in enumerate(broken):
+        (folder / f"broken {number}.pdf").parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"broken {number}.pdf").write_bytes(content)
     for number in range(24):
         write_book(folder / f"{number}.pdf", 90, f"book {number}")
 
@@ -49,8 +53,12 @@ def test_finished_files_are_not_read_again(tmp_path: Path) -> None:
     assert not (out / "blocks.parquet").exists()
     kept = [json.loads(pq.read_schema(path).metadata[b"doctune"]) for path in finished()]
     assert 2 <= len(kept) < 24
+    rejected = list((out / ".finished").glob("[0-9a-f]*.json"))
+    assert len(rejected) == 2
+    rejected[0].write_text('{"reason": "timeout", "message": "as the first run had it"}')
     summary = parse_corpus(folder, out, OPTIONS)
     assert (summary.files_parsed, summary.pages) == (24, 24 * 90)
+    assert "as the first run had it" in {reject.reason for reject in summary.rejects}
     rows = documents(out)
     # No two readings take the same time to the last digit: these are the first run's.
     assert all(rows[row["source"]]["seconds"] == row["seconds"] for row in kept)
