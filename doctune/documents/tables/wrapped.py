@@ -66,10 +66,14 @@ def _both_have_values(above: Row, row: Row, columns: Sequence[Interval]) -> bool
 
 def _is_rest(above: Row, row: Row, columns: Sequence[Interval], tight: bool) -> bool:
     """Tells whether a row is the second line of cells of the row above."""
-    places = [columns_of(piece, columns)[0] for piece in row]
+    ranges = [columns_of(piece, columns) for piece in row]
+    places = [first for first, _ in ranges]
     if any(piece.is_value for piece in row):
         return False
     filled = {columns_of(piece, columns)[0] for piece in above}
+    # What stands below several cells belongs to none of them.
+    if any(len(filled.intersection(range(first, last + 1))) > 1 for first, last in ranges):
+        return False
     if 0 not in places:
         return set(places) <= filled
     begun = [piece for piece in above if columns_of(piece, columns)[0] in places]
