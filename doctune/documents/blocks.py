@@ -12,6 +12,7 @@ from doctune.documents.captions import BEGINS as CAPTION_BEGINS
 from doctune.documents.captions import is_caption
 from doctune.documents.footnotes import BEGINS as FOOTNOTE_BEGINS
 from doctune.documents.formulas import is_formula, is_part_of_formula
+from doctune.documents.headings import LEADERS, is_lone_heading
 from doctune.documents.hyphens import Vocabulary, breaks_word
 from doctune.documents.lines import Line, ScannedLine
 from doctune.documents.markdown import table_markdown
@@ -28,6 +29,7 @@ _BULLET_SIGN = re.compile(r"^[^\w\s(\[\"'\u201c\u2018\u00bf\u00a1]\s+\S")
 _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
 _SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2})+\.?\s+\w")  # set in italics, it is a heading
 _HEADING_SIZE = 1.12  # of the body's size
+_LEAST_HEADING_SIZE = 0.8
 _TITLE_SIZE = 1.4  # may end in a full stop
 _STOPS = ".,;\u3002"
 _SENTENCE_ENDS = ".:!?;\u3002\uff1a"
@@ -40,7 +42,6 @@ _MOST_BLANK_LINES = 3
 _FIGURE_GAP = 100.0  # points, between the labels of one figure
 _PROSE_CHARS = 40
 _ENTRY = re.compile(r"\D\s\d{1,4}$")  # an entry of a table of contents: title and page
-_LEADERS = re.compile(r"(?:\s?[.\u2026\u00b7]){4,}\s*\w{0,5}$")
 _MAX_HEADING_CHARS = 160
 _MAX_BOLD_CHARS = 100
 
@@ -79,7 +80,7 @@ def build_blocks(pages: Sequence[PageLines], body: float) -> list[list[Block]]:
     Args:
         body: The font size of the running text, in points.
     """
-    drafter = _Drafter(body)
+    drafter = _Drafter(body, 0 if _is_bold_throughout(pages, body) else fonts.BOLD)
     for page in pages:
         drafter.add_page(page)
     vocabulary = Vocabulary(line for page in pages for line in page.lines)
@@ -111,12 +112,19 @@ def body_size(pages: Iterable[PageLines]) -> float:
     return max(sizes, key=lambda size: sizes[size], default=10.0)
 
 
+def _is_bold_throughout(pages: Sequence[PageLines], body: float) -> bool:
+    """Tells whether bold says nothing: most text is, or its font claims to be without being so."""
+    lines = [line for page in pages for line in page.lines if abs(line.size - body) < 0.5]
+    bold = sum(len(line.text) for line in lines if line.font & fonts.BOLD)
+    return 2 * bold > sum(len(line.text) for line in lines)
+
+
 class _Drafter:
     """Puts the lines of pages, one after the other, into drafts."""
 
-    def __init__(self, body: float) -> None:
+    def __init__(self, body: float, bold: int) -> None:
         self.drafts: list[_Draft] = []
-        self._body = body
+        self._body, self._bold = body, bold
         self._open: _Draft | None = None
         # The last running text: figures, captions and tables stand in it without ending it.
         self._flow: _Draft | None = None
@@ -136,13 +144,13 @@ class _Drafter:
         if kind == "paragraph" and self._flow and self._goes_on(self._flow.lines[-1], line):
             self._flow.lines.append(line)
             self._open = self._flow
-        elif self._open is not None and _joins(self._open, line, kind, page):
+        elif self._open is not None and _joins(self._open, line, kind, page, self._body):
             self._open.lines.append(line)
         else:
             self._begin(_Draft(page, kind, [line]))
 
     def _kind(self, line: Line) -> str:
-        kind = _kind(line, self._body)
+        kind = _kind(line, self._body, self._bold)
         if kind != "paragraph":
             return kind
         if line.text.isascii() and "=" not in line.text and not line.font & fonts.MATH:
@@ -181,7 +189,7 @@ def _table_around(line: Line, tables: list[Grid]) -> int | None:
     return None
 
 
-def _kind(line: Line, body: float) -> str:
+def _kind(line: Line, body: float, bold: int) -> str:
     text = line.text
     if line.turn:
         return "figure"
@@ -191,18 +199,20 @@ def _kind(line: Line, body: float) -> str:
     if first in CAPTION_BEGINS and is_caption(text):
         return "caption"
     large = line.size > _HEADING_SIZE * body
-    limit = _MAX_HEADING_CHARS if large else _MAX_BOLD_CHARS if line.font & fonts.BOLD else 0
+    limit = _MAX_HEADING_CHARS if large else _MAX_BOLD_CHARS if line.font & bold else 0
+    if line.size < _LEAST_HEADING_SIZE * body or (not large and "=" in text):
+        limit = 0
     if not limit and first.isalpha() and text[1:2].isalpha():
         return "paragraph"
     if line.font & fonts.ITALIC and _SECTION.match(text):
         limit = _MAX_BOLD_CHARS
     if len(text) < limit and not _BULLET_SIGN.match(text) and any(map(str.isalpha, text)):
-        is_entry = _LEADERS.search(text) or (_ENTRY.search(text) and has_gaps(line))
+        is_entry = LEADERS.search(text) or (_ENTRY.search(text) and has_gaps(line))
         return "paragraph" if is_entry else "heading"
     return "list" if _BULLET.match(text) else "paragraph"
 
 
-def _joins(draft: _Draft, line: Line, kind: str, page: int) -> bool:
+def _joins(draft: _Draft, line: Line, kind: str, page: int, body: float) -> bool:
     """Tells whether a line goes on with a block."""
     if draft.grid is not None or draft.kind in FURNITURE:
         return False
@@ -217,7 +227,8 @@ def _joins(draft: _Draft, line: Line, kind: str, page: int) -> bool:
         return -em < gap < 3 * em if kind == "code" else _is_near(last, line)
     same_size = abs(line.size - last.size) < 0.6
     if kind == "heading" or draft.kind == "heading":
-        alike = kind == draft.kind and same_size and line.bold == last.bold
+        italic = bool(last.font & line.font & fonts.ITALIC) and kind == "paragraph"
+        alike = (kind == draft.kind or italic) and same_size and line.bold == last.bold
         return alike and same_page and -em < gap < 0.8 * em and not _NUMBERED.match(line.text)
     if kind in _APART or draft.kind in _APART:
         if kind != draft.kind or not same_page:
@@ -235,7 +246,15 @@ def _joins(draft: _Draft, line: Line, kind: str, page: int) -> bool:
     if draft.kind == "caption" and same_page and same_size and 0 < gap < em:
         goes_on = abs(line.x0 - last.x0) < 2 and last.text[-1:] not in _SENTENCE_ENDS
         return goes_on or _continues(last, line, em, gap, same_size)
+    if len(draft.lines) == 1 and _is_apart_from(last, line) and is_lone_heading(last, body):
+        return False
     return _continues(last, line, em, gap, same_size)
+
+
+def _is_apart_from(last: Line, line: Line) -> bool:
+    """Tells whether a line cannot be the second of a paragraph by its place or its font."""
+    centred = line.x0 < last.x0 - 2 * last.size
+    return centred or bool(last.font & ~line.font & fonts.ITALIC)
 
 
 def _is_near(last: Line, line: Line) -> bool:
@@ -286,13 +305,13 @@ def _resumes(last: Line, line: Line) -> bool:
 
 def _is_sentence(text: str, line: Line, body: float) -> bool:
     """Tells a sentence that is set in bold, or large, from a heading."""
+    number = _NUMBERED.match(text)
+    title = text[number.end() - 1 :] if number else text
     if len(text) > _MAX_BOLD_CHARS:
-        return text[-1:] in _STOPS or ". " in text
+        return text[-1:] in _STOPS or ". " in title
     if text[-1:] not in _STOPS:
         return False
-    number = _NUMBERED.match(text)
-    numbered = number is not None and not text[number.end() - 1].islower()
-    return not numbered and line.size <= _TITLE_SIZE * body
+    return line.size <= _TITLE_SIZE * body and (number is None or title[0].islower())
 
 
 def _finish(draft: _Draft, vocabulary: Vocabulary, body: float) -> Block:
@@ -315,6 +334,8 @@ def _finish(draft: _Draft, vocabulary: Vocabulary, body: float) -> Block:
         text = join_lines([line.text for line in draft.lines], vocabulary)
     if draft.kind == "heading" and _is_sentence(text, draft.lines[0], body):
         draft.kind = "paragraph"
+    elif draft.kind in ("paragraph", "list") and len(draft.lines) == 1:
+        draft.kind = "heading" if is_lone_heading(draft.lines[0], body) else draft.kind
     level = 1 if draft.kind == "list" else None
     box = _box_around(draft.lines) if draft.kind == "figure" else _box_of(draft.lines)
     size = round(draft.lines[0].size, 2)

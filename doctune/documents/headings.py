@@ -1,17 +1,68 @@
-"""Levels of headings: from the outline, from their numbers, from their size."""
+"""Headings that only their number tells, and the levels of all.
+
+The outline says the level, or the number, or the size.
+"""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from doctune.documents import fonts
+from doctune.documents.lines import Line
 from doctune.documents.model import Block
 from doctune.documents.pdfium import OutlineEntry
 
 # A letter alone may be an article as well: "A small pump".
 _NUMBER = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3})*|[A-Z](?:\.\d{1,3})+)(?=\.?\s)")
+_APPENDIX = re.compile(
+    r"^(?:appendix|anhang|annexe?|ap\u00e9ndice|appendice|"
+    r"\u043f\u0440\u0438\u043b\u043e\u0436\u0435\u043d\u0438\u0435|\u4ed8\u9332|\u9644\u5f55)"
+    r"\s*(?P<number>[A-Z\u0410-\u042f\d](?:\.\d{1,3})*)(?:[.:\s]|$)",
+    re.IGNORECASE,
+)
+_ROMAN = r"(?:X{0,3}(?:IX|IV|V?I{0,3}))"
+_PARTS = re.compile(r"^(?:\d{1,2}|[A-Z])(?:\.\d{1,2}){1,4}\.?\s+(?=[^\W\d_]{2}|A\s)")  # 2.1 Noise
+_CHAPTER = re.compile(rf"^(?:\d{{1,2}}\.?|{_ROMAN}\.)\s+(?=[^\W\d_]{{2}})")  # 2. NOISE, II. NOISE
+_LETTER = re.compile(r"^[A-Z]\.\s+(?=[^\W\d_]{2}|A\s)")  # B. Noise
+# The dots that lead to a page number.
+LEADERS = re.compile(r"(?:\s?[.\u2026\u00b7]){4,}\s*\w{0,5}$")
+_ENTRY = re.compile(r"\D\s\d{1,4}$")
+_STOPS = ".,;:\u3002"
+_MAX_CHARS = 80
+_LARGER = 1.02  # than the body
+_ROMAN_NUMBER = re.compile(rf"^{_ROMAN}\.\s")
+_LEAST_ROMAN = 2
 _MAX_LEVEL = 6
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+
+
+def is_lone_heading(line: Line, body: float) -> bool:
+    """Tells whether a line that stands alone is a heading, though neither bold nor large.
+
+    Papers set headings in capitals, in italics or in nothing but the text's own font: then the
+    number tells, and that what follows it begins as a title does.
+
+    Args:
+        body: The font size of the running text, in points.
+    """
+    text = line.text
+    first = text[0]
+    if not (first.isdigit() or first.isupper()) or len(text) > _MAX_CHARS:
+        return False
+    if text[-1] in _STOPS or _ENTRY.search(text) or LEADERS.search(text):
+        return False
+    if _APPENDIX.match(text):
+        return True
+    number = _PARTS.match(text)
+    if number:
+        return not text[number.end()].islower()
+    number = _CHAPTER.match(text)
+    if number:
+        title = text[number.end() :]
+        return title.isupper() or (line.size > _LARGER * body and title[0].isupper())
+    number = _LETTER.match(text)
+    return number is not None and bool(line.font & fonts.ITALIC or text[number.end() :].isupper())
 
 
 def assign_levels(
@@ -26,13 +77,17 @@ def assign_levels(
     depths = {_plain(entry.title): entry.level for entry in outline}
     headings = [block for page in pages for block in page if block.kind == "heading"]
     named = _levels_by_size(headings, lambda block: depths.get(_plain(block.text), 0))
-    numbered = _levels_by_size(headings, _parts_of_number)
+    roman = sum(1 for block in headings if _ROMAN_NUMBER.match(block.text)) >= _LEAST_ROMAN
+    numbered = _levels_by_size(headings, lambda block: _level_of_number(block, roman))
     ranks = _ranks(headings)
 
     def level(block: Block) -> int:
         size = _size(block)
         found = depths.get(_plain(block.text)) or named.get(size)
-        found = found or _parts_of_number(block) or numbered.get(size)
+        found = found or _level_of_number(block, roman)
+        if not found and block is headings[0]:
+            return 1  # the title
+        found = found or numbered.get(size)
         return min(_MAX_LEVEL, found or ranks[size])
 
     return [
@@ -52,9 +107,20 @@ def _levels_by_size(
     return {size: levels.most_common(1)[0][0] for size, levels in seen.items()}
 
 
-def _parts_of_number(block: Block) -> int:
-    number = _NUMBER.match(block.text)
-    return number.group().count(".") + 1 if number else 0
+def _level_of_number(block: Block, roman: bool) -> int:
+    """How many parts the number of a heading has; 0 if it has none.
+
+    Where chapters have Roman numbers, letters count the sections in them.
+    """
+    text = block.text
+    if roman and _ROMAN_NUMBER.match(text):
+        return 1
+    if _LETTER.match(text):
+        return 2 if roman else 1
+    appendix = _APPENDIX.match(text)
+    number = _NUMBER.match(text)
+    found = appendix["number"] if appendix else number.group() if number else None
+    return found.count(".") + 1 if found else 0
 
 
 def _ranks(headings: Sequence[Block]) -> dict[float, int]:

@@ -80,3 +80,44 @@ def test_the_outline_says_the_level() -> None:
     outline = [OutlineEntry(1, "Care", 1), OutlineEntry(3, "Daily", 2)]
     headings = [heading("Care", 12), heading("Daily", 12.4), heading("Weekly", 12.4)]
     assert levels(headings, outline) == [1, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("head", "font"),
+    [
+        ("I. INTRODUCTION", "Times-Roman"),
+        ("2. DIRECT COLLISIONS", "Times-Roman"),
+        ("2.1. Selection of the pumps", "Times-Roman"),
+        ("B.1. Kernels in the valve", "Times-Roman"),
+        ("B. Artistic pumps", "Times-Italic"),
+        ("Appendix A.1: Kinds of valves", "Times-Roman"),
+    ],
+)
+def test_a_line_alone_may_be_a_heading_by_its_number(page: Canvas, head: str, font: str) -> None:
+    assert ("heading", head) in write(page, [*PROSE, (head, font, 10.0), *PROSE])
+
+
+@pytest.mark.parametrize("text", ["2.5 litres", "1. Open the valve.", "3. open", "I. a"])
+def test_a_line_alone_with_a_number_may_be_none(page: Canvas, text: str) -> None:
+    assert ("heading", text) not in write(page, [*PROSE, (text, "Helvetica", 10.0), *PROSE])
+
+
+def test_bold_says_nothing_where_all_text_is_bold(page: Canvas) -> None:
+    bold = [(text, "Helvetica-Bold", 10.0) for text, _, _ in PROSE]
+    short = ("Never open it", "Helvetica-Bold", 10.0)
+    blocks = write(page, [*bold, short, *bold])
+    assert all(kind == "paragraph" for kind, _ in blocks)
+
+
+def test_a_heading_in_italics_over_two_lines_is_one(page: Canvas) -> None:
+    rows = [("4.3. Pumps that were built", "Helvetica-Oblique", 10.0)]
+    page.setFont("Helvetica-Oblique", 10)
+    page.drawString(72, 800, rows[0][0])
+    page.drawString(72, 788, "before the year of the flood")
+    blocks = write(page, PROSE)
+    assert blocks[0] == ("heading", "4.3. Pumps that were built before the year of the flood")
+
+
+def test_letters_count_sections_where_chapters_have_roman_numbers() -> None:
+    sizes = [("Pumps", 12), ("I. INTRODUCTION", 10), ("A. Valves", 10), ("II. METHODS", 10)]
+    assert levels([heading(text, size) for text, size in sizes]) == [1, 1, 2, 1]
