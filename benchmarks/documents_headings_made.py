@@ -41,6 +41,12 @@ _RUSSIAN = (
     "человек машина мера порядок система часть модель работает стоит начинает держит под на для"
 )
 _CHINESE = "水泵阀门油箱压力流量过滤电缆信号马达表格报告编号服务机器测量顺序系统部分模型结果方法"
+_ROMAN = ("I", "II", "III", "IV", "V")
+_BOLD = {
+    "Times-Roman": "Times-Bold",
+    "Helvetica": "Helvetica-Bold",
+    "DejaVuSans": "DejaVuSans-Bold",
+}
 
 
 @dataclass(frozen=True)
@@ -48,15 +54,15 @@ class Style:
     """How a document is set.
 
     Attributes:
-        fonts: Of text, of headings.
+        fonts: Of text, then of headings by level; the last is of all further levels.
         sizes: Of headings by level, in points.
         body: Size of the text, in points.
-        numbering: "1.1", "1.1." or "" for none.
+        numbering: "1.1", "1.1.", "I.A" or "" for none.
         centred: Whether headings stand in the middle.
     """
 
     name: str
-    fonts: tuple[str, str]
+    fonts: tuple[str, ...]
     sizes: tuple[float, ...]
     body: float = 10.0
     numbering: str = "1.1"
@@ -77,6 +83,17 @@ STYLES = (
     Style("contract", ("Helvetica", "Helvetica-Bold"), (11, 10), 9, "1.1.", capitals=True),
     Style("manual", ("Helvetica", "Helvetica-Bold"), (24, 16, 12, 10), outline=True, page=LETTER),
     Style("small-steps", ("Times-Roman", "Times-Bold"), (12, 11.5, 11), 10.5),
+    Style("journal", ("Times-Roman",), (10, 10, 10), 10, "1.1.", centred=True, capitals=True),
+    Style(
+        "letters",
+        ("Times-Roman", "Times-Roman", "Times-Italic"),
+        (10, 10),
+        10,
+        "I.A",
+        columns=2,
+        centred=True,
+        capitals=True,
+    ),
     Style("russian", ("DejaVuSans", "DejaVuSans-Bold"), (16, 13, 11), script="russian"),
     Style("chinese", ("STSong-Light", "STSong-Light"), (18, 14, 12), script="chinese"),
 )
@@ -130,17 +147,18 @@ class _Maker:
         self.truth: list[tuple[str, int]] = []
         self._style, self._chance = style, chance
         self.title = self._words(5)
-        text_font, head_font = style.fonts
+        text_font = style.fonts[0]
+        self._bold = text_font if style.script == "chinese" else _BOLD.get(text_font, text_font)
         shared = {"wordWrap": "CJK" if style.script == "chinese" else None}
         body = style.body
         self._text = ParagraphStyle(
             "text", fontName=text_font, fontSize=body, leading=1.25 * body, spaceAfter=5, **shared
         )
-        self._strong = ParagraphStyle("strong", self._text, fontName=head_font)
+        self._strong = ParagraphStyle("strong", self._text, fontName=self._bold)
         self._heads = [
             ParagraphStyle(
-                f"head {size}",
-                fontName=head_font,
+                f"head {level}",
+                fontName=style.fonts[min(level, len(style.fonts) - 1)],
                 fontSize=size,
                 leading=1.2 * size,
                 spaceBefore=1.2 * size,
@@ -149,7 +167,7 @@ class _Maker:
                 alignment=1 if style.centred else 0,
                 **shared,
             )
-            for size in style.sizes
+            for level, size in enumerate(style.sizes, start=1)
         ]
 
     def write(self, path: Path) -> None:
@@ -193,7 +211,7 @@ class _Maker:
         text = self._words(14 if longest else self._chance.randint(1, 6))
         text = text.upper() if style.capitals and level == 1 else text.capitalize()
         if number and style.numbering:
-            text = f"{number}{style.numbering[3:]} {text}"
+            text = f"{self._numbered(number)} {text}"
         self.truth.append((text, level))
         head = _Head(text, self._heads[level - 1])
         if style.outline:
@@ -206,13 +224,21 @@ class _Maker:
             story += [*decoy(), self._prose()]
         return story
 
+    def _numbered(self, number: str) -> str:
+        """A number such as "2.3" as the style writes it."""
+        if self._style.numbering != "I.A":
+            return number + self._style.numbering[3:]
+        chapter, _, section = number.partition(".")
+        if section:
+            return f"{'ABCDEFGH'[int(section) - 1]}."
+        return f"{_ROMAN[int(chapter) - 1]}." if chapter.isdigit() else f"Appendix {chapter}:"
+
     def _prose(self) -> Flowable:
         sentences = [self._sentence() for _ in range(self._chance.randint(2, 6))]
         return Paragraph(" ".join(sentences), self._text)
 
     def _run_in(self) -> list[Flowable]:
-        bold = self._style.fonts[1]
-        head = f'<font name="{bold}">{self._words(2).capitalize()}.</font>'
+        head = f'<font name="{self._bold}">{self._words(2).capitalize()}.</font>'
         return [Paragraph(f"{head} {self._sentence()} {self._sentence()}", self._text)]
 
     def _bold_sentence(self) -> list[Flowable]:
@@ -224,7 +250,7 @@ class _Maker:
         drawn = TableStyle(
             [
                 ("GRID", (0, 0), (-1, -1), 0.5, colors.black),
-                ("FONTNAME", (0, 0), (-1, 0), self._style.fonts[1]),
+                ("FONTNAME", (0, 0), (-1, 0), self._bold),
                 ("FONTNAME", (0, 1), (-1, -1), self._style.fonts[0]),
             ]
         )
@@ -232,10 +258,9 @@ class _Maker:
         return [Paragraph(caption, self._strong), Table(rows, style=drawn), Spacer(1, 8)]
 
     def _items(self) -> list[Flowable]:
-        bold = self._style.fonts[1]
         return [
             Paragraph(
-                f'{number}. <font name="{bold}">{self._words(2)}</font>: {self._words(6)}.',
+                f'{number}. <font name="{self._bold}">{self._words(2)}</font>: {self._words(6)}.',
                 self._text,
             )
             for number in range(1, 4)
