@@ -16,6 +16,7 @@ from doctune.documents.model import BBox
 from doctune.documents.tables.columns import split_values
 from doctune.documents.tables.grid import Grid, box_of_cells, grid_of_cells
 from doctune.documents.tables.pieces import CAPTION, Piece, group_words, split_line, text_rows
+from doctune.documents.tables.stacked import Cells, merge_stacked
 from doctune.documents.words import clean_text, join_lines
 
 _MIN_ROWS = 3  # of values side by side, to split a drawn cell into them
@@ -26,7 +27,6 @@ _VALUE_SHARE = 0.6
 _SOURCE = re.compile(r"(?:sources?|notes?|quellen?|anmerkung(?:en)?|fuentes?|fonti?)\s*:", re.I)
 
 Point = tuple[float, float]
-Cells = dict[BBox, list[Piece]]
 
 
 def fill_cells(
@@ -43,7 +43,7 @@ def fill_cells(
     contents = _assign(cells, lines, text)
     if not any(contents.values()):
         return None
-    contents = _without_captions(contents)
+    contents = merge_stacked(_without_captions(contents))
     contents = _split_rows(_split_columns(_split_at_joints(contents, joints, text)))
     return grid_of_cells([(cell, _read(pieces)) for cell, pieces in contents.items()])
 
