@@ -10,8 +10,8 @@ from doctune.documents.lines import Line
 
 HYPHENS = "-\u00ad\u2010"
 _ENDS = tuple(HYPHENS)
-_FIRST_WORD = re.compile(r"[^\W\d_]+")
-_LAST_WORD = re.compile(r"[^\W\d_]+(?=-$)")
+_SOFT = "\u00ad"
+_LETTERS = re.compile(r"[^\W\d_]+")
 # Beginnings that are words and far more often part of a longer one.
 _PREFIXES = re.compile(
     "a|an|any|be|by|con|counter|down|ever|every|for|fore|further|hand|how|in|inter|micro|mid|mini|"
@@ -27,7 +27,6 @@ _APART_BEFORE = frozenset(
 _SUSPENDING = re.compile(r"(?:and|bis|oder|sowie|und)(?!\w)")
 _MIN_COMPOUND = 3
 _MIN_SEEN = 2
-_LONGEST_WORD = 40
 
 
 class Vocabulary:
@@ -43,19 +42,20 @@ class Vocabulary:
 
     def keeps_hyphen(self, text: str, following: str) -> bool:
         """Tells whether the hyphen that `text` ends in belongs between it and `following`."""
-        before, after = _LAST_WORD.search(text[-_LONGEST_WORD:]), _FIRST_WORD.match(following)
-        if not before or not after:
+        token = text.rpartition(" ")[2]
+        before, after = _LETTERS.match(token[-2::-1]), _LETTERS.match(following)
+        if not before or not after or token[-1] == _SOFT:
             return False
-        if "/" in text.rpartition(" ")[2]:
+        if "/" in token:
             return True  # of an address or a path
-        one, other = before.group().lower(), after.group().lower()
+        one, other = before.group()[::-1].lower(), after.group().lower()
         if one + other in self._words:
             return False
         # A compound of three words or more keeps all its hyphens.
         if f"{one}-{other}" in self._words or following[after.end() : after.end() + 1] == "-":
             return True
         known = one in self._words and other in self._words
-        if known and before.start() and before.string[before.start() - 1] in HYPHENS:
+        if known and token[-2 - len(one) : -1 - len(one)] in _ENDS:
             return True
         apart, joined = self._seen_after(one)
         if apart >= _MIN_SEEN and apart > joined:
