@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pdfplumber
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,6 +86,35 @@ def test_no_word_of_a_page_gets_lost_in_a_table(make_pdf: MakePdf) -> None:
 )
 def test_what_is_no_table_is_none(make_pdf: MakePdf, story: list[Flowable]) -> None:
     assert rows_of(make_pdf("none.pdf", story)) == []
+
+
+GRID = ("GRID", (0, 0), (-1, -1), 0.5, colors.black)
+PAINTED = [("BACKGROUND", (0, n), (-1, n), colors.whitesmoke) for n in range(0, 5, 2)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "styles"),
+    [
+        (FIGURES, [GRID]),
+        (FIGURES, [GRID, *PAINTED]),
+        (FIGURES, [("BOX", (0, 0), (-1, -1), 2, colors.black), ("INNERGRID", *GRID[1:])]),
+        (FIGURES, [GRID, ("FONTSIZE", (0, 0), (-1, -1), 6), ("LEADING", (0, 0), (-1, -1), 7)]),
+        ([["Yield", "", "Price"], *[row[:3] for row in FIGURES]], [GRID, ("SPAN", (0, 0), (1, 0))]),
+        ([[row[0], "of a\nmonth", row[2]] for row in FIGURES], [GRID]),
+        ([["", *row[1:]] for row in FIGURES], [GRID]),
+    ],
+    ids=["grid", "painted", "box", "small", "span", "two lines", "no labels"],
+)
+def test_ruled_tables_are_read_no_worse_than_by_pdfplumber(
+    make_pdf: MakePdf, rows: list[list[str]], styles: list[tuple[object, ...]]
+) -> None:
+    path = make_pdf("ruled.pdf", [prose(), table(rows, *styles), prose()])
+    with pdfplumber.open(path) as file:
+        theirs = [[cell or "" for cell in row] for row in file.pages[0].extract_tables()[0]]
+    (ours,) = rows_of(path)
+    read = {cell for row in ours for cell in row}
+    assert read >= {cell.replace("\n", " ") for row in theirs for cell in row if cell}
+    assert len(ours) == len(theirs) == len(rows)
 
 
 coordinates = st.integers(0, 12).map(lambda step: step * 20.0)

@@ -125,3 +125,34 @@ def test_a_listing_in_a_frame_with_double_sides_is_code(page: Page) -> None:
     document = page.read()
     assert not document.tables
     assert "".join(lines).replace(" ", "") in document.text.replace(" ", "").replace("\n", "")
+
+
+def test_a_cell_painted_line_by_line_is_one_cell(page: Page) -> None:
+    for number in range(4):
+        top = 100 + 24 * number
+        for left in (80, 180, 280):
+            if left > 80 or number != 1:
+                page.box(left, top, left + 100, top + 24)
+    page.box(80, 124, 180, 136)
+    page.box(80, 136, 180, 148)
+    for number, row in enumerate(ROWS):
+        page.row(116 + 24 * number, (200, 340), row[1:])
+        if number != 1:
+            page.text(90, 116 + 24 * number, row[0])
+    page.text(90, 134, "Borea with")
+    page.text(90, 145, "a filter")
+    assert page.rows() == [[ROWS[0], ["Borea with a filter", "25", "610"], *ROWS[2:]]]
+
+
+def test_rows_beside_a_cell_that_spans_them_stay_rows(page: Page) -> None:
+    page.box(80, 100, 180, 148)
+    for number in range(4):
+        for left in (180, 280):
+            page.box(left, 100 + 12 * number, left + 100, 112 + 12 * number)
+    page.text(90, 128, "Pumps")
+    for number, row in enumerate(ROWS):
+        page.row(110 + 12 * number, (190, 340), [row[0], row[2]])
+    document = page.read()
+    (table,) = document.tables
+    assert [row[1:] for row in table.rows or ()] == [(row[0], row[2]) for row in ROWS]
+    assert table.spans == ((0, 0, 4, 1),)
