@@ -200,7 +200,7 @@ def _kind(line: Line, body: float, bold: int) -> str:
         return "caption"
     large = line.size > _HEADING_SIZE * body
     limit = _MAX_HEADING_CHARS if large else _MAX_BOLD_CHARS if line.font & bold else 0
-    if line.size < _LEAST_HEADING_SIZE * body or (not large and "=" in text):
+    if line.size < _LEAST_HEADING_SIZE * body or (not large and "=" in text) or "@" in text:
         limit = 0
     if not limit and first.isalpha() and text[1:2].isalpha():
         return "paragraph"

@@ -132,6 +132,10 @@ def _mark_ticks(run: list[Line]) -> None:
     scales = [line for line in run if _is_scale(line.text)]
     if len(run) + sum(line.text.count(" ") for line in scales) < _MIN_TICKS:
         return
+    # Years over a table are in equal steps too, but what stands below them is rows.
+    rows = sum(1 for line in run if " " in line.text) - len(scales)
+    if scales and 2 * rows > len(run) - len(scales):
+        return
     ticks = [line for line in run if _TICK.match(line.text) or line in scales]
     numbers = [line for line in ticks if line.text[-1].isdigit()]
     if 2 * len(ticks) >= len(run) and (2 * len(numbers) < len(ticks) or _are_axes(numbers)):

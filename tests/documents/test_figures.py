@@ -124,3 +124,15 @@ def test_a_word_broken_at_the_end_of_a_page_goes_on_after_a_figure(tmp_path: Pat
     write_lines(canvas, ["ily opened when the pressure falls."], 530)
     canvas.save()
     assert "is shut and easily opened" in parse_pdf(tmp_path / "broken.pdf").text
+
+
+def test_years_over_short_rows_are_no_axis(tmp_path: Path) -> None:
+    canvas = new_canvas(tmp_path / "rows.pdf")
+    write_lines(canvas, [*BODY, "all."], 780)
+    for number, text in enumerate(["2018 2019 2020 2021", "A 5 6 7 8", "B 1 9 4 2", "C 3 3 1 7"]):
+        for column, word in enumerate(text.split(" ", 1 if number else 0)):
+            canvas.drawString(72 + 20 * column, 700 - 14 * number, word)
+    canvas.save()
+    text = parse_pdf(tmp_path / "rows.pdf").text
+    assert "2019" in text
+    assert "1 9 4 2" in text.replace("\t", " ")
