@@ -22,8 +22,8 @@ from doctune.documents.tables.pieces import has_gaps
 from doctune.documents.words import clean_text, join_lines
 
 _BULLET = re.compile(
-    r"^(?:[\u2022\u25cf\u25aa\u25e6\u25a0\u25cb\u2023\u2043\u2013\u2014*\u00b7\u27a2\uf0b7-]"
-    r"|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\(?[ivx]{1,4}[.)])\s+\S"
+    r"^(?:[\u2022\u25cf\u25aa\u25e6\u25a0\u25cb\u2023\u2043\u2013\u2014*\u00b7\u27a2\u25b6\u25ba\u2713\u2714\u2756\uf076\uf0a7\uf0b7\uf0d8-]"
+    r"|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)](?!\s+[A-Z]\.)|\(?[ivx]{1,4}[.)])\s+\S"
 )
 _BULLET_SIGN = re.compile(r"^[^\w\s(\[\"'\u201c\u2018\u00bf\u00a1]\s+\S")
 _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
@@ -35,7 +35,9 @@ _STOPS = ".,;\u3002"
 _SENTENCE_ENDS = ".:!?;\u3002\uff1a"
 _APART = frozenset({"footnote", "formula"})
 _FORMULA_GAP = 2.5  # em, between the parts of one formula
-_WRAPPED = re.compile(r"^\(?\d{1,3}[.)]\s+\S")  # may be an item, or a sentence that goes on
+_WRAPPED = re.compile(
+    r"^\(?(?:\d{1,3}|[a-zA-Z])[.)]\s+\S"
+)  # may be an item, or a sentence that goes on
 _DRAWN = frozenset({"figure", "code"})  # what stands where it is drawn, line by line
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
 _MOST_BLANK_LINES = 3

@@ -188,3 +188,18 @@ def test_the_hyphen_of_an_address_is_kept() -> None:
     vocabulary = Vocabulary([])
     parts = ["see example.org/the-", "manual for more"]
     assert join_lines(parts, vocabulary) == "see example.org/the-manual for more"
+
+
+def test_initials_begin_no_list(tmp_path: Path) -> None:
+    rows = [
+        (
+            72,
+            700,
+            "The pumps were tried by O. Sonnberg, by K. Alba, by the men of the workshop and by",
+        ),
+        (72, 688, "T. Borea, who wrote the first report on them."),
+        (72, 660, "A. M. Tollen wrote the second one."),
+    ]
+    blocks = parse_pdf(draw(tmp_path / "names.pdf", rows)).blocks
+    assert [block.kind for block in blocks] == ["paragraph", "paragraph"]
+    assert "and by T. Borea, who" in blocks[0].text

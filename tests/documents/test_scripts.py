@@ -96,3 +96,10 @@ def test_characters_without_unicode_are_reported(tmp_path: Path) -> None:
     path = write_mapped(tmp_path / "unmapped.pdf", ["ten letters \ufffd\ufffd\ufffd"])
     (warning,) = parse_pdf(path).warnings
     assert warning.startswith("3 of 15 characters have no Unicode")
+
+
+@pytest.mark.parametrize("bullet", ["\u2022", "\uf0b7", "\uf0a7", "\u25ba", "\u2713"])
+def test_items_are_told_by_bullets_of_any_font(tmp_path: Path, bullet: str) -> None:
+    path = write_mapped(tmp_path / "items.pdf", [f"{bullet} Open the valve", f"{bullet} Start it"])
+    assert [block.kind for block in parse_pdf(path).blocks] == ["list", "list"]
+    assert parse_pdf(path).markdown == "- Open the valve\n- Start it\n"
