@@ -1,6 +1,7 @@
 """Columns of text that stands in rows: the intervals that its pieces fill."""
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -75,8 +76,9 @@ def split_values(rows: Sequence[Row], text: PageText) -> list[Row]:
     words = {piece: words for piece in several if (words := words_of(piece, text))}
     single = [(p.x0, p.x1) for row in rows for p in row if p.is_value and p not in words]
     filled = _union([*single, *((w.x0, w.x1) for group in words.values() for w in group)])
+    ends = [end for _, end in filled]
     return [
-        [part for piece in row for part in _parts(piece, words.get(piece), filled)] for row in rows
+        [part for piece in row for part in _parts(piece, words.get(piece), ends)] for row in rows
     ]
 
 
@@ -93,20 +95,21 @@ def words_of(piece: Piece, text: PageText) -> list[Word]:
     return words if " ".join(word.text for word in words) == piece.text else []
 
 
-def _parts(piece: Piece, words: list[Word] | None, filled: Sequence[Interval]) -> Row:
+def _parts(piece: Piece, words: list[Word] | None, ends: Sequence[float]) -> Row:
     if not words:
         return [piece]
     groups = [words[:1]]
     for one, other in pairwise(words):
         apart = other.x0 - one.x1 > _VALUE_GAP * piece.line.size
-        if (
-            apart
-            and one.text not in _CURRENCY
-            and any(one.x1 <= end < other.x0 for _, end in filled)
-        ):
+        if apart and one.text not in _CURRENCY and _has_end(ends, one.x1, other.x0):
             groups.append([])
         groups[-1].append(other)
     return [piece_of(group, piece.line) for group in groups]
+
+
+def _has_end(ends: Sequence[float], low: float, high: float) -> bool:
+    index = bisect_left(ends, low)
+    return index < len(ends) and ends[index] < high
 
 
 def _union(intervals: list[Interval]) -> list[Interval]:

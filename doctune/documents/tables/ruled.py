@@ -56,8 +56,9 @@ def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> Ru
             if all(line.font & fonts.MONO for line in inside):
                 found.listings.extend(inside)
             continue
-        if not any(_is_beside(other, box) for other in boxes):
-            cells, box = with_labels(cells, box, inside, text)
+        labelled, wider = with_labels(cells, box, inside, text)
+        if wider != box and not any(_is_beside(other, box) for other in boxes):
+            cells, box = labelled, wider
         if joints is None:
             joints = find_joints(drawing.horizontal)
         grid = fill_cells(cells, cut_lines(inside, [box], text), text, joints)

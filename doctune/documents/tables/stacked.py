@@ -23,16 +23,18 @@ def merge_stacked(contents: Cells) -> Cells:
         if pieces and lower and _are_tight(pieces, contents[lower]):
             stacked[upper[3]].append((upper, lower))
     merged = dict(contents)
+    # What is above may have grown by the pair before.
+    grown: dict[BBox, BBox] = {}
     for place, pairs in sorted(stacked.items()):
         across = [c for c in merged if c[1] < place - _NEAR and c[3] > place + _NEAR and merged[c]]
         if len(across) <= len(pairs):
             continue
         for upper, lower in pairs:
-            # What is above may have grown by the pair before.
-            above = next((c for c in merged if c[0] == upper[0] and c[3] == upper[3]), None)
-            if above and lower in merged:
-                pieces = merged.pop(above) + merged.pop(lower)
-                merged[above[0], above[1], above[2], lower[3]] = pieces
+            above = grown.get(upper, upper)
+            whole = above[0], above[1], above[2], lower[3]
+            pieces = merged.pop(above) + merged.pop(lower)
+            merged[whole] = pieces
+            grown[lower] = whole
     return merged
 
 

@@ -45,6 +45,7 @@ _EQUATION_NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3})?[a-z]?\)$")
 _MAX_CAPTION_GAP = 45.0  # points
 _CELL_CHARS = 30  # of a short piece: a page without some has no table
 _MOST_HEAD_ROWS = 6
+_MAX_COLUMNS = 100
 
 
 def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText) -> list[Grid]:
@@ -92,7 +93,7 @@ def _has_cell(row: Row) -> bool:
 
 def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid | None:
     columns = find_columns(run)
-    if len(columns) < 2 or not _is_table(run, columns, captions):
+    if not 2 <= len(columns) <= _MAX_COLUMNS or not _is_table(run, columns, captions):
         return None
     box = box_around([piece for row in run for piece in row])
     edges = edges_within(box, drawing)
