@@ -129,8 +129,16 @@ def _parts(word: Word, size: float, text: PageText) -> list[Word]:
 
 def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -> Cells:
     """Splits cells where the rules above and below are joined: they were drawn cell by cell."""
+    x0, y0, x1, y1 = box_of_cells(list(contents))
     drawn = sorted({cell[0] for cell in contents})
-    by_height = _Joints([joint for joint in joints if not _is_near(joint[0], drawn)])
+    within = [
+        (x, y)
+        for x, y in joints
+        if x0 < x < x1 and y0 - _NEAR < y < y1 + _NEAR and not _is_near(x, drawn)
+    ]
+    if not within:
+        return contents
+    by_height = _Joints(within)
     inner = {cell: sides for cell in contents if (sides := _joined_sides(cell, by_height))}
     if not inner:
         return contents
@@ -150,8 +158,8 @@ def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -
 
 def _is_near(x: float, sides: list[float]) -> bool:
     """Tells whether a place is so near a drawn side that no column is between them."""
-    after = bisect_left(sides, x)
-    return any(abs(side - x) < _NARROW for side in sides[max(0, after - 1) : after + 1])
+    after = bisect_right(sides, x - _NARROW)
+    return after < len(sides) and sides[after] < x + _NARROW
 
 
 def _joined_sides(cell: BBox, joints: "_Joints") -> list[float]:

@@ -84,9 +84,9 @@ def _in_flow(block: Block) -> bool:
 
 def _is_note(block: Block) -> bool:
     """Tells whether a block only says that a table goes on."""
-    if block.kind == "table" or not _CONTINUED.search(block.text):
+    if block.kind != "caption" and (block.kind == "table" or len(block.text) > _MOST_NOTE_CHARS):
         return False
-    return block.kind == "caption" or len(block.text) <= _MOST_NOTE_CHARS
+    return _CONTINUED.search(block.text) is not None
 
 
 def _mark(page: list[Block], places: Sequence[int], kind: str) -> None:
@@ -96,13 +96,12 @@ def _mark(page: list[Block], places: Sequence[int], kind: str) -> None:
 
 def _last_table(page: Sequence[Block], number: int, height: float) -> tuple[int, int, BBox] | None:
     """Where the table stands that a page ends with, if it may go on."""
-    flow = [i for i, block in enumerate(page) if _in_flow(block) and not _is_note(block)]
-    if not flow:
-        return None
-    block = page[flow[-1]]
-    if block.kind != "table" or block.bbox[3] < _LOWEST_END * height:
-        return None
-    return number, flow[-1], block.bbox
+    for index in range(len(page) - 1, -1, -1):
+        block = page[index]
+        if _in_flow(block) and not _is_note(block):
+            is_low = block.bbox[3] >= _LOWEST_END * height
+            return (number, index, block.bbox) if block.kind == "table" and is_low else None
+    return None
 
 
 def _goes_on(begun: Block, box: BBox, part: Block, noted: bool) -> bool:
