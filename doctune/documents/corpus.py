@@ -12,7 +12,7 @@ from typing import Any
 from doctune.documents import ocr, store
 from doctune.documents.duplicates import near_duplicates, sketch
 from doctune.documents.errors import PdfError
-from doctune.documents.files import combine_digests, digest_pdfs, gather_pdfs
+from doctune.documents.files import combine_digests, digest_pdfs, gather_pdfs, name_under, readable
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
 from doctune.documents.reading import FileResult, read_files, settings_digest
@@ -74,7 +74,7 @@ def parse_corpus(
     folder, paths = gather_pdfs(pdfs)
     if sources is not None:
         chosen = set(sources)
-        paths = [path for path in paths if path.relative_to(folder).as_posix() in chosen]
+        paths = [path for path in paths if name_under(folder, path) in chosen]
     digests = digest_pdfs(folder, paths)
     results = _begin(paths, digests)
     finished = store.FinishedDocuments(out_dir, settings_digest(options))
@@ -219,6 +219,6 @@ def _row(result: FileResult) -> dict[str, Any]:
         "source": result.source,
         "status": "rejected" if result.error else "parsed",
         "reason": result.error.reason if result.error else None,
-        "error": str(result.error) if result.error else None,
+        "error": readable(str(result.error)) if result.error else None,
         "duplicate_of": result.duplicate_of,
     }

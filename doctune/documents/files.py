@@ -63,7 +63,17 @@ def corpus_digest(folder: Path) -> str:
 
 def digest_pdfs(folder: Path, paths: list[Path]) -> dict[str, str]:
     """Returns the SHA-256 of each file by its name under the folder; "" where it cannot be read."""
-    return {path.relative_to(folder).as_posix(): digest_pdf(path) for path in paths}
+    return {name_under(folder, path): digest_pdf(path) for path in paths}
+
+
+def name_under(folder: Path, path: Path) -> str:
+    """Returns a file's name under a folder, as text: bytes that are no UTF-8 as escapes."""
+    return readable(path.relative_to(folder).as_posix())
+
+
+def readable(name: str) -> str:
+    """Returns a name as it can be written to any file: bytes that are no UTF-8 as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def combine_digests(digests: Mapping[str, str]) -> str:

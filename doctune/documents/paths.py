@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from doctune.documents.corpus import Reject, parse_corpus
-from doctune.documents.files import digest_pdf, list_pdfs
+from doctune.documents.files import digest_pdf, list_pdfs, readable
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
 from doctune.documents.parts import WaitingParts
@@ -49,7 +49,9 @@ def parse_paths(
 
     read_files(files, keep, options, waiting)
     waiting.remove()
-    return [Reject(str(file.path), str(file.error)) for file in files if file.error]
+    return [
+        Reject(readable(str(file.path)), readable(str(file.error))) for file in files if file.error
+    ]
 
 
 def _markdown(document: Document) -> str:

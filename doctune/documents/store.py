@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from doctune.documents.errors import PdfError
+from doctune.documents.files import readable
 from doctune.documents.model import Document
 from doctune.documents.parts import WaitingParts
 from doctune.errors import CorpusError
@@ -100,7 +101,9 @@ class FinishedDocuments:
 
     def write_error(self, doc_id: str, error: PdfError) -> None:
         """Keeps why a document cannot be read."""
-        write_json(self._error_path(doc_id), {"reason": error.reason, "message": str(error)})
+        write_json(
+            self._error_path(doc_id), {"reason": error.reason, "message": readable(str(error))}
+        )
 
     def read_error(self, doc_id: str) -> PdfError | None:
         """Returns why a run before this one could not read a document; None if it did not try."""

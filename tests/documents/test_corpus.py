@@ -1,13 +1,15 @@
 """A folder of PDFs to Parquet, with bad files among them."""
 
 import logging
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from doctune.documents import ParseOptions, corpus_digest, parse_corpus
+from doctune.documents import ParseOptions, corpus_digest, parse_corpus, parse_paths
 from doctune.errors import CorpusError
 from tests.documents.rawpdf import one_page, stream, write_raw
 
@@ -85,6 +87,20 @@ def test_a_pdf_is_known_by_its_first_bytes_whatever_its_name(tmp_path: Path) -> 
     summary = parse_corpus(tmp_path / "pdfs", tmp_path / "out", OPTIONS)
     assert (summary.files_parsed, summary.files_rejected) == (1, 1)
     assert "not a PDF" in summary.rejects[0].reason
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text_are_read_as_others(tmp_path: Path) -> None:
+    folder = tmp_path / "pdfs"
+    good = write_raw(folder / "good.pdf", one_page(stream(HELLO)))
+    good.rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.pdf"))
+    Path(os.fsdecode(os.fsencode(folder) + b"/bad\xff.pdf")).write_bytes(b"no PDF")
+    summary = parse_corpus(folder, tmp_path / "out", OPTIONS, report_path=tmp_path / "report.html")
+    rows = pq.read_table(tmp_path / "out" / "documents.parquet").to_pylist()
+    assert [row["source"] for row in rows] == ["bad\\xff.pdf", "caf\\xe9.pdf"]
+    assert summary.files_parsed == 1
+    rejects = parse_paths([folder], tmp_path / "md", options=OPTIONS)
+    assert rejects[0].source.endswith("bad\\xff.pdf")
 
 
 def test_progress_says_files_pages_rate_and_rejects(
