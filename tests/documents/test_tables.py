@@ -63,6 +63,17 @@ def test_merged_cells_are_spans(make_pdf: MakePdf) -> None:
     (block,) = parse_pdf(path).tables
     assert [list(row) for row in block.rows or ()] == rows
     assert block.spans == ((0, 0, 1, 2),)
+    assert block.header_rows == 2
+
+
+def test_a_table_of_rows_that_span_names_its_columns_in_one_row(make_pdf: MakePdf) -> None:
+    rows = [["Maker", "Pump", "Price"], ["Ada", "Alba", "690"], ["", "Borea", "710"]]
+    grid = ("GRID", (0, 0), (-1, -1), 0.5, colors.black)
+    path = make_pdf("spans.pdf", [table(rows, grid, ("SPAN", (0, 1), (0, 2)))])
+    (block,) = parse_pdf(path).tables
+    assert [list(row) for row in block.rows or ()] == rows
+    assert block.spans == ((1, 0, 2, 1),)
+    assert block.header_rows == 1
 
 
 def test_no_word_of_a_page_gets_lost_in_a_table(make_pdf: MakePdf) -> None:

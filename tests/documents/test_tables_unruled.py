@@ -72,6 +72,7 @@ def test_a_title_belongs_to_the_columns_that_the_rule_below_it_covers(page: Page
         *YEARS,
     ]
     assert table.spans == ((0, 1, 1, 3),)
+    assert table.header_rows == 2
 
 
 def test_a_title_without_a_rule_belongs_to_the_columns_that_it_is_centred_over(page: Page) -> None:

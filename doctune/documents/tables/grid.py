@@ -8,6 +8,7 @@ from operator import itemgetter
 
 from doctune.documents.model import BBox
 
+_MOST_HEADER_ROWS = 4
 _COLUMN = itemgetter(1)
 
 _Placed = tuple[int, int, int, int, str]  # row, column, rows, columns, text
@@ -64,7 +65,24 @@ def grid_of_cells(cells: Sequence[tuple[BBox, str]]) -> Grid:
         if down > 1 or across > 1:
             spans.append((rows[row], columns[column], down, across))
     bbox = box_of_cells([box for box, _ in cells])
-    return Grid(bbox, tuple(map(tuple, table)), tuple(sorted(spans)))
+    whole = tuple(map(tuple, table))
+    spans.sort()
+    return Grid(bbox, whole, tuple(spans), count_header_rows(whole, spans))
+
+
+def count_header_rows(rows: Sequence[Sequence[str]], spans: Sequence[Span]) -> int:
+    """How many rows name the columns: those that the cells of the first row reach down over.
+
+    A cell over several columns, but not all, has their names below it.
+    """
+    if any(cell[:1].isdigit() for cell in rows[0][1:]):
+        return 1
+    count = 1
+    for row, _, down, across in spans:
+        if row < count:
+            names = 1 if 1 < across < len(rows[0]) else 0
+            count = max(count, row + down + names)
+    return count if count < min(len(rows), _MOST_HEADER_ROWS + 1) else 1
 
 
 def _columns(filled: Sequence[_Placed]) -> dict[int, int]:

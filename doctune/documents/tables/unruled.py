@@ -21,7 +21,7 @@ from doctune.documents.tables.columns import (
     find_columns,
     split_values,
 )
-from doctune.documents.tables.grid import Grid, Span
+from doctune.documents.tables.grid import Grid, Span, count_header_rows
 from doctune.documents.tables.pieces import (
     CAPTION,
     Piece,
@@ -113,7 +113,8 @@ def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid
             row[first].append(piece)
         cells.append(row)
     texts = tuple(tuple(_read(cell) for cell in row) for row in cells)
-    return Grid(box, texts, tuple(spans), _header_rows(texts))
+    header_rows = max(_header_rows(texts), count_header_rows(texts, spans))
+    return Grid(box, texts, tuple(spans), header_rows)
 
 
 def _places(
