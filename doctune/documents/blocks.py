@@ -17,14 +17,11 @@ from doctune.documents.hyphens import Vocabulary, breaks_word
 from doctune.documents.lines import Line, ScannedLine
 from doctune.documents.markdown import table_markdown
 from doctune.documents.model import FURNITURE, BBox, Block
+from doctune.documents.paragraphs import BULLET, SENTENCE_ENDS, continues, is_wrapped, resumes
 from doctune.documents.tables.grid import Grid
 from doctune.documents.tables.pieces import has_gaps
 from doctune.documents.words import clean_text, join_lines
 
-_BULLET = re.compile(
-    r"^(?:[\u2022\u25cf\u25aa\u25e6\u25a0\u25cb\u2023\u2043\u2013\u2014*\u00b7\u27a2\u25b6\u25ba\u2713\u2714\u2756\uf076\uf0a7\uf0b7\uf0d8-]"
-    r"|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)](?!\s+[A-Z]\.)|\(?[ivx]{1,4}[.)])\s+\S"
-)
 _BULLET_SIGN = re.compile(r"^[^\w\s(\[\"'\u201c\u2018\u00bf\u00a1]\s+\S")
 _NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
 _SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2})+\.?\s+\w")  # set in italics, it is a heading
@@ -32,12 +29,8 @@ _HEADING_SIZE = 1.12  # of the body's size
 _LEAST_HEADING_SIZE = 0.8
 _TITLE_SIZE = 1.4  # may end in a full stop
 _STOPS = ".,;\u3002"
-_SENTENCE_ENDS = ".:!?;\u3002\uff1a"
 _APART = frozenset({"footnote", "formula"})
 _FORMULA_GAP = 2.5  # em, between the parts of one formula
-_WRAPPED = re.compile(
-    r"^\(?(?:\d{1,3}|[a-zA-Z])[.)]\s+\S"
-)  # may be an item, or a sentence that goes on
 _DRAWN = frozenset({"figure", "code"})  # what stands where it is drawn, line by line
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
 _MOST_BLANK_LINES = 3
@@ -169,7 +162,7 @@ class _Drafter:
         """Tells whether running text goes on after what stands in it: a float, footnotes."""
         after_notes = self._open is not None and self._open.kind == "footnote"
         # At the end of a page PDFium marks no hyphen.
-        return (last.hyphen or after_notes or breaks_word(last.text)) and _resumes(last, line)
+        return (last.hyphen or after_notes or breaks_word(last.text)) and resumes(last, line)
 
     def _begin(self, draft: _Draft) -> None:
         self.drafts.append(draft)
@@ -211,7 +204,7 @@ def _kind(line: Line, body: float, bold: int) -> str:
     if len(text) < limit and not _BULLET_SIGN.match(text) and any(map(str.isalpha, text)):
         is_entry = LEADERS.search(text) or (_ENTRY.search(text) and has_gaps(line))
         return "paragraph" if is_entry else "heading"
-    return "list" if _BULLET.match(text) else "paragraph"
+    return "list" if BULLET.match(text) else "paragraph"
 
 
 def _joins(draft: _Draft, line: Line, kind: str, page: int, body: float) -> bool:
@@ -239,18 +232,21 @@ def _joins(draft: _Draft, line: Line, kind: str, page: int, body: float) -> bool
         return -reach * em < gap < reach * em and not FOOTNOTE_BEGINS.match(line.text)
     if kind == "caption":
         # A sentence may wrap before "Figure 5.".
-        runs_on = draft.kind in ("paragraph", "list") and last.text[-1:] not in _SENTENCE_ENDS
+        runs_on = draft.kind in ("paragraph", "list") and last.text[-1:] not in SENTENCE_ENDS
         wraps = runs_on and same_page and same_size and abs(line.x0 - last.x0) < 2
         return wraps and -0.6 * em < gap < 0.6 * em
-    if kind == "list" and not _is_wrapped(draft, line, gap, em):
+    if kind == "list" and not is_wrapped(draft.kind, draft.lines, line, gap, em):
         return False
     # A manuscript sets its captions with wide gaps between the lines.
     if draft.kind == "caption" and same_page and same_size and 0 < gap < em:
-        goes_on = abs(line.x0 - last.x0) < 2 and last.text[-1:] not in _SENTENCE_ENDS
-        return goes_on or _continues(last, line, em, gap, same_size)
-    if len(draft.lines) == 1 and _is_apart_from(last, line) and is_lone_heading(last, body):
-        return False
-    return _continues(last, line, em, gap, same_size)
+        goes_on = abs(line.x0 - last.x0) < 2 and last.text[-1:] not in SENTENCE_ENDS
+        return goes_on or continues(last, line, em, gap, same_size)
+    if len(draft.lines) == 1:
+        if _is_apart_from(last, line) and is_lone_heading(last, body):
+            return False
+    elif em < last.x0 - draft.lines[0].x0 and abs(line.x0 - draft.lines[0].x0) < 0.5 * em:
+        return last.hyphen  # after lines that hang, the next entry begins
+    return continues(last, line, em, gap, same_size)
 
 
 def _is_apart_from(last: Line, line: Line) -> bool:
@@ -262,47 +258,6 @@ def _is_apart_from(last: Line, line: Line) -> bool:
 def _is_near(last: Line, line: Line) -> bool:
     across = max(line.x0 - last.x1, last.x0 - line.x1)
     return max(line.y0 - last.y1, last.y0 - line.y1) < _FIGURE_GAP and across < 2 * _FIGURE_GAP
-
-
-def _is_wrapped(draft: _Draft, line: Line, gap: float, em: float) -> bool:
-    """Tells whether a line that begins as an item does is the rest of a sentence.
-
-    It is if the line above is full, ends within a sentence and begins no further left or right.
-    """
-    last = draft.lines[-1]
-    if draft.kind not in ("paragraph", "list") or not _WRAPPED.match(line.text):
-        return False
-    # The first line of an item begins with its number: the rest of it is further right.
-    aligned = (
-        abs(line.x0 - last.x0) < 2 if draft.kind == "paragraph" else line.x0 > last.x0 + 0.8 * em
-    )
-    if draft.kind == "list" and len(draft.lines) > 1:
-        aligned = abs(line.x0 - last.x0) < 2
-    full = last.x1 > max(other.x1 for other in draft.lines) - 4 * em
-    return aligned and full and last.text[-1:] not in _SENTENCE_ENDS and gap < 0.6 * em
-
-
-def _continues(last: Line, line: Line, em: float, gap: float, same_size: bool) -> bool:
-    """Tells whether a line goes on with the paragraph or list item that `last` is part of."""
-    lower = line.text[:1].islower()
-    if last.hyphen and lower:
-        return True
-    x0, x1 = line.x0, line.x1
-    if x0 >= last.x1 - 2 and abs(line.y0 - last.y0) < 0.5 * max(1.0, line.y1 - line.y0):
-        return True
-    if same_size and -0.6 * em - 1 < gap < 0.6 * em and x1 > last.x0 and x0 < last.x1:
-        not_indented = x0 < last.x0 + em or _BULLET.match(last.text) is not None
-        width = last.x1 - last.x0
-        return not_indented and last.x1 > x1 - 0.35 * (width + 1) - 20
-    return line.y0 < last.y0 and _resumes(last, line)
-
-
-def _resumes(last: Line, line: Line) -> bool:
-    """Tells whether running text that broke off at `last` goes on: over a column, page or float."""
-    if abs(line.size - last.size) >= 0.6 or last.text[-1:] in _SENTENCE_ENDS:
-        return False
-    first = line.text[0]
-    return first.islower() or first.isdigit() or (breaks_word(last.text) and first.isalpha())
 
 
 def _is_sentence(text: str, line: Line, body: float) -> bool:

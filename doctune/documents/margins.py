@@ -13,6 +13,7 @@ _MARGIN = 0.16  # of the page's width
 _ALIGNED = 6.0  # points
 _IN_STEP_SHARE = 0.8
 _PROSE_CHARS = 25
+_MOST_BESIDE = 1.25  # lines where the numbers stand, for each number
 _WATERMARK_SIZE = 2.0  # of the text's
 _MAX_WATERMARK_CHARS = 60
 
@@ -37,6 +38,10 @@ def mark_line_numbers(lines: list[Line], width: float, text: PageText) -> list[L
         return lines
     ends = [text.words(line)[0].x1 for line in numbered]
     right, left = max(ends), min(line.x0 for line in numbered)
+    # Text that begins where the numbers stand has numbers at the beginning of some lines.
+    beside = [line for line in lines if left <= line.x0 <= right and not line.turn]
+    if len(beside) > _MOST_BESIDE * len(numbered):
+        return lines
     others = [line for line in lines if line.x0 > right or line in numbered]
     rest = [len(line.text) for line in others if len(line.text) > 4]
     # The first column of a table is no margin: what stands beside it is short.

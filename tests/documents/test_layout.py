@@ -203,3 +203,29 @@ def test_initials_begin_no_list(tmp_path: Path) -> None:
     blocks = parse_pdf(draw(tmp_path / "names.pdf", rows)).blocks
     assert [block.kind for block in blocks] == ["paragraph", "paragraph"]
     assert "and by T. Borea, who" in blocks[0].text
+
+
+def test_entries_that_hang_are_blocks_of_their_own(tmp_path: Path) -> None:
+    rows = [
+        (
+            72,
+            700,
+            "Anders, R. I., Saio, H., Ekman, S., Georg, C., & Meynet, G. 2016, Pumps and their,",
+        ),
+        (84, 688, "valves, 591, 8"),
+        (
+            72,
+            676,
+            "Boch, T., Pineau, F., & Derrier, S. 2012, in Proceedings of the Society, Vol. 461, N.",
+        ),
+        (
+            84,
+            664,
+            "P. Tanks and pumps, and what was learnt of them in the years that were spent,",
+        ),
+        (84, 652, "volume two"),
+        (72, 640, "Cutri, R. M. 2013, Supplement"),
+    ]
+    blocks = parse_pdf(draw(tmp_path / "sources.pdf", rows)).blocks
+    assert [block.text[:5] for block in blocks] == ["Ander", "Boch,", "Cutri"]
+    assert blocks[1].text.endswith("Vol. 461, N. " + rows[3][2] + " volume two")

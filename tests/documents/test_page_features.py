@@ -214,3 +214,16 @@ def test_what_a_block_carries_goes_into_parquet(tmp_path: Path) -> None:
     assert [row["language"] for row in rows] == ["en", "de"]
     assert [row["links"] for row in rows] == [None, ["https://example.org/"]]
     assert [row["confidence"] for row in rows] == [None, None]
+
+
+def test_numbers_that_begin_lines_of_text_are_no_numbers_of_lines(tmp_path: Path) -> None:
+    canvas = new_canvas(tmp_path / "counted.pdf")
+    lines = [
+        text
+        for number in range(11, 120, 11)
+        for text in (f"{number} of the pumps that were tried there, and none of them", BODY[0])
+    ]
+    write_lines(canvas, lines, 760)
+    canvas.save()
+    assert not of_kind(tmp_path / "counted.pdf", "line_number")
+    assert parse_pdf(tmp_path / "counted.pdf").text.split() == " ".join(lines).split()
