@@ -27,6 +27,7 @@ from doctune.documents.model import FURNITURE, BBox, Block, Document, Page
 from doctune.documents.options import ParseOptions
 from doctune.documents.order import reading_order
 from doctune.documents.pdfium import OutlineEntry, PdfFile
+from doctune.documents.spacing import mend_spacing
 from doctune.documents.tables.find import find_tables
 from doctune.documents.tables.over_pages import join_over_pages
 from doctune.documents.tables.pieces import cut_lines
@@ -163,6 +164,7 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
         with PageText(page, space) as text:
             fragments = text.lines()
             mend_glyphs(fragments, text, file.made_by_tex)
+            mend_spacing(fragments, text)
             lines = mark_line_numbers(glue_fragments(fragments), space.width, text)
             result.links = file.links(page, space)
             result.char_count = sum(len(line.text) for line in lines)
@@ -180,8 +182,8 @@ def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
                 mark_figure_text(lines)
                 if options.tables != "none":
                     result.tables = find_tables(lines, drawing, text, options.tables == "all")
-                    lines = cut_lines(lines, [table.bbox for table in result.tables], text)
-                result.lines = reading_order(lines)
+                boxes = [table.bbox for table in result.tables]
+                result.lines = reading_order(cut_lines(lines, boxes, text), boxes, text)
     return result
 
 
