@@ -191,9 +191,12 @@ def _smallest_cells(crossings: dict[Point, tuple[int, int]]) -> list[BBox]:
     """For each point, the smallest box that begins there and whose four sides are drawn."""
     columns: defaultdict[float, list[float]] = defaultdict(list)
     rows: defaultdict[float, list[float]] = defaultdict(list)
-    for x, y in sorted(crossings):
+    for x, y in crossings:
         columns[x].append(y)
         rows[y].append(x)
+    # They are nearly in order, as the edges are.
+    for places in (*columns.values(), *rows.values()):
+        places.sort()
     cells = []
     for (x, y), (across, down) in crossings.items():
         row, column = rows[y], columns[x]

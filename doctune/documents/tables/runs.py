@@ -25,18 +25,23 @@ def find_runs(rows: Sequence[Row]) -> list[list[Row]]:
             run = []
         if _is_prose(row, run):
             # An empty run says that nothing goes on over it.
-            runs += [run, []]
-            run = []
+            if run:
+                runs += [run, []]
+                run = []
+            elif runs and runs[-1]:
+                runs.append([])
         else:
             run.append(row)
     runs.append(run)
-    return [trimmed for run in _join(runs) if len(trimmed := _trim(run)) >= MIN_ROWS]
+    long = [run for run in _join(runs) if len(run) >= MIN_ROWS]
+    return [trimmed for run in long if len(trimmed := _trim(run)) >= MIN_ROWS]
 
 
 def _follows(above: Row, row: Row, most: float) -> bool:
-    height = max(piece.y1 - piece.y0 for piece in above)
-    gap = min(piece.y0 for piece in row) - max(piece.y1 for piece in above)
-    return gap < most * height
+    bottom = max([piece[4] for piece in above])
+    gap = min([piece[2] for piece in row]) - bottom
+    # Most rows follow at once.
+    return gap <= 0 or gap < most * max([piece[4] - piece[2] for piece in above])
 
 
 def _is_prose(row: Row, run: Sequence[Row]) -> bool:

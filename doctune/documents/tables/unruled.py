@@ -88,7 +88,7 @@ def _beside_others(lines: Sequence[Line]) -> int:
 
 
 def _has_cell(row: Row) -> bool:
-    return any(len(piece.text) <= _CELL_CHARS for piece in row)
+    return any(len(piece[0]) <= _CELL_CHARS for piece in row)
 
 
 def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid | None:

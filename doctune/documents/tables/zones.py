@@ -67,6 +67,10 @@ def _bands(rows: list[Row], gutter: float) -> list[tuple[bool, list[Row]]]:
 
 
 def _is_in_columns(row: Row, gutter: float) -> bool:
-    if any(piece.x0 < gutter - 2 and piece.x1 > gutter + 2 for piece in row):
-        return False
-    return any(len(piece.text) >= _LONG_CHARS for piece in row)
+    left, right = gutter - 2, gutter + 2
+    is_long = False
+    for text, x0, _, x1, _, _ in row:
+        if x0 < left and x1 > right:
+            return False
+        is_long = is_long or len(text) >= _LONG_CHARS
+    return is_long
