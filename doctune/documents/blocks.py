@@ -96,14 +96,18 @@ def build_blocks(pages: Sequence[PageLines], body: float) -> list[list[Block]]:
 
 def body_size(pages: Iterable[PageLines]) -> float:
     """The font size that most characters have."""
-    sizes: dict[float, int] = {}
+    exact: dict[float, int] = {}
     for page in pages:
         for line in page.lines:
             if not line.kind and not line.font & fonts.MONO:
-                size = round(line.size, 1)
-                # Prose counts more than the short lines of tables, which may be smaller and many.
-                weight = len(line.text) * (5 if len(line.text) >= _PROSE_CHARS else 1)
-                sizes[size] = sizes.get(size, 0) + weight
+                length = len(line.text)
+                # Prose counts more than short lines of tables, which may be smaller and many.
+                weight = 5 * length if length >= _PROSE_CHARS else length
+                exact[line.size] = exact.get(line.size, 0) + weight
+    sizes: dict[float, int] = {}
+    for size, weight in exact.items():
+        rounded = round(size, 1)
+        sizes[rounded] = sizes.get(rounded, 0) + weight
     return max(sizes, key=lambda size: sizes[size], default=10.0)
 
 

@@ -1,7 +1,7 @@
 """Hyphens at the ends of lines: which break a word, and which belong to it."""
 
 import re
-from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -10,6 +10,8 @@ from doctune.documents.lines import Line
 
 HYPHENS = "-\u00ad\u2010"
 _ENDS = tuple(HYPHENS)
+_FIRST_TOKEN = re.compile(r"\S+")
+_SAMPLE_LINES = 200
 _SOFT = "\u00ad"
 _LETTERS = re.compile(r"[^\W\d_]+")
 # Beginnings that are words and far more often part of a longer one.
@@ -57,12 +59,13 @@ class Vocabulary:
         known = one in self._words and other in self._words
         if known and token[-2 - len(one) : -1 - len(one)] in _ENDS:
             return True
-        apart, joined = self._seen_after(one)
-        if apart >= _MIN_SEEN and apart > joined:
+        if self._beginnings[one] >= _MIN_SEEN and self._surplus_apart(one) > 0:
             return True
-        if not self._english or (joined > apart and one in _APART_AFTER):
+        if not self._english:
             return False
-        if one in _APART_AFTER or (one in self._words and other in _APART_BEFORE):
+        if one in _APART_AFTER:
+            return self._surplus_apart(one) >= 0
+        if one in self._words and other in _APART_BEFORE:
             return True
         long_enough = min(len(one), len(other)) >= _MIN_COMPOUND and not _PREFIXES.fullmatch(one)
         return long_enough and known
@@ -71,31 +74,30 @@ class Vocabulary:
     def _words(self) -> set[str]:
         # The halves of broken words are no words. Words that only stand before commas are missed:
         # that is rare, and looking at every character is not.
-        whole = []
-        broken = False
-        for line in self._lines:
-            text = line.text.partition(" ")[2] if broken else line.text
-            broken = line.text.endswith(_ENDS)
-            whole.append(text.rpartition(" ")[0] if broken else text)
-        return set("\n".join(whole).lower().split())
+        parts = "\n".join([line.text for line in self._lines]).lower().split("-\n")
+        for index in range(1, len(parts)):
+            part = parts[index - 1]
+            parts[index - 1] = part[: max(part.rfind(" "), part.rfind("\n"), 0)]
+            parts[index] = _FIRST_TOKEN.sub("", parts[index], count=1)
+        return set("\n".join(parts).split())
 
     @cached_property
-    def _sorted_words(self) -> list[str]:
-        return sorted(self._words)
+    def _beginnings(self) -> Counter[str]:
+        """How many words begin so with a hyphen behind it."""
+        compounds = [word.partition("-") for word in self._words if "-" in word]
+        return Counter(first for first, _, rest in compounds if rest[:1].isalpha())
 
     @cached_property
     def _english(self) -> bool:
         middle = len(self._lines) // 3
-        return detect_language("\n".join(line.text for line in self._lines[middle:])) == "en"
+        sample = self._lines[middle : middle + _SAMPLE_LINES]
+        return detect_language("\n".join(line.text for line in sample)) == "en"
 
-    def _seen_after(self, beginning: str) -> tuple[int, int]:
-        """How many words begin so with a hyphen behind it, and how many go on without one."""
-        words, length = self._sorted_words, len(beginning)
-        first = bisect_left(words, beginning)
-        stop = bisect_left(words, beginning + "\uffff", first)
-        nexts = [word[length : length + 2] for word in words[first:stop]]
-        apart = sum(1 for following in nexts if following[:1] == "-" and following[1:].isalpha())
-        return apart, sum(1 for following in nexts if following[:1].isalpha())
+    def _surplus_apart(self, one: str) -> int:
+        """By how many words more have a hyphen behind a beginning than go on without one."""
+        length = len(one)
+        joined = sum(1 for word in self._words if word.startswith(one) and word[length:].isalpha())
+        return self._beginnings[one] - joined
 
 
 def breaks_word(text: str) -> bool:
