@@ -59,6 +59,27 @@ def test_columns_of_numbers_hardly_apart_are_columns(page: Page) -> None:
     ]
 
 
+def test_a_row_of_numbers_too_long_for_gaps_is_a_row(page: Page) -> None:
+    xs = [200 + 40 * column for column in range(6)]
+    rows = [[f"{n}0", *(f"{n}{column}.5" for column in range(6))] for n in range(1, 5)]
+    rows.append(["85+", *(f"{column},444.5" for column in range(1, 7))])
+    for number, row in enumerate(rows):
+        page.row(100 + 14 * number, dict(zip([175, *xs], row, strict=True)))
+    (table,) = page.tables()
+    assert rows_of(table) == rows
+
+
+def test_text_in_columns_below_a_table_is_no_row_of_it(page: Page) -> None:
+    page.row(116, {80: "Pump", 200: "low", 280: "usual", 360: "high"})
+    draw_years(page)
+    for number in range(8):
+        left = "The pumps were measured for a whole year in"
+        right = "a cellar that was neither warm nor cold, and"
+        page.row(186 + 12 * number, {60: left, 310: right})
+    (table,) = page.tables()
+    assert rows_of(table) == [["Pump", "low", "usual", "high"], *YEARS]
+
+
 def test_a_title_belongs_to_the_columns_that_the_rule_below_it_covers(page: Page) -> None:
     page.row(100, {200: "Flow in litres"})
     page.rule(103, 200, 385)

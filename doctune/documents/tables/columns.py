@@ -70,7 +70,7 @@ def split_values(rows: Sequence[Row], text: PageText) -> list[Row]:
 
     Columns of long numbers are set so closely that the gap between them is that between words.
     """
-    several = [piece for row in rows for piece in row if _has_several_values(piece.text)]
+    several = [piece for row in rows for piece in row if has_several_values(piece.text)]
     if not several:
         return list(rows)
     words = {piece: words for piece in several if (words := words_of(piece, text))}
@@ -82,7 +82,8 @@ def split_values(rows: Sequence[Row], text: PageText) -> list[Row]:
     ]
 
 
-def _has_several_values(text: str) -> bool:
+def has_several_values(text: str) -> bool:
+    """Tells whether a text is nothing but two numbers or more, and signs that stand for them."""
     tokens = text.split(" ")
     return len(tokens) > 1 and all(
         _DIGIT.search(token) or _PARTS_OF_VALUES.issuperset(token) for token in tokens

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from statistics import median
 
-from doctune.documents.tables.columns import Row, columns_of, find_columns
+from doctune.documents.tables.columns import Row, columns_of, find_columns, has_several_values
 
 MIN_ROWS = 3
 _MAX_ROW_GAP = 2.0  # heights of a line
 _MAX_PART_GAP = 4.0  # the same, between parts of a table that have the same columns
 _PROSE_CHARS = 45
+_TEXT_CHARS = 25  # of each piece of a row of text in columns
+_MIN_VALUES = 3  # of a row that is one piece: two may be a telephone number
 _MAX_TITLES = 2  # rows above the first full one that hold a title over several columns
 _MAX_TITLE_GAP = 1.2  # heights of a line
 _MOST_TITLE_SIZE = 1.1  # of the size of the names of columns below
@@ -48,7 +50,15 @@ def _is_prose(row: Row, run: Sequence[Row]) -> bool:
     """Tells whether a row is one long piece that is no title over the columns of the run."""
     if len(row) > 1 or len(row[0].text) <= _PROSE_CHARS:
         return False
-    return not run or len(run[-1]) < 2 or not run[-1][1].x0 - 1 < row[0].x0
+    if not run or len(run[-1]) < 2:
+        return True
+    # A row of long numbers is a single piece: the gaps between them are those between words.
+    return row[0].x0 <= run[-1][1].x0 - 1 and not _is_values(row)
+
+
+def _is_values(row: Row) -> bool:
+    text = row[0].text
+    return text.count(" ") >= _MIN_VALUES - 1 and has_several_values(text)
 
 
 def _join(runs: Sequence[list[Row]]) -> list[list[Row]]:
@@ -79,13 +89,30 @@ def _goes_on(above: Sequence[Row], run: Sequence[Row]) -> bool:
 
 
 def _trim(run: list[Row]) -> list[Row]:
-    full = [index for index, row in enumerate(run) if len(row) > 1]
+    full = [i for i, row in enumerate(run) if len(row) > 1 or _is_values(row)]
     if len(full) < MIN_ROWS:
         return []
+    full = _without_prose(run, full)
     # Text with a stray gap here and there is no table.
     if len(full) < 0.5 * (full[-1] + 1 - full[0]):
         return []
     return run[_first_title(run, full) : full[-1] + 1]
+
+
+def _without_prose(run: Sequence[Row], full: list[int]) -> list[int]:
+    """Leaves out rows at both ends that are text in columns, if most rows between hold values."""
+    first, stop = 0, len(full)
+    while stop and _is_text(run[full[stop - 1]]):
+        stop -= 1
+    while first < stop and _is_text(run[full[first]]):
+        first += 1
+    kept = full[first:stop]
+    valued = sum(1 for i in kept if any(piece.is_value for piece in run[i]))
+    return kept if len(kept) >= MIN_ROWS and 2 * valued > len(kept) else full
+
+
+def _is_text(row: Row) -> bool:
+    return len(row) > 1 and all(len(piece.text) >= _TEXT_CHARS for piece in row)
 
 
 def _first_title(run: Sequence[Row], full: Sequence[int]) -> int:
