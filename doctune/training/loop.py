@@ -61,9 +61,9 @@ class Run:
     def packs(self, examples: Sequence[Example]) -> Iterator[tuple[list[Example], bool]]:
         """Yields this worker's packs of some examples, and whether each counts."""
         if self.options.fsdp:
-            yield from even_packs(examples, self.workers, self.options.pack_tokens)
+            yield from even_packs(examples, self.workers, self.network.pack_tokens)
             return
-        for pack in cut_into_packs(self.workers.share(examples), self.options.pack_tokens):
+        for pack in cut_into_packs(self.workers.share(examples), self.network.pack_tokens):
             yield pack, True
 
 
@@ -75,7 +75,7 @@ def train(run: Run) -> TrainingCourse:
             told to end (SIGTERM); in the last case after a checkpoint.
     """
     course, total, memory = run.course, run.curriculum.steps, MemoryWatch()
-    with _termination() as told_to_end, _clear_memory_failures(run.options):
+    with _termination() as told_to_end, _clear_memory_failures(run):
         if run.checkpoints and (checkpoint := run.checkpoints.newest()):
             course = _restore(run, checkpoint)
         if not course.validations:
@@ -108,7 +108,8 @@ def train(run: Run) -> TrainingCourse:
 def validation_loss(run: Run) -> float:
     """Returns the mean loss, in nats, of the taught tokens that the run validates with."""
     network, examples = run.network, run.validation
-    total = torch.zeros(2, dtype=torch.float64)
+    # Where the network is: the workers of GPUs add up nothing that is elsewhere.
+    total = torch.zeros(2, dtype=torch.float64, device=network.device)
     network.model.eval()
     own = len(run.workers.share(examples))
     with torch.no_grad(), progress("Validating", own, "examples") as bar:
@@ -116,7 +117,7 @@ def validation_loss(run: Run) -> float:
             pack = network.pack(group)
             loss = network.loss(pack).item()
             if counts:
-                total += torch.tensor([loss, len(pack.targets)])
+                total += torch.tensor([loss, len(pack.targets)], device=network.device)
                 bar.advance(len(group))
     network.model.train()
     run.workers.add_up(total)
@@ -233,15 +234,16 @@ def _terminated(run: Run) -> TrainingError:
 
 
 @contextmanager
-def _clear_memory_failures(options: TrainingOptions) -> Iterator[None]:
+def _clear_memory_failures(run: Run) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if not memory and "allocate memory" not in str(error):
             raise
-        fits = max(64, options.pack_tokens // 2)
-        remedy = f"set training.pack_tokens to {fits} (now {options.pack_tokens})"
+        options, now = run.options, run.network.pack_tokens
+        fits = max(64, now // 2)
+        remedy = f"set training.pack_tokens to {fits} (now {now})"
         if options.max_length > fits:
             remedy += f" and training.max_length to {fits} (now {options.max_length})"
         if not options.gradient_checkpointing:

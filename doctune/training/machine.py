@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from doctune.errors import TrainingError
 from doctune.training.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ logger = logging.getLogger("doctune.training")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 # How much more may be held than was needed before it is given back.
 _GROWTH = 1.3
+# A CPU gains nothing by more, and less stays in its caches.
+_PACK_TOKENS = 1024
 _ALLOCATORS = ("tcmalloc", "jemalloc", "mimalloc")
 
 
@@ -44,10 +47,15 @@ class Machine:
     threads: int
     description: str
     attention: str = ""  # transformers' name of one to use instead of the model's own
+    pack_tokens: int = _PACK_TOKENS  # computed at once
 
 
 def prepare_machine(options: TrainingOptions) -> Machine:
-    """Chooses device, precision and threads, sets them for this process, and logs the choice."""
+    """Chooses device, precision and threads, sets them for this process, and logs the choice.
+
+    Raises:
+        TrainingError: There are more workers than GPUs on this machine.
+    """
     import torch
 
     if torch.cuda.is_available():
@@ -63,18 +71,35 @@ def prepare_machine(options: TrainingOptions) -> Machine:
 def _choose_gpu(options: TrainingOptions) -> Machine:
     import torch
 
+    if place := os.environ.get("LOCAL_RANK"):  # set by torchrun: one GPU for each of its workers
+        _take_gpu(int(place))
     dtype = torch.float32 if options.dtype == "float32" else torch.bfloat16
     # FlashAttention computes in half precision only.
     flash = dtype == torch.bfloat16 and importlib.util.find_spec("flash_attn") is not None
     parts = [torch.cuda.get_device_name(), str(dtype).removeprefix("torch.")]
-    parts.append("FlashAttention" if flash else "SDPA (flash-attn is not installed)")
+    parts.append("FlashAttention" if flash else "SDPA")
     return Machine(
         device="cuda",
         dtype=dtype,
         threads=1,
         description=", ".join(parts),
         attention="flash_attention_2" if flash else "",
+        # The more at once, the less a GPU waits for launches; this is no more than a batch that is
+        # padded to the longest example possible.
+        pack_tokens=options.pack_tokens or options.per_device_train_batch_size * options.max_length,
     )
+
+
+def _take_gpu(place: int) -> None:
+    import torch
+
+    count = torch.cuda.device_count()
+    if place >= count:
+        raise TrainingError(
+            f"Worker {place} of this machine has no GPU: it has {count}, one for each worker; "
+            f"run torchrun with --nproc-per-node {count}."
+        )
+    torch.cuda.set_device(place)
 
 
 def _prepare_cpu(options: TrainingOptions) -> Machine:
@@ -99,6 +124,7 @@ def _prepare_cpu(options: TrainingOptions) -> Machine:
         threads=threads,
         description=f"CPU, {threads} thread{'s' * (threads > 1)}, {wanted}{reason}"
         + (f", {allocator}" if allocator else ""),
+        pack_tokens=options.pack_tokens or _PACK_TOKENS,
     )
 
 

@@ -162,9 +162,10 @@ class AnswerNetwork:
             ModelError: `target_modules` names no layer of this network.
         """
         self.device = machine.device
-        self.shares_prefix = machine.device == "cpu" and packed_attention.suits(
-            base.config, options.max_length
-        )
+        self.pack_tokens = machine.pack_tokens
+        # A GPU's fused attention has no float32 in which heads share keys.
+        fits = machine.device == "cpu" or machine.dtype == torch.bfloat16
+        self.shares_prefix = fits and packed_attention.suits(base.config, options.max_length)
         if self.shares_prefix:
             packed_attention.register()
             base.set_attn_implementation(packed_attention.NAME)
@@ -192,7 +193,7 @@ class AnswerNetwork:
     def logits(self, pack: Pack, positions: torch.Tensor) -> torch.Tensor:
         """Returns the logits [positions, vocabulary] after the tokens at some positions."""
         if self.shares_prefix:
-            packed_attention.set_lengths(pack.lengths)
+            packed_attention.set_lengths(pack.lengths, self.device)
         output = self.model(
             input_ids=pack.input_ids,
             position_ids=pack.position_ids,

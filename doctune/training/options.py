@@ -47,9 +47,10 @@ class TrainingOptions(BaseModel):
         description="Epochs on the raw passages of the training examples, before the chat stage.",
     )
     pack_tokens: int = Field(
-        default=1024,
-        ge=64,
-        description="Tokens computed at once; bounds memory, changes no result.",
+        default=0,
+        ge=0,
+        description="Tokens computed at once; bounds memory, changes no result. "
+        "0: 1024 on CPUs, a whole per_device_train_batch_size on GPUs.",
     )
     checkpoint_dir: str = Field(
         default="",

@@ -7,15 +7,16 @@ and room to the longest, so the cost is the square of an example's length, not o
 prefix itself is computed once a row, not once an example, which is exact: what stands before a
 token never depends on what comes after it.
 
-The attention proper is four matrix products and a softmax, since PyTorch's fused kernel for CPUs
-takes three times as long for examples of some hundred tokens (forward and backward, measured with
-2.13). This is for CPUs and for architectures whose attention is plain and causal; see `suits`.
+On CPUs the attention proper is four matrix products and a softmax, since PyTorch's fused kernel
+takes three times as long there for examples of some hundred tokens (forward and backward, measured
+with 2.13). On GPUs it is that kernel: an example's padding stands behind it, where causal attention
+needs no mask to overlook it, and without a mask PyTorch takes its FlashAttention. This is for
+architectures whose attention is plain and causal; see `suits`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -58,11 +59,10 @@ class _Layout:
     longest: int  # tokens of the longest example, with the prefix
     rows: torch.Tensor  # [examples * longest]: the row's token at each place; any for padding
     places: torch.Tensor  # [tokens]: the (first) place of each token of the row
-    mask: torch.Tensor  # [longest, longest]: 0 where a token may look, -inf elsewhere
 
 
 @lru_cache(maxsize=8)
-def _layout(lengths: tuple[int, ...]) -> _Layout:
+def _layout(lengths: tuple[int, ...], device: str) -> _Layout:
     prefix, *own = lengths
     longest = prefix + max(own)
     rows = torch.zeros(len(own), longest, dtype=torch.long)
@@ -74,19 +74,29 @@ def _layout(lengths: tuple[int, ...]) -> _Layout:
         first = index * longest + prefix
         places.append(torch.arange(first, first + length))
         start += length
-    mask = torch.full((longest, longest), float("-inf")).triu(1)
-    return _Layout(prefix, len(own), longest, rows.flatten(), torch.cat(places), mask)
+    return _Layout(
+        prefix, len(own), longest, rows.flatten().to(device), torch.cat(places).to(device)
+    )
 
 
-_current: ContextVar[_Layout] = ContextVar("layout")
+@lru_cache(maxsize=8)
+def _causal_mask(longest: int) -> torch.Tensor:
+    """[longest, longest]: 0 where a token may look, -inf elsewhere."""
+    return torch.full((longest, longest), float("-inf")).triu(1)
 
 
-def set_lengths(lengths: Sequence[int]) -> None:
+class _Current:
+    """The layout of the row in hand, for all threads: autograd has one of its own for a GPU."""
+
+    layout: _Layout
+
+
+def set_lengths(lengths: Sequence[int], device: str) -> None:
     """Says how the rows from now on are divided: the prefix first (0 for none), then each example.
 
     It must still hold when the backward pass runs, which may compute the attention once more.
     """
-    _current.set(_layout(tuple(lengths)))
+    _Current.layout = _layout(tuple(lengths), device)
 
 
 def _attend(
@@ -100,7 +110,34 @@ def _attend(
 ) -> tuple[torch.Tensor, None]:
     """Attends within a row [1, heads, tokens, size]; returns [1, tokens, heads, size]."""
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return _PackedAttention.apply(query[0], key[0], value[0], scale, _current.get())[None], None
+    attend = _PackedAttention.apply if query.device.type == "cpu" else attend_fused
+    return attend(query[0], key[0], value[0], scale, _Current.layout)[None], None
+
+
+def attend_fused(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, layout: _Layout
+) -> torch.Tensor:
+    """[heads, tokens, size] to [tokens, heads, size], by PyTorch's fused kernel."""
+    # All in one: a GPU waits for the launches of many small operations.
+    together = _Spread.apply(torch.cat([query, key, value]), layout)
+    q, k, v = together.split([query.shape[0], key.shape[0], value.shape[0]], dim=1)
+    states = torch.nn.functional.scaled_dot_product_attention(
+        q, k, v, is_causal=True, scale=scale, enable_gqa=True
+    )
+    return states.transpose(1, 2).flatten(0, 1).index_select(0, layout.places)
+
+
+class _Spread(torch.autograd.Function):
+    """[heads, tokens, size] to [examples, heads, longest, size]."""
+
+    @staticmethod
+    def forward(ctx: Any, states: torch.Tensor, layout: _Layout) -> torch.Tensor:
+        ctx.layout = layout
+        return _spread_keys(states, layout).transpose(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return _sum_keys(gradients[0].transpose(0, 1), ctx.layout), None
 
 
 class _PackedAttention(torch.autograd.Function):
@@ -120,7 +157,7 @@ class _PackedAttention(torch.autograd.Function):
         k, v = _spread_keys(key, layout), _spread_keys(value, layout)
         scores = q @ k.mT
         each = scores.view(-1, layout.longest, layout.longest)
-        each += layout.mask.to(scores.dtype)
+        each += _causal_mask(layout.longest).to(scores.dtype)
         weights = torch.softmax(scores, dim=-1)
         ctx.save_for_backward(q, k, v, weights)
         ctx.scale, ctx.layout, ctx.heads, ctx.groups = scale, layout, heads, groups

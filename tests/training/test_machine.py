@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from doctune.errors import TrainingError
 from doctune.training import TrainingOptions, machine, tune_model
 
 
@@ -93,6 +94,41 @@ def test_a_gpu_gets_flash_attention_where_it_is(
     chosen = machine.prepare_machine(TrainingOptions(dtype=dtype))
     assert (chosen.device, chosen.attention) == ("cuda", attention)
     assert said_of_it in said.text
+
+
+@pytest.mark.parametrize(("wanted", "cpu", "gpu"), [(0, 1024, 4 * 256), (300, 300, 300)])
+def test_a_gpu_computes_a_whole_batch_at_once_unless_the_user_says_how_much(
+    wanted: int, cpu: int, gpu: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = TrainingOptions(
+        pack_tokens=wanted, per_device_train_batch_size=4, max_length=256, num_threads=1
+    )
+    assert machine.prepare_machine(options).pack_tokens == cpu
+    with_gpus(monkeypatch, 1)
+    assert machine.prepare_machine(options).pack_tokens == gpu
+
+
+def test_each_of_a_machines_workers_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = with_gpus(monkeypatch, 2)
+    machine.prepare_machine(TrainingOptions())
+    assert taken == []  # torchrun is not there: the one that is current stays so
+    for place in "01":
+        monkeypatch.setenv("LOCAL_RANK", place)
+        machine.prepare_machine(TrainingOptions())
+    assert taken == [0, 1]
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(TrainingError, match="--nproc-per-node 2"):
+        machine.prepare_machine(TrainingOptions())
+
+
+def with_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> list[int]:
+    """Feigns some GPUs; returns the list to which those that are taken are added."""
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA L4")
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    return taken
 
 
 def test_a_loaded_allocator_is_seen(tmp_path: Path) -> None:

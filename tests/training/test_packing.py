@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from doctune.training import TrainingOptions
+from doctune.training import TrainingOptions, packed_attention
 from doctune.training.batches import Curriculum, Phase, cut_into_packs
 from doctune.training.examples import Example
 from doctune.training.machine import Machine
@@ -94,6 +95,22 @@ def test_loss_and_gradients_packed_are_those_of_peft_alone(tiny_model: Path) -> 
         assert torch.allclose(weight.grad, other.grad, atol=1e-5)
 
 
+@pytest.mark.parametrize("lengths", [(4, 5, 20, 11), (0, 7), (0, 3, 9), (6, 1, 1)])
+def test_attention_of_gpus_gives_what_that_of_cpus_does(lengths: tuple[int, ...]) -> None:
+    layout = packed_attention._layout(lengths, "cpu")
+    draw = torch.Generator().manual_seed(2)
+    states = [torch.randn(heads, sum(lengths), 8, generator=draw) for heads in (6, 2, 2)]
+    upstream = torch.randn(sum(lengths), 6, 8, generator=draw)
+    found = []
+    for attend in (packed_attention._PackedAttention.apply, packed_attention.attend_fused):
+        inputs = [state.clone().requires_grad_() for state in states]
+        output = attend(*inputs, 0.3, layout)
+        output.backward(upstream)
+        found.append([output.detach(), *(state.grad for state in inputs)])
+    for expected, fused in zip(*found, strict=True):
+        assert torch.allclose(fused, expected, atol=1e-5)
+
+
 def test_gradient_checkpointing_changes_no_gradient(tiny_model: Path) -> None:
     gradients = []
     for checkpointing in (False, True):
@@ -104,6 +121,14 @@ def test_gradient_checkpointing_changes_no_gradient(tiny_model: Path) -> None:
         gradients.append([weight.grad for weight in made.weights])
     for first, second in zip(*gradients, strict=True):
         assert torch.allclose(first, second, atol=1e-6)
+
+
+def test_activations_can_be_computed_again_in_a_thread_of_autograds_own(tiny_model: Path) -> None:
+    made = network(load_network(tiny_model, torch.float32), gradient_checkpointing=True)
+    loss = made.loss(made.pack(examples()))
+    with ThreadPoolExecutor(1) as thread:  # for a GPU autograd has one
+        thread.submit(loss.backward).result()
+    assert all(weight.grad is not None for weight in made.weights)
 
 
 def test_head_runs_for_taught_tokens_only(tiny_model: Path) -> None:
