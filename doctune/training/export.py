@@ -84,7 +84,9 @@ def export_model(
         clear_write_failures(out_dir),
         atomic_folder(out_dir) as folder,
     ):
-        before = _measure(load_network(source, "auto").float(), source, examples)
+        original = load_network(source, "auto").float().to(_device())
+        before = _measure(original, source, examples)
+        del original
         bar.advance(note="original measured")
         tokenizer.save_pretrained(folder)
         _WRITERS[export_format](source, folder)
@@ -119,7 +121,7 @@ def load_export(folder: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    options: dict[str, Any] = {"device_map": {"": "cuda" if torch.cuda.is_available() else "cpu"}}
+    options: dict[str, Any] = {"device_map": {"": _device()}}
     if (folder / GGUF_FILE).is_file():
         options |= {"gguf_file": GGUF_FILE, "dtype": torch.float32}
     try:
@@ -127,6 +129,12 @@ def load_export(folder: Path) -> Any:
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{folder} holds no export that can be loaded: {reason}.") from error
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _measure(model: Any, folder: Path, examples: Sequence[Example]) -> Quality:
@@ -190,7 +198,7 @@ def _quantize(source: Path, folder: Path, **settings: Any) -> None:
     need_bitsandbytes()
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device()
     model: Any = AutoModelForCausalLM.from_pretrained(
         source,
         quantization_config=BitsAndBytesConfig(**settings),
