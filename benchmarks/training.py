@@ -1,20 +1,24 @@
-"""Useful tokens a CPU-second: doctune against TRL's SFTTrainer and Hugging Face's Trainer.
+"""Useful tokens a second: doctune against TRL's SFTTrainer and Hugging Face's Trainer.
 
-All train the same LoRA on the same examples in the same process, in turns, from the same weights;
-what counts is the CPU time of the training loop, which neighbours on a shared machine disturb less
-than the clock's. A useful token is a token of an example: padding is not, and what doctune computes
-once for several examples counts for each.
+All train the same LoRA on the same examples in the same process, in turns, from the same weights.
+On a CPU what counts is the CPU time of the training loop, which neighbours on a shared machine
+disturb less than the clock's; on a GPU it is the clock's, after a first turn that does not count,
+and the peak of its memory is told too. A useful token is a token of an example: padding is not, and
+what doctune computes once for several examples counts for each.
 
     python benchmarks/training.py [--json] [--seeds 3] [--skip-smollm2]
+    python benchmarks/training.py --device cuda --steps 60 --batch 32
 
 The baselines are what a user gets who writes them by hand: TRL with its defaults, and Trainer with
-padding to each batch's longest example. Both get the answers-only loss that doctune has.
+padding to each batch's longest example. Both get the answers-only loss that doctune has, and on a
+GPU bfloat16 as well, for weights and arithmetic.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import io
 import json
 import os
@@ -22,7 +26,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +45,7 @@ from doctune.training.loop import Run, train
 from doctune.training.machine import Machine, prepare_machine
 from doctune.training.network import AnswerNetwork, load_network, load_tokenizer
 
-BATCH, LENGTH, RATE, RANK = 8, 512, 1e-3, 16
+LENGTH, RATE, RANK = 512, 1e-3, 16
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -48,11 +53,12 @@ TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 class Trial:
     """One training of some steps."""
 
-    cpu_seconds: float
+    seconds: float  # of CPU time on a CPU, of the clock on a GPU
+    peak_bytes: int  # most memory that tensors took on a GPU; 0 on a CPU
     loss: float  # of held-out answers, in nats, in float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What all trainers get."""
 
@@ -62,6 +68,23 @@ class Task:
     examples: list[Example]
     held_out: list[Example]
     steps: int
+    batch: int
+    options: dict[str, Any]  # further ones of doctune's
+
+    @property
+    def useful_tokens(self) -> int:
+        """Tokens of all examples."""
+        return sum(len(example.input_ids) for example in self.examples)
+
+    def start(self, steps: int) -> Task:
+        """Returns the first steps of it."""
+        count = steps * self.batch
+        return replace(
+            self,
+            conversations=self.conversations[:count],
+            examples=self.examples[:count],
+            steps=steps,
+        )
 
 
 def main() -> None:
@@ -70,28 +93,45 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the result as a last JSON line")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=8, help="examples a step")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
-    parser.add_argument("--skip-smollm2", action="store_true")
+    parser.add_argument("--model", default=DEFAULT_BASE_MODEL, help="a model or its folder")
+    parser.add_argument("--options", type=json.loads, default={}, help="more of doctune's, as JSON")
+    parser.add_argument("--skip-small", action="store_true", help="leave the 20M Llama out")
+    parser.add_argument("--skip-smollm2", action="store_true", help="leave --model out")
     chosen = parser.parse_args()
-    machine = prepare_machine(TrainingOptions(num_threads=chosen.threads, dtype=chosen.dtype))
+    if chosen.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    machine = prepare_machine(
+        TrainingOptions(
+            num_threads=chosen.threads,
+            dtype=chosen.dtype,
+            per_device_train_batch_size=chosen.batch,
+            max_length=LENGTH,
+            **chosen.options,
+        )
+    )
+    if machine.device != chosen.device:
+        raise SystemExit("There is no GPU that PyTorch can use here.")
     print(f"doctune: {machine.description}")
     result: dict[str, Any] = {"machine": machine.description, "seeds": chosen.seeds}
-    bundled = resolve_base_model(DEFAULT_BASE_MODEL)
-    with tempfile.TemporaryDirectory() as temporary:
-        small = save_small_llama(Path(temporary, "llama-20m"), bundled)
-        task = make_task(small, chosen.steps)
-        trials = measure(task, machine, chosen.seeds, with_trl=True)
+    model = resolve_base_model(chosen.model)
+    if not chosen.skip_small:
+        with tempfile.TemporaryDirectory() as temporary:
+            small = save_small_llama(Path(temporary, "llama-20m"), model)
+            task = make_task(small, chosen.steps, chosen.batch, chosen.options)
+            trials = measure(task, machine, chosen.seeds, with_trl=True)
         report("20M Llama", task, trials)
-        result["ratio_vs_hf_trainer"] = ratio(trials, "hf_trainer")
-        result["ratio_vs_trl_default"] = ratio(trials, "trl_default")
-        result["losses"] = losses(trials)
-        if not chosen.skip_smollm2:
-            task = make_task(bundled, max(2, chosen.steps // 3))
-            trials = measure(task, machine, chosen.seeds, with_trl=False)
-            report("SmolLM2-135M", task, trials)
-            result["ratio_vs_hf_trainer_smollm2"] = ratio(trials, "hf_trainer")
-            result["losses_smollm2"] = losses(trials)
+        result |= figures(trials, "")
+    if not chosen.skip_smollm2:
+        # On a CPU a third of the steps, and not TRL, or it would take too long.
+        steps = max(2, chosen.steps // 3) if chosen.device == "cpu" else chosen.steps
+        task = make_task(model, steps, chosen.batch, chosen.options)
+        trials = measure(task, machine, chosen.seeds, with_trl=chosen.device != "cpu")
+        report("SmolLM2-135M" if chosen.model == DEFAULT_BASE_MODEL else model.name, task, trials)
+        result |= figures(trials, "_smollm2" if chosen.model == DEFAULT_BASE_MODEL else "_model")
     if chosen.json:
         print(json.dumps(result))
 
@@ -118,13 +158,13 @@ def save_small_llama(folder: Path, bundled: Path) -> Path:
     return folder
 
 
-def make_task(folder: Path, steps: int) -> Task:
+def make_task(folder: Path, steps: int, batch: int, options: dict[str, Any]) -> Task:
     """Makes questions and answers of many lengths, as chapters of manuals give them."""
     draw = np.random.default_rng(7)
     things = ["pump", "valve", "cable", "gasket", "sensor", "filter", "bearing", "hose"]
     words = ["check", "the", "pressure", "before", "each", "start", "and", "note", "it", "down"]
     conversations: list[list[Message]] = []
-    for number in range(steps * BATCH + 16):
+    for number in range(steps * batch + 16):
         thing = things[int(draw.integers(len(things)))]
         length = int(draw.lognormal(3.2, 0.6))
         answer = " ".join(words[int(draw.integers(len(words)))] for _ in range(length))
@@ -137,8 +177,17 @@ def make_task(folder: Path, steps: int) -> Task:
         )
     tokenizer = load_tokenizer(folder)
     examples = tokenize_conversations(conversations, tokenizer, LENGTH).examples
-    kept = steps * BATCH
-    return Task(folder, tokenizer, conversations[:kept], examples[:kept], examples[kept:], steps)
+    kept = steps * batch
+    return Task(
+        folder=folder,
+        tokenizer=tokenizer,
+        conversations=conversations[:kept],
+        examples=examples[:kept],
+        held_out=examples[kept:],
+        steps=steps,
+        batch=batch,
+        options=options,
+    )
 
 
 def measure(task: Task, machine: Machine, seeds: int, *, with_trl: bool) -> dict[str, list[Trial]]:
@@ -149,7 +198,13 @@ def measure(task: Task, machine: Machine, seeds: int, *, with_trl: bool) -> dict
     }
     if with_trl:
         trainers["trl_default"] = by_trl
+    if with_trl and machine.device == "cuda":  # by default TRL computes activations twice
+        trainers["trl_fast"] = partial(by_trl, gradient_checkpointing=False)
     trials: dict[str, list[Trial]] = {name: [] for name in trainers}
+    if machine.device == "cuda":  # kernels are loaded, and memory is taken, once a process
+        short = task.start(2)
+        for trainer in trainers.values():
+            trainer(short, 0, machine)
     for seed in range(seeds):
         for name, trainer in trainers.items():
             trials[name].append(trainer(task, seed, machine))
@@ -158,18 +213,16 @@ def measure(task: Task, machine: Machine, seeds: int, *, with_trl: bool) -> dict
 
 def by_doctune(task: Task, seed: int, machine: Machine) -> Trial:
     """Trains with doctune's loop, in the precision that it chose for this machine."""
-    options = training_options(seed)
+    options = training_options(task, seed)
     network = AnswerNetwork(load_network(task.folder, machine.dtype), options, machine)
     curriculum = Curriculum(
-        [Phase(examples=task.examples, epochs=1)], batch_size=BATCH, seed=seed, max_steps=None
+        [Phase(examples=task.examples, epochs=1)], batch_size=task.batch, seed=seed, max_steps=None
     )
     # One example to validate on: the loop wants some, the time should not be of validation.
     run = Run(network=network, curriculum=curriculum, validation=task.held_out[:1], options=options)
     torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-    start = time.process_time()
-    train(run)
-    seconds = time.process_time() - start
-    return Trial(seconds, held_out_loss(task, network.model))
+    seconds, peak = timed(lambda: train(run), machine)
+    return Trial(seconds, peak, held_out_loss(task, network.model))
 
 
 def by_hf_trainer(task: Task, seed: int, machine: Machine) -> Trial:
@@ -189,38 +242,40 @@ def by_hf_trainer(task: Task, seed: int, machine: Machine) -> Trial:
     ]
     with tempfile.TemporaryDirectory() as folder, stock_arithmetic():
         trainer = Trainer(
-            model=with_lora(task, seed),
-            args=TrainingArguments(output_dir=folder, **arguments(seed)),
+            model=with_lora(task, seed, machine),
+            args=TrainingArguments(output_dir=folder, **arguments(task, seed, machine)),
             train_dataset=rows,  # type: ignore[arg-type]
             data_collator=DataCollatorForSeq2Seq(task.tokenizer, padding="longest"),
         )
-        seconds = timed(trainer.train)
-        return Trial(seconds, held_out_loss(task, trainer.model))
+        seconds, peak = timed(trainer.train, machine)
+        return Trial(seconds, peak, held_out_loss(task, trainer.model))
 
 
-def by_trl(task: Task, seed: int, machine: Machine) -> Trial:
-    """Trains with TRL's SFTTrainer, its defaults left as they are."""
+def by_trl(task: Task, seed: int, machine: Machine, **changes: Any) -> Trial:
+    """Trains with TRL's SFTTrainer, its defaults left as they are but for some changes."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     rows = [{"prompt": turns[:1], "completion": turns[1:]} for turns in task.conversations]
     with tempfile.TemporaryDirectory() as folder, stock_arithmetic():
         trainer = SFTTrainer(
-            model=with_lora(task, seed),
-            args=SFTConfig(output_dir=folder, max_length=LENGTH, **arguments(seed)),
+            model=with_lora(task, seed, machine),
+            args=SFTConfig(
+                output_dir=folder, max_length=LENGTH, **arguments(task, seed, machine), **changes
+            ),
             train_dataset=Dataset.from_list(rows),
             processing_class=task.tokenizer,
         )
-        seconds = timed(trainer.train)
-        return Trial(seconds, held_out_loss(task, trainer.model))
+        seconds, peak = timed(trainer.train, machine)
+        return Trial(seconds, peak, held_out_loss(task, trainer.model))
 
 
-def training_options(seed: int) -> TrainingOptions:
+def training_options(task: Task, seed: int) -> TrainingOptions:
     """Returns doctune's options for the common settings."""
     return TrainingOptions(
         learning_rate=RATE,
         num_train_epochs=1,
-        per_device_train_batch_size=BATCH,
+        per_device_train_batch_size=task.batch,
         lora_r=RANK,
         lora_alpha=2 * RANK,
         target_modules=tuple(TARGETS),
@@ -228,13 +283,14 @@ def training_options(seed: int) -> TrainingOptions:
         warmup_ratio=0,
         early_stopping_patience=0,
         seed=seed,
+        **task.options,
     )
 
 
-def arguments(seed: int) -> dict[str, Any]:
+def arguments(task: Task, seed: int, machine: Machine) -> dict[str, Any]:
     """Returns what both of Hugging Face's trainers are told."""
     return {
-        "per_device_train_batch_size": BATCH,
+        "per_device_train_batch_size": task.batch,
         "learning_rate": RATE,
         "num_train_epochs": 1,
         "lr_scheduler_type": "linear",
@@ -243,17 +299,19 @@ def arguments(seed: int) -> dict[str, Any]:
         "save_strategy": "no",
         "logging_strategy": "no",
         "disable_tqdm": True,
-        "use_cpu": True,
+        "use_cpu": machine.device == "cpu",
+        "bf16": machine.device == "cuda",
     }
 
 
-def with_lora(task: Task, seed: int) -> Any:
-    """Returns the base model in float32 with PEFT's LoRA."""
+def with_lora(task: Task, seed: int, machine: Machine) -> Any:
+    """Returns the base model with PEFT's LoRA: in float32 on a CPU, in bfloat16 on a GPU."""
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
     config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS, task_type="CAUSAL_LM")
-    return get_peft_model(load_network(task.folder, torch.float32), config)
+    dtype = torch.float32 if machine.device == "cpu" else torch.bfloat16
+    return get_peft_model(load_network(task.folder, dtype), config)
 
 
 @contextlib.contextmanager
@@ -269,11 +327,19 @@ def stock_arithmetic() -> Iterator[None]:
         setting.fp32_precision = before
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Returns the CPU seconds, of all threads, that some work took."""
-    start = time.process_time()
+def timed(work: Callable[[], object], machine: Machine) -> tuple[float, int]:
+    """Returns the seconds that some work took, and the most bytes that it took of the GPU."""
+    if machine.device == "cpu":
+        start = time.process_time()  # of all threads
+        work()
+        return time.process_time() - start, 0
+    gc.collect()  # trainers before this one have left circles behind that hold memory
+    torch.cuda.reset_peak_memory_stats()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
     work()
-    return time.process_time() - start
+    torch.cuda.synchronize()
+    return time.perf_counter() - start, torch.cuda.max_memory_allocated()
 
 
 def held_out_loss(task: Task, model: Any) -> float:
@@ -284,36 +350,47 @@ def held_out_loss(task: Task, model: Any) -> float:
     model.get_base_model().set_attn_implementation("sdpa")
     with torch.inference_mode():
         for example in task.held_out:
-            ids = torch.tensor([example.input_ids])
+            ids = torch.tensor([example.input_ids], device=model.device)
             logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
             losses = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
-            taught = torch.tensor(example.taught[1:])
+            taught = torch.tensor(example.taught[1:], device=model.device)
             total += losses[taught].sum().item()
             count += int(taught.sum())
     model.get_base_model().set_attn_implementation(stock)
     return total / count
 
 
+def figures(trials: dict[str, list[Trial]], suffix: str) -> dict[str, Any]:
+    """Returns what `--json` tells of one model: ratios, losses and, of a GPU, memory in GiB."""
+    told: dict[str, Any] = {
+        f"ratio_vs_{name}{suffix}": ratio(trials, name) for name in trials if name != "doctune"
+    }
+    told[f"losses{suffix}"] = {
+        name: [round(trial.loss, 4) for trial in done] for name, done in trials.items()
+    }
+    told[f"peak_gib{suffix}"] = {
+        name: round(max(trial.peak_bytes for trial in done) / 2**30, 2)
+        for name, done in trials.items()
+    }
+    return told
+
+
 def ratio(trials: dict[str, list[Trial]], baseline: str) -> float:
-    """Returns doctune's tokens a CPU-second over the baseline's, the median of the turns."""
+    """Returns doctune's tokens a second over the baseline's, the median of the turns."""
     pairs = zip(trials["doctune"], trials[baseline], strict=True)
-    return round(statistics.median(other.cpu_seconds / own.cpu_seconds for own, other in pairs), 3)
-
-
-def losses(trials: dict[str, list[Trial]]) -> dict[str, list[float]]:
-    """Returns the held-out loss of each trainer, one a seed."""
-    return {name: [round(trial.loss, 4) for trial in done] for name, done in trials.items()}
+    return round(statistics.median(other.seconds / own.seconds for own, other in pairs), 3)
 
 
 def report(title: str, task: Task, trials: dict[str, list[Trial]]) -> None:
     """Prints a table."""
-    useful = sum(len(example.input_ids) for example in task.examples)
-    print(f"\n{title}: {task.steps} steps, {useful} useful tokens")
+    print(f"\n{title}: {task.steps} steps of {task.batch}, {task.useful_tokens} useful tokens")
     for name, done in trials.items():
-        speeds = " ".join(f"{useful / trial.cpu_seconds:6.0f}" for trial in done)
+        speeds = " ".join(f"{task.useful_tokens / trial.seconds:6.0f}" for trial in done)
         mean = statistics.mean(trial.loss for trial in done)
         spread = statistics.stdev(trial.loss for trial in done) if len(done) > 1 else 0.0
-        print(f"  {name:12} {speeds} tokens/CPU-s   held-out loss {mean:.4f} (sd {spread:.4f})")
+        peak = max(trial.peak_bytes for trial in done)
+        unit = f"tokens/s, {peak / 2**30:5.2f} GiB" if peak else "tokens/CPU-s"
+        print(f"  {name:12} {speeds} {unit}   held-out loss {mean:.4f} (sd {spread:.4f})")
 
 
 if __name__ == "__main__":
