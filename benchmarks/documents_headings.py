@@ -3,9 +3,10 @@
     python benchmarks/documents_headings.py [--json]
 
 The truth are the Markdown headings of `samples/text/*.md`, whose PDFs are in `samples/pdfs`, and
-those of the documents that `documents_headings_made.py` sets in twelve styles. A heading is right if
-its text is (numbers before it do not count), and its level is if it stands at the depth that it has
-in the source. The title and subtitle on the cover, and "Contents", count neither way.
+those of the documents that `documents_headings_made.py` sets in twelve styles. A heading is right
+if its text is (numbers before it count in the latter only), and its level is if it stands at the
+depth that it has in the source. The title and subtitle on the cover, and "Contents", count neither
+way.
 """
 
 import argparse
