@@ -26,12 +26,18 @@ class Link(NamedTuple):
     address: str
 
 
-def flatten(page: Any) -> bool:
-    """Makes annotations with text part of a page's content; tells if it must be loaded anew."""
+def has_drawn(page: Any) -> bool:
+    """Tells whether a page has annotations that are read as text of it."""
     handle = foreign.address_of(page)
     count = min(foreign.annotation_count(handle), _MAX_ANNOTATIONS)
-    if count < 1 or not any(_is_drawn(handle, index) for index in range(count)):
-        return False
+    return any(_is_drawn(handle, index) for index in range(count))
+
+
+def flatten(page: Any) -> bool:
+    """Makes annotations with text part of a page's content; tells if it must be loaded anew.
+
+    All others are lost: read links before.
+    """
     return bool(pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) == _FLATTENED)
 
 

@@ -54,6 +54,7 @@ class PageLines:
     unmapped_count: int = 0
     engine: str = "pdfium"
     confidence: float = 0.0
+    unread: bool = False  # it shows text that nothing here can read
     figures: list[BBox] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     shown: Callable[[BBox], BBox] | None = None  # maps boxes of a straightened scan to the page

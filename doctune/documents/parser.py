@@ -58,6 +58,7 @@ class PartPage:
     char_count: int
     unmapped_count: int
     confidence: float = 0.0
+    unread: bool = False  # it shows text that nothing here can read
 
 
 def parse_pdf(path: Path, options: ParseOptions | None = None) -> Document:
@@ -138,6 +139,7 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
             page.char_count,
             page.unmapped_count,
             page.confidence,
+            page.unread,
         )
         for page, blocks in zip(pages, build_blocks(pages, body), strict=True)
     ]
@@ -206,6 +208,7 @@ def _read_scan(
     from doctune.documents import ocr
 
     read = ocr.read_page(page, space)
+    result.unread = read is None and ocr.find_program() is None
     if read is None or (lines and not legibility.is_better(read, lines)):
         return False
     result.confidence, result.engine = read.confidence, ocr.ENGINE
@@ -232,10 +235,14 @@ def _sample(pages: Sequence[Page]) -> str:
 
 def _warnings(pages: Sequence[PartPage]) -> list[str]:
     found = []
-    silent = sum(1 for page in pages if page.char_count == 0)
+    unread = sum(1 for page in pages if page.unread)
     scanned = [page.confidence for page in pages if page.confidence]
-    if silent:
-        found.append(f"{silent} of {len(pages)} pages without text: scanned?{_ocr_advice()}")
+    if unread:
+        from doctune.documents import ocr
+
+        found.append(
+            f"{unread} of {len(pages)} pages show text that only OCR can read. {ocr.ADVICE}"
+        )
     if scanned:
         mean = sum(scanned) / len(scanned)
         found.append(
@@ -246,10 +253,3 @@ def _warnings(pages: Sequence[PartPage]) -> list[str]:
     if unmapped > _UNMAPPED_SHARE * chars:
         found.append(f"{unmapped} of {chars} characters have no Unicode: the font has no map.")
     return found
-
-
-def _ocr_advice() -> str:
-    from doctune.documents import ocr
-
-    installed = ocr.find_program() is not None
-    return "" if installed else " Install Tesseract (Debian: tesseract-ocr) to read scans."

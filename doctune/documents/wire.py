@@ -96,7 +96,7 @@ def pack_page(page: PartPage) -> list[Any]:
         )
         for b in page.blocks
     ]
-    counts = (page.char_count, page.unmapped_count, page.confidence)
+    counts = (page.char_count, page.unmapped_count, page.confidence, page.unread)
     return [page.number, page.width, page.height, *counts, blocks]
 
 

@@ -64,6 +64,12 @@ def test_exact_copies_are_read_once(folder: Path, manual: Path, tmp_path: Path) 
     assert any("exact copy" in warning for warning in summary.warnings)
 
 
+def test_a_file_without_any_text_is_to_be_looked_at(folder: Path, tmp_path: Path) -> None:
+    write_raw(folder / "blank.pdf", one_page(stream(b"72 72 m 500 72 l S")))
+    summary = parse_corpus(folder, tmp_path / "out", OPTIONS)
+    assert summary.warnings == ["blank.pdf: no text was found on its 1 pages."]
+
+
 def test_files_and_folders_are_read_from_wherever_they_are(folder: Path, tmp_path: Path) -> None:
     write_raw(tmp_path / "other" / "named-by-its-bytes", one_page(stream(HELLO)))
     write_raw(tmp_path / "other" / "not-asked-for.pdf", one_page(stream(HELLO)))

@@ -89,6 +89,7 @@ def test_the_file_that_is_mutated_reads_well(tmp_path: Path) -> None:
     for text in ("low pressure,", "Within a form", "340"):
         assert text in document.text
     assert document.tables
+    assert any(block.links for block in document.blocks)
 
 
 def test_a_run_over_thousands_of_mutated_files_ends(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Scanned pages: read by Tesseract where it is, said plainly where it is not."""
 
+import shutil
 from pathlib import Path
 
 import pypdfium2
@@ -53,6 +54,31 @@ def test_without_tesseract_the_warning_says_what_to_install(
 def test_a_folder_of_scans_alone_is_one_clear_error(scan: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="need OCR"):
         parse_corpus(scan.parent, tmp_path / "out", ParseOptions(workers=1, ocr="off"))
+
+
+def test_the_advice_is_given_once_for_a_folder_and_not_for_blank_pages(
+    scan: Path, manual: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(scan, scan.with_name("again.pdf"))
+    with scan.with_name("again.pdf").open("ab") as file:
+        file.write(b"% not a copy")
+    canvas = Canvas(str(scan.with_name("blank.pdf")))
+    for _ in range(2):
+        canvas.line(72, 400, 520, 400)
+        canvas.showPage()
+    canvas.save()
+    shutil.copy(manual, scan.with_name("manual.pdf"))
+    # A worker looks for the program where this process says that programs are.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ocr.find_program.cache_clear()
+    summary = parse_corpus(scan.parent, tmp_path / "out", ParseOptions(workers=1))
+    ocr.find_program.cache_clear()
+    assert summary.warnings == [
+        f"2 files have pages that only OCR can read. {ocr.ADVICE}",
+        "again.pdf: 1 of 1 pages show text that only OCR can read.",
+        "scan.pdf: 1 of 1 pages show text that only OCR can read.",
+        "blank.pdf: no text was found on its 2 pages.",
+    ]
 
 
 @pytest.mark.skipif(ocr.find_program() is None, reason="Tesseract is not installed")
@@ -113,3 +139,11 @@ def test_a_sound_hidden_text_layer_is_kept(tmp_path: Path, manual: Path) -> None
     document = parse_pdf(write_scan(tmp_path / "scan.pdf", manual, 0, SOUND))
     assert {block.engine for block in document.blocks} == {"pdfium"}
     assert document.text.startswith("The pump was read before")
+
+
+def test_a_broken_text_layer_is_said_where_nothing_can_read_it(
+    tmp_path: Path, manual: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ocr, "find_program", lambda: None)
+    document = parse_pdf(write_scan(tmp_path / "scan.pdf", manual, 0, SHIFTED))
+    assert document.warnings == (f"1 of 1 pages show text that only OCR can read. {ocr.ADVICE}",)
