@@ -134,7 +134,7 @@ def _step(run: Run, told_to_end: bool) -> bool:
     rate = options.learning_rate * _schedule(course.steps, run.curriculum.steps, options)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    run.optimizer.zero_grad(set_to_none=False)
+    run.optimizer.zero_grad()
     told = torch.zeros(4, dtype=torch.float32, device=run.network.device)
     for examples, counts in run.packs(batch):
         pack = run.network.pack(examples)
