@@ -102,13 +102,7 @@ def answer_with_lm_eval(model: Path, rows: list[dict[str, str]], job: dict[str, 
     tokenizer = AutoTokenizer.from_pretrained(model)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data.jsonl")
-        with data.open("w", encoding="utf-8") as file:
-            for row in rows:
-                messages = [{"role": "user", "content": row["question"]}]
-                prompt = tokenizer.apply_chat_template(
-                    messages, add_generation_prompt=True, tokenize=False
-                )
-                file.write(json.dumps({"prompt": prompt, "reference": row["reference"]}) + "\n")
+        _write_prompts(data, rows, tokenizer)
         task = {
             "task": "doctune_benchmark",
             "dataset_path": "json",
@@ -144,6 +138,16 @@ def answer_with_lm_eval(model: Path, rows: list[dict[str, str]], job: dict[str, 
     tokens = sum(len(tokenizer(answer, add_special_tokens=False).input_ids) for answer in answers)
     result = {"seconds": seconds, "cpu_seconds": cpu, "answers": answers, "tokens": tokens}
     Path(job["out"]).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _write_prompts(path: Path, rows: list[dict[str, str]], tokenizer: Any) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            messages = [{"role": "user", "content": row["question"]}]
+            prompt = tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=False
+            )
+            file.write(json.dumps({"prompt": prompt, "reference": row["reference"]}) + "\n")
 
 
 _SIDES = {"doctune": answer_with_doctune, "lm_eval": answer_with_lm_eval}
