@@ -84,9 +84,7 @@ def export_model(
         clear_write_failures(out_dir),
         atomic_folder(out_dir) as folder,
     ):
-        original = load_network(source, "auto").float().to(_device())
-        before = _measure(original, source, examples)
-        del original
+        before = _measure(load_network(source, "auto").float().to(_device()), source, examples)
         bar.advance(note="original measured")
         tokenizer.save_pretrained(folder)
         _WRITERS[export_format](source, folder)
