@@ -13,6 +13,7 @@ _MONOSPACED_NAME = re.compile(
     r"mono|courier|consol|typewriter|cmtt|cmtl|cmvtt|sftt|menlo|nimbusmon|fixed|lmtt|inconsolata"
 )
 _BOLD_NAME = re.compile(r"bold|black|heavy|semibd|demi|medi(?!um)|cmbx|sfbx|cmb\d|-b[0i]?$")
+_REGULAR_NAME = re.compile(r"regu|roman|book|light")
 _ITALIC_NAME = re.compile(r"ital|obli|cmti|cmsl|sfti|sfsl|slanted|-i$")
 _MATH_NAME = re.compile(r"^(?:cm|lm|tx|px|eu|rsfs|ms[ab]m|stix|mt|math)(?:mi|sy|ex|math|[ab]m\d|$)")
 _TEX_SYMBOLS_NAME = re.compile(r"^(?:cm|lm|tx|px|eu|mt|nx|pzd)b?s(?:y|ym)(?:a|b|c)?(?:\d|$|-)")
@@ -34,7 +35,9 @@ def _style(name: str, flags: int, weight: int) -> int:
     font = PLAIN
     if flags & _FLAG_FIXED or _MONOSPACED_NAME.search(name):
         font |= MONO
-    if flags & _FLAG_FORCE_BOLD or _BOLD_NAME.search(name) or weight >= _BOLD_WEIGHT:
+    # PDFium tells the weight from the width of a font's stems, which some fonts state wrongly.
+    heavy = weight >= _BOLD_WEIGHT and not _REGULAR_NAME.search(name)
+    if flags & _FLAG_FORCE_BOLD or _BOLD_NAME.search(name) or heavy:
         font |= BOLD
     if flags & _FLAG_ITALIC or _ITALIC_NAME.search(name):
         font |= ITALIC

@@ -30,6 +30,7 @@ _COMBINING = {
 }
 _ACCENT = re.compile("[" + "".join(_COMBINING) + "]")
 _NOTHING = "\u200b"
+_WORD_GAP = 0.15  # em: the space between words is wider
 # What the codes of TeX's extension font (cmex) from "0" on stand for.
 _EXTENSION = dict(
     zip(
@@ -85,7 +86,26 @@ def _attach_accents(line: Line, text: PageText) -> None:
         composed = unicodedata.normalize("NFC", base + _COMBINING[accent.text])
         if len(composed) == 1:
             chars[target], chars[match.start()] = composed, _NOTHING
-    _replace(line, "".join(chars))
+            _close_up(chars, match.start(), line, text)
+    _replace(line, "".join(chars).rstrip(f" {_NOTHING}"))
+
+
+def _close_up(chars: list[str], accent: int, line: Line, text: PageText) -> None:
+    """Drops the spaces that PDFium sees beside an accent within a word, as it is drawn elsewhere.
+
+    What tells is the gap between the letters on both sides.
+    """
+    left, right = accent - 1, accent + 1
+    while left >= 0 and chars[left] == " ":
+        left -= 1
+    while right < len(chars) and chars[right] == " ":
+        right += 1
+    if right - left == 2 or left < 0 or right == len(chars):
+        return
+    start = line.spans[0][1]
+    gap = text.letter("", start + right).x0 - text.letter("", start + left).x1
+    if chars[left].isalpha() and chars[right].isalpha() and gap < _WORD_GAP * line.size:
+        chars[left + 1 : right] = _NOTHING * (right - left - 1)
 
 
 def _letter_under(accent: Word, line: str, start: int, text: PageText) -> int | None:

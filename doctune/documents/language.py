@@ -15,6 +15,8 @@ _SCRIPTS = (
     ("th", re.compile(r"[\u0e00-\u0e7f]")),
     ("hi", re.compile(r"[\u0900-\u097f]")),
 )
+_NOT_LATIN = re.compile("[\u0370-\U0010ffff]")
+_LEAST_SHARE = 0.05  # of the letters
 _WORD = re.compile(r"[^\W\d_]+")
 _SAMPLE_CHARS = 8_000
 _MIN_LETTERS = 20
@@ -27,9 +29,13 @@ def detect_language(text: str) -> str:
     letters = sum(map(len, words))
     if letters < _MIN_LETTERS:
         return ""
-    for language, pattern in () if sample.isascii() else _SCRIPTS:
+    scripts = () if sample.isascii() else _SCRIPTS
+    # A few Greek letters in formulas are not worth a look for each script.
+    if scripts and len(_NOT_LATIN.findall(sample)) <= _LEAST_SHARE * letters:
+        scripts = ()
+    for language, pattern in scripts:
         # Kana among ideographs tell Japanese from Chinese, so little of them is enough.
-        share = 0.05 if language == "ja" else 0.3
+        share = _LEAST_SHARE if language == "ja" else 0.3
         if len(pattern.findall(sample)) > share * letters:
             return language
     votes: Counter[str] = Counter()
