@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-_FILES, _PAGES, _HUGE_PAGES = 12, 150, 5_000
+_FILES, _PAGES, _HUGE_PAGES = 40, 150, 5_000
 _LINES, _WORDS = 48, 11
 _SYLLABLES = ("ba", "den", "fi", "gor", "la", "mi", "nu", "pol", "ra", "sten", "tu", "ver")
 _READ = """

@@ -21,6 +21,7 @@ KINDS = (
 # Kinds that are on the page and not in the flow of the text.
 FURNITURE = frozenset({"header", "footer", "watermark", "line_number"})
 OUT_OF_FLOW = FURNITURE | {"figure"}
+_LANGUAGE_CHARS = 1_000  # enough to tell a block's language
 
 BBox = tuple[float, float, float, float]
 
@@ -66,7 +67,7 @@ class Block:
         """ISO 639-1 code of its language; "" where it is too short to tell."""
         from doctune.documents.language import detect_language
 
-        return detect_language(self.text)
+        return detect_language(self.text[:_LANGUAGE_CHARS])
 
 
 @dataclass(frozen=True, slots=True)
