@@ -165,10 +165,22 @@ static void *font_at(const Text *text, int index) {
     return object ? object_font(object) : NULL;
 }
 
+/* How many characters of a line come before its text: a bullet, which may be small, and spaces. */
+static int marker_length(PyObject *line) {
+    Py_ssize_t length = PyUnicode_GET_LENGTH(line);
+    int marker = 1;
+    if (length < 3 || Py_UNICODE_ISALNUM(PyUnicode_READ_CHAR(line, 0)))
+        return 0;
+    while (Py_UNICODE_ISSPACE(PyUnicode_READ_CHAR(line, marker)))
+        marker++;
+    return marker > 1 ? marker : 0;
+}
+
 /* Text, position and hyphen of a line, then what it measures: see Reading in characters.py. */
 static PyObject *new_line(const Text *text, PyObject *line, int position, int hyphen) {
     const double row_step = 0.9, least_height = 0.7, most_height = 1.9;
-    int first = position, last = position + (int)PyUnicode_GET_LENGTH(line) - 1;
+    int marker = marker_length(line);
+    int first = position + marker, last = position + (int)PyUnicode_GET_LENGTH(line) - 1;
     int turn = 0, broken = 0;
     if (text->maps) {
         first = char_index(text->handle, first);
@@ -195,6 +207,8 @@ static PyObject *new_line(const Text *text, PyObject *line, int position, int hy
         box.x0 = fmin(box.x0, end.x0);
         box.x1 = fmax(box.x1, end.x1);
     }
+    if (marker)
+        box.x0 = fmin(box.x0, box_at_position(text, position).x0);
     double size = char_size(text->handle, first);
     if (!(least_height * size < height && height < most_height * size)) {
         Matrix matrix;

@@ -110,7 +110,8 @@ class Characters:
 
     def measure(self, text: str, position: int, hyphen: bool) -> Reading | None:
         """Reads the line that a text at a position is; None if PDFium does not know its place."""
-        first, last = self.index(position), self.index(position + len(text) - 1)
+        marker = _marker_length(text)
+        first, last = self.index(position + marker), self.index(position + len(text) - 1)
         if first < 0 or last < first:
             return None
         x0, y0, x1, y1 = self._box_at(first)
@@ -127,6 +128,8 @@ class Characters:
                 else:
                     broken = abs(rise) > ROW_STEP * height
             x0, x1 = min(x0, ex0), max(x1, ex1)
+        if marker:
+            x0 = min(x0, self.box(position)[0])
         size = self._size(first, height)
         ends = self._font_at(first), self._font_at(last)
         return text, position, hyphen, x0, y0, x1, y1, size, turn, broken, *ends
@@ -149,3 +152,10 @@ class Characters:
     def _font_at(self, index: int) -> int:
         item = foreign.char_object(self._handle, index)
         return (foreign.object_font(item) or 0) if item else 0
+
+
+def _marker_length(text: str) -> int:
+    """How many characters come before a line's text: a bullet, which may be small, and spaces."""
+    if len(text) < 3 or text[0].isalnum() or not text[1].isspace():
+        return 0
+    return len(text) - len(text[1:].lstrip())

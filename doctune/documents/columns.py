@@ -7,7 +7,7 @@ from statistics import median
 from doctune.documents.hyphens import breaks_word
 from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
-from doctune.documents.tables.pieces import has_gaps
+from doctune.documents.tables.pieces import has_gaps, part_of
 
 _MIN_ROWS = 8
 _MIN_SHARE = 0.8  # of the rows have a gap at a gutter
@@ -65,14 +65,6 @@ def _cut(line: Line, words: Sequence[Word], gutters: Sequence[float]) -> list[Li
         if last and any(last.x1 < gutter < word.x0 for gutter in gutters):
             parts.append([])
         parts[-1].append(word)
-    return [_part_of(line, part) for part in parts] if len(parts) > 1 else [line]
-
-
-def _part_of(line: Line, words: Sequence[Word]) -> Line:
-    shown = " ".join(word.text for word in words)
-    part = Line(shown, words[0].position, breaks_word(shown))
-    part.spans = [(word.text, word.position) for word in words]
-    part.font, part.size = line.font, line.size
-    part.x0, part.x1 = words[0].x0, words[-1].x1
-    part.y0, part.y1 = line.y0, line.y1
-    return part
+    if len(parts) == 1:
+        return [line]
+    return [part_of(line, part, breaks_word(part[-1].text)) for part in parts]

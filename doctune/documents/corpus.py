@@ -46,12 +46,12 @@ class CorpusSummary:
 
 
 def parse_corpus(
-    pdfs: Path | Sequence[Path],
-    out_dir: Path,
+    pdfs: Path | str | Sequence[Path | str],
+    out_dir: Path | str,
     options: ParseOptions | None = None,
     *,
     sources: Sequence[str] | None = None,
-    report_path: Path | None = None,
+    report_path: Path | str | None = None,
 ) -> CorpusSummary:
     """Reads PDFs and writes `blocks.parquet` and `documents.parquet`.
 
@@ -95,7 +95,8 @@ def parse_corpus(
     if report_path is not None:
         from doctune.documents.report import write_report
 
-        write_report(report_path, folder, out_dir, rows, summary, time.monotonic() - start, options)
+        seconds = time.monotonic() - start
+        write_report(Path(report_path), folder, out_dir, rows, summary, seconds, options)
     if sources is None:
         check(rows, summary, options)
     return summary

@@ -32,7 +32,7 @@ def list_pdfs(folder: Path) -> list[Path]:
     return found
 
 
-def gather_pdfs(pdfs: Path | Sequence[Path]) -> tuple[Path, list[Path]]:
+def gather_pdfs(pdfs: Path | str | Sequence[Path | str]) -> tuple[Path, list[Path]]:
     """Returns the PDFs to read, sorted, and the folder under which their names are.
 
     Args:

@@ -61,7 +61,7 @@ class PartPage:
     unread: bool = False  # it shows text that nothing here can read
 
 
-def parse_pdf(path: Path, options: ParseOptions | None = None) -> Document:
+def parse_pdf(path: Path | str, options: ParseOptions | None = None) -> Document:
     """Reads a PDF in this process.
 
     Raises:

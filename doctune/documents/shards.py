@@ -24,7 +24,7 @@ class Shard:
     pages: int
 
 
-def plan_shards(folder: Path, count: int, options: ParseOptions | None = None) -> list[Shard]:
+def plan_shards(folder: Path | str, count: int, options: ParseOptions | None = None) -> list[Shard]:
     """Splits the PDFs under a folder into shards of about as many pages each.
 
     The longest file goes first, each to the shard that has fewest pages. A file that cannot be
@@ -64,7 +64,7 @@ def plan_shards(folder: Path, count: int, options: ParseOptions | None = None) -
 
 
 def write_plan(
-    folder: Path, count: int, path: Path, options: ParseOptions | None = None
+    folder: Path | str, count: int, path: Path, options: ParseOptions | None = None
 ) -> list[str]:
     """Plans shards, writes them as JSON and returns their names, for `read_shard`.
 
@@ -90,12 +90,12 @@ def read_shard(path: Path, name: str) -> list[str]:
 
 
 def join_shards(
-    folders: Sequence[Path],
-    out_dir: Path,
+    folders: Sequence[Path | str],
+    out_dir: Path | str,
     options: ParseOptions | None = None,
     *,
-    pdfs: Path | None = None,
-    report_path: Path | None = None,
+    pdfs: Path | str | None = None,
+    report_path: Path | str | None = None,
 ) -> CorpusSummary:
     """Joins what `parse_corpus` wrote for each shard, as if it had read them all at once.
 
@@ -119,6 +119,6 @@ def join_shards(
         from doctune.documents.report import write_report
 
         seconds = sum(row["seconds"] for row in rows)
-        write_report(report_path, Path(pdfs), out_dir, rows, summary, seconds, options)
+        write_report(Path(report_path), Path(pdfs), out_dir, rows, summary, seconds, options)
     check(rows, summary, options)
     return summary

@@ -229,3 +229,15 @@ def test_entries_that_hang_are_blocks_of_their_own(tmp_path: Path) -> None:
     blocks = parse_pdf(draw(tmp_path / "sources.pdf", rows)).blocks
     assert [block.text[:5] for block in blocks] == ["Ander", "Boch,", "Cutri"]
     assert blocks[1].text.endswith("Vol. 461, N. " + rows[3][2] + " volume two")
+
+
+def test_an_item_with_a_small_bullet_is_one_block(tmp_path: Path) -> None:
+    content = stream(
+        b"BT /F1 6 Tf 72 700 Td (\\225) Tj /F1 10 Tf 9 0 Td (Grey and coloured: in grey) Tj "
+        b"0 -12 Td (they are common in medicine.) Tj ET"
+    )
+    document = parse_pdf(write_raw(tmp_path / "item.pdf", one_page(content)))
+    assert [(block.kind, block.text) for block in document.blocks] == [
+        ("list", "\u2022 Grey and coloured: in grey they are common in medicine.")
+    ]
+    assert document.blocks[0].size == 10

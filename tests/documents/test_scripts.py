@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from doctune.documents import parse_pdf
+from doctune.documents.language import detect_language
 from doctune.documents.words import clean_text, join_lines
 from tests.documents.rawpdf import one_page, stream, write_raw
 
@@ -103,3 +104,8 @@ def test_items_are_told_by_bullets_of_any_font(tmp_path: Path, bullet: str) -> N
     path = write_mapped(tmp_path / "items.pdf", [f"{bullet} Open the valve", f"{bullet} Start it"])
     assert [block.kind for block in parse_pdf(path).blocks] == ["list", "list"]
     assert parse_pdf(path).markdown == "- Open the valve\n- Start it\n"
+
+
+def test_a_letter_that_stands_alone_names_no_language() -> None:
+    text = "(a) An example scene (b) Visualization of a found segmentation"
+    assert detect_language(text) == "en"

@@ -178,11 +178,16 @@ def _cut(line: Line, left: float, right: float, text: PageText) -> list[Line]:
     for word in text.words(line):
         middle = (word.x0 + word.x1) / 2
         parts[0 if middle < left else 1 if middle <= right else 2].append(word)
-    return [_part_of(line, words) for words in parts if words]
+    return [part_of(line, words, line.hyphen) for words in parts if words]
 
 
-def _part_of(line: Line, words: list[Word]) -> Line:
-    part = Line(" ".join(word.text for word in words), words[0].position, line.hyphen)
+def part_of(line: Line, words: Sequence[Word], hyphen: bool) -> Line:
+    """Returns some words of a line as a line of their own.
+
+    Args:
+        hyphen: Whether the part ends in a hyphen that breaks a word.
+    """
+    part = Line(" ".join(word.text for word in words), words[0].position, hyphen)
     part.spans = [(word.text, word.position) for word in words]
     part.font, part.size, part.kind = line.font, line.size, line.kind
     part.x0, part.y0 = min(word.x0 for word in words), line.y0
