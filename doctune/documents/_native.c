@@ -283,6 +283,10 @@ static PyObject *read_lines(PyObject *module, PyObject *const *args, Py_ssize_t 
     return found;
 }
 
+static int is_tuple_type(PyObject *type) {
+    return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type);
+}
+
 /* A tuple of a subclass of tuple, such as a NamedTuple, with room for its items. */
 static PyObject *new_tuple(PyObject *type, Py_ssize_t size) {
     return ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, size);
@@ -351,7 +355,7 @@ static int add_words(const Text *text, PyObject *type, PyObject *line, int posit
 
 static PyObject *find_words(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     Text text;
-    if (count != 5 || !PyList_Check(args[3]) || !PyType_Check(args[4])) {
+    if (count != 5 || !PyList_Check(args[3]) || !is_tuple_type(args[4])) {
         PyErr_SetString(PyExc_TypeError, "find_words(handle, maps, space, spans, type)");
         return NULL;
     }
@@ -548,7 +552,7 @@ static int add_object(const Drawing *drawing, void *item) {
 
 static PyObject *read_drawing(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     Drawing drawing;
-    if (count != 3 || !PyType_Check(args[2])) {
+    if (count != 3 || !is_tuple_type(args[2])) {
         PyErr_SetString(PyExc_TypeError, "read_drawing(page, space, edge_type)");
         return NULL;
     }

@@ -159,6 +159,8 @@ def test_a_machine_without_the_compiled_part_reads_the_same(tmp_path: Path) -> N
         lambda module: module.read_lines(0, False, (0.0, 0.0, 1.0, 1.0, 0), ""),
         lambda module: module.read_lines(1),
         lambda module: module.find_words(1, False, (0.0, 0.0, 1.0, 1.0, 0), [], "Word"),
+        lambda module: module.find_words(1, False, (0.0, 0.0, 1.0, 1.0, 0), [], int),
+        lambda module: module.read_drawing(1, (0.0, 0.0, 1.0, 1.0, 0), list),
         lambda module: module.read_drawing(1, (0.0,), tuple),
     ],
 )
