@@ -41,8 +41,11 @@ def server() -> Iterator[tuple[int, list[object]]]:
                 callers.append(caller)
                 connection.close()
 
-        threading.Thread(target=accept, daemon=True).start()
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
         yield listener.getsockname()[1], callers
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 def calls_home(port: int) -> dict[int, bytes]:
