@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,30 +104,42 @@ def save_tiny_llama(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Nothing is read from or left in the user's cache."""
-    cache = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DOCTUNE_CACHE", str(cache))
-        yield cache
+@pytest.fixture(scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of these tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _not_the_users_cache(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read from or left in the user's cache.
+
+    It is set for each test and not for the session: a local Vertex AI that later tests start would
+    have certificates of its own there, and gRPC reads its roots once a process.
+    """
+    monkeypatch.setenv("DOCTUNE_CACHE", str(own_cache))
 
 
 @pytest.fixture(scope="session")
-def bundled(_own_cache: Path) -> Path:
+def bundled(own_cache: Path) -> Path:
     """The bundled model, converted by two processes at once into an empty cache."""
     program = (
         "from doctune.training import DEFAULT_BASE_MODEL, resolve_base_model\n"
         "print(resolve_base_model(DEFAULT_BASE_MODEL))"
     )
     running = [
-        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"DOCTUNE_CACHE": str(own_cache)},
+        )
         for _ in range(2)
     ]
     answers = {process.communicate(timeout=300)[0].strip() for process in running}
     assert [process.returncode for process in running] == [0, 0]
     (answer,) = answers
-    kept = [path.name for path in (_own_cache / "base_models").iterdir() if path.suffix != ".lock"]
+    kept = [path.name for path in (own_cache / "base_models").iterdir() if path.suffix != ".lock"]
     assert kept == [Path(answer).name]
     return Path(answer)
 
