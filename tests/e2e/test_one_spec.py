@@ -29,8 +29,8 @@ from tests.evaluation.tiny_models import write_model
 BUCKET = "doctune-local"
 SUBMIT = Path(__file__).parent / "programs/submit.py"
 REPORTS = {"report", "summary", "curves"}
-# What the clock said, and the ids that Vertex AI hands out. Holm's correction of a p-value depends on
-# the rank of latency's among them.
+# What the clock said, and the ids that Vertex AI hands out. How Holm's method corrects a p-value
+# depends on the rank of latency's among them.
 UNLIKE = re.compile(r"seconds|latency|tokens_per_second|created|deployed_model_id|p_corrected")
 RUN_FOLDER = re.compile(r"\S*/train-and-deploy-[-\d]+")
 
