@@ -12,7 +12,7 @@ from doctune.documents.captions import BEGINS as CAPTION_BEGINS
 from doctune.documents.captions import is_caption
 from doctune.documents.footnotes import BEGINS as FOOTNOTE_BEGINS
 from doctune.documents.formulas import is_formula, is_part_of_formula
-from doctune.documents.headings import LEADERS, is_lone_heading
+from doctune.documents.headings import ENTRY, LEADERS, is_lone_heading
 from doctune.documents.hyphens import Vocabulary, breaks_word
 from doctune.documents.lines import Line, ScannedLine
 from doctune.documents.markdown import table_markdown
@@ -36,7 +36,6 @@ _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
 _MOST_BLANK_LINES = 3
 _FIGURE_GAP = 100.0  # points, between the labels of one figure
 _PROSE_CHARS = 40
-_ENTRY = re.compile(r"\D\s\d{1,4}$")  # an entry of a table of contents: title and page
 _MAX_HEADING_CHARS = 160
 _MAX_BOLD_CHARS = 100
 
@@ -207,7 +206,7 @@ def _kind(line: Line, body: float, bold: int) -> str:
     if line.font & fonts.ITALIC and _SECTION.match(text):
         limit = _MAX_BOLD_CHARS
     if len(text) < limit and not _BULLET_SIGN.match(text) and any(map(str.isalpha, text)):
-        is_entry = LEADERS.search(text) or (_ENTRY.search(text) and has_gaps(line))
+        is_entry = LEADERS.search(text) or (ENTRY.search(text) and has_gaps(line))
         return "paragraph" if is_entry else "heading"
     return "list" if BULLET.match(text) else "paragraph"
 

@@ -31,7 +31,6 @@ char_size = _prototype("FPDFText_GetFontSize", c_double, c_void_p, c_int)
 char_object = _prototype("FPDFText_GetTextObject", c_void_p, c_void_p, c_int)
 char_angle = _prototype("FPDFText_GetCharAngle", c_float, c_void_p, c_int)
 char_index = _prototype("FPDFText_GetCharIndexFromTextIndex", c_int, c_void_p, c_int)
-char_unmapped = _prototype("FPDFText_HasUnicodeMapError", c_int, c_void_p, c_int)
 
 object_font = _prototype("FPDFTextObj_GetFont", c_void_p, c_void_p)
 font_name = _prototype("FPDFFont_GetBaseFontName", c_ulong, c_void_p, c_void_p, c_ulong)

@@ -40,20 +40,6 @@ class PageSpace(NamedTuple):
             return self.right - right, bottom - self.bottom, self.right - left, top - self.bottom
         return self.top - top, self.right - right, self.top - bottom, self.right - left
 
-    def user_box(self, x0: float, y0: float, x1: float, y1: float) -> BBox:
-        """Maps a box of the shown page back: left, bottom, right, top in user space."""
-        if self.rotation == 0:
-            return x0 + self.left, self.top - y1, x1 + self.left, self.top - y0
-        if self.rotation == 1:
-            return y0 + self.left, x0 + self.bottom, y1 + self.left, x1 + self.bottom
-        if self.rotation == 2:
-            return self.right - x1, y0 + self.bottom, self.right - x0, y1 + self.bottom
-        return self.right - y1, self.top - x1, self.right - y0, self.top - x0
-
-    def turned(self, quarters: int) -> "PageSpace":
-        """The space of the same page turned clockwise by quarters."""
-        return self._replace(rotation=(self.rotation + quarters) % 4)
-
 
 def page_space(page: Any) -> PageSpace:
     """Reads how a page of PDFium is shown."""

@@ -29,7 +29,7 @@ _COMBINING = {
     "\u02d9": "\u0307",
 }
 _ACCENT = re.compile("[" + "".join(_COMBINING) + "]")
-_NOTHING = "\u200b"
+NOTHING = "\u200b"
 _WORD_GAP = 0.15  # em: the space between words is wider
 # What the codes of TeX's extension font (cmex) from "0" on stand for.
 _EXTENSION = dict(
@@ -58,7 +58,7 @@ def mend_glyphs(lines: Iterable[Line], text: PageText, tex: bool) -> None:
         if tex and "0" in found:
             _mend_primes(line, text)
         elif tex and line.font & fonts.TEX_EXTENSION and len(found) <= 2:
-            _replace(line, "".join(_EXTENSION.get(char, char) for char in found))
+            replace_text(line, "".join(_EXTENSION.get(char, char) for char in found))
 
 
 def _mend_primes(line: Line, text: PageText) -> None:
@@ -71,7 +71,7 @@ def _mend_primes(line: Line, text: PageText) -> None:
                 chars = chars or list(line.text)
                 chars[index] = _PRIME
     if chars:
-        _replace(line, "".join(chars))
+        replace_text(line, "".join(chars))
 
 
 def _attach_accents(line: Line, text: PageText) -> None:
@@ -85,9 +85,9 @@ def _attach_accents(line: Line, text: PageText) -> None:
         base = {"\u0131": "i", "\u0237": "j"}.get(chars[target], chars[target])
         composed = unicodedata.normalize("NFC", base + _COMBINING[accent.text])
         if len(composed) == 1:
-            chars[target], chars[match.start()] = composed, _NOTHING
+            chars[target], chars[match.start()] = composed, NOTHING
             _close_up(chars, match.start(), line, text)
-    _replace(line, "".join(chars).rstrip(f" {_NOTHING}"))
+    replace_text(line, "".join(chars).rstrip(f" {NOTHING}"))
 
 
 def _close_up(chars: list[str], accent: int, line: Line, text: PageText) -> None:
@@ -105,7 +105,7 @@ def _close_up(chars: list[str], accent: int, line: Line, text: PageText) -> None
     start = line.spans[0][1]
     gap = text.letter("", start + right).x0 - text.letter("", start + left).x1
     if chars[left].isalpha() and chars[right].isalpha() and gap < _WORD_GAP * line.size:
-        chars[left + 1 : right] = _NOTHING * (right - left - 1)
+        chars[left + 1 : right] = NOTHING * (right - left - 1)
 
 
 def _letter_under(accent: Word, line: str, start: int, text: PageText) -> int | None:
@@ -141,6 +141,7 @@ def _nearest_letter(
     return best[1] if best else None
 
 
-def _replace(line: Line, text: str) -> None:
+def replace_text(line: Line, text: str) -> None:
+    """Gives a line that came from the page another text; its characters keep their places."""
     line.text = text
     line.spans = [(text, line.spans[0][1])]

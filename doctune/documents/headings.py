@@ -27,7 +27,8 @@ _CHAPTER = re.compile(rf"^(?:\d{{1,2}}\.?|{_ROMAN}\.)\s+(?=[^\W\d_]{{2}})")  # 2
 _LETTER = re.compile(r"^[A-Z]\.\s+(?=[^\W\d_]{2}|A\s)")  # B. Noise
 # The dots that lead to a page number.
 LEADERS = re.compile(r"(?:\s?[.\u2026\u00b7]){4,}\s*\w{0,5}$")
-_ENTRY = re.compile(r"\D\s\d{1,4}$")
+# An entry of a table of contents: title and page.
+ENTRY = re.compile(r"\D\s\d{1,4}$")
 _STOPS = ".,;:\u3002"
 _MAX_CHARS = 80
 _LARGER = 1.02  # than the body
@@ -50,7 +51,7 @@ def is_lone_heading(line: Line, body: float) -> bool:
     first = text[0]
     if not (first.isdigit() or first.isupper()) or len(text) > _MAX_CHARS:
         return False
-    if text[-1] in _STOPS or _ENTRY.search(text) or LEADERS.search(text):
+    if text[-1] in _STOPS or ENTRY.search(text) or LEADERS.search(text):
         return False
     if _APPENDIX.match(text):
         return True

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from doctune.documents import fonts
+from doctune.documents.glyphs import NOTHING, replace_text
 from doctune.documents.lines import Line, PageText
 
 # Ideographs and Hangul are words of one or two characters by nature.
@@ -19,7 +20,6 @@ _WIDE = re.compile("[\u1100-\u11ff\u2e80-\uffef]")
 _LEAST_LETTERS, _LEAST_SHARE = 4, 0.4  # of the words
 _MOST_CHARS = 4  # for each space: words are longer than that in any language that sets spaces
 _LONGEST_MEAN = 14  # characters: longer words were made of whole ones
-_NOTHING = "\u200b"
 _WIDEST_IN_WORD = 0.21  # em, between two letters of a word: no space that was meant is narrower
 _LEAST_JUMP = 1.6  # from the widest gap within words to the narrowest between them
 _LEAST_GAPS = 4
@@ -89,8 +89,7 @@ def _mend(line: Line, widest: float, text: PageText) -> None:
     chars = list(line.text)
     for one, other in pairwise(words):
         if other.x0 - one.x1 <= widest * line.size:
-            chars[other.position - start - 1] = _NOTHING
+            chars[other.position - start - 1] = NOTHING
     mended = "".join(chars)
     if len(mended) <= _LONGEST_MEAN * (mended.count(" ") + 1):
-        line.text = mended
-        line.spans = [(mended, start)]
+        replace_text(line, mended)
