@@ -4,7 +4,7 @@ Prefix and tag come from `vertex_config.yaml`; `compile.py --image-prefix --imag
 through the environment before a component is imported.
 """
 
-from doctune.settings import load_vertex_settings
+from doctune.configuration.settings import load_vertex_settings
 
 _IMAGES = load_vertex_settings().images
 

@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from doctune.configuration.settings import load_vertex_settings  # noqa: E402
 from doctune.errors import DoctuneError, UsageError  # noqa: E402
-from doctune.settings import load_vertex_settings  # noqa: E402
 
 IMAGES = ("ops", "documents", "serving", "training")
 WITH_TORCH = ("serving", "training")

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 
 from doctune.artifacts import cache_folder
+from doctune.configuration.settings import load_settings, load_vertex_settings
 from doctune.errors import ConfigurationError
-from doctune.settings import load_settings, load_vertex_settings
 
 _PACKAGES = (
     "torch",

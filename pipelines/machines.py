@@ -9,7 +9,7 @@ from collections.abc import Callable
 from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
 from kfp import dsl
 
-from doctune.settings import MachineSettings, load_vertex_settings
+from doctune.configuration.settings import MachineSettings, load_vertex_settings
 
 _MACHINES = load_vertex_settings().machines
 # A trial of a search is a job of its own, whose machine may be given at run time.

@@ -12,7 +12,7 @@ from components.plan_shards import plan_shards
 from components.prepare_dataset import prepare_dataset
 from components.register_model import register_model
 from components.tune_model import tune_model
-from doctune.settings import load_vertex_settings
+from doctune.configuration.settings import load_vertex_settings
 from pipelines import machines
 
 ENDPOINT = load_vertex_settings().endpoint

@@ -19,7 +19,7 @@ app.add_typer(config_app, name="config")
 @config_app.command("show")
 def show_config() -> None:
     """Print the settings in force: files, the environment's over them, then variables."""
-    from doctune.settings_exchange import settings_in_force
+    from doctune.configuration.exchange import settings_in_force
 
     typer.echo(json.dumps(settings_in_force(), indent=2))
 
@@ -27,9 +27,9 @@ def show_config() -> None:
 @config_app.command("validate")
 def validate_config() -> None:
     """Check both files, every environment's, and the variables."""
-    from doctune.environments import environments
-    from doctune.settings import config_folder
-    from doctune.settings_exchange import settings_in_force
+    from doctune.configuration.environments import environments
+    from doctune.configuration.exchange import settings_in_force
+    from doctune.configuration.settings import config_folder
 
     settings_in_force()
     names = environments(config_folder())
@@ -44,8 +44,8 @@ def export_config(
     out: Annotated[Path | None, typer.Argument(help="File to write; else it is printed.")] = None,
 ) -> None:
     """Write all settings in force as one YAML file, without secrets."""
+    from doctune.configuration.exchange import export_settings
     from doctune.files import write_text
-    from doctune.settings_exchange import export_settings
 
     if out is None:
         typer.echo(export_settings(), nl=False)
@@ -65,7 +65,7 @@ def import_config(
     With `doctune --environment NAME config import`, what differs from the base becomes that
     environment's.
     """
-    from doctune.settings_exchange import import_settings
+    from doctune.configuration.exchange import import_settings
 
     for path in import_settings(source, overwrite=overwrite):
         typer.echo(path)
@@ -81,7 +81,7 @@ def diff_config(
     as_json: AsJson = False,
 ) -> None:
     """Print the keys in which two configurations differ."""
-    from doctune.settings_exchange import compare
+    from doctune.configuration.exchange import compare
 
     found = compare(first, second)
     if as_json:
@@ -96,6 +96,6 @@ def diff_config(
 @config_app.command("reference")
 def config_reference() -> None:
     """Print every key with its type, range, default and environment variable, as Markdown."""
-    from doctune.settings_reference import reference
+    from doctune.configuration.reference import reference
 
     typer.echo(reference(), nl=False)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from doctune.settings import load_vertex_settings
+from doctune.configuration.settings import load_vertex_settings
 
 if TYPE_CHECKING:
     from doctune.localvertex import LocalVertexConfig

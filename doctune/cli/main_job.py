@@ -11,7 +11,7 @@ from rich.console import Console
 from doctune.cli.app import app
 from doctune.cli.local_vertex import local_vertex
 from doctune.cli.paths import ROOT, SPEC
-from doctune.settings import VertexSettings, load_settings, load_vertex_settings
+from doctune.configuration.settings import VertexSettings, load_settings, load_vertex_settings
 
 
 class Runner(StrEnum):

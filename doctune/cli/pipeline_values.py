@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from doctune.configuration.settings import VertexSettings, load_settings
 from doctune.errors import UsageError
-from doctune.settings import VertexSettings, load_settings
 
 if TYPE_CHECKING:
     from doctune.vertex.specs import PipelineSignature

@@ -12,8 +12,8 @@ from doctune.cli.app import app
 from doctune.cli.local_vertex import LOCAL_PROJECT
 from doctune.cli.paths import ROOT
 from doctune.cli.session import AsJson
+from doctune.configuration.settings import load_vertex_settings
 from doctune.errors import ConfigurationError, UsageError
-from doctune.settings import load_vertex_settings
 
 if TYPE_CHECKING:
     from doctune.compute.costs import RunCost

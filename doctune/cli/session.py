@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doctune.cli.local_vertex import LOCAL_PROJECT, keep_local_vertex, local_vertex
+from doctune.configuration.settings import VertexSettings, load_vertex_settings
 from doctune.errors import ConfigurationError
-from doctune.settings import VertexSettings, load_vertex_settings
 
 if TYPE_CHECKING:
     from doctune.vertex.jobs import RunSettings

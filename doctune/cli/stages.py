@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from doctune.cli.app import app
+from doctune.configuration.settings import CONFIG_FILE, config_folder, load_settings
 from doctune.errors import UsageError
-from doctune.settings import CONFIG_FILE, config_folder, load_settings
 
 
 @app.command()

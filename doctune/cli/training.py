@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from doctune.cli.app import app
-from doctune.settings import load_settings
+from doctune.configuration.settings import load_settings
 
 
 class Format(StrEnum):

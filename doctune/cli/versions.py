@@ -9,8 +9,8 @@ import typer
 
 from doctune.cli.app import app
 from doctune.cli.session import AsJson, Impersonate, Local, vertex_session
+from doctune.configuration.settings import load_settings
 from doctune.errors import EvaluationError
-from doctune.settings import load_settings
 
 if TYPE_CHECKING:
     from doctune.evaluation import VersionRecord

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from doctune.compute.plan import STEP_MACHINES, endpoint_machine, steps_of
 from doctune.compute.prices import PriceTable
+from doctune.configuration.settings import VertexSettings
 from doctune.errors import UsageError
-from doctune.settings import VertexSettings
 
 HOURS_A_MONTH = 730.0
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from doctune.compute.profiles import Machine
-from doctune.settings import EndpointSettings, VertexSettings
+from doctune.configuration.settings import EndpointSettings, VertexSettings
 
 # The machine of each step of pipelines/train_and_deploy.py, by the settings' names.
 STEP_MACHINES = {

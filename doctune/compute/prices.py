@@ -8,8 +8,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from doctune.compute.profiles import Machine
+from doctune.configuration.settings import config_folder
 from doctune.errors import ConfigurationError
-from doctune.settings import config_folder
 
 PRICES_FILE = "prices.yaml"
 

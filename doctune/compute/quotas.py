@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from doctune.compute.plan import endpoint_machine, steps_of
 from doctune.compute.prices import PriceTable, accelerator_count
 from doctune.compute.profiles import Machine
+from doctune.configuration.settings import VertexSettings
 from doctune.errors import ConfigurationError
-from doctune.settings import VertexSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

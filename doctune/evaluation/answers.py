@@ -18,7 +18,7 @@ from doctune.digests import digest_files
 from doctune.evaluation.checkpoint import Checkpoint
 from doctune.evaluation.perplexity import Likelihood, score_answers
 from doctune.evaluation.test_set import Example
-from doctune.generation import Completion, GenerationOptions, TextGenerator
+from doctune.inference.generation import Completion, GenerationOptions, TextGenerator
 from doctune.progress import progress
 
 
@@ -180,7 +180,7 @@ def _sources() -> str:
     """Returns the digest of the code that answers depend on."""
     root = Path(__file__).parents[1]
     names = (
-        *("generation.py", "decoding.py", "slot_cache.py", "onednn.py"),
+        *(f"inference/{name}.py" for name in ("generation", "decoding", "slot_cache", "onednn")),
         "evaluation/perplexity.py",
     )
     return digest_files((name, root / name) for name in names)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from doctune.errors import EvaluationError
 from doctune.evaluation.test_set import Example
-from doctune.generation import TextGenerator
+from doctune.inference.generation import TextGenerator
 
 MAX_BATCH_TOKENS = 4096
 MAX_LOGIT_ROWS = 1024

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from doctune.settings import Settings, VertexSettings
+from doctune.configuration.settings import Settings, VertexSettings
 
 _SECTIONS = ("documents", "dataset", "training", "evaluation")
 

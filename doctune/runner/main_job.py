@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
+from doctune.configuration.settings import Settings, VertexSettings
 from doctune.errors import DeploymentError, UsageError
 from doctune.files import write_json
 from doctune.runner.arguments import pipeline_arguments
 from doctune.runner.display import watch
 from doctune.runner.run import Runner, RunResult, run_pipeline
 from doctune.runner.summary import RunSummary, copy_reports, read_rejects
-from doctune.settings import Settings, VertexSettings
 
 LAST_RUN = "last_run.json"
 # A server that has just been started again loads its model first.
@@ -93,7 +93,7 @@ def answer_by_base(base_model: str, question: str) -> str:
     """Asks the base model, in this process."""
     from transformers.utils import logging as transformers_logging
 
-    from doctune.generation import TextGenerator
+    from doctune.inference.generation import TextGenerator
     from doctune.training import resolve_base_model
 
     transformers_logging.disable_progress_bar()

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from doctune.configuration.settings import LocalSettings
 from doctune.errors import PipelineError, UsageError
 from doctune.files import write_json
 from doctune.processes import start_process, stop_process
 from doctune.runner.events import Event, EventReader
-from doctune.settings import LocalSettings
 
 Runner = Literal["subprocess", "docker"]
 

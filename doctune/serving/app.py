@@ -17,8 +17,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from doctune.generation import Completion, GenerationOptions
-from doctune.serving.batching import QueueFullError
+from doctune.inference.batching import QueueFullError
+from doctune.inference.generation import Completion, GenerationOptions
 from doctune.serving.engine import Engine
 from doctune.serving.options import ServingOptions
 from doctune.serving.schema import PredictRequest, RequestError, parse_request

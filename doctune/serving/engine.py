@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from doctune.artifacts import local_folder
 from doctune.errors import ModelError
-from doctune.generation import Completion, GenerationOptions
-from doctune.serving.batching import Batcher
+from doctune.inference.batching import Batcher
+from doctune.inference.generation import Completion, GenerationOptions
 from doctune.serving.schema import Instance, Parameters, PredictRequest, RequestError
 
 if TYPE_CHECKING:
-    from doctune.generation import TextGenerator
+    from doctune.inference.generation import TextGenerator
     from doctune.serving.options import ServingOptions
 
 # Transformers answers "no limit" with a huge number.
@@ -37,7 +37,7 @@ def load_engine(options: ServingOptions) -> Engine:
     folder = weights_folder(local_folder(options.model_uri))
     use_all_cores()
     _log_as_doctune_does()
-    from doctune.generation import TextGenerator
+    from doctune.inference.generation import TextGenerator
 
     generator = TextGenerator.load(folder)
     if not generator.tokenizer.chat_template:

@@ -12,7 +12,7 @@ from doctune.vertex.errors import explain, google_error_types
 from doctune.vertex.session import current_session, storage_client
 
 if TYPE_CHECKING:
-    from doctune.settings import VertexSettings
+    from doctune.configuration.settings import VertexSettings
 
 # What the verbs of docs/cloud.md and a run of train-and-deploy call.
 PROJECT_PERMISSIONS = (

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from doctune.configuration.settings import load_vertex_settings
 from doctune.errors import ConfigurationError
-from doctune.settings import load_vertex_settings
 from tests.compute.conftest import CONFIG
 
 

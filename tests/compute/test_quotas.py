@@ -8,8 +8,8 @@ from google.cloud.cloudquotas_v1 import CloudQuotasClient
 
 from doctune.compute.prices import PriceTable
 from doctune.compute.quotas import UNLIMITED, Need, Standing, compare, limits_of, needs_of
+from doctune.configuration.settings import load_vertex_settings
 from doctune.errors import ConfigurationError
-from doctune.settings import load_vertex_settings
 from tests.compute.conftest import CONFIG
 
 TRAINING_CPUS = "aiplatform.googleapis.com/custom_model_training_cpus"

@@ -133,7 +133,7 @@ def _write_arguments(path: Path, space: Workspace) -> None:
     """Writes the parameters that `doctune run` would give."""
     script = (
         "import json, sys; from pathlib import Path; from doctune.documents import corpus_digest;"
-        "from doctune.runner.arguments import *; from doctune.settings import *;"
+        "from doctune.runner.arguments import *; from doctune.configuration.settings import *;"
         "from doctune.vertex.specs import read_signature;"
         "settings, vertex = load_settings(), load_vertex_settings();"
         "spec = read_signature('dist/pipelines/train_and_deploy.yaml').parameters;"

@@ -12,7 +12,7 @@ import pytest
 from doctune.evaluation.checkpoint import Checkpoint
 from doctune.evaluation.options import Guardrail
 from doctune.evaluation.score_card import read_card
-from doctune.generation import TextGenerator
+from doctune.inference.generation import TextGenerator
 from tests.evaluation.test_evaluator import OPTIONS, run
 from tests.evaluation.tiny_models import make_row, write_rows, write_tuned
 

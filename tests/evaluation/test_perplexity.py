@@ -9,7 +9,7 @@ import torch
 from doctune.evaluation import perplexity
 from doctune.evaluation.perplexity import answer_tokens, plan_batches, score_answers
 from doctune.evaluation.test_set import load_test_set
-from doctune.generation import TextGenerator
+from doctune.inference.generation import TextGenerator
 
 
 @pytest.fixture(scope="module")

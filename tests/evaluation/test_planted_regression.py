@@ -10,7 +10,7 @@ import torch
 from doctune.evaluation.perplexity import answer_tokens
 from doctune.evaluation.score_card import read_card
 from doctune.evaluation.test_set import load_test_set
-from doctune.generation import TextGenerator
+from doctune.inference.generation import TextGenerator
 from tests.evaluation.test_evaluator import run
 from tests.evaluation.tiny_models import make_row, make_tokenizer, write_rows
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from doctune.configuration.settings import Settings, VertexSettings
 from doctune.errors import UsageError
 from doctune.runner.arguments import pipeline_arguments
-from doctune.settings import Settings, VertexSettings
 from doctune.vertex.specs import read_signature
 
 VERTEX = VertexSettings(

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from kfp import compiler, dsl
 
+from doctune.configuration.settings import LocalSettings
 from doctune.errors import PipelineError
 from doctune.runner.run import RunResult, run_pipeline
-from doctune.settings import LocalSettings
 from tests.runner.conftest import Recorder
 
 _SHOUT = 'mkdir -p "$(dirname "$1")" && printf %s "$0" | tr a-z A-Z > "$1"'

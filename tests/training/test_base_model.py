@@ -36,7 +36,7 @@ def test_bundled_tokenizer_has_the_ids_and_template_of_its_makers(bundled: Path)
 
 
 def test_bundled_model_knows_the_capital_of_france(bundled: Path) -> None:
-    from doctune.generation import GenerationOptions, TextGenerator
+    from doctune.inference.generation import GenerationOptions, TextGenerator
 
     generator = TextGenerator.load(bundled)
     question = [{"role": "user", "content": "What is the capital of France?"}]

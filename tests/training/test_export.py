@@ -58,7 +58,7 @@ def test_an_export_reloads_and_answers_nearly_as_the_model(
 def test_the_server_program_answers_with_a_quantized_export(
     export_format: ExportFormat, tuned: Path, facts: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from doctune.generation import TextGenerator
+    from doctune.inference.generation import TextGenerator
 
     export_model(tuned, tmp_path / "out", export_format, facts[1], max_perplexity_increase=0.2)
     layers = {

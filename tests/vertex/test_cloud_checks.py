@@ -7,8 +7,8 @@ from google.api_core.exceptions import Forbidden
 from google.cloud.aiplatform_v1 import PipelineServiceClient
 from google.cloud.resourcemanager_v3 import ProjectsClient
 
+from doctune.configuration.settings import VertexSettings
 from doctune.doctor import Finding
-from doctune.settings import VertexSettings
 from doctune.vertex import session
 from doctune.vertex.cloud_checks import PROJECT_PERMISSIONS, diagnose_cloud
 from doctune.vertex.session import storage_client

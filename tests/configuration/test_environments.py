@@ -8,10 +8,10 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from doctune.cli import app
+from doctune.configuration.settings import load_settings, load_vertex_settings
 from doctune.errors import ConfigurationError, UsageError
-from doctune.settings import load_settings, load_vertex_settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

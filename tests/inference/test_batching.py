@@ -5,8 +5,8 @@ from concurrent.futures import wait
 
 import pytest
 
-from doctune.generation import Completion, GenerationOptions
-from doctune.serving.batching import Batcher, QueueFullError
+from doctune.inference.batching import Batcher, QueueFullError
+from doctune.inference.generation import Completion, GenerationOptions
 
 GREEDY = GenerationOptions(max_new_tokens=4)
 

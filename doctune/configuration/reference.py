@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from doctune.settings import CONFIG_FILE, VERTEX_CONFIG_FILE, Settings, VertexSettings
+from doctune.configuration.settings import CONFIG_FILE, VERTEX_CONFIG_FILE, Settings, VertexSettings
 
 _INTRODUCTION = """\
 # Configuration

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from doctune.decoding import Decoder
+    from doctune.inference.decoding import Decoder
 
 Message = dict[str, str]
 
@@ -89,7 +89,7 @@ class TextGenerator:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        from doctune.onednn import pack_linears
+        from doctune.inference.onednn import pack_linears
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # CPUs without bf16 matrix units are slower in bf16 than in float32.
@@ -154,7 +154,7 @@ class TextGenerator:
         self, prompts: Sequence[list[int]], options: GenerationOptions, batch_size: int
     ) -> Iterator[tuple[int, Completion]]:
         """Yields positions in `prompts` with their answers, as they end."""
-        from doctune.decoding import Decoder, shared_prefix
+        from doctune.inference.decoding import Decoder, shared_prefix
 
         stops = self.stop_tokens()
         picker = _TokenPicker(options, len(prompts), self.model.device)

@@ -20,8 +20,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from doctune import environments
 from doctune.compute.profiles import Machine, with_profiles
+from doctune.configuration import environments
 from doctune.dataset.options import DatasetOptions
 from doctune.documents.options import ParseOptions
 from doctune.errors import ConfigurationError
@@ -215,7 +215,7 @@ def load_settings(folder: Path | None = None, environment: str | None = None) ->
     """Reads config.yaml, what the environment lays over it, and the variables.
 
     Args:
-        environment: See `doctune.environments`; None for the chosen one, "" for none.
+        environment: See `doctune.configuration.environments`; None for the chosen one, "" for none.
 
     Raises:
         ConfigurationError: The file is missing or not YAML, a key is unknown, a value is bad, there

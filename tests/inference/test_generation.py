@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
-from doctune import decoding, generation
-from doctune.decoding import SLACK_COLUMNS
 from doctune.errors import ModelError
-from doctune.generation import Completion, GenerationOptions, TextGenerator
-from doctune.onednn import PackedLinear
-from doctune.slot_cache import SlotCache
+from doctune.inference import decoding, generation
+from doctune.inference.decoding import SLACK_COLUMNS
+from doctune.inference.generation import Completion, GenerationOptions, TextGenerator
+from doctune.inference.onednn import PackedLinear
+from doctune.inference.slot_cache import SlotCache
 from tests.evaluation.tiny_models import write_model
 
 GREEDY = GenerationOptions(max_new_tokens=12)

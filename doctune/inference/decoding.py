@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from doctune.slot_cache import SlotCache
+from doctune.inference.slot_cache import SlotCache
 
 SLACK_COLUMNS = 64  # room beyond the longest row, so that the cache is seldom moved to the front
 _LEAST_SHARED_PREFIX = 8

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from doctune.configuration.settings import load_settings, load_vertex_settings
 from doctune.errors import ConfigurationError
-from doctune.settings import load_settings, load_vertex_settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

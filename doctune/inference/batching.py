@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from doctune.generation import Completion, GenerationOptions, Message
+from doctune.inference.generation import Completion, GenerationOptions, Message
 
 # Answers conversations; calls the last argument with the position and each answer when complete.
 Generate = Callable[

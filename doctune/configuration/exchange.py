@@ -9,10 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from doctune.environments import chosen_environment, overlay
-from doctune.errors import ConfigurationError, UsageError
-from doctune.files import write_text
-from doctune.settings import (
+from doctune.configuration.environments import chosen_environment, overlay
+from doctune.configuration.settings import (
     CONFIG_FILE,
     VERTEX_CONFIG_FILE,
     Settings,
@@ -22,6 +20,8 @@ from doctune.settings import (
     load_settings,
     load_vertex_settings,
 )
+from doctune.errors import ConfigurationError, UsageError
+from doctune.files import write_text
 
 BASE = "base"  # names the two files without any environment
 
