@@ -45,6 +45,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields number (from 1) and text of each line of a UTF-8 file that is not blank.
+
+    Only line feeds end a line. `str.splitlines` also cuts at U+2028, U+0085 and others, which JSON
+    leaves as they are inside of its strings: a row of JSON Lines would fall apart.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, line.rstrip("\n")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all."""
     with atomic_path(path) as temporary:

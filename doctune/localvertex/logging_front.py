@@ -143,12 +143,13 @@ def _timed(path: Path, started: str) -> Iterator[Document]:
 
 def _lines(path: Path) -> Iterable[str]:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        file = path.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
-    for line in text.splitlines():
-        if plain := _COLOURS.sub("", line).rstrip():
-            yield plain
+    with file:  # read by lines: a JSON entry may hold U+2028, which str.splitlines would cut at
+        for line in file:
+            if plain := _COLOURS.sub("", line).rstrip():
+                yield plain
 
 
 def _said(line: str, latest: datetime, severity: str) -> tuple[datetime, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from doctune.errors import DatasetError, ModelError
+from doctune.files import text_lines
 
 Message = dict[str, str]
 
@@ -60,16 +61,13 @@ def read_conversations(path: Path) -> list[list[Message]]:
         DatasetError: The file is missing, empty or malformed; the message names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        conversations = [
+            _conversation(line, f"{path}, line {number}") for number, line in text_lines(path)
+        ]
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing: prepare the data set first.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read as text: {error}.") from error
-    conversations = [
-        _conversation(line, f"{path}, line {number}")
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
     if not conversations:
         raise DatasetError(f"{path} holds no examples: prepare a larger data set.")
     return conversations
@@ -82,7 +80,7 @@ def passages_of(path: Path) -> list[str]:
         DatasetError: The file cannot be read, or no row has a passage.
     """
     read_conversations(path)  # says what is wrong with the file, where something is
-    rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line)
+    rows = (json.loads(line) for _, line in text_lines(path))
     passages = list(dict.fromkeys(str(row.get("passage") or "").strip() for row in rows))
     passages = [passage for passage in passages if passage]
     if not passages:

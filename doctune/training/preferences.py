@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from doctune.digests import digest_file, digest_folder
 from doctune.errors import DatasetError, ModelError, TrainingError
-from doctune.files import atomic_folder, write_json
+from doctune.files import atomic_folder, text_lines, write_json
 from doctune.progress import Bar, progress
 from doctune.training.machine import prepare_machine
 from doctune.training.network import load_network, load_tokenizer
@@ -101,20 +101,17 @@ def read_verdicts(path: Path) -> list[dict[str, Any]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    found = False
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in text_lines(path):
+            place, found = f"{path}, line {number}", True
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            yield place, row if isinstance(row, dict) else {}
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from error
-    found = False
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        place, found = f"{path}, line {number}", True
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        yield place, row if isinstance(row, dict) else {}
     if not found:
         raise DatasetError(f"{path} holds no pairs: collect feedback first.")
 

@@ -268,7 +268,7 @@ def _is_failed(trial: _Trial) -> bool:
 def _entries(path: Path) -> Iterator[Document]:
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         try:
             yield json.loads(line)
         except ValueError:
