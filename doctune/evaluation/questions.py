@@ -1,0 +1,79 @@
+"""Questions of users with what a right answer must hold, one JSON object a line.
+
+    {"question": "how long must a new skeen be soaked?", "answer": "... for 10 minutes.",
+     "key_facts": ["10 minutes"], "fact": "in soft run for 10 minutes",
+     "source": "bulletin-27-spring-2031.pdf", "page": 1, "kind": "number", "expects": "answer"}
+
+`samples/questions.jsonl` is such a file. They judge, and are never learnt from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from doctune.errors import EvaluationError
+
+Expects = Literal["answer", "correction", "refusal"]
+
+
+class Question(BaseModel):
+    """One question, and how its answer is judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str = Field(min_length=1)
+    answer: str = Field(min_length=1, description="A right answer in full.")
+    key_facts: tuple[str, ...] = Field(
+        default=(),
+        description="What a right answer holds, all of them; `|` parts wordings of one fact; "
+        "yes and no stand for the side that the answer takes.",
+    )
+    fact: str = Field(default="", description="The fact in the document's own words.")
+    source: str = Field(default="", description="The file's name.")
+    page: int = Field(default=0, ge=0, description="1-based; 0 where nothing answers.")
+    kind: str = Field(default="", description="What is asked for: number, name, procedure...")
+    expects: Expects = Field(
+        default="answer",
+        description="answer; correction, where the question takes something wrong for granted; "
+        "or refusal, where the documents do not say.",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> Question:
+        if self.expects != "refusal" and not self.key_facts:
+            raise ValueError("a question with an answer needs key_facts")
+        if self.expects == "refusal" and (self.key_facts or self.page):
+            raise ValueError("a question that expects a refusal has neither key_facts nor page")
+        return self
+
+
+def load_questions(path: Path) -> tuple[Question, ...]:
+    """Reads a file of questions.
+
+    Raises:
+        EvaluationError: The file is missing, empty, or a line is not a question.
+    """
+    questions = []
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    questions.append(_question(line, path, number))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"The questions in {path} cannot be read: {error}.") from error
+    if not questions:
+        raise EvaluationError(f"{path} holds no question: give one JSON object a line.")
+    return tuple(questions)
+
+
+def _question(line: str, path: Path, number: int) -> Question:
+    try:
+        return Question.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        reason = f"{place}: {first['msg']}" if place else str(first["msg"])
+        raise EvaluationError(f"{path}, line {number} is not a question: {reason}.") from error
