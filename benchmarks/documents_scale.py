@@ -95,13 +95,13 @@ def _read(folder: Path, out: Path, cores: int) -> dict[str, Any]:
     available = sorted(os.sched_getaffinity(0))
     if len(available) < cores:
         raise SystemExit(f"This machine has {len(available)} core: {cores} are needed.")
-    command = [sys.executable, "-c", _READ, str(folder), str(out), str(cores)]
+    cpus = ",".join(map(str, available[-cores:]))
+    command = [*("taskset", "--cpu-list", cpus), *(sys.executable, "-c", _READ)]
     done = subprocess.run(
-        command,
+        [*command, str(folder), str(out), str(cores)],
         stdout=subprocess.PIPE,
         check=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        preexec_fn=lambda: os.sched_setaffinity(0, set(available[-cores:])),
     )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result

@@ -208,15 +208,23 @@ def test_a_folder_with_nothing_to_read_is_one_clear_error(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+# A job in the background, as these tests may be, hands down that SIGINT is ignored.
+_HEED_CTRL_C = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from doctune.cli import main
+main()
+"""
+
+
 def test_ctrl_c_leaves_no_process(workspace: Workspace) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "doctune", "run", "--no-cache"],
+        [sys.executable, "-c", _HEED_CTRL_C, "run", "--no-cache"],
         cwd=workspace.folder,
         env=dict(os.environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=_heed_ctrl_c,
     )
     assert process.stdout is not None
     for line in process.stdout:
@@ -229,11 +237,6 @@ def test_ctrl_c_leaves_no_process(workspace: Workspace) -> None:
 
     assert process.returncode != 0
     assert _processes_of(workspace.folder) == []
-
-
-def _heed_ctrl_c() -> None:
-    # A job in the background, as these tests may be, hands down that SIGINT is ignored.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _events_of_newest_run(workspace: Workspace) -> list[Event]:

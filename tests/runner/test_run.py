@@ -94,8 +94,10 @@ def test_a_missing_spec_says_how_to_make_it(
         )
 
 
+# A job in the background, as these tests may be, hands down that SIGINT is ignored.
 _RUN_SLOWLY = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from doctune.runner.run import run_pipeline
 from tests.runner.conftest import Recorder
@@ -115,8 +117,6 @@ def test_ending_the_run_leaves_no_process(
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         stderr=subprocess.DEVNULL,
-        # A job in the background, as these tests may be, hands down that SIGINT is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     tree = _wait_for_sleeper(process.pid)
 
