@@ -59,3 +59,7 @@ class LocalVertexError(DoctuneError):
 
 class PipelineError(DoctuneError):
     """A step of a pipeline failed."""
+
+
+class ProgramError(DoctuneError):
+    """No program on this machine stands for a container image."""

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from doctune.documents.corpus import CorpusSummary, Reject, parse_corpus
+    from doctune.documents.corpus import parse_corpus
     from doctune.documents.errors import PdfError
     from doctune.documents.files import corpus_digest, list_pdfs
     from doctune.documents.model import Block, Document, Page
@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from doctune.documents.parser import parse_pdf
     from doctune.documents.paths import parse_paths
     from doctune.documents.shards import Shard, join_shards, plan_shards, read_shard, write_plan
+    from doctune.documents.summary import CorpusSummary, Reject
 
 # Loaded when first used, so that importing the options or the command line stays fast.
 _HOMES = {
     "Block": "model",
-    "CorpusSummary": "corpus",
+    "CorpusSummary": "summary",
     "Document": "model",
     "Page": "model",
     "ParseOptions": "options",
     "PdfError": "errors",
-    "Reject": "corpus",
+    "Reject": "summary",
     "Shard": "shards",
     "corpus_digest": "files",
     "join_shards": "shards",

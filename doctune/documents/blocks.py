@@ -15,8 +15,7 @@ from doctune.documents.formulas import is_formula, is_part_of_formula
 from doctune.documents.headings import ENTRY, LEADERS, is_lone_heading
 from doctune.documents.hyphens import Vocabulary, breaks_word
 from doctune.documents.lines import Line, ScannedLine
-from doctune.documents.markdown import table_markdown
-from doctune.documents.model import FURNITURE, BBox, Block
+from doctune.documents.model import FURNITURE, BBox, Block, table_markdown
 from doctune.documents.paragraphs import BULLET, SENTENCE_ENDS, continues, is_wrapped, resumes
 from doctune.documents.tables.grid import Grid
 from doctune.documents.tables.pieces import has_gaps

@@ -4,45 +4,19 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from doctune.documents import ocr, store
-from doctune.documents.duplicates import near_duplicates, sketch
+from doctune.documents import store
+from doctune.documents.duplicates import sketch
 from doctune.documents.errors import PdfError
 from doctune.documents.files import combine_digests, digest_pdfs, gather_pdfs, name_under, readable
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
 from doctune.documents.reading import FileResult, read_files, settings_digest
-from doctune.errors import CorpusError
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A file that could not be read, and why."""
-
-    source: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class CorpusSummary:
-    """What came of a folder.
-
-    Attributes:
-        pages: How many pages were read.
-        digest: Of the names and contents of the input files; `corpus_digest` gives the same.
-        warnings: What a person should look at, one line each.
-    """
-
-    files_parsed: int
-    files_rejected: int
-    pages: int
-    rejects: list[Reject]
-    digest: str
-    warnings: list[str]
+from doctune.documents.report import write_report
+from doctune.documents.summary import CorpusSummary, check, summarize
 
 
 def parse_corpus(
@@ -93,69 +67,11 @@ def parse_corpus(
     finished.remove()
     summary = summarize(rows, combine_digests(digests))
     if report_path is not None:
-        from doctune.documents.report import write_report
-
         seconds = time.monotonic() - start
         write_report(Path(report_path), folder, out_dir, rows, summary, seconds, options)
     if sources is None:
         check(rows, summary, options)
     return summary
-
-
-def summarize(rows: Sequence[dict[str, Any]], digest: str) -> CorpusSummary:
-    """Returns the summary of files from their rows in `documents.parquet`."""
-    rejects = [Reject(row["source"], row["error"]) for row in rows if row["status"] == "rejected"]
-    warnings = _advised_once([(row["source"], text) for row in rows for text in row["warnings"]])
-    warnings += [
-        f"{row['source']} is an exact copy of {row['duplicate_of']}: read once."
-        for row in rows
-        if row["duplicate_of"]
-    ]
-    warnings += [
-        f"{row['source']}: no text was found on its {row['pages']} pages."
-        for row in rows
-        if row["status"] == "parsed"
-        and not (row["chars"] or row["duplicate_of"] or row["warnings"])
-    ]
-    sketches = {row["source"]: row["sketch"] for row in rows if row["sketch"]}
-    warnings += [
-        f"{one} and {other} are nearly identical: {share:.0%} of their paragraphs are the same."
-        for one, other, share in near_duplicates(sketches)
-    ]
-    pages = sum(row["pages"] for row in rows)
-    return CorpusSummary(len(rows) - len(rejects), len(rejects), pages, rejects, digest, warnings)
-
-
-def _advised_once(found: Sequence[tuple[str, str]]) -> list[str]:
-    """Returns warnings with their files' names; what to install stands once, before them."""
-    lines = [f"{source}: {text.removesuffix(ocr.ADVICE).rstrip()}" for source, text in found]
-    unread = len({source for source, text in found if text.endswith(ocr.ADVICE)})
-    if unread:
-        lines.insert(0, f"{unread} files have pages that only OCR can read. {ocr.ADVICE}")
-    return lines
-
-
-def check(rows: Sequence[dict[str, Any]], summary: CorpusSummary, options: ParseOptions) -> None:
-    """Raises what makes a corpus unusable.
-
-    Raises:
-        CorpusError: Nothing could be read, or too many files could not.
-    """
-    files = len(rows)
-    if not summary.files_parsed:
-        first = summary.rejects[0].reason
-        raise CorpusError(f"None of the {files} PDFs can be read. The first: {first}")
-    if not any(row["chars"] for row in rows):
-        raise CorpusError(
-            f"None of the {summary.pages} pages has text: they may be scans, which need OCR "
-            "(the option `ocr`)."
-        )
-    if summary.files_rejected > options.max_failure_share * files:
-        raise CorpusError(
-            f"{summary.files_rejected} of the {files} PDFs cannot be read, more than "
-            f"`max_failure_share` ({options.max_failure_share:g}) allows. The first: "
-            f"{summary.rejects[0].reason}"
-        )
 
 
 def _begin(paths: list[Path], digests: dict[str, str]) -> list[FileResult]:

@@ -1,7 +1,9 @@
-"""What a PDF becomes: a Document of pages of blocks."""
+"""What a PDF becomes: a Document of pages of blocks, as plain text or GitHub-flavoured Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from doctune.documents.language import detect_language
 
 KINDS = (
     "heading",
@@ -65,8 +67,6 @@ class Block:
     @property
     def language(self) -> str:
         """ISO 639-1 code of its language; "" where it is too short to tell."""
-        from doctune.documents.language import detect_language
-
         return detect_language(self.text[:_LANGUAGE_CHARS])
 
 
@@ -124,15 +124,55 @@ class Document:
     @property
     def markdown(self) -> str:
         """The document as Markdown, without running headers and footers."""
-        from doctune.documents.markdown import render_markdown
-
         return render_markdown(self.blocks)
 
 
-def join_text(blocks: Iterator[Block] | list[Block] | tuple[Block, ...]) -> str:
+def join_text(blocks: Iterable[Block]) -> str:
     """Returns the plain text of blocks, without what is out of the flow."""
     return "\n\n".join(
         "\n".join("\t".join(row) for row in block.rows) if block.rows else block.text
         for block in blocks
         if block.kind not in OUT_OF_FLOW
     )
+
+
+def render_markdown(blocks: Iterable[Block]) -> str:
+    """Returns blocks as Markdown, without what is out of the flow."""
+    parts: list[str] = []
+    previous = ""
+    for block in blocks:
+        if block.kind in OUT_OF_FLOW:
+            continue
+        text = _render(block)
+        # Items of one list stand together.
+        together = block.kind == previous == "list"
+        parts.append(("\n" if together else "\n\n") + text if parts else text)
+        previous = block.kind
+    return "".join(parts) + "\n" if parts else ""
+
+
+def table_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows of cells as a table whose first row is the header."""
+    cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    lines.insert(1, "|" + " --- |" * len(cells[0]))
+    return "\n".join(lines)
+
+
+def _render(block: Block) -> str:
+    if block.kind == "heading":
+        return "#" * (block.level or 1) + " " + " ".join(block.text.split())
+    if block.kind == "list":
+        marker, _, rest = block.text.partition(" ")
+        marker = f"{marker} " if marker[:1].isdigit() and marker[-1:] == "." else "- "
+        if marker == "- " and len(block.text.split(" ", 1)[0]) > 1:
+            rest = block.text
+        return "  " * ((block.level or 1) - 1) + marker + rest
+    if block.kind == "code":
+        fence = "````" if "```" in block.text else "```"
+        return f"{fence}\n{block.text}\n{fence}"
+    if block.kind == "formula":
+        return f"`{block.text}`" if "`" not in block.text else block.text
+    if block.kind == "caption":
+        return f"*{block.text}*" if "*" not in block.text else block.text
+    return block.text

@@ -6,12 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from doctune.documents.corpus import Reject, parse_corpus
+from doctune.documents.corpus import parse_corpus
 from doctune.documents.files import digest_pdf, list_pdfs, readable
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
 from doctune.documents.parts import WaitingParts
 from doctune.documents.reading import FileResult, read_files
+from doctune.documents.summary import Reject
 from doctune.errors import UsageError
 from doctune.files import write_text
 

@@ -9,9 +9,9 @@ from typing import Any
 import jinja2
 
 from doctune.documents import store
-from doctune.documents.corpus import CorpusSummary
 from doctune.documents.options import ParseOptions
 from doctune.documents.samples import draw_samples
+from doctune.documents.summary import CorpusSummary
 from doctune.files import write_text
 
 _MAX_ROWS = 1_000  # of a table: a browser has to bear it

@@ -8,10 +8,11 @@ from heapq import heapify, heapreplace
 from pathlib import Path, PurePosixPath
 
 from doctune.documents import store
-from doctune.documents.corpus import CorpusSummary, check, summarize
 from doctune.documents.files import combine_digests, digest_pdfs, list_pdfs
 from doctune.documents.options import ParseOptions
 from doctune.documents.reading import count_pages
+from doctune.documents.report import write_report
+from doctune.documents.summary import CorpusSummary, check, summarize
 from doctune.errors import CorpusError
 from doctune.files import write_json
 
@@ -116,8 +117,6 @@ def join_shards(
     store.write_documents(out_dir / store.DOCUMENTS_FILE, rows)
     summary = summarize(rows, combine_digests({row["source"]: row["doc_id"] for row in rows}))
     if pdfs is not None and report_path is not None:
-        from doctune.documents.report import write_report
-
         seconds = sum(row["seconds"] for row in rows)
         write_report(Path(report_path), Path(pdfs), out_dir, rows, summary, seconds, options)
     check(rows, summary, options)

@@ -5,12 +5,10 @@ runs inside one transaction; an `async` handler opens its own, because it waits 
 meanwhile.
 """
 
-import asyncio
 import inspect
-import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf import descriptor
 from google.protobuf.message import Message
@@ -19,11 +17,7 @@ from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.api.table import Method
 from doctune.localvertex.store import Transaction
-
-if TYPE_CHECKING:
-    from doctune.localvertex.vertex import Vertex
-
-logger = logging.getLogger("doctune.localvertex")
+from doctune.localvertex.vertex import Vertex
 
 Handler = Callable[["Call", Document], Any]
 HANDLERS: dict[str, Handler] = {}
@@ -48,7 +42,7 @@ class Call:
     """One call of a method, and what its handler may use."""
 
     method: Method
-    vertex: "Vertex"
+    vertex: Vertex
     _transaction: Transaction | None = None
 
     @property
@@ -78,7 +72,7 @@ class Call:
         return operation
 
 
-async def dispatch(vertex: "Vertex", method: Method, request: Message) -> Message:
+async def dispatch(vertex: Vertex, method: Method, request: Message) -> Message:
     """Answers a call.
 
     Raises:
@@ -91,7 +85,7 @@ async def dispatch(vertex: "Vertex", method: Method, request: Message) -> Messag
     return vertex.codec.message(method.response, response)
 
 
-async def dispatch_document(vertex: "Vertex", method: Method, request: Document) -> Document:
+async def dispatch_document(vertex: Vertex, method: Method, request: Document) -> Document:
     """As `dispatch`, on documents."""
     handler = HANDLERS.get(method.key)
     if handler is None:
@@ -105,29 +99,3 @@ async def dispatch_document(vertex: "Vertex", method: Method, request: Document)
         return await handler(Call(method, vertex), request)
     with vertex.store.transaction() as transaction:
         return handler(Call(method, vertex, transaction), request)
-
-
-class BackgroundTasks:
-    """Tasks that outlive the call that started them."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Runs a coroutine; what it raises is logged."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    async def cancel(self) -> None:
-        """Ends all of them."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            logger.error("a background task failed", exc_info=error)

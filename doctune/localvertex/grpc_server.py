@@ -9,7 +9,7 @@ import grpc.aio
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from doctune.localvertex import operations
+from doctune.localvertex import operation_methods
 from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.api.table import Method
 from doctune.localvertex.certificates import Certificates
@@ -77,7 +77,7 @@ class _Handlers(grpc.GenericRpcHandler):
 
         async def answer(request: Any) -> Message:
             document = json_format.MessageToDict(request, preserving_proto_field_name=True)
-            return await operations.answer(self._vertex, verb, request.name, document)
+            return await operation_methods.answer(self._vertex, verb, request.name, document)
 
         request_class = self._vertex.table.message_class(f"google.longrunning.{name}Request")
         return _unary(answer, request_class.FromString)

@@ -1,13 +1,14 @@
 """What runs on this machine for a container image."""
 
-import fnmatch
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from doctune.errors import ProgramError
 from doctune.localvertex.api.errors import precondition
+from doctune.runner import programs as runner_programs
 
 _EXCEPTION = re.compile(r"^\s*((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)): (.+)$")
 _VARIABLE = re.compile(r"\$(\$|\(([A-Za-z_][\w.-]*)\))")
@@ -20,32 +21,17 @@ def resolve_program(
     command: Sequence[str] = (),
     arguments: Sequence[str] = (),
 ) -> list[str]:
-    """Returns the command line for a container, as the container engine would put it together.
-
-    The image's entry in the table takes the place of its entry point; the container's own command
-    replaces it, its arguments follow.
+    """Returns the command line for a container: `doctune.runner.programs.resolve_program`.
 
     Raises:
-        ApiError: FAILED_PRECONDITION where no entry matches the image, saying how to add one.
+        ApiError: FAILED_PRECONDITION: no program stands for the image.
     """
-    matching = [
-        program for pattern, program in programs.items() if fnmatch.fnmatchcase(image, pattern)
-    ]
-    if not matching:
-        raise precondition(
-            f"No program on this machine stands for the image {image!r}: add an entry to "
-            "local.programs in vertex_config.yaml, such as "
-            f'"{image}": ["{{python}}", "-m", "your_server"].'
+    try:
+        return runner_programs.resolve_program(
+            image, programs, command=command, arguments=arguments
         )
-    entry = [part.replace("{python}", sys.executable) for part in matching[0]]
-    if command:
-        return [*command, *arguments]
-    if not entry:
-        raise precondition(
-            f"The image {image!r} stands for an environment only (its entry in local.programs is "
-            "empty), and the container has no command of its own."
-        )
-    return [*entry, *arguments]
+    except ProgramError as error:
+        raise precondition(str(error)) from error
 
 
 def container_environment(base: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:

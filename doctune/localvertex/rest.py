@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from google.protobuf.message import Message
 
-from doctune.localvertex import operations
+from doctune.localvertex import operation_methods
 from doctune.localvertex.api.codec import Document, snake_case
 from doctune.localvertex.api.errors import ApiError, Status, invalid
 from doctune.localvertex.api.routes import Route, Router
@@ -50,7 +50,7 @@ class RestApi:
             return await self._operation(request, match["name"], match["verb"])
         if (match := _OPERATIONS.fullmatch(request.path)) and request.method == "GET":
             query = {snake_case(key): value for key, value in request.query.items()}
-            found = await operations.answer(self._vertex, "list", match["name"], query)
+            found = await operation_methods.answer(self._vertex, "list", match["name"], query)
             return self._response(request, found)
         route = self._router.find(request.method, request.path)
         if route is None:
@@ -64,7 +64,9 @@ class RestApi:
     ) -> web.StreamResponse:
         verb = verb or {"GET": "get", "DELETE": "delete"}.get(request.method, "get")
         body = await _json_object(request) if verb == "wait" else {}
-        return self._response(request, await operations.answer(self._vertex, verb, name, body))
+        return self._response(
+            request, await operation_methods.answer(self._vertex, verb, name, body)
+        )
 
     async def _call(
         self, request: web.Request, route: Route, fields: dict[str, str]

@@ -9,8 +9,8 @@ import aiohttp
 
 from doctune.localvertex.api.codec import Codec, Document
 from doctune.localvertex.api.table import Table
+from doctune.localvertex.background import BackgroundTasks
 from doctune.localvertex.config import LocalVertexConfig
-from doctune.localvertex.dispatch import BackgroundTasks
 from doctune.localvertex.jobs.tracker import Jobs
 from doctune.localvertex.names import ProjectNumbers, identifier
 from doctune.localvertex.objects import Objects

@@ -118,10 +118,10 @@ def _runner(
     else:
         from kfp.local import SubprocessRunner
 
-        from doctune.localvertex import containers
+        from doctune.runner import container_components
 
         programs = json.loads(options.programs.read_text(encoding="utf-8"))
-        containers.install(programs, os.environ, options.storage)
+        container_components.install(programs, os.environ, options.storage)
         yield SubprocessRunner(use_venv=False), {}
 
 

@@ -5,13 +5,14 @@ import ssl
 import pytest
 
 from doctune.localvertex.api import filters
-from doctune.localvertex.api.codec import integral, snake_case
+from doctune.localvertex.api.codec import snake_case
 from doctune.localvertex.api.errors import ApiError
 from doctune.localvertex.api.masks import apply_mask
 from doctune.localvertex.api.routes import Router
 from doctune.localvertex.api.table import load_table
 from doctune.localvertex.programs import expand, resolve_program
 from doctune.localvertex.proxy import alpn_protocols
+from doctune.runner.values import integral
 
 PACKAGE = "google.cloud.aiplatform.v1"
 RAW_PREDICT = "PredictionService.RawPredict"

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from doctune.documents.markdown import table_markdown
-from doctune.documents.model import OUT_OF_FLOW, BBox, Block
+from doctune.documents.model import OUT_OF_FLOW, BBox, Block, table_markdown
 
 _SAME_SIDE = 12.0  # points
 _LOWEST_END = 0.6  # of the page's height: a table that ends above has ended

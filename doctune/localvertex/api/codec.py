@@ -24,17 +24,6 @@ def snake_case(name: str) -> str:
     return _CAPITAL.sub(lambda match: f"_{match[1].lower()}", name)
 
 
-def integral(value: Any) -> Any:
-    """Returns a document with 1.0 as 1: protobuf's Value knows only doubles, programs do not."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [integral(item) for item in value]
-    if isinstance(value, dict):
-        return {key: integral(item) for key, item in value.items()}
-    return value
-
-
 class Codec:
     """Translates between bytes, messages, JSON and documents for the types of one table."""
 

@@ -1,36 +1,15 @@
-"""What a container would find inside: the /gcs mount and a pip that is its own.
-
-On Vertex, buckets are mounted under /gcs. Here the storage emulator keeps objects as files, so a
-path under /gcs in a command line becomes the path of that file, and KFP's executor is led there.
+"""A pip of its own for each job.
 
 `pip` and `pip3` on the path of a job install nothing into this environment: archives that the job
 brings are unpacked beside it, and named requirements must already be there.
 """
 
-import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from doctune.localvertex.jobs import mounted_executor, pip_shim
-
-_MOUNT = re.compile(r"(?<![\w/.-])/gcs/(?=[a-z0-9])")
-
-
-def mounted(command: Sequence[str], storage: Path) -> list[str]:
-    """Returns a command line with paths under /gcs as paths of the emulator's files.
-
-    KFP's executor is led there too, for artifacts whose URI is a gs:// one.
-
-    Args:
-        storage: The folder in which the emulator keeps a folder for each bucket.
-    """
-    executor = f"-m {mounted_executor.__name__} {shlex.quote(str(storage))}"
-    return [
-        _MOUNT.sub(f"{storage}/", part).replace(f"-m {mounted_executor.EXECUTOR}", executor)
-        for part in command
-    ]
+from doctune.localvertex.jobs import pip_shim
 
 
 def job_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:

@@ -15,12 +15,13 @@ from pathlib import Path
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import Status, invalid
-from doctune.localvertex.jobs.container import job_environment, mounted
+from doctune.localvertex.jobs.container import job_environment
 from doctune.localvertex.jobs.packages import unpack_packages
 from doctune.localvertex.jobs.processes import JobFailedError, exit_reason, run_program
 from doctune.localvertex.ports import LOOPBACK, free_port
 from doctune.localvertex.programs import container_environment, expand, resolve_program
 from doctune.localvertex.vertex import Vertex
+from doctune.runner.mounts import mounted
 
 _GRACE_SECONDS = 3.0
 _TASK_TYPES = ("chief", "worker", "ps", "evaluator")

@@ -9,7 +9,7 @@ from typing import Any
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status
-from doctune.localvertex.dispatch import BackgroundTasks
+from doctune.localvertex.background import BackgroundTasks
 from doctune.localvertex.jobs.processes import JobFailedError
 from doctune.localvertex.store import Store, Transaction
 

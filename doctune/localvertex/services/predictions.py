@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from doctune.localvertex.api.codec import Document, integral
+from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status, invalid, precondition
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.services import endpoints
 from doctune.localvertex.serving import ServingProcess
 from doctune.localvertex.vertex import Vertex
+from doctune.runner.values import integral
 
 MAX_BYTES = 1_500_000
 _TIMEOUT = aiohttp.ClientTimeout(total=600)

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from doctune.localvertex.api.codec import integral
-from doctune.localvertex.api.errors import ApiError
-from doctune.localvertex.jobs.container import mounted
-from doctune.localvertex.programs import resolve_program
+from doctune.errors import ProgramError
+from doctune.runner.mounts import mounted
+from doctune.runner.programs import resolve_program
+from doctune.runner.values import integral
 
 GCPC_IMAGES = "*/google-cloud-pipeline-components:*"
 
@@ -135,9 +135,9 @@ def _run(
     try:
         # The command is both the image's entry point and its arguments: kfp.local joins them.
         line = resolve_program(image, {**programs, GCPC_IMAGES: []}, command=command)
-    except ApiError as error:
+    except ProgramError as error:
         # Read by whoever looks for the reason of a failed step.
-        sys.stdout.write(f"LocalVertexError: {error.message}\n")
+        sys.stdout.write(f"ProgramError: {error}\n")
         return 1
     folder = Path(sys.executable).parent
     environment = {
@@ -156,7 +156,7 @@ def _run(
             bufsize=1,
         )
     except OSError as error:
-        sys.stdout.write(f"LocalVertexError: {line[0]} cannot be started: {error}\n")
+        sys.stdout.write(f"ProgramError: {line[0]} cannot be started: {error}\n")
         return 1
     with process:
         for text in process.stdout or ():

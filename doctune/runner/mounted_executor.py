@@ -1,6 +1,6 @@
 """KFP's executor where no bucket is mounted under /gcs.
 
-    python -m doctune.localvertex.jobs.mounted_executor STORAGE ...
+    python -m doctune.runner.mounted_executor STORAGE ...
 
 STORAGE is the folder in which the storage emulator keeps a folder for each bucket: an artifact with
 a gs:// URI has its path there. The other arguments are those of `kfp.dsl.executor_main`.

@@ -1,0 +1,42 @@
+"""What runs on this machine for a container image."""
+
+import fnmatch
+import sys
+from collections.abc import Mapping, Sequence
+
+from doctune.errors import ProgramError
+
+
+def resolve_program(
+    image: str,
+    programs: Mapping[str, Sequence[str]],
+    *,
+    command: Sequence[str] = (),
+    arguments: Sequence[str] = (),
+) -> list[str]:
+    """Returns the command line for a container, as the container engine would put it together.
+
+    The image's entry in the table takes the place of its entry point; the container's own command
+    replaces it, its arguments follow.
+
+    Raises:
+        ProgramError: No entry matches the image; the message says how to add one.
+    """
+    matching = [
+        program for pattern, program in programs.items() if fnmatch.fnmatchcase(image, pattern)
+    ]
+    if not matching:
+        raise ProgramError(
+            f"No program on this machine stands for the image {image!r}: add an entry to "
+            "local.programs in vertex_config.yaml, such as "
+            f'"{image}": ["{{python}}", "-m", "your_server"].'
+        )
+    entry = [part.replace("{python}", sys.executable) for part in matching[0]]
+    if command:
+        return [*command, *arguments]
+    if not entry:
+        raise ProgramError(
+            f"The image {image!r} stands for an environment only (its entry in local.programs is "
+            "empty), and the container has no command of its own."
+        )
+    return [*entry, *arguments]
