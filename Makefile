@@ -3,6 +3,7 @@
 #   make run                     set-up and the main job on the sample PDFs
 #   make run PDFS=path/to/pdfs   on your own
 #   make run QUESTION="..."      asks yours in the end
+#   make run FULL=1              without the caps that make it short (config/environments/laptop)
 #   make test                    set-up and the tests
 #
 #   make images                  the images of the steps, with podman or docker (GPU=1 for CUDA)
@@ -23,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: run test check check-infra check-builds security setup browser compile tools lock-tools images test-images locks lint clean
 
 run: compile
-	@$(BIN)/doctune run $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
+	@$(BIN)/doctune $(if $(FULL),run --full,--environment laptop run) $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
 
 # Two workers of one thread each finish sooner than one of two.
 test: check browser

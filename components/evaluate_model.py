@@ -68,5 +68,6 @@ def evaluate_model(
         scores=scores.uri,
         predictions=predictions.uri,
         report=report.uri,
+        capped="; ".join(evaluation.caps),
     )
     return evaluation.passed

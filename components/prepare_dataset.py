@@ -39,7 +39,7 @@ def prepare_dataset(
         options=DatasetOptions(chunk_tokens=chunk_tokens, **advanced),
     )
     made_from = {"documents_digest": documents.metadata["digest"], "digest": summary.digest}
-    train_set.metadata.update(made_from, examples=summary.train)
+    train_set.metadata.update(made_from, examples=summary.train, caps=list(summary.caps))
     validation_set.metadata.update(made_from, examples=summary.validation)
     test_set.metadata.update(made_from, examples=summary.test)
     manifest.metadata.update(made_from, examples=summary.examples, kinds=summary.kinds)

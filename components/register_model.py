@@ -47,6 +47,7 @@ def register_model(
             "dataset": model.metadata["dataset_digest"],
             "run": run,
             "commit": commit,
+            "capped": bool(scores.metadata.get("capped")),
         },
         scores={**scores.metadata, "run": run},
         scores_path=local_file(scores.uri),

@@ -52,6 +52,7 @@ def tune_model(
             **advanced,
         ),
         curves_path=Path(curves.path),
+        caps=train_set.metadata.get("caps", ()),
     )
     model.metadata.update(
         base_model=base_model,
@@ -60,6 +61,7 @@ def tune_model(
         loss_before=summary.loss_before,
         loss_after=summary.loss_after,
         digest=summary.digest,
+        caps=list(summary.caps),
         dataset_digest=train_set.metadata["digest"],
         documents_digest=train_set.metadata["documents_digest"],
     )

@@ -11,7 +11,13 @@ from rich.console import Console
 from doctune.cli.app import app
 from doctune.cli.local_vertex import local_vertex
 from doctune.cli.paths import ROOT, SPEC
-from doctune.configuration.settings import VertexSettings, load_settings, load_vertex_settings
+from doctune.configuration.environments import choose_laptop
+from doctune.configuration.settings import (
+    VertexSettings,
+    config_folder,
+    load_settings,
+    load_vertex_settings,
+)
 
 
 class Runner(StrEnum):
@@ -37,11 +43,19 @@ def run(
     cache: Annotated[
         bool, typer.Option(help="Reuse the outputs of steps that nothing has changed for.")
     ] = True,
+    full: Annotated[
+        bool, typer.Option("--full", help="As in production: all examples, every rule of release.")
+    ] = False,
 ) -> None:
-    """Run the main job on this machine: PDFs to an answering endpoint."""
+    """Run the main job on this machine: PDFs to an answering endpoint.
+
+    Without --full or an environment it is the short run of config/environments/laptop.
+    """
     from doctune.runner.main_job import MainJob, run_main_job
     from doctune.runner.summary import show
 
+    if not full:
+        choose_laptop(config_folder())
     settings, vertex = load_settings(), load_vertex_settings()
     job = MainJob(
         settings=settings,
@@ -69,6 +83,7 @@ def ask(
     """Ask the endpoint that `doctune run` deployed."""
     from doctune.runner.main_job import answer_by_base, answer_by_endpoint
 
+    choose_laptop(config_folder())
     settings, vertex = load_settings(), load_vertex_settings()
     with local_vertex():
         endpoint, answer = answer_by_endpoint(vertex, question)

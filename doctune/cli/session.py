@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doctune.cli.local_vertex import LOCAL_PROJECT, keep_local_vertex, local_vertex
+from doctune.configuration.environments import LAPTOP, chosen_environment
 from doctune.configuration.settings import VertexSettings, load_vertex_settings
 from doctune.errors import ConfigurationError
 
@@ -47,6 +48,11 @@ def vertex_session(
         raise ConfigurationError(
             f"project {LOCAL_PROJECT} is on this machine alone: set project, location and "
             "staging_bucket in vertex_config.yaml, or use --local."
+        )
+    if not local and chosen_environment() == LAPTOP:
+        raise ConfigurationError(
+            f"environment {LAPTOP} makes runs on this machine short; what runs on Google Cloud is "
+            "not capped: choose another with --environment, or none."
         )
     with ExitStack() as stack:
         if local:

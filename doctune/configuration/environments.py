@@ -14,6 +14,8 @@ from doctune.errors import ConfigurationError
 
 VARIABLE = "DOCTUNE_ENVIRONMENT"
 FOLDER = "environments"
+# Short runs on this machine; never what runs on Google Cloud.
+LAPTOP = "laptop"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
@@ -21,6 +23,12 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 def chosen_environment() -> str:
     """Returns the name of the chosen environment; "" for none."""
     return os.environ.get(VARIABLE, "")
+
+
+def choose_laptop(config_folder: Path) -> None:
+    """Chooses `laptop` for this process, if no environment is chosen and there is one so called."""
+    if not chosen_environment() and LAPTOP in environments(config_folder):
+        os.environ[VARIABLE] = LAPTOP
 
 
 def environments(config_folder: Path) -> list[str]:

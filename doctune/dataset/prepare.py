@@ -31,6 +31,8 @@ from doctune.errors import DatasetError
 from doctune.files import atomic_path
 from doctune.progress import progress
 
+OVER_MAX_EXAMPLES = "over_max_examples"
+
 
 @dataclass(frozen=True)
 class DatasetSummary:
@@ -46,6 +48,7 @@ class DatasetSummary:
     filtered: dict[str, int]
     digest: str
     split_by: str = "document"
+    caps: tuple[str, ...] = ()  # what a setting made smaller than it could be
 
 
 def prepare_dataset(
@@ -103,6 +106,7 @@ def prepare_dataset(
         filtered=dict(sorted(removed.filtered.items())),
         digest=digest_value(digests),
         split_by=division.level,
+        caps=_caps(removed.filtered[OVER_MAX_EXAMPLES], len(examples)),
     )
 
 
@@ -158,6 +162,12 @@ def _examples_of(fact: Fact, view: View, number: int) -> list[Example]:
     ]
 
 
+def _caps(left_out: int, made: int) -> tuple[str, ...]:
+    if not left_out:
+        return ()
+    return (f"{made - left_out:,} of {made:,} examples were kept (dataset.max_examples)",)
+
+
 def _capped(examples: list[Example], options: DatasetOptions, removed: Removals) -> list[Example]:
     """Keeps at most `max_examples`, the same share of each document."""
     limit = options.max_examples
@@ -172,7 +182,7 @@ def _capped(examples: list[Example], options: DatasetOptions, removed: Removals)
         ranked += [((rank + 0.5) / len(own), doc_id, one) for rank, one in enumerate(own)]
     ranked.sort(key=lambda entry: entry[:2])
     kept = {id(example) for _, _, example in ranked[:limit]}
-    removed.filtered["over_max_examples"] += len(examples) - limit
+    removed.filtered[OVER_MAX_EXAMPLES] += len(examples) - limit
     return [example for example in examples if id(example) in kept]
 
 

@@ -23,7 +23,7 @@ from doctune.evaluation.judge import GeminiJudge, judge_samples
 from doctune.evaluation.leaks import refuse_leaks
 from doctune.evaluation.models import Models, find_models
 from doctune.evaluation.options import EvaluationOptions, JudgeOptions
-from doctune.evaluation.outputs import provenance_of, write_predictions
+from doctune.evaluation.outputs import caps_of, provenance_of, write_predictions
 from doctune.evaluation.report import ReportData, render_report
 from doctune.evaluation.samples import Sample
 from doctune.evaluation.score_card import ScoreCard, make_card
@@ -46,6 +46,7 @@ class Evaluation:
     scores: Mapping[str, float]
     test_digest: str
     examples: int
+    caps: tuple[str, ...] = ()
 
 
 def evaluate_model(
@@ -97,6 +98,7 @@ def evaluate_model(
         scores=card.scores,
         test_digest=test.digest,
         examples=card.examples,
+        caps=card.caps,
     )
 
 
@@ -121,6 +123,7 @@ def _measure(
     slices = slice_gains(test.examples, samples, bootstrap, min_examples=chosen.min_slice_examples)
     provenance = provenance_of(test, models, answers, chosen, champion_uri)
     card = _decided_card(comparison, slices, answers, test, chosen, provenance)
+    card = card.model_copy(update={"caps": caps_of(test, models)})
     verdict = decide(card, chosen)
     return ReportData(
         card=card,

@@ -51,6 +51,12 @@ def provenance_of(
     return made
 
 
+def caps_of(test: TestSet, models: Models) -> tuple[str, ...]:
+    """Returns what settings left out of data, training and this evaluation."""
+    recorded = models.training.get("caps")
+    return (*map(str, recorded if isinstance(recorded, list) else ()), *test.caps)
+
+
 def write_predictions(
     path: Path,
     test: TestSet,

@@ -80,6 +80,9 @@ class ScoreCard(_Part):
         default=(), description="The same gains on parts of the test set."
     )
     worst_slice: str = Field(default="", description="Least gain over base, primary metric.")
+    caps: tuple[str, ...] = Field(
+        default=(), description="What settings left out of data, training and evaluation."
+    )
     provenance: dict[str, str] = Field(
         default_factory=dict, description="How it was made: digests, versions, seed, settings."
     )

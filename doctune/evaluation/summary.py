@@ -18,6 +18,7 @@ def render_summary(card: ScoreCard, verdict: Verdict) -> str:
         "",
         verdict.reason,
         "",
+        *([f"**This run was capped:** {'; '.join(card.caps)}.", ""] if card.caps else []),
         f"| {' | '.join(head)} |",
         f"|---|{'---:|' * (len(head) - 1)}",
     ]

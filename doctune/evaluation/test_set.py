@@ -44,6 +44,7 @@ class TestSet:
 
     examples: tuple[Example, ...]
     digest: str
+    caps: tuple[str, ...] = ()  # what a setting left out
 
 
 def load_test_set(path: Path, *, max_examples: int | None = None, seed: int = 0) -> TestSet:
@@ -67,10 +68,15 @@ def load_test_set(path: Path, *, max_examples: int | None = None, seed: int = 0)
         raise EvaluationError(f"{path} is not UTF-8 text: {error.reason}.") from error
     if not examples:
         raise EvaluationError(f"{path} holds no examples: give the dataset more documents.")
+    caps: tuple[str, ...] = ()
     if max_examples is not None and max_examples < len(examples):
+        caps = (
+            f"{max_examples:,} of {len(examples):,} test examples were scored "
+            "(evaluation.max_examples)",
+        )
         drawn = np.random.default_rng(seed).choice(len(examples), max_examples, replace=False)
         examples = [examples[position] for position in sorted(drawn)]
-    return TestSet(examples=tuple(examples), digest=digest_file(path))
+    return TestSet(examples=tuple(examples), digest=digest_file(path), caps=caps)
 
 
 def _example(path: Path, index: int, line: str) -> Example:

@@ -135,6 +135,7 @@ def _summarise(job: MainJob, result: RunResult) -> RunSummary:
         passed=passed,
         outcome=scores["outcome"],
         reason=scores["reason"],
+        capped=scores["capped"],
         model_version=version["metadata"]["resourceName"] if version else "",
         endpoint=endpoint,
         question=job.question,

@@ -40,6 +40,7 @@ class RunSummary(BaseModel):
     passed: bool
     outcome: str
     reason: str
+    capped: str = Field(description="What settings left out of data, training, evaluation.")
     model_version: str = Field(description="Resource name with the version, such as ...@3.")
     endpoint: str = Field(description="Resource name of the endpoint that answers.")
     question: str
@@ -91,6 +92,7 @@ def _facts(summary: RunSummary) -> list[tuple[str, RenderableType]]:
         ("perplexity", Text(perplexity)),
         ("verdict", verdict),
         ("", Text(summary.reason)),
+        *([("capped", Text(summary.capped, style="yellow"))] if summary.capped else []),
         ("model version", Text(summary.model_version or "none registered")),
         ("endpoint", Text(summary.endpoint)),
         ("report", Text(summary.report)),

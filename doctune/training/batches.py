@@ -39,7 +39,8 @@ class Curriculum:
         self._steps = [
             max(1, math.ceil(self._epoch_steps(phase) * phase.epochs)) for phase in self._phases
         ]
-        self.steps = sum(self._steps) if max_steps is None else min(sum(self._steps), max_steps)
+        self.uncapped_steps = sum(self._steps)
+        self.steps = min(self.uncapped_steps, max_steps or self.uncapped_steps)
         # Of the last phase, which is the one that is validated.
         self.steps_per_epoch = self._epoch_steps(self._phases[-1])
 

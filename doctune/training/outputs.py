@@ -33,6 +33,7 @@ class TrainingSummary:
     stopped_early: bool
     seconds: float
     digest: str
+    caps: tuple[str, ...] = ()  # what a setting made smaller than it could be
 
 
 def save_model(

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def tune_model(
     options: TrainingOptions | None = None,
     *,
     curves_path: Path | None = None,
+    caps: Sequence[str] = (),
 ) -> TrainingSummary:
     """Trains a LoRA adapter on chat examples and writes `adapter/`, `model/` and `training.json`.
 
@@ -58,6 +59,7 @@ def tune_model(
         validation_path: JSONL with `messages`, to stop by.
         model_dir: Replaced as a whole when all went well, else left as it was.
         curves_path: Where to write the loss curve as HTML; None for nowhere.
+        caps: What settings left out of the data set, to be recorded with the model.
 
     Raises:
         DatasetError: A data set is missing, malformed or empty.
@@ -72,7 +74,7 @@ def tune_model(
         run = stage.run(workers)
         course = train(run)
         run.events.close()
-        summary = _summary(course, run, time.monotonic() - start)
+        summary = _summary(course, run, time.monotonic() - start, caps)
         if workers.writes:
             with clear_write_failures(model_dir), atomic_folder(model_dir) as folder:
                 save_model(run.network.model, stage.base, stage.tokenizer, chosen, folder)
@@ -186,7 +188,9 @@ def _tokenize(
     return data
 
 
-def _summary(course: TrainingCourse, run: Run, seconds: float) -> TrainingSummary:
+def _summary(
+    course: TrainingCourse, run: Run, seconds: float, caps: Sequence[str]
+) -> TrainingSummary:
     weights = hashlib.sha256()
     for weight in run.network.weights:
         weights.update(weight.detach().cpu().numpy().tobytes())
@@ -199,4 +203,12 @@ def _summary(course: TrainingCourse, run: Run, seconds: float) -> TrainingSummar
         stopped_early=course.stopped_early,
         seconds=round(seconds, 3),
         digest=digest_value([weights.hexdigest(), run.options.model_dump(exclude=INCIDENTAL)]),
+        caps=(*caps, *_step_caps(course, run.curriculum)),
     )
+
+
+def _step_caps(course: TrainingCourse, curriculum: Curriculum) -> tuple[str, ...]:
+    if course.steps < curriculum.steps or curriculum.steps == curriculum.uncapped_steps:
+        return ()
+    total = curriculum.uncapped_steps
+    return (f"training ended after {course.steps:,} of {total:,} steps (training.max_steps)",)

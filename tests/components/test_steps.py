@@ -1,6 +1,9 @@
 """Each component alone, compiled and run by kfp.local, keeps the contract of its docstring."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -109,6 +112,33 @@ def test_register_model_gives_a_vertex_model_artifact(registered: Outputs) -> No
 
     assert version["metadata"]["resourceName"].endswith("@1")
     assert version["uri"].startswith("https://us-central1-aiplatform.googleapis.com/v1/projects/")
+
+
+def test_a_capped_run_says_so_in_metadata_and_in_the_versions_labels(
+    registered: Outputs, tuned: Outputs, evaluated: Outputs, local_vertex: dict[str, str]
+) -> None:
+    (dataset,) = tuned["model"]["metadata"]["caps"]
+    capped = evaluated["scores"]["metadata"]["capped"]
+    name = registered["model_version"]["metadata"]["resourceName"]
+    script = (
+        "import sys; from doctune.vertex import init_session; "
+        "from doctune.vertex.registry import get_version; "
+        "init_session(*sys.argv[1:4]); print(get_version(sys.argv[4]).labels['capped'])"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", script, *CLOUD.values(), name],
+        env={**os.environ, **local_vertex},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+
+    assert dataset.startswith("120 of ")
+    assert dataset in capped
+    assert "(evaluation.max_examples)" in capped
+    assert told.stdout.strip() == "true"
 
 
 @pytest.fixture(scope="module")

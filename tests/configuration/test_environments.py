@@ -2,12 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
 from doctune.cli import app
+from doctune.configuration.environments import choose_laptop
 from doctune.configuration.settings import load_settings, load_vertex_settings
 from doctune.errors import ConfigurationError, UsageError
 
@@ -44,6 +46,55 @@ def test_the_projects_own_environments_are_valid(environment: str) -> None:
     assert vertex.images.tag == "dev"
 
 
+# What makes a run short, or lets more pass: fit for a laptop alone.
+CAPS: dict[str, dict[str, Any]] = {
+    "dataset": {"max_examples": None},
+    "training": {"max_steps": -1, "early_stopping_patience": 2},
+    "evaluation": {
+        "max_examples": None,
+        "first_release": "proven",
+        "slice_regressions": "fail",
+        "min_examples": 8,
+        "required_slices": (),
+    },
+}
+
+
+@pytest.mark.parametrize("environment", ["", "dev", "staging", "prod"])
+def test_no_cap_of_the_laptop_reaches_what_runs_on_google_cloud(environment: str) -> None:
+    settings = load_settings(ROOT / "config", environment)
+
+    for section, values in CAPS.items():
+        for name, value in values.items():
+            assert getattr(getattr(settings, section), name) == value, f"{section}.{name}"
+
+
+def test_a_run_on_this_machine_is_short_unless_told_otherwise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose_laptop(folder)
+    assert load_settings().dataset.max_examples == 600
+
+    monkeypatch.setenv("DOCTUNE_ENVIRONMENT", "prod")
+    choose_laptop(folder)
+    assert load_settings().dataset.max_examples is None
+
+    monkeypatch.setenv("DOCTUNE_ENVIRONMENT", "")
+    shutil.rmtree(folder / "environments" / "laptop")
+    choose_laptop(folder)
+    assert load_settings().dataset.max_examples is None
+
+
+@pytest.mark.parametrize("verb", [["submit"], ["runs"]])
+def test_the_laptop_is_refused_on_google_cloud(folder: Path, verb: list[str]) -> None:
+    _lay(folder, "laptop", "vertex_config.yaml", "project: my-company\n")
+
+    done = _doctune("--environment", "laptop", *verb, "--cloud")
+
+    assert isinstance(done.exception, ConfigurationError)
+    assert "environment laptop" in str(done.exception)
+
+
 def test_an_environment_is_laid_over_the_files_key_by_key(folder: Path) -> None:
     _lay(folder, "test", "config.yaml", "training:\n  lora_r: 3\n")
 
@@ -66,7 +117,8 @@ def test_a_variable_wins_over_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("prd", "did you mean prod?"), ("../../etc", "there are: dev, prod")]
+    ("name", "message"),
+    [("prd", "did you mean prod?"), ("../../etc", "there are: dev, laptop, prod")],
 )
 def test_an_unknown_environment_is_refused(folder: Path, name: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
@@ -81,7 +133,7 @@ def test_an_error_names_the_file_that_holds_the_bad_value(folder: Path) -> None:
 
 
 def test_every_environment_is_validated(folder: Path) -> None:
-    assert "dev, prod, staging" in _doctune("config", "validate").output
+    assert "dev, laptop, prod, staging" in _doctune("config", "validate").output
     _lay(folder, "test", "vertex_config.yaml", "colour: blue\n")
 
     done = _doctune("config", "validate")
@@ -146,7 +198,8 @@ def test_diff_names_each_key_with_both_values(folder: Path) -> None:
 
     assert done.exit_code == 1
     assert 'vertex_config.project: "doctune-local" -> "my-company-prod"' in done.output
-    assert 'config.evaluation.first_release: "better" -> "proven"' in done.output
+    shown = _doctune("config", "diff", "base", "laptop").output
+    assert 'config.evaluation.first_release: "proven" -> "better"' in shown
     assert "location" not in done.output
 
 

@@ -206,6 +206,11 @@ def test_max_examples_is_kept(tmp_path: Path) -> None:
     summary, _ = prepare(corpus(tmp_path / "in"), tmp_path / "out", DatasetOptions(max_examples=20))
 
     assert 3 <= summary.examples <= 20
+    (cap,) = summary.caps
+    assert cap.startswith("20 of ")
+    assert "(dataset.max_examples)" in cap
+    whole, _ = prepare(corpus(tmp_path / "in"), tmp_path / "whole")
+    assert whole.caps == ()
 
 
 def test_two_files_with_the_same_bytes_are_read_once(tmp_path: Path) -> None:

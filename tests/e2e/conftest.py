@@ -69,13 +69,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Itera
     for name in PDFS:
         shutil.copy(ROOT / "samples/pdfs" / name, folder / "pdfs" / name)
     shutil.copytree(ROOT / "config", folder / "config")
-    config = yaml.safe_load((folder / "config/config.yaml").read_text())
+    path = folder / "config/environments/laptop/config.yaml"
+    config = yaml.safe_load(path.read_text())
     config["pdfs"] = "pdfs"
     # Enough to be better than the base model, and no more: the tests share two cores.
     config["dataset"] |= {"max_examples": 120}
     config["training"] |= {"max_steps": 12, "per_device_train_batch_size": 4}
     config["evaluation"] |= {"max_new_tokens": 16, "max_examples": 12}
-    (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
+    path.write_text(yaml.safe_dump(config))
     made = Workspace(folder)
     yield made
     made.doctune("local", "down", check=False)

@@ -46,6 +46,33 @@ def evaluated(
     return run(out, tuned_dir, test_path, champion_uri=str(champion)), out
 
 
+def test_what_was_left_out_is_said_in_scores_report_and_summary(
+    tmp_path: Path, base_dir: Path, test_path: Path
+) -> None:
+    model = write_tuned(tmp_path / "model", base_dir, seed=3)
+    record = json.loads((model / "training.json").read_text())
+    record["caps"] = ["600 of 1,480 examples were kept (dataset.max_examples)"]
+    (model / "training.json").write_text(json.dumps(record))
+    options = OPTIONS.model_copy(update={"max_examples": 5})
+
+    evaluation = run(tmp_path, model, test_path, options, summary_path=tmp_path / "summary.md")
+
+    dataset, scored = evaluation.caps
+    assert dataset == record["caps"][0]
+    assert scored.startswith("5 of ")
+    for name in ("scores.json", "report.html", "summary.md"):
+        text = (tmp_path / name).read_text()
+        assert dataset in text, name
+        assert "(evaluation.max_examples)" in text, name
+
+
+def test_a_run_that_left_nothing_out_says_nothing_of_it(
+    evaluated: tuple[Evaluation, Path],
+) -> None:
+    assert evaluated[0].caps == ()
+    assert "capped" not in (evaluated[1] / "report.html").read_text()
+
+
 def test_every_metric_of_every_model_has_a_value_and_an_interval(
     evaluated: tuple[Evaluation, Path],
 ) -> None:

@@ -49,6 +49,19 @@ def test_a_run_lowers_the_loss_and_leaves_a_whole_model(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.html", "model"]
 
 
+def test_a_run_cut_short_by_max_steps_says_so_with_what_was_left_out_before(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    given = ["40 of 90 examples were kept (dataset.max_examples)"]
+
+    summary = tune_model(*facts, tmp_path / "a", options(tiny_model, max_steps=3), caps=given)
+    whole = tune_model(*facts, tmp_path / "b", options(tiny_model, max_steps=10))
+
+    assert summary.caps == (*given, "training ended after 3 of 10 steps (training.max_steps)")
+    assert json.loads((tmp_path / "a/training.json").read_text())["caps"] == list(summary.caps)
+    assert whole.caps == ()
+
+
 def test_merged_model_answers_as_the_base_with_the_adapter(
     tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
 ) -> None:
