@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from doctune.dataset.text import stable_hash
 from doctune.errors import DatasetError
 
 # Running headers and footers are kept by the parser, marked; they must never be learnt.
@@ -96,8 +97,15 @@ class Example:
                 "heading": " > ".join(self.heading),
             },
             "kind": self.kind,
+            "fact": self.fact_id,
             "passage": self.passage,
         }
+
+    @property
+    def fact_id(self) -> str:
+        """What phrasings of one fact share, and nothing else; the same in every run."""
+        number = stable_hash(self.doc_id, self.block, self.passage, self.answer)
+        return f"{self.doc_id[:8]}-{number:016x}"
 
 
 @dataclass(frozen=True)

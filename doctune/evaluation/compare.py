@@ -17,6 +17,7 @@ import numpy as np
 from doctune.errors import EvaluationError, UsageError
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.catalog import METRICS
+from doctune.evaluation.clusters import clusters_of
 from doctune.evaluation.comparison import BASE, TUNED, Comparison, compare, example_gains
 from doctune.evaluation.options import EvaluationOptions
 from doctune.evaluation.samples import Sample, perplexity_sample
@@ -169,7 +170,10 @@ def compare_predictions(
             f"{', '.join(samples[TUNED])} with --metric."
         )
     bootstrap = Bootstrap(
-        resamples=chosen.bootstrap_resamples, confidence=chosen.confidence, seed=chosen.seed
+        resamples=chosen.bootstrap_resamples,
+        confidence=chosen.confidence,
+        seed=chosen.seed,
+        clusters=clusters_of(examples),
     )
     comparison = compare(samples, bootstrap)
     slices = slice_gains(examples, samples, bootstrap, min_examples=chosen.min_slice_examples)
@@ -244,6 +248,7 @@ def _example(row: dict[str, Any]) -> Example:
         kind=row.get("kind", ""),
         passage=row.get("passage", ""),
         source=row.get("source", {}),
+        fact=row.get("fact", ""),
     )
 
 

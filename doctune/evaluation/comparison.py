@@ -142,7 +142,7 @@ def compare(models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap) ->
             metric=metric,
             model=model,
             value=sample.value,
-            interval=bootstrap.interval(drawn[model, metric], sample.examples),
+            interval=bootstrap.interval(drawn[model, metric], bootstrap.count(sample)),
         )
         for model, samples in models.items()
         for metric, sample in samples.items()
@@ -204,7 +204,7 @@ def _gains(
             info = METRICS[metric]
             spread = gain(info, drawn[TUNED, metric], drawn[opponent, metric])
             value = gain(info, np.array(sample.value), np.array(models[opponent][metric].value))
-            count = min(sample.examples, models[opponent][metric].examples)
+            count = bootstrap.count(sample, models[opponent][metric])
             p = p_value(spread, count)
             gains.append(
                 Gain(

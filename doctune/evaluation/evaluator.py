@@ -9,6 +9,7 @@ from pathlib import Path
 
 from doctune.evaluation.answers import Answers, Interview
 from doctune.evaluation.bootstrap import Bootstrap
+from doctune.evaluation.clusters import clusters_of
 from doctune.evaluation.comparison import (
     BASE,
     TUNED,
@@ -117,7 +118,10 @@ def _measure(
         for name, given in answers.items()
     }
     bootstrap = Bootstrap(
-        resamples=chosen.bootstrap_resamples, confidence=chosen.confidence, seed=chosen.seed
+        resamples=chosen.bootstrap_resamples,
+        confidence=chosen.confidence,
+        seed=chosen.seed,
+        clusters=clusters_of(test.examples),
     )
     comparison = _compare_all(test.examples, answers, samples, bootstrap, chosen.judge)
     slices = slice_gains(test.examples, samples, bootstrap, min_examples=chosen.min_slice_examples)
@@ -175,7 +179,7 @@ def _compare_all(
             name: {"general_perplexity": likelihood_sample(given.general)}
             for name, given in answers.items()
         }
-        parts.append(compare(general, bootstrap))
+        parts.append(compare(general, replace(bootstrap, clusters=None)))
     if judge is not None:
         with progress("Judging answers", None, "answers") as bar:
             judged = judge_samples(

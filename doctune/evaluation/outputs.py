@@ -73,6 +73,7 @@ def write_predictions(
             row = {
                 "index": example.index,
                 "kind": example.kind,
+                "fact": example.fact,
                 "source": dict(example.source),
                 "prompt": list(example.prompt),
                 "reference": example.reference,

@@ -65,7 +65,7 @@ def slice_gains(
             if np.isfinite(sample.value)
         }
         names.append((by, value, int(chosen.sum()), values))
-        found.append(gains_over(part, bootstrap))
+        found.append(gains_over(part, bootstrap.select(chosen)))
     families: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for number, gains in enumerate(found):
         for place, gain in enumerate(gains):

@@ -24,6 +24,7 @@ class Example:
     kind: str
     passage: str
     source: Mapping[str, Any]
+    fact: str = ""  # examples with the same one are phrasings of one fact
 
     @property
     def question(self) -> str:
@@ -105,4 +106,5 @@ def _example(path: Path, index: int, line: str) -> Example:
         kind=str(row.get("kind") or ""),
         passage=str(row.get("passage") or ""),
         source=source if isinstance(source, dict) else {},
+        fact=str(row.get("fact") or ""),
     )

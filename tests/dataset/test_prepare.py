@@ -88,6 +88,19 @@ def test_every_row_is_a_chat_with_its_source_kind_and_passage(tmp_path: Path) ->
         assert row["passage"]
 
 
+def test_phrasings_of_one_fact_share_its_id_and_nothing_else_does(tmp_path: Path) -> None:
+    _, sides = prepare(corpus(tmp_path / "in"), tmp_path / "out")
+    rows = [row for side in SIDES for row in sides[side]]
+
+    answers: dict[str, set[tuple[str, str]]] = {}
+    for row in rows:
+        answers.setdefault(row["fact"], set()).add(
+            (row["source"]["doc_id"], row["messages"][-1]["content"])
+        )
+    assert all(len(found) == 1 for found in answers.values())
+    assert len(answers) < len(rows)
+
+
 def test_every_split_has_examples_and_the_summary_counts_them(tmp_path: Path) -> None:
     summary, rows = prepare(corpus(tmp_path / "in"), tmp_path / "out")
 
