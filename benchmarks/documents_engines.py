@@ -1,8 +1,9 @@
 """One engine in a process of its own: reads files, times them, writes what it read.
 
-    python benchmarks/documents_engines.py ENGINE OUT_FOLDER CORE FILE...
+    python benchmarks/documents_engines.py KIND ENGINE OUT_FOLDER CORE FILE...
 
-An engine is a function from a path to text (ENGINES) or to tables (TABLE_ENGINES). Imports are not
+An engine is a function from a path to text (ENGINES), to tables (TABLE_ENGINES) or to the Markdown
+of each page (PAGE_ENGINES). Imports are not
 timed. Prints one JSON object.
 """
 
@@ -187,6 +188,65 @@ def camelot_hybrid() -> Reader:
     ]
 
 
+def doctune_pages() -> Reader:
+    from doctune.documents import parse_pdf
+    from doctune.documents.model import render_markdown
+
+    return lambda path: [render_markdown(page.blocks) for page in parse_pdf(Path(path)).pages]
+
+
+def pymupdf4llm_pages() -> Reader:
+    import pymupdf4llm
+
+    return lambda path: [
+        chunk["text"]
+        for chunk in pymupdf4llm.to_markdown(path, page_chunks=True, show_progress=False)
+    ]
+
+
+def markitdown_pages() -> Reader:
+    from markitdown import MarkItDown
+
+    reader = MarkItDown()
+    # It marks no pages: the whole stands for each.
+    return lambda path: [reader.convert(path).markdown]
+
+
+def docling_pages() -> Reader:
+    from docling.document_converter import DocumentConverter
+
+    converter = DocumentConverter()
+
+    def read(path: str) -> list[str]:
+        document = converter.convert(path).document
+        return [document.export_to_markdown(page_no=number) for number in sorted(document.pages)]
+
+    return read
+
+
+def pdfplumber_pages() -> Reader:
+    import pdfplumber
+
+    def read(path: str) -> list[str]:
+        with pdfplumber.open(path) as document:
+            return [
+                "\n\n".join([page.extract_text() or "", *map(_as_markdown, page.extract_tables())])
+                for page in document.pages
+            ]
+
+    return read
+
+
+def pypdf_pages() -> Reader:
+    import pypdf
+
+    return lambda path: [page.extract_text() for page in pypdf.PdfReader(path).pages]
+
+
+def _as_markdown(rows: list[list[str | None]]) -> str:
+    return "\n".join("| " + " | ".join(cell or "" for cell in row) + " |" for row in rows)
+
+
 def _grid_cells(rows: Any, spans: Any = ()) -> Cells:
     """The cells of a grid; (row, column, rows, columns) in `spans` cover more than one place."""
     size = {(row, column): (down, across) for row, column, down, across in spans or ()}
@@ -224,11 +284,22 @@ TABLE_ENGINES: dict[str, Callable[[], Reader]] = {
 }
 
 
+# Markdown by page.
+PAGE_ENGINES: dict[str, Callable[[], Reader]] = {
+    "doctune": doctune_pages,
+    "pymupdf4llm": pymupdf4llm_pages,
+    "markitdown": markitdown_pages,
+    "docling": docling_pages,
+    "pdfplumber": pdfplumber_pages,
+    "pypdf": pypdf_pages,
+}
+
+
 def main() -> None:
     kind, engine, out, core, *files = sys.argv[1:]
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core)})
-    makers = TABLE_ENGINES if kind == "tables" else ENGINES
+    makers = {"tables": TABLE_ENGINES, "pages": PAGE_ENGINES}.get(kind, ENGINES)
     try:
         read = makers[engine]()
     except ImportError as error:
@@ -243,7 +314,7 @@ def main() -> None:
             result = read(file)
         except Exception as error:  # an engine may fail in any way of its own
             errors[file] = f"{type(error).__name__}: {error}"[:200]
-            result = [] if kind == "tables" else ""
+            result = "" if kind == "text" else []
         seconds[file] = time.perf_counter() - start
         cpu_seconds[file] = _cpu_seconds() - cpu_start
         Path(out, f"{number}.json").write_text(json.dumps(result), "utf-8", "replace")

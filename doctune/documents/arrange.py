@@ -30,6 +30,20 @@ def arrange_blocks(
     return _add_links(blocks, links) if links else blocks
 
 
+def insert_turned(blocks: list[Block], turned: list[Block]) -> list[Block]:
+    """Returns the blocks of a page with those put in their place that stand on their side on it."""
+    if not turned:
+        return blocks
+    top = min(block.bbox[1] for block in turned)
+    before = [
+        place
+        for place, block in enumerate(blocks, 1)
+        if block.kind not in ("footer", "footnote") and block.bbox[3] <= top + _INDENT
+    ]
+    place = max(before, default=0)
+    return [*blocks[:place], *turned, *blocks[place:]]
+
+
 def _add_links(blocks: list[Block], links: Sequence[Link]) -> list[Block]:
     """Gives each block the addresses of the links within its box."""
     found: dict[int, list[str]] = {}

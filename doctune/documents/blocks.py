@@ -1,96 +1,116 @@
 """Lines in reading order become blocks: paragraphs, headings, lists, captions, code, tables."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 
 from doctune.documents import fonts
-from doctune.documents.annotations import Link
-from doctune.documents.arrange import arrange_blocks
+from doctune.documents.arrange import arrange_blocks, insert_turned
 from doctune.documents.captions import BEGINS as CAPTION_BEGINS
 from doctune.documents.captions import is_caption
+from doctune.documents.finish import finish, plain_block
 from doctune.documents.footnotes import BEGINS as FOOTNOTE_BEGINS
 from doctune.documents.formulas import is_formula, is_part_of_formula
 from doctune.documents.headings import ENTRY, LEADERS, is_lone_heading
 from doctune.documents.hyphens import Vocabulary, breaks_word
 from doctune.documents.lines import Line, ScannedLine
-from doctune.documents.model import FURNITURE, BBox, Block, table_markdown
-from doctune.documents.paragraphs import BULLET, SENTENCE_ENDS, continues, is_wrapped, resumes
+from doctune.documents.model import FURNITURE, Block
+from doctune.documents.page_lines import Draft, PageLines
+from doctune.documents.paragraphs import (
+    BULLET,
+    NUMBERED,
+    SENTENCE_ENDS,
+    continues,
+    is_wrapped,
+    resumes,
+)
+from doctune.documents.stages import Stages
 from doctune.documents.tables.grid import Grid
 from doctune.documents.tables.pieces import has_gaps
-from doctune.documents.words import clean_text, join_lines
 
 _BULLET_SIGN = re.compile(r"^[^\w\s(\[\"'\u201c\u2018\u00bf\u00a1]\s+\S")
-_NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
 _SECTION = re.compile(r"^\d{1,2}(?:\.\d{1,2})+\.?\s+\w")  # set in italics, it is a heading
 _HEADING_SIZE = 1.12  # of the body's size
 _LEAST_HEADING_SIZE = 0.8
-_TITLE_SIZE = 1.4  # may end in a full stop
-_STOPS = ".,;\u3002"
 _APART = frozenset({"footnote", "formula"})
 _FORMULA_GAP = 2.5  # em, between the parts of one formula
 _DRAWN = frozenset({"figure", "code"})  # what stands where it is drawn, line by line
 _FLOATS = frozenset({"figure", "caption", "table", "footnote"})
-_MOST_BLANK_LINES = 3
 _FIGURE_GAP = 100.0  # points, between the labels of one figure
 _PROSE_CHARS = 40
 _MAX_HEADING_CHARS = 160
 _MAX_BOLD_CHARS = 100
 
 
-@dataclass
-class PageLines:
-    """A page on its way to blocks: its lines in reading order, and the tables on it."""
-
-    number: int
-    width: float
-    height: float
-    lines: list[Line] = field(default_factory=list)
-    tables: list[Grid] = field(default_factory=list)
-    char_count: int = 0
-    unmapped_count: int = 0
-    engine: str = "pdfium"
-    confidence: float = 0.0
-    unread: bool = False  # it shows text that nothing here can read
-    figures: list[BBox] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
-    shown: Callable[[BBox], BBox] | None = None  # maps boxes of a straightened scan to the page
-
-
-@dataclass
-class _Draft:
-    """A block that more lines may join."""
-
-    page: int
-    kind: str
-    lines: list[Line]
-    grid: Grid | None = None
-
-
-def build_blocks(pages: Sequence[PageLines], body: float) -> list[list[Block]]:
+def build_blocks(pages: Sequence[PageLines], body: float, stages: Stages) -> list[list[Block]]:
     """Returns the blocks of each page; a paragraph that goes on stands where it begins.
 
     Args:
         body: The font size of the running text, in points.
+        stages: Runs the looks at the pages.
     """
-    drafter = _Drafter(body, 0 if _is_bold_throughout(pages, body) else fonts.BOLD)
-    for page in pages:
-        drafter.add_page(page)
+    numbers = [page.number for page in pages]
+    throughout = stages.run("bold text", numbers, partial(_is_bold_throughout, pages, body), False)
+    bold = 0 if throughout else fonts.BOLD
     vocabulary = Vocabulary(line for page in pages for line in page.lines)
-    result: dict[int, list[Block]] = {page.number: [] for page in pages}
-    scanned = {page.number: page.engine for page in pages if page.confidence}
-    for draft in drafter.drafts:
-        block = _finish(draft, vocabulary, body)
-        if draft.page in scanned:
-            sure = [line.confidence for line in draft.lines if isinstance(line, ScannedLine)]
-            mean = round(sum(sure) / len(sure), 1) if sure else None
-            block = replace(block, engine=scanned[draft.page], confidence=mean)
-        if block.text:
-            result[block.page].append(block)
-    return [
-        arrange_blocks(result[page.number], page.figures, page.links, page.shown) for page in pages
-    ]
+
+    def finished(pages: Sequence[PageLines]) -> list[list[Block]]:
+        result: list[list[Block]] = [[] for _ in pages]
+        for draft in _draft(pages, body, bold, stages):
+            block = _finish(draft, pages[draft.page], vocabulary, body, stages)
+            if block.text:
+                result[draft.page].append(block)
+        return [_arrange(page, blocks, stages) for page, blocks in zip(pages, result, strict=True)]
+
+    whole = finished(pages)
+    for number, page in enumerate(pages):
+        for turned in page.turned:
+            whole[number] = insert_turned(whole[number], finished([turned])[0])
+    return whole
+
+
+def _draft(pages: Sequence[PageLines], body: float, bold: int, stages: Stages) -> list[Draft]:
+    """Puts the lines of pages into drafts; those of a page that makes this fail are one each."""
+
+    def together() -> list[Draft]:
+        drafter = _Drafter(body, bold)
+        for place, page in enumerate(pages):
+            drafter.add_page(page, place)
+        return drafter.drafts
+
+    def alone(place: int) -> list[Draft]:
+        drafter = _Drafter(body, bold)
+        drafter.add_page(pages[place], place)
+        return drafter.drafts
+
+    trial = Stages()  # which page is at fault shows when they are read one by one
+    drafts = trial.run("blocks", 0, together, None)
+    if drafts is not None:
+        return drafts
+    drafts = []
+    for place, page in enumerate(pages):
+        plain = [Draft(place, "paragraph", [line]) for line in page.lines]
+        drafts += stages.run("blocks", page.number, partial(alone, place), plain)
+    return drafts
+
+
+def _finish(
+    draft: Draft, page: PageLines, vocabulary: Vocabulary, body: float, stages: Stages
+) -> Block:
+    look = partial(finish, draft, page.number, vocabulary, body)
+    block = stages.run("hyphens and indents", page.number, look, None)
+    block = block or plain_block(draft, page.number)
+    if page.confidence:
+        sure = [line.confidence for line in draft.lines if isinstance(line, ScannedLine)]
+        mean = round(sum(sure) / len(sure), 1) if sure else None
+        block = replace(block, engine=page.engine, confidence=mean)
+    return block
+
+
+def _arrange(page: PageLines, blocks: list[Block], stages: Stages) -> list[Block]:
+    look = partial(arrange_blocks, blocks, page.figures, page.links, page.shown)
+    return stages.run("captions and links", page.number, look, blocks)
 
 
 def body_size(pages: Iterable[PageLines]) -> float:
@@ -121,21 +141,21 @@ class _Drafter:
     """Puts the lines of pages, one after the other, into drafts."""
 
     def __init__(self, body: float, bold: int) -> None:
-        self.drafts: list[_Draft] = []
+        self.drafts: list[Draft] = []
         self._body, self._bold = body, bold
-        self._open: _Draft | None = None
+        self._open: Draft | None = None
         # The last running text: figures, captions and tables stand in it without ending it.
-        self._flow: _Draft | None = None
+        self._flow: Draft | None = None
 
-    def add_page(self, page: PageLines) -> None:
+    def add_page(self, page: PageLines, place: int) -> None:
         placed: set[int] = set()
         for line in page.lines:
             inside = _table_around(line, page.tables) if page.tables else None
             if inside is None:
-                self._add_line(line, page.number)
+                self._add_line(line, place)
             elif inside not in placed:
                 placed.add(inside)
-                self._begin(_Draft(page.number, "table", [], page.tables[inside]))
+                self._begin(Draft(place, "table", [], page.tables[inside]))
 
     def _add_line(self, line: Line, page: int) -> None:
         kind = line.kind or self._kind(line)
@@ -145,7 +165,7 @@ class _Drafter:
         elif self._open is not None and _joins(self._open, line, kind, page, self._body):
             self._open.lines.append(line)
         else:
-            self._begin(_Draft(page, kind, [line]))
+            self._begin(Draft(page, kind, [line]))
 
     def _kind(self, line: Line) -> str:
         kind = _kind(line, self._body, self._bold)
@@ -167,7 +187,7 @@ class _Drafter:
         # At the end of a page PDFium marks no hyphen.
         return (last.hyphen or after_notes or breaks_word(last.text)) and resumes(last, line)
 
-    def _begin(self, draft: _Draft) -> None:
+    def _begin(self, draft: Draft) -> None:
         self.drafts.append(draft)
         if draft.kind in FURNITURE:
             return
@@ -210,7 +230,7 @@ def _kind(line: Line, body: float, bold: int) -> str:
     return "list" if BULLET.match(text) else "paragraph"
 
 
-def _joins(draft: _Draft, line: Line, kind: str, page: int, body: float) -> bool:
+def _joins(draft: Draft, line: Line, kind: str, page: int, body: float) -> bool:
     """Tells whether a line goes on with a block."""
     if draft.grid is not None or draft.kind in FURNITURE:
         return False
@@ -227,7 +247,7 @@ def _joins(draft: _Draft, line: Line, kind: str, page: int, body: float) -> bool
     if kind == "heading" or draft.kind == "heading":
         italic = bool(last.font & line.font & fonts.ITALIC) and kind == "paragraph"
         alike = (kind == draft.kind or italic) and same_size and line.bold == last.bold
-        return alike and same_page and -em < gap < 0.8 * em and not _NUMBERED.match(line.text)
+        return alike and same_page and -em < gap < 0.8 * em and not NUMBERED.match(line.text)
     if kind in _APART or draft.kind in _APART:
         if kind != draft.kind or not same_page:
             return False
@@ -261,93 +281,3 @@ def _is_apart_from(last: Line, line: Line) -> bool:
 def _is_near(last: Line, line: Line) -> bool:
     across = max(line.x0 - last.x1, last.x0 - line.x1)
     return max(line.y0 - last.y1, last.y0 - line.y1) < _FIGURE_GAP and across < 2 * _FIGURE_GAP
-
-
-def _is_sentence(text: str, line: Line, body: float) -> bool:
-    """Tells a sentence that is set in bold, or large, from a heading."""
-    number = _NUMBERED.match(text)
-    title = text[number.end() - 1 :] if number else text
-    if len(text) > _MAX_BOLD_CHARS:
-        return text[-1:] in _STOPS or ". " in title
-    if text[-1:] not in _STOPS:
-        return False
-    return line.size <= _TITLE_SIZE * body and (number is None or title[0].islower())
-
-
-def _finish(draft: _Draft, vocabulary: Vocabulary, body: float) -> Block:
-    if draft.grid is not None:
-        grid = draft.grid
-        return Block(
-            draft.page,
-            "table",
-            table_markdown(grid.rows),
-            _round(grid.bbox),
-            rows=grid.rows,
-            spans=grid.spans,
-            header_rows=grid.header_rows,
-        )
-    if draft.kind == "code":
-        text = _code_text(draft.lines)
-    elif draft.kind == "figure":
-        text = clean_text("\n".join(line.text for line in draft.lines))
-    else:
-        text = join_lines([line.text for line in draft.lines], vocabulary)
-    if draft.kind == "heading" and _is_sentence(text, draft.lines[0], body):
-        draft.kind = "paragraph"
-    elif draft.kind in ("paragraph", "list") and len(draft.lines) == 1:
-        draft.kind = "heading" if is_lone_heading(draft.lines[0], body) else draft.kind
-    level = 1 if draft.kind == "list" else None
-    box = _box_around(draft.lines) if draft.kind == "figure" else _box_of(draft.lines)
-    size = round(draft.lines[0].size, 2)
-    return Block(draft.page, draft.kind, text, box, level, None, size)
-
-
-def _box_of(lines: list[Line]) -> BBox:
-    """The box around the lines of a block, before it goes on in another column or page."""
-    last = lines[0]
-    x0, y0, x1, y1 = last.x0, last.y0, last.x1, last.y1
-    for line in lines[1:]:
-        if line.y0 < last.y0 - line.size:
-            break
-        last = line
-        if line.x0 < x0:
-            x0 = line.x0
-        if line.x1 > x1:
-            x1 = line.x1
-        if line.y0 < y0:
-            y0 = line.y0
-        if line.y1 > y1:
-            y1 = line.y1
-    return _round((x0, y0, x1, y1))
-
-
-def _box_around(lines: list[Line]) -> BBox:
-    return _round(
-        (
-            min(line.x0 for line in lines),
-            min(line.y0 for line in lines),
-            max(line.x1 for line in lines),
-            max(line.y1 for line in lines),
-        )
-    )
-
-
-def _code_text(lines: list[Line]) -> str:
-    """The lines of a listing with the indentation and the blank lines that they are drawn with."""
-    left = min(line.x0 for line in lines)
-    steps = [other.y0 - one.y0 for one, other in pairwise(lines) if other.y0 > one.y0 + 1]
-    pitch = min(steps, default=0.0)
-    shown = []
-    last = lines[0].y0
-    for line in lines:
-        if pitch:
-            shown += [""] * min(round((line.y0 - last) / pitch) - 1, _MOST_BLANK_LINES)
-        advance = (line.x1 - line.x0) / max(1, len(line.text))
-        indent = round((line.x0 - left) / advance) if advance > 0 else 0
-        shown.append(" " * min(indent, 80) + clean_text(line.text))
-        last = line.y0
-    return "\n".join(shown)
-
-
-def _round(box: BBox) -> BBox:
-    return round(box[0], 1), round(box[1], 1), round(box[2], 1), round(box[3], 1)

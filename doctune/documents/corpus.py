@@ -115,6 +115,8 @@ def _document_row(document: Document, seconds: float) -> dict[str, Any]:
         "warnings": list(document.warnings),
         "kinds": json.dumps(dict(kinds.most_common())),
         "sketch": sketch(document.blocks),
+        "text_chars": sum(page.text_chars for page in document.pages),
+        "lost_chars": sum(page.lost_chars for page in document.pages),
     }
 
 
@@ -128,6 +130,8 @@ def _row(result: FileResult) -> dict[str, Any]:
         "warnings": [],
         "kinds": "{}",
         "sketch": [],
+        "text_chars": 0,
+        "lost_chars": 0,
     }
     return {
         **unread,

@@ -88,9 +88,9 @@ class PageText:
     def __init__(self, page: Any, space: PageSpace) -> None:
         self._text_page = pdfium.FPDFText_LoadPage(page)
         self._handle = foreign.address_of(self._text_page)
-        self._text = self._read()
+        self.raw = self._read()  # all that PDFium has, in the file's order, with its line breaks
         # Where PDFium leaves characters out of the text, its positions are not those of characters.
-        self._characters = Characters(self._handle, len(self._text) != self._count, space)
+        self._characters = Characters(self._handle, len(self.raw) != self._count, space)
         self._fonts = {0: fonts.PLAIN}
 
     def __enter__(self) -> "PageText":
@@ -112,7 +112,7 @@ class PageText:
     def lines(self) -> list[Line]:
         """The lines in the file's order; those without any visible character are left out."""
         lines: list[Line] = []
-        for reading in self._characters.read_lines(self._text):
+        for reading in self._characters.read_lines(self.raw):
             line = self._line(reading)
             if reading[_BROKEN]:
                 lines += self._rows(line)

@@ -72,12 +72,19 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page: its number from 1, its size in points as it is shown, its blocks in reading order."""
+    """A page: its number from 1, its size in points as it is shown, its blocks in reading order.
+
+    Attributes:
+        text_chars: How many characters PDFium has of it, white space and hyphens left out.
+        lost_chars: How many of these no block holds.
+    """
 
     number: int
     width: float
     height: float
     blocks: tuple[Block, ...]
+    text_chars: int = 0
+    lost_chars: int = 0
 
     @property
     def text(self) -> str:

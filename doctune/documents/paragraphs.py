@@ -10,6 +10,8 @@ BULLET = re.compile(
     r"^(?:[\u2022\u25cf\u25aa\u25e6\u25a0\u25cb\u2023\u2043\u2013\u2014*\u00b7\u27a2\u25b6\u25ba\u2713\u2714\u2756\uf076\uf0a7\uf0b7\uf0d8-]"
     r"|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)](?!\s+[A-Z]\.)|\(?[ivx]{1,4}[.)])\s+\S"
 )
+# The number of a heading.
+NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
 SENTENCE_ENDS = ".:!?;\u3002\uff1a"
 # May begin an item, or a line in the middle of a sentence.
 _WRAPPED = re.compile(r"^\(?(?:\d{1,3}|[a-zA-Z])[.)]\s+\S")

@@ -9,33 +9,28 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from doctune.documents.blocks import PageLines, body_size, build_blocks
-from doctune.documents.drawing import read_drawing
+from doctune.documents.account import count_lost, count_page
+from doctune.documents.blocks import body_size, build_blocks
+from doctune.documents.cautions import cautions
 from doctune.documents.errors import PdfError
 from doctune.documents.footnotes import mark_footnotes
-from doctune.documents.furniture import mark_figure_text, mark_figures, mark_running_lines
-from doctune.documents.geometry import PageSpace, page_space
-from doctune.documents.glyphs import mend_glyphs
+from doctune.documents.furniture import mark_running_lines
 from doctune.documents.headings import assign_levels
 from doctune.documents.language import detect_language
-from doctune.documents.lines import Line, PageText, glue_fragments
-from doctune.documents.margins import mark_line_numbers, mark_watermarks
-from doctune.documents.model import FURNITURE, BBox, Block, Document, Page
+from doctune.documents.margins import mark_watermarks
+from doctune.documents.model import FURNITURE, Document, Page
 from doctune.documents.options import ParseOptions
-from doctune.documents.order import reading_order
+from doctune.documents.pages import read_page
+from doctune.documents.part_page import PartPage
 from doctune.documents.pdfium import OutlineEntry, PdfFile
-from doctune.documents.spacing import mend_spacing
-from doctune.documents.tables.find import find_tables
+from doctune.documents.stages import Stages
 from doctune.documents.tables.over_pages import join_over_pages
-from doctune.documents.tables.pieces import cut_lines
 
 PAGES_PER_PART = 100
 _LANGUAGE_SAMPLE_CHARS = 8_000
-_BROKEN_SHARE = 0.5
-_UNMAPPED_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -45,20 +40,6 @@ class FileFacts:
     page_count: int
     metadata: dict[str, str]
     outline: list[OutlineEntry]
-
-
-@dataclass(frozen=True)
-class PartPage:
-    """A page as a part gives it: headings have no level yet."""
-
-    number: int
-    width: float
-    height: float
-    blocks: list[Block]
-    char_count: int
-    unmapped_count: int
-    confidence: float = 0.0
-    unread: bool = False  # it shows text that nothing here can read
 
 
 def parse_pdf(path: Path | str, options: ParseOptions | None = None) -> Document:
@@ -124,98 +105,56 @@ def _facts(file: PdfFile, path: Path, options: ParseOptions) -> FileFacts:
 
 
 def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> list[PartPage]:
-    pages = [_read_page(file, index, options) for index in range(first, stop)]
-    body = body_size(pages)
-    mark_running_lines([(page.lines, page.height) for page in pages], body)
-    mark_watermarks([page.lines for page in pages], body)
+    stages = Stages()
+    pages = [read_page(file, index, options, stages) for index in range(first, stop)]
+    numbers = [page.number for page in pages]
+    body = stages.run("the size of the text", numbers, partial(body_size, pages), 10.0)
+    lines = [(page.lines, page.height) for page in pages]
+    stages.run("running headers", numbers, partial(mark_running_lines, lines, body), None)
+    of_pages = [page.lines for page in pages]
+    stages.run("watermarks", numbers, partial(mark_watermarks, of_pages, body), None)
     for page in pages:
-        mark_footnotes(page.lines, [table.bbox for table in page.tables], page.height, body)
+        boxes = [table.bbox for table in page.tables]
+        notes = partial(mark_footnotes, page.lines, boxes, page.height, body)
+        stages.run("footnotes", page.number, notes, None)
+    blocks = build_blocks(pages, body, stages)
+    texts = [count_page(page) for page in pages]
+    lost = stages.run("lost text", numbers, partial(count_lost, texts, blocks), [0] * len(pages))
     return [
         PartPage(
             page.number,
             page.width,
             page.height,
-            blocks,
+            blocks[place],
             page.char_count,
             page.unmapped_count,
             page.confidence,
             page.unread,
+            texts[place].total(),
+            lost[place],
+            stages.on(page.number),
         )
-        for page, blocks in zip(pages, build_blocks(pages, body), strict=True)
+        for place, page in enumerate(pages)
     ]
 
 
 def assemble(facts: FileFacts, pages: Sequence[PartPage]) -> Document:
     """Puts the pages of all parts together."""
-    joined = join_over_pages([page.blocks for page in pages], [page.height for page in pages])
-    leveled = assign_levels(joined, facts.outline)
+    stages = Stages()
+    blocks = [page.blocks for page in pages]
+    heights = [page.height for page in pages]
+    over_pages = partial(join_over_pages, blocks, heights)
+    joined = stages.run("tables over pages", 0, over_pages, blocks)
+    levels = partial(assign_levels, joined, facts.outline)
+    leveled = stages.run("levels of headings", 0, levels, joined)
     whole = tuple(
-        Page(page.number, page.width, page.height, tuple(blocks))
+        Page(page.number, page.width, page.height, tuple(blocks), page.text_chars, page.lost_chars)
         for page, blocks in zip(pages, leveled, strict=True)
     )
-    language = detect_language(_sample(whole))
-    return Document(whole, facts.metadata, language, tuple(_warnings(pages)))
-
-
-def _read_page(file: PdfFile, index: int, options: ParseOptions) -> PageLines:
-    with file.page(index) as page:
-        if page is None:
-            return PageLines(index + 1, 0.0, 0.0)
-        space = page_space(page)
-        result = PageLines(index + 1, round(space.width, 2), round(space.height, 2))
-        with PageText(page, space) as text:
-            fragments = text.lines()
-            mend_glyphs(fragments, text, file.made_by_tex)
-            mend_spacing(fragments, text)
-            lines = mark_line_numbers(glue_fragments(fragments), space.width, text)
-            result.links = file.links(page, space)
-            result.char_count = sum(len(line.text) for line in lines)
-            result.unmapped_count = sum(
-                line.text.count("\ufffd") + line.text.count("\x00") for line in lines
-            )
-            drawing = read_drawing(page, space)
-            if options.ocr == "auto" and _read_scan(page, space, lines, drawing.images, result):
-                return result
-            if lines:
-                if file.has_fields:
-                    # A field that was made part of the page looks like a drawing with a label.
-                    drawing.figures.clear()
-                result.figures = mark_figures(lines, drawing, space.width * space.height)
-                mark_figure_text(lines)
-                if options.tables != "none":
-                    result.tables = find_tables(lines, drawing, text, options.tables == "all")
-                boxes = [table.bbox for table in result.tables]
-                result.lines = reading_order(cut_lines(lines, boxes, text), boxes, text)
-    return result
-
-
-def _read_scan(
-    page: Any, space: PageSpace, lines: list[Line], images: list[BBox], result: PageLines
-) -> bool:
-    """Reads a page by OCR if that gives what its own text does not; tells if it did."""
-    from doctune.documents import legibility
-
-    if result.unmapped_count >= _BROKEN_SHARE * result.char_count:
-        # A page without text is empty, or scanned.
-        lines = []
-        worth = legibility.shows_text(page, space)
-    else:
-        worth = legibility.is_garbled(legibility.as_text(lines)) or legibility.shows_more_text(
-            page, space, lines, images
-        )
-    if not worth:
-        return False
-    from doctune.documents import ocr
-
-    read = ocr.read_page(page, space)
-    result.unread = read is None and ocr.find_program() is None
-    if read is None or (lines and not legibility.is_better(read, lines)):
-        return False
-    result.confidence, result.engine = read.confidence, ocr.ENGINE
-    result.lines, result.shown = list(read.lines), read.shown
-    result.char_count = sum(len(line.text) for line in read.lines)
-    result.unmapped_count = 0
-    return True
+    sample = _sample(whole)
+    language = stages.run("the language", 0, partial(detect_language, sample), "")
+    found = cautions(pages, whole, stages.faults)
+    return Document(whole, facts.metadata, language, tuple(found))
 
 
 def _sample(pages: Sequence[Page]) -> str:
@@ -231,25 +170,3 @@ def _sample(pages: Sequence[Page]) -> str:
         if length > _LANGUAGE_SAMPLE_CHARS:
             break
     return "\n".join(parts)
-
-
-def _warnings(pages: Sequence[PartPage]) -> list[str]:
-    found = []
-    unread = sum(1 for page in pages if page.unread)
-    scanned = [page.confidence for page in pages if page.confidence]
-    if unread:
-        from doctune.documents import ocr
-
-        found.append(
-            f"{unread} of {len(pages)} pages show text that only OCR can read. {ocr.ADVICE}"
-        )
-    if scanned:
-        mean = sum(scanned) / len(scanned)
-        found.append(
-            f"{len(scanned)} of {len(pages)} pages were read by OCR, {mean:.0f} % sure of words."
-        )
-    chars = sum(page.char_count for page in pages)
-    unmapped = sum(page.unmapped_count for page in pages)
-    if unmapped > _UNMAPPED_SHARE * chars:
-        found.append(f"{unmapped} of {chars} characters have no Unicode: the font has no map.")
-    return found

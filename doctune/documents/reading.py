@@ -11,7 +11,8 @@ from doctune.documents import ocr
 from doctune.documents.errors import PdfError
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
-from doctune.documents.parser import PAGES_PER_PART, FileFacts, PartPage, assemble
+from doctune.documents.parser import PAGES_PER_PART, FileFacts, assemble
+from doctune.documents.part_page import PartPage
 from doctune.documents.parts import Span, WaitingParts
 from doctune.documents.pool import Outcome, Task, WorkerPool
 from doctune.documents.wire import unpack_facts, unpack_part
@@ -19,7 +20,7 @@ from doctune.progress import Bar, progress
 
 # Raised when the same file gives other blocks than before: what a run before this one has read is
 # then read again.
-_LAYOUT_VERSION = 3
+_LAYOUT_VERSION = 4
 
 
 @dataclass

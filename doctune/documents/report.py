@@ -50,7 +50,9 @@ def write_report(
         lstrip_blocks=True,
     )
     files = [
-        {**row, "kinds": json.loads(row["kinds"])} for row in rows if row["status"] == "parsed"
+        {**row, "kinds": json.loads(row["kinds"]), "lost": _share_lost([row])}
+        for row in rows
+        if row["status"] == "parsed"
     ]
     # What asks for a look comes before what does not.
     files.sort(key=lambda row: not row["warnings"])
@@ -74,7 +76,14 @@ def write_report(
         languages=Counter(
             row["language"] or "unknown" for row in files if not row["duplicate_of"]
         ).most_common(),
+        lost=_share_lost(files),
         samples=draw_samples(folder, out_dir / store.BLOCKS_FILE, rows, options),
         colours=_COLOURS,
     )
     write_text(path, text)
+
+
+def _share_lost(rows: Sequence[dict[str, Any]]) -> float:
+    """The share of the characters of files that no block holds; older rows do not have it."""
+    there = sum(row.get("text_chars") or 0 for row in rows)
+    return sum(row.get("lost_chars") or 0 for row in rows) / there if there else 0.0

@@ -63,6 +63,8 @@ DOCUMENT_SCHEMA = pa.schema(
         ("warnings", pa.list_(pa.string())),
         ("kinds", pa.string()),
         ("sketch", pa.list_(pa.uint64())),
+        ("text_chars", pa.int64()),
+        ("lost_chars", pa.int64()),
     ]
 )
 

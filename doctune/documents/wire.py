@@ -5,12 +5,15 @@ Never pickle: a worker reads hostile files, and what a worker that was taken ove
 
 import json
 import re
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from doctune.documents.errors import PdfError
 from doctune.documents.model import Block
-from doctune.documents.parser import FileFacts, PartPage
+from doctune.documents.parser import FileFacts
+from doctune.documents.part_page import PartPage
 from doctune.documents.pdfium import OutlineEntry
+from doctune.documents.stages import Fault
 
 _HEADER_BYTES = 8
 _BASE64 = re.compile("[A-Za-z0-9+/]+={0,2}")
@@ -96,8 +99,16 @@ def pack_page(page: PartPage) -> list[Any]:
         )
         for b in page.blocks
     ]
-    counts = (page.char_count, page.unmapped_count, page.confidence, page.unread)
-    return [page.number, page.width, page.height, *counts, blocks]
+    counts = (
+        page.char_count,
+        page.unmapped_count,
+        page.confidence,
+        page.unread,
+        page.text_chars,
+        page.lost_chars,
+    )
+    faults = [(fault.stage, fault.page, fault.error) for fault in page.faults]
+    return [page.number, page.width, page.height, *counts, faults, blocks]
 
 
 class Picture(NamedTuple):
@@ -128,9 +139,10 @@ def unpack_part(answer: dict[str, Any]) -> list[PartPage]:
 
 
 def _unpack_page(packed: list[Any]) -> PartPage:
-    number, width, height, *counts, packed_blocks = packed
+    number, width, height, *counts, packed_faults, packed_blocks = packed
     blocks = [_unpack_block(number, *fields) for fields in packed_blocks]
-    return PartPage(number, width, height, blocks, *counts)
+    faults = tuple(Fault(str(stage), int(on), str(error)) for stage, on, error in packed_faults)
+    return replace(PartPage(number, width, height, blocks, *counts), faults=faults)
 
 
 def _unpack_block(

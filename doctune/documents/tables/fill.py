@@ -15,7 +15,14 @@ from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
 from doctune.documents.tables.columns import split_values
 from doctune.documents.tables.grid import Grid, box_of_cells, grid_of_cells
-from doctune.documents.tables.pieces import CAPTION, Piece, group_words, split_line, text_rows
+from doctune.documents.tables.pieces import (
+    CAPTION,
+    Piece,
+    group_words,
+    split_line,
+    text_rows,
+    whole_piece,
+)
 from doctune.documents.tables.stacked import Cells, merge_stacked
 from doctune.documents.words import clean_text, join_lines
 
@@ -77,7 +84,11 @@ def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
     bands = [(y0, y1, row) for (y0, y1), row in by_height.items()]
     for line in lines:
         middle = (line.y0 + line.y1) / 2
-        if line.turn or not (top <= middle <= bottom and left - 2 <= line.x0 <= right):
+        if not (top <= middle <= bottom and left - 2 <= line.x0 <= right):
+            continue
+        if line.turn:
+            # The name of a row or column that stands on its side.
+            contents[_around(cells, (line.x0 + line.x1) / 2, middle)].append(whole_piece(line))
             continue
         band = [cell for y0, y1, row in bands if y0 <= middle <= y1 for cell in row]
         if not band:
@@ -108,6 +119,14 @@ def _words_by_cell(line: Line, band: list[BBox], text: PageText) -> dict[BBox, l
             cell = touched[0] if touched else _nearest(band, (word.x0 + word.x1) / 2)
         by_cell[cell].append(word)
     return by_cell
+
+
+def _around(cells: list[BBox], x: float, y: float) -> BBox:
+    """The cell around a point, or the nearest to it."""
+    return min(
+        cells,
+        key=lambda cell: max(cell[0] - x, x - cell[2], 0) + max(cell[1] - y, y - cell[3], 0),
+    )
 
 
 def _nearest(band: list[BBox], place: float) -> BBox:

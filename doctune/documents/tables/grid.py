@@ -75,7 +75,7 @@ def count_header_rows(rows: Sequence[Sequence[str]], spans: Sequence[Span]) -> i
 
     A cell over several columns, but not all, has their names below it.
     """
-    if any(cell[:1].isdigit() for cell in rows[0][1:]):
+    if not rows or any(cell[:1].isdigit() for cell in rows[0][1:]):
         return 1
     count = 1
     for row, _, down, across in spans:

@@ -1,0 +1,90 @@
+"""What a person should know about how far the reading of a document can be trusted."""
+
+from collections.abc import Iterable, Sequence
+
+from doctune.documents.model import OUT_OF_FLOW, Page
+from doctune.documents.part_page import PartPage
+from doctune.documents.stages import Fault
+
+LOST_SHARE = 0.02  # of a document's characters in no block, above which it is told
+_UNMAPPED_SHARE = 0.02
+_OUT_OF_FLOW_SHARE, _OUT_OF_FLOW_CHARS = 0.2, 200  # of a page
+_MOST_NAMED = 8  # pages
+
+
+def cautions(
+    parts: Sequence[PartPage], pages: Sequence[Page], faults: Sequence[Fault]
+) -> list[str]:
+    """Returns one line for each thing to know.
+
+    Args:
+        parts: The pages as the parts gave them.
+        pages: The pages of the whole document.
+        faults: Of looks at the document as a whole.
+    """
+    found = [*_of_ocr(parts), *_of_faults([*(f for part in parts for f in part.faults), *faults])]
+    chars = sum(part.char_count for part in parts)
+    unmapped = sum(part.unmapped_count for part in parts)
+    if unmapped > _UNMAPPED_SHARE * chars:
+        found.append(f"{unmapped} of {chars} characters have no Unicode: the font has no map.")
+    there, lost = sum(p.text_chars for p in parts), sum(p.lost_chars for p in parts)
+    if lost > LOST_SHARE * there:
+        where = _named(part.number for part in parts if part.lost_chars > LOST_SHARE * there / 10)
+        found.append(f"{lost} of {there} characters ({lost / there:.1%}) are in no block: {where}.")
+    apart = [page.number for page in pages if _is_out_of_flow(page)]
+    if apart:
+        found.append(
+            f"More than a fifth of the text of {_named(apart)} is not in the running text but in "
+            "figures or margins."
+        )
+    return found
+
+
+def _of_ocr(parts: Sequence[PartPage]) -> list[str]:
+    found = []
+    unread = sum(1 for part in parts if part.unread)
+    scanned = [part.confidence for part in parts if part.confidence]
+    if unread:
+        from doctune.documents import ocr
+
+        found.append(
+            f"{unread} of {len(parts)} pages show text that only OCR can read. {ocr.ADVICE}"
+        )
+    if scanned:
+        mean = sum(scanned) / len(scanned)
+        found.append(
+            f"{len(scanned)} of {len(parts)} pages were read by OCR, {mean:.0f} % sure of words."
+        )
+    return found
+
+
+def _of_faults(faults: Sequence[Fault]) -> list[str]:
+    """One line for each look that failed, with the pages that were read without it."""
+    pages: dict[str, list[int]] = {}
+    errors: dict[str, str] = {}
+    for fault in faults:
+        pages.setdefault(fault.stage, []).append(fault.page)
+        errors.setdefault(fault.stage, fault.error)
+    return [
+        f"Looking for {stage} failed on {_named(sorted(set(numbers)))}, read without them "
+        f"({errors[stage]})."
+        for stage, numbers in pages.items()
+    ]
+
+
+def _is_out_of_flow(page: Page) -> bool:
+    apart = sum(len(block.text) for block in page.blocks if block.kind in OUT_OF_FLOW)
+    whole = sum(len(block.text) for block in page.blocks)
+    return apart >= _OUT_OF_FLOW_CHARS and apart > _OUT_OF_FLOW_SHARE * whole
+
+
+def _named(numbers: Iterable[int]) -> str:
+    """Names pages: "page 3", "pages 3, 5 and 7", "pages 1, 2 ... and 40 more"."""
+    pages = [str(number) for number in numbers if number]
+    if not pages:
+        return "the document"
+    if len(pages) == 1:
+        return f"page {pages[0]}"
+    if len(pages) > _MOST_NAMED:
+        return f"pages {', '.join(pages[:_MOST_NAMED])} and {len(pages) - _MOST_NAMED} more"
+    return f"pages {', '.join(pages[:-1])} and {pages[-1]}"

@@ -1,0 +1,45 @@
+"""A page on its way to blocks: its lines in reading order, and what was found on it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from doctune.documents.annotations import Link
+from doctune.documents.lines import Line
+from doctune.documents.model import BBox
+from doctune.documents.tables.grid import Grid
+
+
+@dataclass
+class PageLines:
+    """A page on its way to blocks: its lines in reading order, and the tables on it."""
+
+    number: int
+    width: float
+    height: float
+    lines: list[Line] = field(default_factory=list)
+    tables: list[Grid] = field(default_factory=list)
+    char_count: int = 0
+    unmapped_count: int = 0
+    engine: str = "pdfium"
+    confidence: float = 0.0
+    unread: bool = False  # it shows text that nothing here can read
+    figures: list[BBox] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    shown: Callable[[BBox], BBox] | None = None  # maps boxes of a straightened page to the page
+    turned: list["PageLines"] = field(default_factory=list)  # what stands on its side on the page
+    text: str = ""  # all that there is to read on it, to be held against what comes out
+    mended: list[tuple[str, str]] = field(default_factory=list)  # of it, and what it became
+
+
+@dataclass
+class Draft:
+    """A block that more lines may join.
+
+    Attributes:
+        page: The page that it begins on, by its place among those read together.
+    """
+
+    page: int
+    kind: str
+    lines: list[Line]
+    grid: Grid | None = None
