@@ -223,7 +223,7 @@ def main() -> None:
         job = json.loads(arguments.job)
         _SIDES[job["side"]](Path(job["model"]), make_rows(job["examples"]), job)
         return
-    from doctune.training.base_model import resolve_base_model
+    from doctune.inference.base_model import resolve_base_model
 
     arguments.model = str(resolve_base_model(arguments.model))
     pythons = {"doctune": sys.executable, "lm_eval": lm_eval_python(arguments.lm_eval_python)}

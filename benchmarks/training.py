@@ -38,7 +38,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from doctune.training import DEFAULT_BASE_MODEL, TrainingOptions, resolve_base_model
+from doctune.inference.base_model import DEFAULT_BASE_MODEL, resolve_base_model
+from doctune.training import TrainingOptions
 from doctune.training.batches import Curriculum, Phase
 from doctune.training.examples import Example, Message, tokenize_conversations
 from doctune.training.loop import Run, train

@@ -27,12 +27,12 @@ def join_documents(
     from pathlib import Path
 
     from doctune.documents import ParseOptions, join_shards
-    from doctune.vertex.secrets import with_password
+    from doctune.vertex.secrets import with_secrets
 
     summary = join_shards(
         [Path(part.path) for part in parts],
         Path(documents.path),
-        with_password(ParseOptions(**advanced)),
+        with_secrets(ParseOptions(**advanced)),
         pdfs=Path(pdfs.path),
         report_path=Path(report.path),
     )

@@ -28,12 +28,12 @@ def parse_pdfs(
     from pathlib import Path
 
     from doctune.documents import ParseOptions, parse_corpus, read_shard
-    from doctune.vertex.secrets import with_password
+    from doctune.vertex.secrets import with_secrets
 
     summary = parse_corpus(
         Path(pdfs.path),
         Path(documents.path),
-        with_password(ParseOptions(**advanced)),
+        with_secrets(ParseOptions(**advanced)),
         sources=read_shard(Path(plan.path), shard),
     )
     documents.metadata.update(

@@ -46,12 +46,13 @@ def pick_trial(
     """
     from pathlib import Path
 
+    from doctune.training.search import pick_trial
     from doctune.vertex import init_session
-    from doctune.vertex.tuning import pick_trial
+    from doctune.vertex.tuning import read_trials
 
     init_session(project, location, staging_bucket)
     best = pick_trial(
-        tuning_job,
+        read_trials(tuning_job),
         Path(train_set.path),
         Path(validation_set.path),
         training=training,

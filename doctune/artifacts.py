@@ -14,6 +14,7 @@ from typing import Any
 from doctune.digests import digest_value
 from doctune.errors import StorageError
 from doctune.files import atomic_folder
+from doctune.vertex_environment import mounted_path
 
 
 def cache_folder() -> Path:
@@ -49,7 +50,7 @@ def local_file(uri: str) -> Path:
     if (path := _on_disk(uri, "file", Path.is_file)) is not None:
         return path
     with _storage_errors(uri):
-        filesystem, root = _filesystem(uri)
+        filesystem, root = filesystem_of(uri)
         target = cache_folder() / "artifacts" / digest_value([uri, filesystem.ukey(root)])
         path = target / Path(root).name
         if not path.is_file():
@@ -65,11 +66,16 @@ def _on_disk(uri: str, kind: str, is_right: Callable[[Path], bool]) -> Path | No
         if not is_right(path):
             raise StorageError(f"{path} is not a {kind}: give an existing {kind} or a gs:// URI.")
         return path
-    mounted = Path("/gcs", uri.removeprefix("gs://"))
-    return mounted if uri.startswith("gs://") and is_right(mounted) else None
+    mounted = mounted_path(uri)
+    return mounted if mounted is not None and is_right(mounted) else None
 
 
-def _filesystem(uri: str) -> tuple[Any, str]:
+def filesystem_of(uri: str) -> tuple[Any, str]:
+    """Returns fsspec's file system for a path or URL, and the path in it.
+
+    Raises:
+        ValueError, ImportError: fsspec knows no such kind of URL, or its package is missing.
+    """
     # gcsfs probes a control service at import that may not answer, for up to a minute a call.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     import fsspec
@@ -87,7 +93,7 @@ def _storage_errors(uri: str) -> Iterator[None]:
 
 def _download(uri: str, target: Path) -> None:
     with _storage_errors(uri):
-        filesystem, root = _filesystem(uri)
+        filesystem, root = filesystem_of(uri)
         names = filesystem.find(root)
         if not names:
             raise StorageError(f"{uri} holds no files: check the URI.")

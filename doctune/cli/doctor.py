@@ -15,7 +15,7 @@ from doctune.cli.session import AsJson, Impersonate, vertex_session
 from doctune.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from doctune.doctor import Finding
+    from doctune.findings import Finding
 
 
 @app.command()
@@ -32,7 +32,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check what is missing on this machine, or on Google Cloud, and how to mend it."""
-    from doctune.doctor import diagnose
+    from doctune.runner.doctor import diagnose
 
     findings = _cloud_findings(impersonate) if cloud else diagnose(spec)
     if as_json:
@@ -44,7 +44,7 @@ def doctor(
 
 
 def _cloud_findings(impersonate: str) -> "list[Finding]":
-    from doctune.doctor import Finding
+    from doctune.findings import Finding
     from doctune.vertex.cloud_checks import diagnose_cloud
 
     try:

@@ -33,7 +33,8 @@ def quota(
     Exit code 1 where the project has too little of one.
     """
     from doctune.compute.prices import load_prices
-    from doctune.compute.quotas import compare, limits_of, needs_of
+    from doctune.compute.quotas import compare, needs_of
+    from doctune.vertex.quotas import limits_of
 
     settings = load_vertex_settings()
     needs = needs_of(settings, load_prices())

@@ -27,7 +27,7 @@ def parse(
     """Read PDFs to Markdown, JSON or Parquet. Exit code 1 where one could not be read."""
     from doctune.documents import ParseOptions
     from doctune.documents.paths import parse_paths
-    from doctune.vertex.secrets import with_password
+    from doctune.vertex.secrets import with_secrets
 
     if markdown + as_json + parquet > 1:
         raise UsageError("choose one of --markdown, --json and --parquet.")
@@ -37,7 +37,7 @@ def parse(
     # Reading PDFs needs no project around it.
     configured = (config_folder() / CONFIG_FILE).is_file()
     options = load_settings().documents if configured else ParseOptions()
-    rejects = parse_paths(paths, out, form, with_password(options))
+    rejects = parse_paths(paths, out, form, with_secrets(options))
     for reject in rejects:
         typer.echo(f"{reject.source}: {reject.reason}", err=True)
     typer.echo(f"Written to {out}.")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from doctune.compute.profiles import Machine
+from doctune.configuration.profiles import Machine
 from doctune.configuration.settings import EndpointSettings, VertexSettings
 
 # The machine of each step of pipelines/train_and_deploy.py, by the settings' names.

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from doctune.compute.profiles import Machine
+from doctune.configuration.profiles import Machine
 from doctune.configuration.settings import config_folder
 from doctune.errors import ConfigurationError
 

@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING
 
 from doctune.compute.plan import endpoint_machine, steps_of
 from doctune.compute.prices import PriceTable, accelerator_count
-from doctune.compute.profiles import Machine
+from doctune.configuration.profiles import Machine
 from doctune.configuration.settings import VertexSettings
 from doctune.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from google.cloud.cloudquotas_v1 import CloudQuotasClient
-    from google.cloud.cloudquotas_v1.types import QuotaInfo
+    from collections.abc import Iterator
 
 SERVICE = "aiplatform.googleapis.com"
 UNLIMITED = -1
@@ -91,29 +88,6 @@ def needs_of(settings: VertexSettings, prices: PriceTable) -> list[Need]:
     return [peaks[metric] for metric in sorted(peaks)]
 
 
-def limits_of(
-    project: str, location: str, metrics: Iterable[str], client: CloudQuotasClient | None = None
-) -> dict[str, int | None]:
-    """Returns the project's limit of each metric in a region, as Cloud Quotas knows it.
-
-    Args:
-        client: Google's client; one with the default credentials where None.
-
-    Raises:
-        ConfigurationError: There are no credentials, or Google refuses.
-    """
-    from doctune.vertex.errors import google_errors
-
-    parent = f"projects/{project}/locations/global/services/{SERVICE}"
-    wanted = set(metrics)
-    limits: dict[str, int | None] = dict.fromkeys(sorted(wanted))
-    with google_errors(f"read the quotas of project {project}", ConfigurationError):
-        for info in (client or _client()).list_quota_infos(parent=parent):
-            if info.metric in wanted:
-                limits[info.metric] = _limit(info, location)
-    return limits
-
-
 def compare(needs: list[Need], limits: dict[str, int | None]) -> list[Standing]:
     """Returns each need beside its limit."""
     return [Standing(need, limits.get(need.metric)) for need in needs]
@@ -134,21 +108,6 @@ def _needs(
         yield Need(f"{prefix}_{kind}_gpus", accelerator_count(machine) * number, reason)
 
 
-def _limit(info: QuotaInfo, location: str) -> int | None:
-    """Returns what holds in the region; its own entry wins over that of all."""
-    found: tuple[int, int] | None = None
-    for entry in info.dimensions_infos:
-        region = dict(entry.dimensions).get("region", "")
-        if region and region != location:
-            continue
-        if not region and entry.applicable_locations and location not in entry.applicable_locations:
-            continue
-        rank = 2 if region else int(location in entry.applicable_locations)
-        if found is None or rank > found[0]:
-            found = (rank, int(entry.details.value))
-    return found[1] if found else None
-
-
 def _quota_name(accelerator_type: str) -> str:
     if accelerator_type not in _ACCELERATORS:
         raise ConfigurationError(
@@ -156,14 +115,3 @@ def _quota_name(accelerator_type: str) -> str:
             f"known are {', '.join(sorted(_ACCELERATORS))}."
         )
     return _ACCELERATORS[accelerator_type]
-
-
-def _client() -> CloudQuotasClient:
-    try:
-        from google.cloud.cloudquotas_v1 import CloudQuotasClient
-    except ImportError as error:
-        raise ConfigurationError(
-            "Google's client for quotas is missing: pip install google-cloud-quotas, or use "
-            "--offline."
-        ) from error
-    return CloudQuotasClient(transport="rest")

@@ -20,8 +20,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from doctune.compute.profiles import Machine, with_profiles
 from doctune.configuration import environments
+from doctune.configuration.profiles import Machine, with_profiles
 from doctune.dataset.options import DatasetOptions
 from doctune.documents.options import ParseOptions
 from doctune.errors import ConfigurationError

@@ -12,6 +12,7 @@ from typing import Any
 from doctune.artifacts import local_folder
 from doctune.errors import EvaluationError, UsageError
 from doctune.evaluation.comparison import BASE, CHAMPION, TUNED
+from doctune.inference.base_model import resolve_base_model
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
@@ -50,8 +51,6 @@ def find_models(
                 f"and none of {BASE}, {TUNED}, {CHAMPION}."
             )
         rivals[name] = _weights(local_folder(uri))
-
-    from doctune.training.base_model import resolve_base_model
 
     base = resolve_base_model(training["base_model"])
     return Models(folders={BASE: base, TUNED: tuned, **rivals}, training=training)

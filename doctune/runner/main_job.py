@@ -93,8 +93,8 @@ def answer_by_base(base_model: str, question: str) -> str:
     """Asks the base model, in this process."""
     from transformers.utils import logging as transformers_logging
 
+    from doctune.inference.base_model import resolve_base_model
     from doctune.inference.generation import TextGenerator
-    from doctune.training import resolve_base_model
 
     transformers_logging.disable_progress_bar()
     generator = TextGenerator.load(resolve_base_model(base_model))

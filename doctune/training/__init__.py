@@ -3,15 +3,13 @@
 import os
 from typing import Any
 
-from doctune.training.options import DEFAULT_BASE_MODEL, TrainingOptions
+from doctune.training.options import TrainingOptions
 
 __all__ = [
-    "DEFAULT_BASE_MODEL",
     "SearchOptions",
     "TrainingOptions",
     "TrainingSummary",
     "export_model",
-    "resolve_base_model",
     "search_hyperparameters",
     "tune_model",
     "tune_preferences",
@@ -27,7 +25,6 @@ _HOMES = {
     "search_hyperparameters": "doctune.training.search",
     "tune_preferences": "doctune.training.preferences",
     "TrainingSummary": "doctune.training.outputs",
-    "resolve_base_model": "doctune.training.base_model",
     "tune_model": "doctune.training.tune",
 }
 

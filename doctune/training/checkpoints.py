@@ -18,8 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doctune.artifacts import filesystem_of
 from doctune.errors import TrainingError
 from doctune.training.course import TrainingCourse
+from doctune.vertex_environment import mounted_path
 
 if TYPE_CHECKING:
     import torch
@@ -47,15 +49,10 @@ class CheckpointFolder:
     """
 
     def __init__(self, uri: str, fingerprint: str, keep: int) -> None:
-        # gcsfs probes a control service at import that may not answer, for up to a minute a call.
-        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-        import fsspec
-
         self.uri, self._fingerprint, self._keep = uri, fingerprint, keep
-        mounted = Path("/gcs", uri.removeprefix("gs://"))
-        local = str(mounted) if uri.startswith("gs://") and mounted.parent.is_dir() else uri
+        place = str(mounted_path(uri) or uri)
         try:
-            filesystem, root = fsspec.core.url_to_fs(local.rstrip("/"))
+            filesystem, root = filesystem_of(place.rstrip("/"))
             self._filesystem: Any = filesystem
             self._root = str(root)
             self._filesystem.makedirs(self._root, exist_ok=True)

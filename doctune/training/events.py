@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+from doctune.vertex_environment import mounted_path
 
 logger = logging.getLogger("doctune.training")
 
@@ -22,9 +22,8 @@ class Events:
         self._writer: Any = None
         if not folder:
             return
-        mounted = Path("/gcs", folder.removeprefix("gs://"))
-        path = str(mounted) if folder.startswith("gs://") else folder
-        if folder.startswith("gs://") and not mounted.parent.is_dir():
+        path = mounted_path(folder) or folder
+        if str(path).startswith("gs://"):
             logger.warning("TensorBoard events are not written: %s is not mounted here", folder)
             return
         try:
@@ -32,7 +31,7 @@ class Events:
         except ImportError:
             logger.warning("TensorBoard events are not written: install tensorboard")
             return
-        self._writer = SummaryWriter(path)
+        self._writer = SummaryWriter(str(path))
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
         """Records values after a step."""
@@ -44,8 +43,3 @@ class Events:
         """Writes what is still held back."""
         if self._writer is not None:
             self._writer.close()
-
-
-def events_folder(configured: str) -> str:
-    """Returns where events go: what the user set, or what Vertex AI asks for."""
-    return configured or os.environ.get("AIP_TENSORBOARD_LOG_DIR", "")

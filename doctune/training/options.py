@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-DEFAULT_BASE_MODEL = "smollm2-135m-instruct"
+from doctune.inference.base_model import DEFAULT_BASE_MODEL
 
 
 class TrainingOptions(BaseModel):

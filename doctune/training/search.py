@@ -8,9 +8,10 @@ whatever clear reason, is recorded and passed over; the search fails only if all
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from doctune.errors import TrainingError
 from doctune.files import write_json
@@ -23,21 +24,10 @@ from doctune.training.search_options import (
     with_parameters,
 )
 from doctune.training.search_report import write_search_report
+from doctune.training.trial_record import TrialRecord
 from doctune.training.tune import train_adapter
 
 logger = logging.getLogger("doctune.training")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialRecord:
-    """One trial."""
-
-    number: int
-    parameters: dict[str, Any]
-    state: str  # "complete", "pruned" or "failed"
-    loss: float | None  # least validation loss; None for a failed trial
-    seconds: float
-    reason: str = ""  # why it failed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +38,27 @@ class SearchResult:
     best_loss: float
     trials: list[TrialRecord]
     importance: dict[str, float]  # share of the loss's variance that a dial explains
+
+
+class BestParameters(NamedTuple):
+    """What `tune_model` takes: its named parameters, and all others in `advanced`."""
+
+    base_model: str
+    learning_rate: float
+    num_train_epochs: float
+    per_device_train_batch_size: int
+    max_length: int
+    lora_r: int
+    lora_alpha: int
+    advanced: dict[str, Any]
+
+
+class PickedTrial(NamedTuple):
+    """The best trial."""
+
+    parameters: BestParameters
+    loss: float  # least validation loss, nats a taught token
+    trials: int
 
 
 def search_hyperparameters(
@@ -144,6 +155,41 @@ def write_search(result: SearchResult, result_path: Path | None, report_path: Pa
         write_search_report(result.trials, result.importance, report_path)
 
 
+def pick_trial(
+    trials: list[TrialRecord] | None,
+    train_path: Path,
+    validation_path: Path,
+    *,
+    training: Mapping[str, Any],
+    search: Mapping[str, Any],
+    result_path: Path,
+    report_path: Path,
+) -> PickedTrial:
+    """Returns the best of some trials; without any given, searches in this process.
+
+    Args:
+        trials: What another search has tried; None for none.
+        training: What the trials have in common: fields of `TrainingOptions`.
+        search: Fields of `SearchOptions`.
+        result_path: Where to write all trials as JSON.
+        report_path: Where to write the analysis as HTML.
+
+    Raises:
+        TrainingError: No trial gave a loss.
+    """
+    common, options = TrainingOptions.model_validate(training), SearchOptions.model_validate(search)
+    if trials is not None:
+        result = search_result(trials, common, options.space)
+        write_search(result, result_path, report_path)
+    else:
+        result = search_hyperparameters(
+            *(train_path, validation_path, common, options),
+            result_path=result_path,
+            report_path=report_path,
+        )
+    return PickedTrial(_best(result.best_options), result.best_loss, len(result.trials))
+
+
 def propose(trial: Any, space: SearchSpace) -> dict[str, Any]:
     """Asks Optuna for a value of each dial of the space."""
     parameters: dict[str, Any] = {}
@@ -154,6 +200,14 @@ def propose(trial: Any, space: SearchSpace) -> dict[str, Any]:
         elif values is not None:
             parameters[name] = trial.suggest_categorical(name, list(values))
     return parameters
+
+
+def _best(options: TrainingOptions) -> BestParameters:
+    values = options.model_dump(mode="json")
+    named = {name: values.pop(name) for name in BestParameters._fields if name != "advanced"}
+    default = TrainingOptions().model_dump(mode="json")
+    others = {name: value for name, value in values.items() if value != default[name]}
+    return BestParameters(**named, advanced=others)
 
 
 def _record(trial: Any, reasons: dict[int, str]) -> TrialRecord:

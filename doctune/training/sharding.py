@@ -15,7 +15,8 @@ from typing import Any
 
 from doctune.training.batches import cut_into_packs
 from doctune.training.examples import Example
-from doctune.training.workers import Workers, rendezvous
+from doctune.training.workers import Workers
+from doctune.vertex_environment import rendezvous
 
 logger = logging.getLogger("doctune.training")
 

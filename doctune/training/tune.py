@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Any
 from doctune.digests import digest_file, digest_folder, digest_value
 from doctune.errors import DatasetError
 from doctune.files import atomic_folder, write_json
+from doctune.inference.base_model import resolve_base_model
 from doctune.progress import progress
-from doctune.training.base_model import resolve_base_model
 from doctune.training.batches import Curriculum, Phase
 from doctune.training.checkpoints import CheckpointFolder
 from doctune.training.course import TrainingCourse
 from doctune.training.curves import write_curves
-from doctune.training.events import Events, events_folder
+from doctune.training.events import Events
 from doctune.training.examples import TokenizedExamples
 from doctune.training.loop import Run, train
 from doctune.training.machine import prepare_machine
@@ -36,6 +35,7 @@ from doctune.training.outputs import (
 from doctune.training.sharding import shard_frozen_weights
 from doctune.training.token_cache import tokenized_file, tokenized_passages
 from doctune.training.workers import Workers, joined_workers
+from doctune.vertex_environment import checkpoint_folder, tensorboard_folder
 
 logger = logging.getLogger("doctune.training")
 
@@ -139,6 +139,7 @@ class _Stage:
         if "passages" in self.data:
             passages = self.data["passages"].examples
             phases.insert(0, Phase(examples=passages, epochs=options.pretraining_epochs))
+        events_folder = options.tensorboard_dir or tensorboard_folder()
         per_worker = options.per_device_train_batch_size * options.gradient_accumulation_steps
         return Run(
             network=network,
@@ -152,11 +153,11 @@ class _Stage:
             options=options,
             workers=workers,
             checkpoints=self._checkpoints(),
-            events=Events(events_folder(options.tensorboard_dir) if workers.writes else ""),
+            events=Events(events_folder if workers.writes else ""),
         )
 
     def _checkpoints(self) -> CheckpointFolder | None:
-        folder = self.options.checkpoint_dir or os.environ.get("AIP_CHECKPOINT_DIR", "")
+        folder = self.options.checkpoint_dir or checkpoint_folder()
         if not folder:
             return None
         settings = self.options.model_dump(exclude=INCIDENTAL)

@@ -4,15 +4,14 @@ Each worker holds the whole model, computes its share of each batch's packs, and
 gradients of the adapter with the others before each step, so all make the same step: what one
 worker would have made with the whole batch. Worker 0 alone writes.
 
-On Vertex AI a job's workers find each other by `CLUSTER_SPEC`; under `torchrun` by `RANK`,
-`WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`.
+They find each other by `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`, which `torchrun` sets
+and `doctune.vertex_environment` derives on Vertex AI.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +21,7 @@ import torch
 import torch.distributed as dist
 
 from doctune.errors import TrainingError
+from doctune.vertex_environment import rendezvous
 
 # The others wait this long for one that computes or writes. One that dies is noticed at once.
 _PATIENCE = timedelta(minutes=20)
@@ -116,44 +116,3 @@ def _hosts_store(rank: int) -> bool:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else type(error).__name__
-
-
-def rendezvous(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns torch's `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`, or nothing.
-
-    What torchrun or the platform already set is taken as it is; else Vertex AI's `CLUSTER_SPEC`
-    says it: the pools `workerpool0` (the one master) and `workerpool1` (the rest), in that order.
-
-    Raises:
-        TrainingError: `CLUSTER_SPEC` is malformed, or this task is no worker.
-    """
-    names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    if all(environment.get(name) for name in names):
-        return {name: environment[name] for name in names}
-    if not environment.get("CLUSTER_SPEC"):
-        return {}
-    try:
-        specification = json.loads(environment["CLUSTER_SPEC"])
-        pools = {name: specification["cluster"].get(name, []) for name in _POOLS}
-        task = specification["task"]
-        pool, index = str(task["type"]), int(task["index"])
-        master, _, port = str(pools["workerpool0"][0]).partition(":")
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise TrainingError(
-            f"CLUSTER_SPEC is not what Vertex AI sets ({type(error).__name__}: {error})."
-        ) from error
-    if pool not in pools or index >= len(pools[pool]):
-        raise TrainingError(
-            f"CLUSTER_SPEC makes this task {pool} {index}; doctune trains in workerpool0 and "
-            "workerpool1 only."
-        )
-    rank = index + (len(pools["workerpool0"]) if pool == "workerpool1" else 0)
-    return {
-        "RANK": str(rank),
-        "WORLD_SIZE": str(sum(len(hosts) for hosts in pools.values())),
-        "MASTER_ADDR": environment.get("MASTER_ADDR") or master,
-        "MASTER_PORT": environment.get("MASTER_PORT") or port or "2222",
-    }
-
-
-_POOLS = ("workerpool0", "workerpool1")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from doctune.doctor import Finding
 from doctune.errors import ConfigurationError, DoctuneError
+from doctune.findings import Finding
 from doctune.vertex.errors import explain, google_error_types
 from doctune.vertex.session import current_session, storage_client
 
@@ -188,7 +188,8 @@ def _quota(settings: VertexSettings) -> Iterator[Finding]:
     A quota that cannot be read is no reason not to try: who submits need not see quotas.
     """
     from doctune.compute.prices import load_prices
-    from doctune.compute.quotas import compare, limits_of, needs_of
+    from doctune.compute.quotas import compare, needs_of
+    from doctune.vertex.quotas import limits_of
 
     more = f"https://console.cloud.google.com/iam-admin/quotas?project={settings.project}"
     try:

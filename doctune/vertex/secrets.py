@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from doctune.errors import ConfigurationError
 from doctune.vertex.errors import google_errors
 
-if TYPE_CHECKING:
-    from doctune.documents import ParseOptions
-
 _API = "https://secretmanager.googleapis.com/v1"
+_SUFFIX = "_secret"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+
+_Options = TypeVar("_Options", bound=BaseModel)
 
 
 def read_secret(version: str) -> str:
@@ -41,12 +43,21 @@ def read_secret(version: str) -> str:
         raise ConfigurationError(f"the secret {version} is not UTF-8 text.") from error
 
 
-def with_password(options: ParseOptions) -> ParseOptions:
-    """Returns options with the password that `password_secret` names, if it names one.
+def with_secrets(options: _Options) -> _Options:
+    """Returns options in which each secret that a field `..._secret` names is filled in.
+
+    `password_secret` names the version of a secret whose text becomes `password`.
 
     Raises:
         ConfigurationError: As `read_secret`.
     """
-    if not options.password_secret:
+    named = {
+        field.removesuffix(_SUFFIX): version
+        for field in type(options).model_fields
+        if field.endswith(_SUFFIX) and (version := getattr(options, field))
+    }
+    if not named:
         return options
-    return options.model_copy(update={"password": read_secret(options.password_secret)})
+    return options.model_copy(
+        update={field: read_secret(version) for field, version in named.items()}
+    )

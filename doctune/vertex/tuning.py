@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from doctune.errors import PipelineError, UsageError
 from doctune.training.options import TrainingOptions
 from doctune.training.search_options import Range, SearchOptions, SearchSpace
+from doctune.training.trial_record import TrialRecord
 from doctune.vertex.errors import google_errors
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import Trial as TrialMessage
-
-    from doctune.training.search import TrialRecord
 
 _ALGORITHMS = {"tpe": "ALGORITHM_UNSPECIFIED", "random": "RANDOM_SEARCH"}
 _STATES = {"SUCCEEDED": "complete", "STOPPING": "pruned"}
@@ -74,27 +72,6 @@ def plan_trials(
     return TrialPlan([pool], parameters, _ALGORITHMS[options.algorithm])
 
 
-class BestParameters(NamedTuple):
-    """What `tune_model` takes: its named parameters, and all others in `advanced`."""
-
-    base_model: str
-    learning_rate: float
-    num_train_epochs: float
-    per_device_train_batch_size: int
-    max_length: int
-    lora_r: int
-    lora_alpha: int
-    advanced: dict[str, Any]
-
-
-class PickedTrial(NamedTuple):
-    """The best trial."""
-
-    parameters: BestParameters
-    loss: float  # least validation loss, nats a taught token
-    trials: int
-
-
 def study_parameters(space: SearchSpace) -> list[dict[str, Any]]:
     """Returns a space as `StudySpec.parameters`: ranges, numbers to choose from, and words."""
     parameters = []
@@ -119,49 +96,20 @@ def study_parameters(space: SearchSpace) -> list[dict[str, Any]]:
     return parameters
 
 
-def pick_trial(
-    tuning_job: str,
-    train_path: Path,
-    validation_path: Path,
-    *,
-    training: Mapping[str, Any],
-    search: Mapping[str, Any],
-    result_path: Path,
-    report_path: Path,
-) -> PickedTrial:
-    """Returns the best of a tuning job's trials; without a job, searches in this process.
+def read_trials(tuning_job: str) -> list[TrialRecord] | None:
+    """Returns the trials of a tuning job in the order in which they were made.
 
     Args:
         tuning_job: `gcp_resources` of GCPC's launcher, or the job's resource name; "" for none.
-        training: What the trials have in common.
-        result_path: Where to write all trials as JSON.
-        report_path: Where to write the analysis as HTML.
+
+    Returns:
+        The trials; None where no job is named.
 
     Raises:
-        PipelineError: The job cannot be read.
-        TrainingError: No trial gave a loss.
+        PipelineError: There is no such job, or it cannot be read.
     """
-    from doctune.training.search import search_hyperparameters, search_result, write_search
-
-    common, options = TrainingOptions.model_validate(training), SearchOptions.model_validate(search)
-    if tuning_job:
-        result = search_result(read_trials(tuning_job), common, options.space)
-        write_search(result, result_path, report_path)
-    else:
-        result = search_hyperparameters(
-            *(train_path, validation_path, common, options),
-            result_path=result_path,
-            report_path=report_path,
-        )
-    return PickedTrial(_best(result.best_options), result.best_loss, len(result.trials))
-
-
-def read_trials(tuning_job: str) -> list[TrialRecord]:
-    """Returns the trials of a tuning job in the order in which they were made.
-
-    Raises:
-        PipelineError: There is no such job.
-    """
+    if not tuning_job:
+        return None
     from google.cloud import aiplatform
 
     name = resource_name(tuning_job)
@@ -191,17 +139,7 @@ def resource_name(tuning_job: str) -> str:
         raise PipelineError(f"{tuning_job!r} does not name a tuning job.") from error
 
 
-def _best(options: TrainingOptions) -> BestParameters:
-    values = options.model_dump(mode="json")
-    named = {name: values.pop(name) for name in BestParameters._fields if name != "advanced"}
-    default = TrainingOptions().model_dump(mode="json")
-    others = {name: value for name, value in values.items() if value != default[name]}
-    return BestParameters(**named, advanced=others)
-
-
 def _record(number: int, trial: TrialMessage) -> TrialRecord:
-    from doctune.training.search import TrialRecord
-
     state = _STATES.get(trial.state.name, "failed")
     metrics: Sequence[Any] = trial.final_measurement.metrics if trial.final_measurement else ()
     loss = float(metrics[0].value) if metrics and state != "failed" else None

@@ -10,8 +10,8 @@ from google.cloud.cloudquotas_v1 import CloudQuotasClient
 from typer.testing import CliRunner
 
 from doctune.cli import app
-from doctune.compute import quotas
 from doctune.errors import ConfigurationError, UsageError
+from doctune.vertex import quotas
 from tests.compute.conftest import CONFIG, quota_service
 
 __all__ = ["quota_service"]

@@ -11,7 +11,7 @@ import pytest
 from doctune.compute.costs import estimate, hours_of_last_run
 from doctune.compute.plan import STEP_MACHINES
 from doctune.compute.prices import PriceTable, cpus, load_prices, memory_gb
-from doctune.compute.profiles import Machine
+from doctune.configuration.profiles import Machine
 from doctune.configuration.settings import load_vertex_settings
 from doctune.errors import ConfigurationError, UsageError
 from tests.compute.conftest import CONFIG

@@ -1,36 +1,19 @@
-"""What a run needs of each quota, and what Google says the project has."""
-
-from collections.abc import Callable
-from typing import Any
+"""What a run needs of each quota."""
 
 import pytest
-from google.cloud.cloudquotas_v1 import CloudQuotasClient
 
 from doctune.compute.prices import PriceTable
-from doctune.compute.quotas import UNLIMITED, Need, Standing, compare, limits_of, needs_of
+from doctune.compute.quotas import UNLIMITED, Need, Standing, compare, needs_of
 from doctune.configuration.settings import load_vertex_settings
 from doctune.errors import ConfigurationError
 from tests.compute.conftest import CONFIG
 
 TRAINING_CPUS = "aiplatform.googleapis.com/custom_model_training_cpus"
-TRAINING_L4 = "aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus"
 
 
 def _amounts(prices: PriceTable) -> dict[str, int]:
     needs = needs_of(load_vertex_settings(CONFIG), prices)
     return {need.metric.removeprefix("aiplatform.googleapis.com/"): need.amount for need in needs}
-
-
-def _info(metric: str, *entries: dict[str, Any]) -> dict[str, Any]:
-    return {"metric": metric, "service": "aiplatform.googleapis.com", "dimensionsInfos": entries}
-
-
-def _entry(value: int, region: str = "", locations: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {
-        "dimensions": {"region": region} if region else {},
-        "details": {"value": str(value)},
-        "applicableLocations": list(locations),
-    }
 
 
 def test_a_run_on_cpus_needs_its_largest_step_and_two_versions(prices: PriceTable) -> None:
@@ -74,40 +57,6 @@ def test_accelerators_have_quotas_of_their_own(
 
     assert amounts[cpus[0]] == cpus[1]
     assert amounts[f"custom_model_training_{gpus[0]}_gpus"] == gpus[1]
-
-
-def test_the_regions_own_limit_wins_over_that_of_all(
-    quota_service: Callable[..., CloudQuotasClient],
-) -> None:
-    client = quota_service(
-        [
-            _info("aiplatform.googleapis.com/another", _entry(1)),
-            _info(
-                TRAINING_CPUS,
-                _entry(42, locations=("us-central1", "europe-west4")),
-                _entry(7, region="europe-west4"),
-            ),
-            _info(TRAINING_L4, _entry(0, locations=("us-central1",))),
-        ]
-    )
-
-    here = limits_of("my-project", "us-central1", [TRAINING_CPUS, TRAINING_L4], client)
-    there = limits_of("my-project", "europe-west4", [TRAINING_CPUS, TRAINING_L4], client)
-
-    assert here == {TRAINING_CPUS: 42, TRAINING_L4: 0}
-    assert there == {TRAINING_CPUS: 7, TRAINING_L4: None}
-    assert client.paths[0].startswith(
-        "/v1/projects/my-project/locations/global/services/aiplatform.googleapis.com/quotaInfos"
-    )
-
-
-def test_a_refusal_is_one_line(quota_service: Callable[..., CloudQuotasClient]) -> None:
-    client = quota_service([], status=403)
-
-    with pytest.raises(
-        ConfigurationError, match=r"could not read the quotas of project p: .*denied"
-    ):
-        limits_of("p", "us-central1", [TRAINING_CPUS], client)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _not_the_users_cache(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def bundled(own_cache: Path) -> Path:
     """The bundled model, converted by two processes at once into an empty cache."""
     program = (
-        "from doctune.training import DEFAULT_BASE_MODEL, resolve_base_model\n"
+        "from doctune.inference.base_model import DEFAULT_BASE_MODEL, resolve_base_model\n"
         "print(resolve_base_model(DEFAULT_BASE_MODEL))"
     )
     running = [

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from doctune.errors import TrainingError
 from doctune.training import TrainingOptions, tune_model
 from doctune.training.examples import Example
 from doctune.training.sharding import even_packs
-from doctune.training.workers import Workers, rendezvous
+from doctune.training.workers import Workers
 from tests.training.programs import ENVIRONMENT, adapter_weights, free_port, start_training
 
 SETTINGS: dict[str, Any] = {
@@ -188,40 +187,3 @@ def test_shares_hold_each_example_once(count: int) -> None:
     shares = [Workers(rank=rank, count=count).share(items) for rank in range(count)]
     assert sorted(item for share in shares for item in share) == items
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
-def test_cluster_spec_gives_rank_and_master() -> None:
-    pools = {
-        "workerpool0": ["cmle-training-workerpool0-ab-0:2222"],
-        "workerpool1": [
-            "cmle-training-workerpool1-ab-0:2222",
-            "cmle-training-workerpool1-ab-1:2222",
-        ],
-    }
-    spec = {"cluster": pools, "task": {"type": "workerpool1", "index": 1, "trial": "t"}}
-    assert rendezvous({"CLUSTER_SPEC": json.dumps(spec)}) == {
-        "RANK": "2",
-        "WORLD_SIZE": "3",
-        "MASTER_ADDR": "cmle-training-workerpool0-ab-0",
-        "MASTER_PORT": "2222",
-    }
-    assert rendezvous({}) == {}
-    torchrun = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "h", "MASTER_PORT": "7"}
-    assert rendezvous({**torchrun, "CLUSTER_SPEC": json.dumps(spec)}) == torchrun
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda spec: "{",
-        lambda spec: json.dumps({}),
-        lambda spec: json.dumps({**spec, "task": {"type": "workerpool2", "index": 0}}),
-        lambda spec: json.dumps({**spec, "task": {"type": "workerpool0", "index": 5}}),
-        lambda spec: json.dumps({**spec, "cluster": {}}),
-    ],
-)
-def test_a_wrong_cluster_spec_is_one_clear_line(spoil: Callable[[dict[str, Any]], str]) -> None:
-    spec = {"cluster": {"workerpool0": ["h:1"]}, "task": {"type": "workerpool0", "index": 0}}
-    with pytest.raises(TrainingError, match="CLUSTER_SPEC") as caught:
-        rendezvous({"CLUSTER_SPEC": spoil(spec)})
-    assert "\n" not in str(caught.value)

@@ -8,7 +8,7 @@ from google.cloud.aiplatform_v1 import PipelineServiceClient
 from google.cloud.resourcemanager_v3 import ProjectsClient
 
 from doctune.configuration.settings import VertexSettings
-from doctune.doctor import Finding
+from doctune.findings import Finding
 from doctune.vertex import session
 from doctune.vertex.cloud_checks import PROJECT_PERMISSIONS, diagnose_cloud
 from doctune.vertex.session import storage_client
@@ -109,7 +109,7 @@ def test_without_credentials_nothing_else_is_asked(monkeypatch: pytest.MonkeyPat
 def test_a_quota_that_is_too_small_is_named_with_what_is_needed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from doctune.compute import quotas
+    from doctune.vertex import quotas
 
     monkeypatch.setattr(
         quotas, "limits_of", lambda project, location, metrics: dict.fromkeys(metrics, 1)

@@ -7,7 +7,7 @@ from google.cloud.secretmanager_v1 import Replication, Secret, SecretManagerServ
 
 from doctune.documents import ParseOptions, parse_pdf
 from doctune.errors import ConfigurationError
-from doctune.vertex.secrets import read_secret, with_password
+from doctune.vertex.secrets import read_secret, with_secrets
 from tests.documents.test_hostile import SESAME, encrypted_pdf
 from tests.vertex.conftest import PROJECT
 
@@ -27,16 +27,16 @@ def test_the_password_that_a_reference_names_opens_the_file(tmp_path: Path, uniq
     reference = f"projects/{PROJECT}/secrets/{unique}/versions/latest"
     options = ParseOptions(password_secret=reference)
 
-    opened = parse_pdf(path, with_password(options))
+    opened = parse_pdf(path, with_secrets(options))
 
     assert opened.text == "A secret about pumps"
-    assert SESAME not in repr(with_password(options))
+    assert SESAME not in repr(with_secrets(options))
 
 
 def test_options_without_a_reference_are_left_alone() -> None:
     options = ParseOptions(password=SESAME)
 
-    assert with_password(options) is options
+    assert with_secrets(options) is options
 
 
 def test_a_secret_that_is_not_there_is_one_line() -> None:

@@ -1,4 +1,4 @@
-"""What is missing on this machine, and how to mend it."""
+"""What is missing on this machine for the main job, and how to fix it."""
 
 import importlib.metadata
 import importlib.util
@@ -6,7 +6,6 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -14,6 +13,7 @@ import psutil
 from doctune.artifacts import cache_folder
 from doctune.configuration.settings import load_settings, load_vertex_settings
 from doctune.errors import ConfigurationError
+from doctune.findings import Finding
 
 _PACKAGES = (
     "torch",
@@ -33,17 +33,6 @@ _PACKAGES = (
 _GIB = 1 << 30
 _MEMORY_GIB = 6
 _DISK_GIB = 6
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of one check."""
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-    required: bool = True
 
 
 def diagnose(spec: Path) -> list[Finding]:

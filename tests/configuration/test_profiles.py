@@ -10,7 +10,9 @@ import yaml
 
 from doctune.configuration.settings import load_vertex_settings
 from doctune.errors import ConfigurationError
-from tests.compute.conftest import CONFIG
+from tests.compute.conftest import CONFIG, compiled_resources
+
+__all__ = ["compiled_resources"]
 
 
 @pytest.fixture

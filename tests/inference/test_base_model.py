@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from doctune.errors import ModelError
-from doctune.training import resolve_base_model
+from doctune.inference.base_model import resolve_base_model
+from tests.training.conftest import _not_the_users_cache, bundled, own_cache, tiny_model
+
+__all__ = ["_not_the_users_cache", "bundled", "own_cache", "tiny_model"]
 
 
 def test_bundled_tokenizer_has_the_ids_and_template_of_its_makers(bundled: Path) -> None:

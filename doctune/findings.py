@@ -1,0 +1,14 @@
+"""The outcome of a check of this machine or of a project, and how to fix what it found."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+    required: bool = True
