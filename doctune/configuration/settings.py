@@ -144,6 +144,13 @@ class LocalSettings(_Section):
         default_factory=dict,
         description="What runs for an image: pattern of the image's URI to a command line.",
     )
+    refuse_folder_renames: bool = Field(
+        False,
+        description=(
+            "Whether renames of folders that are not empty are refused under /gcs, as on buckets "
+            "without a hierarchical namespace."
+        ),
+    )
 
 
 class _FileSettings(BaseSettings):

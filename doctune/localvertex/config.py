@@ -25,6 +25,13 @@ class LocalVertexConfig(BaseModel):
     buckets: tuple[str, ...] = Field(
         (), description="Cloud Storage buckets that exist from the start."
     )
+    refuse_folder_renames: bool = Field(
+        False,
+        description=(
+            "Whether renames of folders that are not empty are refused under /gcs, as by Cloud "
+            "Storage FUSE on buckets without a hierarchical namespace."
+        ),
+    )
     environment: dict[str, str] = Field(
         default_factory=dict, description="Further variables for the programs that are run."
     )

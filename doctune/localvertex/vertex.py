@@ -19,6 +19,7 @@ from doctune.localvertex.programs import container_environment, expand, resolve_
 from doctune.localvertex.request_log import RequestLog
 from doctune.localvertex.serving import ServingPool, ServingProcess, ServingSpec
 from doctune.localvertex.store import Store
+from doctune.runner import gcs_mount
 
 
 class Vertex:
@@ -105,7 +106,7 @@ class Vertex:
         return ServingProcess(
             ServingSpec(
                 deployed_model_id=deployed["id"],
-                command=tuple(command),
+                command=(*self.mounting, *command),
                 environment=container_environment(self.environment, variables),
                 health_route=health,
                 predict_route=predict,
@@ -124,6 +125,13 @@ class Vertex:
     def storage_folder(self) -> Path:
         """The folder in which the storage emulator keeps a folder for each bucket."""
         return self.config.state_dir / "storage"
+
+    @property
+    def mounting(self) -> list[str]:
+        """The beginning of the command line of every program that is run here."""
+        return gcs_mount.mounting(
+            self.storage_folder, refuse_folder_renames=self.config.refuse_folder_renames
+        )
 
     def log_path(self, *parts: str) -> Path:
         """Returns where the output of a program is kept."""

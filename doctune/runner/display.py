@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from doctune.runner.events import Event
+from doctune.runner.events import STEP_EVENTS, Event
 from doctune.runner.run import Watcher
 
 _LINE_INTERVAL_SECONDS = 5.0
@@ -48,10 +48,12 @@ class _LiveTable:
         self._current: tuple[str, int | None] = ("", None)
 
     def on_event(self, event: Event) -> None:
+        if event.kind not in STEP_EVENTS:
+            return
         if event.kind == "task_started":
             self._current = (event.task, event.iteration)
             self._steps[self._current] = _Step(_name(event), time.monotonic())
-        elif event.task:
+        else:
             step = self._steps[event.task, event.iteration]
             step.kind, step.seconds, step.note = event.kind, event.seconds, ""
 
@@ -78,9 +80,11 @@ class _Lines:
         self._latest = 0.0
 
     def on_event(self, event: Event) -> None:
+        if event.kind not in STEP_EVENTS:
+            return
         if event.kind == "task_started":
             self._console.print(f"> {_name(event)}", markup=False, highlight=False)
-        elif event.task:
+        else:
             which = "" if event.iteration is None else f"{_name(event)}: "
             text = f"  {which}{_WORDS[event.kind]} ({event.seconds:.1f} s)"
             self._console.print(text, markup=False, highlight=False)

@@ -1,13 +1,12 @@
 """`doctune run --runner docker`: each step in the container of its image.
 
-kfp.local.DockerRunner does it, but for the container itself: kfp 2.17 lets a container remove
-itself and takes one that is gone for a success, so that a step that failed at once could pass. Here
-the exit code is read before the container is removed.
+kfp 2.17's own runner lets a container remove itself and takes one that is gone for a success, so
+that a step that failed at once could pass. Here the exit code is read before the container is
+removed.
 """
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,8 @@ from doctune.runner import engine
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from kfp.local import DockerRunner
+
+    from doctune.runner.steps import Launch
 
 _SIGNALS = 128  # exit codes above this stand for signals
 
@@ -30,54 +30,41 @@ def require_engine(spec: Path) -> None:
 
 
 @contextmanager
-def docker_runner(
+def container_launch(
     spec: Path, pipeline_root: Path, arguments: Mapping[str, Any]
-) -> Iterator[tuple["DockerRunner", dict[str, str]]]:
-    """Makes kfp.local run the spec's steps in containers of ours while this lasts.
+) -> Iterator[tuple["Launch", dict[str, str]]]:
+    """Yields what runs a step in a container of its image, and the id of each image.
 
     Args:
         arguments: The pipeline's; files and folders of this machine among them are mounted.
-
-    Yields:
-        The runner for `kfp.local.init`, and the id of each image, for the cache.
     """
-    from kfp.local import DockerRunner, docker_task_handler
-
     with engine.connect() as client, engine.ended_by_signals(client):
         engine.remove_abandoned(client)
         ids = engine.require_images(client, _images(spec))
-        run_by_kfp = docker_task_handler.run_docker_container
-        docker_task_handler.run_docker_container = _runs_containers(
-            client, pipeline_root, list(_texts(arguments.values()))
-        )
-        try:
-            yield DockerRunner(), ids
-        finally:
-            docker_task_handler.run_docker_container = run_by_kfp
+        yield _launch(client, pipeline_root, list(_texts(arguments.values()))), ids
 
 
-def _runs_containers(
-    client: "DockerClient", pipeline_root: Path, arguments: list[str]
-) -> Callable[..., int]:
-    def run(
-        image: str, command: list[str], environment: Mapping[str, str] | None = None, **_: Any
-    ) -> int:
+def _launch(client: "DockerClient", pipeline_root: Path, arguments: list[str]) -> "Launch":
+    from doctune.runner.steps import Launched
+
+    def launch(
+        image: str, command: Sequence[str], parts: Sequence[str], variables: Mapping[str, str]
+    ) -> Launched:
         container = engine.start(
             client,
             image,
-            command,
+            [*command, *parts],
             environment=os.environ,
-            variables=environment,
+            variables=variables,
             folders=[pipeline_root],
             arguments=arguments,
         )
         code = engine.wait(container)
-        if code > _SIGNALS:
-            # The reason, where the step could not give one itself.
-            sys.stdout.write(f"PipelineError: the step was ended by signal {code - _SIGNALS}\n")
-        return code
+        # The reason, where the step could not give one itself; else its log has it.
+        ended = f"PipelineError: the step was ended by signal {code - _SIGNALS}"
+        return Launched(code, ended if code > _SIGNALS else "")
 
-    return run
+    return launch
 
 
 def _images(spec: Path) -> list[str]:

@@ -4,6 +4,8 @@ The worker appends to `events.jsonl`; whoever watches (the terminal, localvertex
 reads it. A line is written with one call, so that a reader never sees half of one but the last.
 """
 
+import secrets
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,26 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 EventKind = Literal[
-    "task_started", "task_cached", "task_succeeded", "task_failed", "run_succeeded", "run_failed"
+    "task_started",
+    "task_cached",
+    "task_succeeded",
+    "task_failed",
+    "task_not_triggered",
+    "group_started",
+    "group_succeeded",
+    "group_failed",
+    "run_succeeded",
+    "run_failed",
 ]
+# A step starts or ends; the rest is about groups of steps, or about the run.
+STEP_EVENTS = frozenset({"task_started", "task_cached", "task_succeeded", "task_failed"})
+
+_TASK_ID_BITS = 62
+
+
+def new_task_id() -> str:
+    """Returns an id for a task of a run: a number, as on Vertex AI."""
+    return str(secrets.randbits(_TASK_ID_BITS) | 1 << (_TASK_ID_BITS - 1))
 
 
 class Event(BaseModel):
@@ -24,9 +44,14 @@ class Event(BaseModel):
     kind: EventKind
     time: float = Field(default_factory=time.time, description="Seconds since the epoch.")
     task: str = ""
+    task_id: str = Field("", description="Of this one execution: each round has its own.")
+    groups: tuple[str, ...] = Field(
+        (), description="Ids of the conditions, loops and handlers around it, outermost first."
+    )
     display_name: str = ""
     iteration: int | None = Field(None, description="Which round of a loop, from 0; None outside.")
     seconds: float = 0.0
+    inputs: dict[str, Any] = Field(default_factory=dict, description="As outputs.")
     outputs: dict[str, Any] = Field(
         default_factory=dict,
         description="Parameter values; artifacts as {uri, metadata, schema_title}.",
@@ -40,10 +65,12 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._lock = threading.Lock()
 
     def write(self, event: Event) -> None:
         """Appends one event and flushes it."""
-        with self._path.open("a", encoding="utf-8") as file:
+        # The rounds of a loop write at the same time.
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(event.model_dump_json() + "\n")
 
 

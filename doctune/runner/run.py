@@ -17,6 +17,7 @@ from doctune.errors import PipelineError, UsageError
 from doctune.files import write_json
 from doctune.processes import start_process, stop_process
 from doctune.runner.events import Event, EventReader
+from doctune.runner.gcs_mount import mounting
 
 Runner = Literal["subprocess", "docker"]
 
@@ -109,12 +110,15 @@ def run_pipeline(
     write_json(folder / "programs.json", local.programs)
     result = RunResult(folder)
     start = time.monotonic()
+    storage = local.state_dir.absolute() / "storage"
     command: list[str | Path] = [
+        *mounting(storage, refuse_folder_renames=local.refuse_folder_renames),
         *(sys.executable, "-m", "doctune.runner.worker"),
         *("--spec", spec.absolute(), "--arguments", folder / "arguments.json"),
         *("--folder", folder, "--pipeline-root", root.absolute() / "pipeline_root"),
         *("--programs", folder / "programs.json"),
-        *("--storage", local.state_dir.absolute() / "storage"),
+        *("--storage", storage),
+        *(["--refuse-folder-renames"] if local.refuse_folder_renames else []),
         *("--runner", runner),
         *([] if enable_caching else ["--no-cache"]),
     ]
@@ -190,6 +194,7 @@ class _LogLines:
 def _failure(result: RunResult, log_tail: list[str], returncode: int) -> Exception:
     log = result.folder / "log.txt"
     failed = next((event for event in result.events if event.kind == "task_failed"), None)
+    which = "" if failed is None or failed.iteration is None else f" (round {failed.iteration + 1})"
     if failed is None:
         reason = next((e.error for e in result.events if e.kind == "run_failed"), "")
         if returncode == 2 and reason:
@@ -197,8 +202,8 @@ def _failure(result: RunResult, log_tail: list[str], returncode: int) -> Excepti
         return PipelineError(
             f"The run ended with exit code {returncode}: {reason or 'no reason given'} (log: {log})"
         )
-    reason = failed.error or _reason(log_tail)
-    return PipelineError(f"{failed.display_name} failed: {reason} (log: {log})")
+    reason = _reason([failed.error] if failed.error else log_tail)
+    return PipelineError(f"{failed.display_name}{which} failed: {reason} (log: {log})")
 
 
 def _reason(log_tail: list[str]) -> str:
@@ -210,7 +215,7 @@ def _reason(log_tail: list[str]) -> str:
                 if kind.endswith("Error") and kind in _own_errors()
                 else f"{kind}: {message}"
             )
-    return "it gave no reason; see the log"
+    return log_tail[0] if len(log_tail) == 1 else "it gave no reason; see the log"
 
 
 def _own_errors() -> set[str]:

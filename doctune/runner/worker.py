@@ -1,4 +1,4 @@
-"""Runs one compiled spec with kfp.local: the process behind `doctune run` and local PipelineJobs.
+"""Runs one compiled spec: the process behind `doctune run` and local PipelineJobs.
 
     python -m doctune.runner.worker --spec FILE --arguments FILE --folder FOLDER
         --pipeline-root FOLDER --programs FILE --storage FOLDER [--runner docker] [--no-cache]
@@ -11,24 +11,26 @@ success, 1 a failed step, 2 arguments that do not fit the spec.
 import argparse
 import json
 import os
-import re
 import signal
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import yaml
 
 from doctune.runner.events import Event, EventLog
+from doctune.runner.parameters import ParameterError, as_declared, check_parameters
 
 if TYPE_CHECKING:
-    from doctune.runner.cache import CodeAwareCache
+    from doctune.runner.steps import Launch, RunNames
 
-_ITERATION = re.compile(r"-iteration-(\d+)$")
+_WORKSPACE = ".workspace"
 
 
 def main() -> int:
@@ -40,175 +42,126 @@ def main() -> int:
     warnings.filterwarnings("ignore", category=UserWarning)
     warnings.filterwarnings("ignore", category=RuntimeWarning)
     log = EventLog(options.folder / "events.jsonl")
-    arguments = json.loads(options.arguments.read_text(encoding="utf-8"))
-    with _runner(options, arguments) as (runner, image_ids):
-        return run_spec(
-            options.spec,
-            arguments,
-            options.pipeline_root,
-            log,
-            runner=runner,
-            image_ids=image_ids,
-            cache_root=options.cache_root or options.pipeline_root / ".cache",
-            enable_caching=options.cache,
-            fail_fast=options.fail_fast,
+    spec = next(iter(yaml.safe_load_all(options.spec.read_text(encoding="utf-8"))))
+    given = json.loads(options.arguments.read_text(encoding="utf-8"))
+    try:
+        check_parameters(spec, given)
+    except ParameterError as problem:
+        log.write(Event(kind="run_failed", error=str(problem)))
+        return 2
+    with _launch(options, given) as (launch, image_ids):
+        error = run_spec(
+            spec, as_declared(spec, given), log, launch=launch, image_ids=image_ids, options=options
         )
+    log.write(Event(kind="run_failed", error=error) if error else Event(kind="run_succeeded"))
+    return 1 if error else 0
 
 
 def run_spec(
-    spec: Path,
-    arguments: dict[str, Any],
-    pipeline_root: Path,
+    spec: Mapping[str, Any],
+    arguments: Mapping[str, Any],
     log: EventLog,
     *,
-    runner: Any,
+    launch: "Launch",
     image_ids: Mapping[str, str],
-    cache_root: Path,
-    enable_caching: bool,
-    fail_fast: bool,
-) -> int:
-    """Runs a compiled spec in this process; returns the exit code.
+    options: argparse.Namespace,
+) -> str:
+    """Runs a compiled spec in this process; returns why it failed, nothing where it did not.
 
     Args:
-        runner: One of kfp.local's runners.
-        image_ids: As `cache.install` takes them.
-        cache_root: Where outputs that may be used again are noted.
-        fail_fast: Whether no further step starts once one has failed, but for exit handlers.
+        launch: Runs a step's container.
+        image_ids: Image to its id, where steps run the code of images and not of this machine.
+        options: The command line.
     """
-    from kfp import components, local
-    from kfp.dsl.types.type_utils import InconsistentTypeException
-    from kfp.local.orchestrator import task_executor
+    from google.protobuf import json_format
+    from kfp.local import utils
+    from kfp.pipeline_spec import pipeline_spec_pb2
 
-    from doctune.runner import cache
+    from doctune.runner.cache import CodeAwareCache
+    from doctune.runner.dag import DagRunner
+    from doctune.runner.scope import Outcome
+    from doctune.runner.steps import StepRunner
 
-    local.init(
-        runner=runner,
-        pipeline_root=str(pipeline_root),
-        workspace_root=str(pipeline_root / ".workspace"),
-        enable_caching=enable_caching,
-        cache_root=str(cache_root),
+    message = json_format.ParseDict(
+        spec, pipeline_spec_pb2.PipelineSpec(), ignore_unknown_fields=True
     )
-    step_cache = cache.install(str(cache_root), image_ids)
-    execute = task_executor.execute_single_task
-    task_executor.execute_single_task = _watched(execute, log, step_cache, fail_fast=fail_fast)
-    pipeline = components.load_component_from_file(str(spec))
-    try:
-        pipeline(**_as_declared(arguments, pipeline))
-    except (TypeError, ValueError, InconsistentTypeException) as error:
-        log.write(Event(kind="run_failed", error=_one_line(error)))
-        return 2
-    except RuntimeError as error:
-        log.write(Event(kind="run_failed", error=_one_line(error)))
-        return 1
-    finally:
-        task_executor.execute_single_task = execute
-    log.write(Event(kind="run_succeeded"))
-    return 0
+    names = _names(options, message.pipeline_info.name)
+    _begin_session(options, names)
+    cache = CodeAwareCache(str(_cache_root(options)), image_ids) if options.cache else None
+    executors = {
+        label: utils.struct_to_executor_spec(executor)
+        for label, executor in message.deployment_spec["executors"].items()
+    }
+    runner = DagRunner(
+        dict(message.components),
+        StepRunner(executors, launch, names, cache),
+        log,
+        job=names.resource_name,
+        fail_fast=options.fail_fast,
+    )
+    ended = runner.run(message.root, arguments)
+    if ended.outcome is Outcome.SUCCEEDED:
+        return ""
+    return ended.error or "a step failed"
+
+
+def _names(options: argparse.Namespace, pipeline: str) -> "RunNames":
+    from doctune.runner.steps import RunNames
+
+    job_id = options.job_name.rpartition("/")[2]
+    job_id = job_id or f"{pipeline}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
+    return RunNames(
+        job_id=job_id,
+        resource_name=options.job_name or job_id,
+        pipeline_root=options.pipeline_root,
+        folder=f"{options.project_number}/{job_id}" if options.project_number else job_id,
+    )
+
+
+def _begin_session(options: argparse.Namespace, names: "RunNames") -> None:
+    """Sets what the parts of kfp.local that are used here take from a session of its own."""
+    from kfp import local
+
+    from doctune.runner import placeholders
+
+    workspace = options.folder / _WORKSPACE / names.job_id
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(options.folder),
+        workspace_root=str(workspace),
+    )
+    constants = placeholders.vertex_placeholders(os.environ, job=names.resource_name)
+    placeholders.install(constants)
 
 
 @contextmanager
-def _runner(
+def _launch(
     options: argparse.Namespace, arguments: dict[str, Any]
-) -> Iterator[tuple[Any, Mapping[str, str]]]:
+) -> Iterator[tuple["Launch", Mapping[str, str]]]:
     if options.runner == "docker":
-        from doctune.runner.docker import docker_runner
+        from doctune.runner.docker import container_launch
 
-        with docker_runner(options.spec, options.pipeline_root, arguments) as made:
+        with container_launch(options.spec, Path(options.pipeline_root), arguments) as made:
             yield made
     else:
-        from kfp.local import SubprocessRunner
+        from doctune.runner.launching import LocalPrograms
 
-        from doctune.runner import container_components
-
-        programs = json.loads(options.programs.read_text(encoding="utf-8"))
-        container_components.install(programs, os.environ, options.storage)
-        yield SubprocessRunner(use_venv=False), {}
-
-
-def _as_declared(arguments: dict[str, Any], pipeline: Any) -> dict[str, Any]:
-    """Returns the arguments with whole numbers as floats where the spec says so, as Vertex does."""
-    inputs = pipeline.component_spec.inputs or {}
-    return {
-        name: float(value)
-        if type(value) is int and name in inputs and inputs[name].type == "Float"
-        else value
-        for name, value in arguments.items()
-    }
+        yield (
+            LocalPrograms(
+                programs=json.loads(options.programs.read_text(encoding="utf-8")),
+                storage=options.storage,
+                overlays=_cache_root(options) / "overlays",
+                refuse_folder_renames=options.refuse_folder_renames,
+            ),
+            {},
+        )
 
 
-def _watched(execute: Any, log: EventLog, step_cache: "CodeAwareCache", *, fail_fast: bool) -> Any:
-    """Wraps kfp.local's execution of one task, so that its start and end are reported."""
-    from kfp.local.status import Status
-
-    def execute_and_report(**kwargs: Any) -> Any:
-        if fail_fast and kwargs["fail_stack"] and not _runs_after_all(kwargs["task_spec"]):
-            return {}, Status.FAILURE
-        name = kwargs["task_name"]
-        shown = kwargs["task_spec"].task_info.name or name
-        about: dict[str, Any] = {
-            "task": name,
-            "display_name": shown,
-            "iteration": _iteration(kwargs["pipeline_resource_name"]),
-        }
-        log.write(Event(kind="task_started", **about))
-        step_cache.forget_latest()
-        start = time.monotonic()
-        error = ""
-        outputs: dict[str, Any] = {}
-        try:
-            outputs, status = execute(**kwargs)
-        except Exception as problem:
-            error, status = _one_line(problem), Status.FAILURE
-            raise
-        finally:
-            seconds = time.monotonic() - start
-            kind: Any = "task_failed"
-            if not error and status == Status.SUCCESS:
-                kind = "task_cached" if step_cache.latest_was_hit else "task_succeeded"
-            log.write(
-                Event(
-                    kind=kind,
-                    **about,
-                    seconds=round(seconds, 3),
-                    outputs={key: _plain(value) for key, value in outputs.items()},
-                    error=error,
-                )
-            )
-        return outputs, status
-
-    return execute_and_report
+def _cache_root(options: argparse.Namespace) -> Path:
+    return Path(options.cache_root or Path(options.pipeline_root) / ".cache")
 
 
-def _runs_after_all(task_spec: Any) -> bool:
-    strategy = task_spec.trigger_policy.strategy
-    return bool(strategy == task_spec.TriggerPolicy.TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED)
-
-
-def _iteration(scope: str) -> int | None:
-    """Returns the round of the innermost loop, which kfp.local tells in the name of its scope."""
-    found = _ITERATION.search(scope)
-    return int(found[1]) if found else None
-
-
-def _plain(value: Any) -> Any:
-    from kfp import dsl
-
-    if isinstance(value, dsl.Artifact):
-        return {
-            "uri": value.uri,
-            "metadata": value.metadata,
-            "schema_title": type(value).schema_title,
-        }
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _end_with_children(number: int, _frame: Any) -> None:
+def _end_with_children(number: int, _frame: FrameType | None) -> None:
     children = psutil.Process().children(recursive=True)
     for child in children:
         child.terminate()
@@ -219,21 +172,28 @@ def _end_with_children(number: int, _frame: Any) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--spec", type=Path, required=True, help="compiled YAML")
     parser.add_argument("--arguments", type=Path, required=True, help="JSON of pipeline parameters")
     parser.add_argument("--folder", type=Path, required=True, help="where events.jsonl goes")
-    parser.add_argument("--pipeline-root", type=Path, required=True, help="where outputs go")
+    parser.add_argument(
+        "--pipeline-root", required=True, help="where outputs go: a folder, or a gs:// URI"
+    )
     parser.add_argument(
         "--programs", type=Path, required=True, help="JSON: image patterns to command lines"
     )
     parser.add_argument("--storage", type=Path, required=True, help="what stands for /gcs")
+    parser.add_argument("--job-name", default="", help="the resource name of the pipeline job")
+    parser.add_argument("--project-number", default="", help="the job's, part of its folder")
     parser.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess")
     parser.add_argument(
         "--cache-root", type=Path, help="what is known of earlier outputs; else in --pipeline-root"
     )
     parser.add_argument("--no-cache", dest="cache", action="store_false", help="run every step")
     parser.add_argument("--fail-fast", action="store_true", help="start no step after a failure")
+    parser.add_argument(
+        "--refuse-folder-renames", action="store_true", help="under /gcs, as on flat buckets"
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""A pip of its own for each job.
+"""What a job finds inside its container: a pip that is its own.
 
 `pip` and `pip3` on the path of a job install nothing into this environment: archives that the job
 brings are unpacked beside it, and named requirements must already be there.

@@ -21,7 +21,6 @@ from doctune.localvertex.jobs.processes import JobFailedError, exit_reason, run_
 from doctune.localvertex.ports import LOOPBACK, free_port
 from doctune.localvertex.programs import container_environment, expand, resolve_program
 from doctune.localvertex.vertex import Vertex
-from doctune.runner.mounts import mounted
 
 _GRACE_SECONDS = 3.0
 _TASK_TYPES = ("chief", "worker", "ps", "evaluator")
@@ -150,9 +149,8 @@ async def _run_replica(
     work_folder.mkdir(parents=True, exist_ok=True)
     environment = job_environment(container_environment(vertex.environment, variables), work_folder)
     await unpack_packages(vertex, container.get("package_uris", ()), work_folder / "packages")
-    command = mounted(command, vertex.storage_folder)
     log_path = folder / f"{replica.label}.log"
-    code = await run_program(command, environment, log_path, cwd=work_folder)
+    code = await run_program([*vertex.mounting, *command], environment, log_path, cwd=work_folder)
     if code != 0:
         raise JobFailedError(f"The replica {replica.label} {exit_reason(code, log_path)}")
 

@@ -1,0 +1,105 @@
+"""Runs a step's program on this machine: in an overlay environment, with the buckets under /gcs.
+
+A Python component runs whatever its base image is; another container's command runs where the
+table of the configuration has its image. GCPC's own image stands for this environment.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from doctune.errors import ProgramError
+from doctune.runner.gcs_mount import mounting
+from doctune.runner.overlay import OverlayError, overlay_environment, step_overlay
+from doctune.runner.programs import resolve_program
+from doctune.runner.steps import Launched
+
+GCPC_IMAGES = "*/google-cloud-pipeline-components:*"
+
+_EXECUTOR = "kfp.dsl.executor_main"
+_CONTAINERIZED = ["python3", "-m", _EXECUTOR]
+_TAIL_LINES = 200
+_ERROR = re.compile(r"^\s*((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)): (.+)$")
+_PIP_ERROR = re.compile(r"^ERROR: (.+)$")
+
+
+@dataclass(frozen=True)
+class LocalPrograms:
+    """What runs here for the images of a run.
+
+    Attributes:
+        programs: The table from image patterns to command lines.
+        storage: The folder in which the storage emulator keeps a folder for each bucket.
+        overlays: Where the environments of steps are kept.
+        refuse_folder_renames: As `gcs_mount.mounting` takes it.
+    """
+
+    programs: Mapping[str, Sequence[str]]
+    storage: Path
+    overlays: Path
+    refuse_folder_renames: bool = False
+
+    def __call__(
+        self,
+        image: str,
+        command: Sequence[str],
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+    ) -> Launched:
+        """Runs a command to its end; its output is copied to this process's."""
+        try:
+            line = self._line(image, command, arguments)
+            environment = {**os.environ, **variables}
+            with step_overlay(self.overlays, line, environment) as overlay:
+                return self._run(line, overlay_environment(environment, overlay))
+        except (ProgramError, OverlayError) as error:
+            sys.stdout.write(f"LocalVertexError: {error}\n")
+            return Launched(1, f"LocalVertexError: {error}")
+
+    def _line(self, image: str, command: Sequence[str], arguments: Sequence[str]) -> list[str]:
+        if is_python_component(command):
+            return [*command, *arguments]
+        programs = {**self.programs, GCPC_IMAGES: []}
+        return resolve_program(image, programs, command=command, arguments=arguments)
+
+    def _run(self, line: Sequence[str], environment: Mapping[str, str]) -> Launched:
+        beginning = mounting(self.storage, refuse_folder_renames=self.refuse_folder_renames)
+        tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        with subprocess.Popen(
+            [*beginning, *line],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            bufsize=1,
+        ) as process:
+            for text in process.stdout or ():
+                sys.stdout.write(text)
+                sys.stdout.flush()
+                tail.append(text.rstrip())
+            code = process.wait()
+        return Launched(code, "" if code == 0 else _reason(code, tail))
+
+
+def is_python_component(command: Sequence[str]) -> bool:
+    """Whether a command is that of a lightweight Python component, which brings its source."""
+    return list(command[:3]) != _CONTAINERIZED and any(_EXECUTOR in part for part in command)
+
+
+def _reason(code: int, tail: Sequence[str]) -> str:
+    """Returns the last line that reads as an error, or else how the program ended."""
+    for line in reversed(tail):
+        if match := _ERROR.match(line):
+            return f"{match[1]}: {match[2]}"
+    for line in reversed(tail):
+        if match := _PIP_ERROR.match(line):
+            return match[1]
+    how = f"was ended by signal {-code}" if code < 0 else f"exited with status {code}"
+    last = next((line.strip() for line in reversed(tail) if line.strip()), "")
+    return f"{how}: {last}" if last else how

@@ -1,0 +1,159 @@
+"""A Python environment of its own for each step and job: what it installs stays with it.
+
+An overlay is a virtual environment that sees the packages of the interpreter that doctune runs in.
+`pip install` in it finds those satisfied, and puts what is missing or of another version into the
+overlay, in front of them; the interpreter's own environment is never changed. An overlay that a
+KFP component fills with its `packages_to_install` is kept for the next step that asks for the same.
+"""
+
+import fcntl
+import importlib.util
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from doctune.digests import digest_value
+
+# The variables of the network outside, as JSON: pip may use its index, whatever else may not.
+OUTSIDE_VARIABLE = "LOCALVERTEX_OUTSIDE"
+NETWORK_VARIABLES = (
+    *("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"),
+    *("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"),
+)
+_READY = "ready"
+_PIP = """#!{python}
+import sys
+from pip._internal.cli.main import main
+sys.exit(main())
+"""
+# Loaded by each Python of an overlay as it starts.
+_PIP_NETWORK = f"""
+import json, os, sys
+arguments = sys.orig_argv[1:]
+runs_pip = "pip" in arguments[arguments.index("-m") + 1 : arguments.index("-m") + 2] if (
+    "-m" in arguments) else bool(arguments) and os.path.basename(arguments[0]) in ("pip", "pip3")
+if runs_pip and {OUTSIDE_VARIABLE!r} in os.environ:
+    for name in {NETWORK_VARIABLES!r}:
+        os.environ.pop(name, None)
+    os.environ.update(json.loads(os.environ[{OUTSIDE_VARIABLE!r}]))
+"""
+
+
+class OverlayError(Exception):
+    """What a component asks to be installed cannot be; the message is pip's."""
+
+
+def outside_network(environment: Mapping[str, str]) -> str:
+    """Returns the variables of the network outside, for OUTSIDE_VARIABLE."""
+    if OUTSIDE_VARIABLE in environment:
+        return environment[OUTSIDE_VARIABLE]
+    return json.dumps({n: environment[n] for n in NETWORK_VARIABLES if n in environment})
+
+
+def make_overlay(folder: Path) -> None:
+    """Makes an overlay in a folder that is empty or not there."""
+    has_pip = importlib.util.find_spec("pip") is not None
+    venv.EnvBuilder(with_pip=not has_pip, symlinks=True).create(folder)
+    packages = Path(
+        sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
+    )
+    visible = [path for path in site.getsitepackages() if Path(path).is_dir()]
+    # addsitedir also reads the .pth files there, by which editable packages are found.
+    lines = ["import site", *(f"site.addsitedir({path!r})" for path in visible)]
+    (packages / "_localvertex_base.pth").write_text("; ".join(lines) + "\n", encoding="utf-8")
+    (packages / "_localvertex_pip.py").write_text(_PIP_NETWORK, encoding="utf-8")
+    (packages / "_localvertex_pip.pth").write_text("import _localvertex_pip\n", encoding="utf-8")
+    if has_pip:
+        for name in ("pip", "pip3"):
+            script = folder / "bin" / name
+            script.write_text(_PIP.format(python=folder / "bin" / "python"), encoding="utf-8")
+            script.chmod(0o755)
+
+
+def overlay_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Returns an environment in which `python` and `pip` are an overlay's."""
+    base = str(Path(sys.executable).parent)
+    rest = [part for part in environment.get("PATH", os.defpath).split(os.pathsep) if part != base]
+    return {
+        **environment,
+        "PATH": os.pathsep.join([str(folder / "bin"), base, *rest]),
+        "VIRTUAL_ENV": str(folder),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@contextmanager
+def step_overlay(
+    cache: Path, command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[Path]:
+    """Yields the overlay of a step, with what its command installs first in it already.
+
+    Args:
+        cache: Where overlays are kept for the next step with the same requirements.
+
+    Raises:
+        OverlayError: Its requirements cannot be installed.
+    """
+    install = _installs_first(command)
+    if not install:
+        with tempfile.TemporaryDirectory(prefix="localvertex-overlay-") as temporary:
+            make_overlay(Path(temporary))
+            yield Path(temporary)
+        return
+    folder = cache / digest_value([install, _base_state()])[:24]
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / _READY).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            make_overlay(folder)
+            _fill(folder, install, environment)
+            (folder / _READY).touch()
+    yield folder
+
+
+def _installs_first(command: Sequence[str]) -> str:
+    """Returns the shell line by which KFP installs a component's packages, without its end.
+
+    KFP writes `sh -c '... pip install ... && "$0" "$@"'`, followed by what runs in the end.
+    """
+    if len(command) < 3 or command[0] != "sh" or "pip install" not in command[2]:
+        return ""
+    return command[2]
+
+
+def _fill(folder: Path, install: str, environment: Mapping[str, str]) -> None:
+    # "$0" "$@" in the line is what runs once all is installed: nothing here.
+    done = subprocess.run(
+        ["/bin/sh", "-c", install, "true"],
+        env=overlay_environment(environment, folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR:")]
+        raise OverlayError(
+            "what the component installs cannot be installed: "
+            + (" ".join(errors[-2:]) or done.stdout.strip()[-500:])
+        )
+
+
+def _base_state() -> list[str]:
+    folders = [Path(path) for path in site.getsitepackages()]
+    return [
+        sys.executable,
+        *(f"{path} {path.stat().st_mtime_ns}" for path in folders if path.is_dir()),
+    ]

@@ -1,0 +1,187 @@
+"""Runs one step of a pipeline: its input, its program, its outputs, its cache, its retries.
+
+The parts are kfp.local's; what is added is where outputs lie, as on Vertex AI, and that a step's
+error is the step's own.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import json_format
+from kfp.local import (
+    executor_input_utils,
+    executor_output_utils,
+    importer_handler,
+    placeholder_utils,
+)
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from doctune.runner.cache import CodeAwareCache
+from doctune.runner.dag import Task
+from doctune.runner.placeholders import mounted_path
+from doctune.runner.scope import Ended, Outcome
+
+_MAX_BACKOFF_SECONDS = 3600
+_BACKOFF_FACTOR = 2.0
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What became of a step's program."""
+
+    code: int
+    error: str = ""
+
+
+# Runs a container to its end: image, command, arguments, further variables.
+Launch = Callable[[str, Sequence[str], Sequence[str], Mapping[str, str]], Launched]
+
+
+@dataclass(frozen=True)
+class RunNames:
+    """What a run is called and where its outputs go."""
+
+    job_id: str
+    resource_name: str
+    pipeline_root: str  # a folder of this machine, or a gs:// URI
+    folder: str  # under the root, for this run
+
+    def task_root(self, task: Task) -> str:
+        """Returns where a step's outputs go: ROOT/RUN/TASK_TASKID."""
+        return f"{self.pipeline_root.rstrip('/')}/{self.folder}/{task.name}_{task.task_id}"
+
+
+class StepRunner:
+    """Runs the steps of one pipeline run."""
+
+    def __init__(
+        self,
+        executors: Mapping[str, Any],
+        launch: Launch,
+        names: RunNames,
+        cache: CodeAwareCache | None,
+    ) -> None:
+        """
+        Args:
+            executors: The executor specs of the pipeline, by label.
+            launch: Runs a program for an image.
+            cache: Outputs of earlier steps; None to run every step.
+        """
+        self._executors, self._launch = executors, launch
+        self._names, self._cache = names, cache
+
+    def __call__(self, task: Task, component: Any, inputs: Mapping[str, Any]) -> tuple[Ended, bool]:
+        """Runs a step to its end, or takes the outputs that an earlier one left."""
+        executor = self._executors[component.executor_label]
+        if executor.WhichOneof("spec") == "importer":
+            return Ended(Outcome.SUCCEEDED, self._import(task, component, executor, inputs)), False
+        if executor.WhichOneof("spec") != "container":
+            return Ended(
+                Outcome.FAILED, error="its executor is neither a container nor an importer"
+            ), False
+        key = self._cache_key(task, executor.container, inputs)
+        if self._cache is not None and key and (kept := self._cache.get(key)) is not None:
+            return Ended(Outcome.SUCCEEDED, kept), True
+        ended = self._with_retries(task, component, executor.container, inputs)
+        if self._cache is not None and key and ended.outcome is Outcome.SUCCEEDED:
+            self._cache.put(key, ended.outputs)
+        return ended, False
+
+    def _with_retries(
+        self, task: Task, component: Any, container: Any, inputs: Mapping[str, Any]
+    ) -> Ended:
+        policy = task.spec.retry_policy
+        wait = float(policy.backoff_duration.seconds)
+        longest = policy.backoff_max_duration.seconds or _MAX_BACKOFF_SECONDS
+        for attempt in range(policy.max_retry_count + 1):
+            ended = self._once(task, component, container, inputs)
+            if ended.outcome is Outcome.SUCCEEDED or attempt == policy.max_retry_count:
+                break
+            time.sleep(min(wait, longest))
+            wait *= policy.backoff_factor or _BACKOFF_FACTOR
+        return ended
+
+    def _once(self, task: Task, component: Any, container: Any, inputs: Mapping[str, Any]) -> Ended:
+        executor_input = self._executor_input(task, component, inputs)
+        values = executor_input_utils.executor_input_to_dict(executor_input, component)
+        variables = {variable.name: variable.value for variable in container.env}
+        launched = self._launch(
+            container.image,
+            self._filled(container.command, task, values),
+            self._filled(container.args, task, values),
+            variables,
+        )
+        if launched.code != 0:
+            return Ended(Outcome.FAILED, error=launched.error)
+        try:
+            return Ended(Outcome.SUCCEEDED, _outputs(executor_input, component))
+        except (ValueError, OSError, json_format.ParseError) as error:
+            return Ended(Outcome.FAILED, error=f"its outputs cannot be read: {error}")
+
+    def _filled(self, parts: Sequence[str], task: Task, values: dict[str, Any]) -> list[str]:
+        return placeholder_utils.replace_placeholders(
+            full_command=list(parts),
+            executor_input_dict=values,
+            pipeline_resource_name=self._names.job_id,
+            task_resource_name=task.name,
+            pipeline_root=self._names.pipeline_root,
+            unique_pipeline_id=self._names.job_id,
+        )
+
+    def _executor_input(self, task: Task, component: Any, inputs: Mapping[str, Any]) -> Any:
+        message = executor_input_utils.construct_executor_input(
+            component_spec=component,
+            arguments=dict(inputs),
+            task_root=self._names.task_root(task),
+            block_input_artifact=False,
+        )
+        # Files have paths; artifacts have URIs, and their paths from those.
+        message.outputs.output_file = mounted_path(message.outputs.output_file)
+        for parameter in message.outputs.parameters.values():
+            parameter.output_file = mounted_path(parameter.output_file)
+        return message
+
+    def _import(
+        self, task: Task, component: Any, executor: Any, inputs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        outputs, _ = importer_handler.run_importer(
+            pipeline_resource_name=self._names.job_id,
+            component_name=task.spec.component_ref.name,
+            component_spec=component,
+            executor_spec=executor,
+            arguments=dict(inputs),
+            pipeline_root=self._names.pipeline_root,
+            unique_pipeline_id=self._names.job_id,
+        )
+        return outputs
+
+    def _cache_key(self, task: Task, container: Any, inputs: Mapping[str, Any]) -> str:
+        options = task.spec.caching_options
+        if self._cache is None or not options.enable_cache:
+            return ""
+        return self._cache.compute_key(
+            component_name=task.spec.component_ref.name,
+            image=container.image,
+            full_command=[*container.command, *container.args],
+            arguments=dict(inputs),
+            env_vars={variable.name: variable.value for variable in container.env},
+            custom_cache_key=options.cache_key or None,
+        )
+
+
+def _outputs(executor_input: Any, component: Any) -> dict[str, Any]:
+    """Returns a step's outputs; an artifact that it said nothing of is where it was told to be."""
+    said = executor_output_utils.get_outputs_for_task(executor_input, component)
+    silent = pipeline_spec_pb2.ExecutorOutput()
+    for name, artifacts in executor_input.outputs.artifacts.items():
+        if name not in said:
+            silent.artifacts[name].CopyFrom(artifacts)
+    definitions = component.output_definitions.artifacts
+    return said | {
+        name: executor_output_utils.artifact_list_to_dsl_artifact(
+            artifacts, is_artifact_list=definitions[name].is_artifact_list
+        )
+        for name, artifacts in silent.artifacts.items()
+    }
