@@ -15,7 +15,7 @@ from aiohttp import web
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status, invalid
-from doctune.localvertex.jobs.pipelines import PIPELINE
+from doctune.localvertex.jobs.task_details import PIPELINE
 from doctune.localvertex.vertex import Vertex
 
 HOST = "logging.googleapis.com"

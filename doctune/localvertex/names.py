@@ -54,6 +54,19 @@ def location_name(name: str) -> str:
     return match[0]
 
 
+def project(name: str) -> str:
+    """Returns the project of a resource name: its number, as names are kept."""
+    match = _PROJECT.match(name)
+    if match is None:
+        raise invalid(f"{name!r} is not a resource name: projects/P/... is expected.")
+    return match[1]
+
+
+def location(name: str) -> str:
+    """Returns the location of a resource name."""
+    return location_name(name).rpartition("/")[2]
+
+
 def identifier(name: str) -> str:
     """Returns the last segment of a resource name."""
     return name.rpartition("/")[2]

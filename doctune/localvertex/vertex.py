@@ -12,7 +12,7 @@ from doctune.localvertex.api.table import Table
 from doctune.localvertex.background import BackgroundTasks
 from doctune.localvertex.config import LocalVertexConfig
 from doctune.localvertex.jobs.tracker import Jobs
-from doctune.localvertex.names import ProjectNumbers, identifier
+from doctune.localvertex.names import ProjectNumbers, identifier, location, project
 from doctune.localvertex.objects import Objects
 from doctune.localvertex.operations import Operations
 from doctune.localvertex.programs import container_environment, expand, resolve_program
@@ -107,7 +107,7 @@ class Vertex:
             ServingSpec(
                 deployed_model_id=deployed["id"],
                 command=(*self.mounting, *command),
-                environment=container_environment(self.environment, variables),
+                environment=container_environment(self.environment_of(endpoint), variables),
                 health_route=health,
                 predict_route=predict,
                 log_path=self.log_path("endpoints", identifier(endpoint), f"{deployed['id']}.log"),
@@ -120,6 +120,17 @@ class Vertex:
             ),
             self.client,
         )
+
+    def environment_of(self, name: str) -> dict[str, str]:
+        """Returns the environment of a program that runs for a resource: its project, location."""
+        number = project(name)
+        return {
+            **self.environment,
+            "GOOGLE_CLOUD_PROJECT": self.projects.project(number) or number,
+            "CLOUD_ML_PROJECT_ID": number,
+            "CLOUD_ML_REGION": location(name),
+            **self.config.environment,
+        }
 
     @property
     def storage_folder(self) -> Path:
@@ -148,7 +159,7 @@ class Vertex:
             "AIP_DEPLOYED_MODEL_ID": deployed["id"],
             "AIP_MODEL_NAME": identifier(version["name"]),
             "AIP_VERSION_NAME": version["version_id"],
-            "AIP_PROJECT_NUMBER": self.config.project_number,
+            "AIP_PROJECT_NUMBER": project(endpoint),
             "AIP_MACHINE_TYPE": machine.get("machine_type", ""),
             "AIP_ACCELERATOR_TYPE": machine.get("accelerator_type", ""),
             "AIP_FRAMEWORK": "CUSTOM_CONTAINER",

@@ -9,7 +9,7 @@ from typing import Any
 from kfp.local.executor_output_utils import pb2_value_to_python
 
 from doctune.runner.conditions import ExpressionError
-from doctune.runner.selectors import select
+from doctune.runner.field_selectors import select
 
 _REFERENCE = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 

@@ -147,7 +147,9 @@ async def _run_replica(
         command = [*command, *trial.arguments]
     work_folder = folder / replica.label
     work_folder.mkdir(parents=True, exist_ok=True)
-    environment = job_environment(container_environment(vertex.environment, variables), work_folder)
+    environment = job_environment(
+        container_environment(vertex.environment_of(name), variables), work_folder
+    )
     await unpack_packages(vertex, container.get("package_uris", ()), work_folder / "packages")
     log_path = folder / f"{replica.label}.log"
     code = await run_program([*vertex.mounting, *command], environment, log_path, cwd=work_folder)
@@ -199,7 +201,7 @@ def _variables(
         "CLUSTER_SPEC": json.dumps(cluster_spec),
         "TF_CONFIG": json.dumps(_tf_config(replicas, replica)),
         "CLOUD_ML_JOB_ID": names.identifier(name),
-        "CLOUD_ML_PROJECT_ID": vertex.config.project_number,
+        "CLOUD_ML_PROJECT_ID": names.project(name),
         **_output_folders(spec, trial),
     }
     if len(replicas) > 1:

@@ -4,13 +4,8 @@ from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document, snake_case
 from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.dispatch import Call, handles
-from doctune.localvertex.jobs.pipelines import (
-    PIPELINE,
-    check_pipeline_job,
-    metadata_store,
-    run_context,
-    run_pipeline_job,
-)
+from doctune.localvertex.jobs.pipelines import check_pipeline_job, run_pipeline_job
+from doctune.localvertex.jobs.task_details import PIPELINE, metadata_store, run_context
 from doctune.localvertex.services import resources
 from doctune.localvertex.services.job_methods import register_ending
 from doctune.localvertex.store import Transaction

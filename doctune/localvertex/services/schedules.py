@@ -10,7 +10,8 @@ from doctune.localvertex.api.errors import ApiError, invalid, precondition
 from doctune.localvertex.api.masks import apply_mask
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.jobs import schedules
-from doctune.localvertex.jobs.pipelines import PIPELINE, check_pipeline_job
+from doctune.localvertex.jobs.pipelines import check_pipeline_job
+from doctune.localvertex.jobs.task_details import PIPELINE
 from doctune.localvertex.services import resources
 from doctune.localvertex.services.pipelines import start_pipeline_job
 from doctune.localvertex.store import Transaction
