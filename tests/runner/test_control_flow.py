@@ -3,7 +3,7 @@
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from kfp import dsl
@@ -69,7 +69,7 @@ def read_all(notes: dsl.Input[list[dsl.Dataset]]) -> str:
 
 
 @dsl.component(install_kfp_package=False)
-def optional(text: str = "default", other: str | None = None) -> str:
+def optional(text: str = "default", other: Optional[str] = None) -> str:  # noqa: UP045 KFP's form
     return f"{text} {other}"
 
 
@@ -418,7 +418,7 @@ def test_pipelines_in_pipelines_take_defaults_and_f_strings_and_give_outputs(
 
 def test_optional_inputs_are_left_out(tmp_path: Path) -> None:
     @dsl.pipeline(name="p")
-    def pipeline(text: str | None = None) -> None:
+    def pipeline(text: Optional[str] = None) -> None:  # noqa: UP045
         optional(other=text)
 
     result = run(pipeline, tmp_path, optional)
