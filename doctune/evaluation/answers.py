@@ -16,6 +16,7 @@ from typing import Any
 
 from doctune.digests import digest_files
 from doctune.evaluation.checkpoint import Checkpoint
+from doctune.evaluation.context import fit_prompt
 from doctune.evaluation.perplexity import Likelihood, score_answers
 from doctune.evaluation.test_set import Example
 from doctune.inference.generation import Completion, GenerationOptions, TextGenerator
@@ -29,6 +30,7 @@ class Answers:
     Attributes:
         latencies: Seconds from when an example's prompt was read to the end of its answer.
         seconds: Time spent on answering, over all attempts.
+        prompts_cut: How many prompts were shortened to fit the model's context.
         general: Likelihoods of the general prompts' answers; empty where not probed.
         digest: SHA-256 of the model's weights, configuration and tokenizer.
         reused: Whether an earlier evaluation had asked it everything.
@@ -38,6 +40,7 @@ class Answers:
     likelihoods: tuple[Likelihood, ...]
     latencies: tuple[float, ...]
     seconds: float
+    prompts_cut: int
     general: tuple[Likelihood, ...]
     digest: str
     reused: bool
@@ -107,6 +110,7 @@ class Interview:
         return Answers(
             latencies=tuple(row["seconds"] for row in completions),
             seconds=sum(row.pop("waited") for row in completions),
+            prompts_cut=sum(row.pop("cut") for row in completions),
             completions=tuple(Completion(**row) for row in completions),
             likelihoods=tuple(
                 Likelihood(**self._stored("score", i)) for i in range(len(self._examples))
@@ -141,24 +145,22 @@ class Interview:
 
     def _generate(self, generator: TextGenerator) -> None:
         left = self._missing("completion", self._examples)
+        asked = [self._examples[i].prompt for i in left]
+        prompts = [fit_prompt(generator, one, self._options.max_new_tokens) for one in asked]
         last = time.monotonic()
 
         def keep(i: int, completion: Completion) -> None:
             nonlocal last
             waited, last = time.monotonic() - last, time.monotonic()
-            self.checkpoint.add("completion", left[i], {**asdict(completion), "waited": waited})
+            row = {**asdict(completion), "waited": waited, "cut": prompts[i] != asked[i]}
+            self.checkpoint.add("completion", left[i], row)
             bar.advance(1)
 
         with progress(
             f"Answering with the {self._name} model", len(self._examples), "examples"
         ) as bar:
             bar.advance(len(self._examples) - len(left))
-            generator.generate(
-                [self._examples[i].prompt for i in left],
-                self._options,
-                batch_size=self._batch_size,
-                on_answer=keep,
-            )
+            generator.generate(prompts, self._options, batch_size=self._batch_size, on_answer=keep)
 
 
 def model_digest(folder: Path) -> str:
@@ -182,5 +184,6 @@ def _sources() -> str:
     names = (
         *(f"inference/{name}.py" for name in ("generation", "decoding", "slot_cache", "onednn")),
         "evaluation/perplexity.py",
+        "evaluation/context.py",
     )
     return digest_files((name, root / name) for name in names)

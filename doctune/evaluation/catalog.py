@@ -42,6 +42,13 @@ METRICS: dict[str, MetricInfo] = {
             digits=2,
         ),
         _info(
+            "bits_per_byte",
+            "Bits a byte",
+            "lower",
+            "The same, by the text's bytes: compares models with different tokenizers; 0 and up.",
+            relative=1,
+        ),
+        _info(
             "token_f1",
             "Token F1",
             "higher",

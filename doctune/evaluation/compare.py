@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from doctune.digests import digest_value
 from doctune.errors import EvaluationError, UsageError
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.catalog import METRICS
 from doctune.evaluation.clusters import clusters_of
 from doctune.evaluation.comparison import BASE, TUNED, Comparison, compare, example_gains
 from doctune.evaluation.options import EvaluationOptions
-from doctune.evaluation.samples import Sample, perplexity_sample
+from doctune.evaluation.samples import Sample, bits_sample, perplexity_sample
 from doctune.evaluation.score_card import make_card
 from doctune.evaluation.similarity import encoder_folder
 from doctune.evaluation.slices import Slice, slice_gains
@@ -270,5 +271,10 @@ def _samples(
     samples["perplexity"] = perplexity_sample(
         [answer["nll"] for answer in answers],
         [answer["reference_tokens"] for answer in answers],
+        basis=digest_value([answer.get("reference_ids", "") for answer in answers]),
+    )
+    samples["bits_per_byte"] = bits_sample(
+        [answer["nll"] for answer in answers],
+        [len(example.reference.encode()) for example in examples],
     )
     return {name: samples[name] for name in METRICS if name in samples}

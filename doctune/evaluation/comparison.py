@@ -8,11 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from doctune.digests import digest_value
 from doctune.evaluation.answers import Answers
 from doctune.evaluation.bootstrap import Bootstrap, Interval, p_value
 from doctune.evaluation.catalog import METRICS, MetricInfo
 from doctune.evaluation.perplexity import Likelihood
-from doctune.evaluation.samples import Floats, Sample, mean_sample, perplexity_sample
+from doctune.evaluation.samples import (
+    Floats,
+    Sample,
+    bits_sample,
+    mean_sample,
+    perplexity_sample,
+)
 from doctune.evaluation.test_set import Example
 
 TUNED = "tuned"
@@ -96,6 +103,8 @@ def example_gains(
     """
     if metric not in samples[TUNED] or metric not in samples[opponent]:
         return np.full(len(samples[TUNED]["perplexity"].addends), np.nan)
+    if samples[TUNED][metric].basis != samples[opponent][metric].basis:
+        return np.full(len(samples[TUNED][metric].addends), np.nan)
     tuned, other = samples[TUNED][metric].each(), samples[opponent][metric].each()
     if metric == "perplexity":
         return np.log(other) - np.log(tuned)
@@ -118,6 +127,10 @@ def model_samples(
         encoder=encoder,
     )
     samples["perplexity"] = likelihood_sample(answers.likelihoods)
+    samples["bits_per_byte"] = bits_sample(
+        [likelihood.nll for likelihood in answers.likelihoods],
+        [likelihood.size for likelihood in answers.likelihoods],
+    )
     samples["latency"] = mean_sample(answers.latencies)
     return {name: samples[name] for name in METRICS if name in samples}
 
@@ -127,6 +140,7 @@ def likelihood_sample(likelihoods: Sequence[Likelihood]) -> Sample:
     return perplexity_sample(
         [likelihood.nll for likelihood in likelihoods],
         [likelihood.tokens for likelihood in likelihoods],
+        basis=digest_value([likelihood.ids for likelihood in likelihoods]),
     )
 
 
@@ -200,6 +214,8 @@ def _gains(
     for opponent in models:
         for metric, sample in models[TUNED].items():
             if opponent == TUNED or metric not in models[opponent]:
+                continue
+            if sample.basis != models[opponent][metric].basis:
                 continue
             info = METRICS[metric]
             spread = gain(info, drawn[TUNED, metric], drawn[opponent, metric])

@@ -187,6 +187,7 @@ def _compare_all(
                 examples,
                 {name: given.texts for name, given in answers.items()},
                 most=judge.max_examples,
+                seed=bootstrap.seed,
                 on_example=bar.advance,
             )
         for opponent, pair in judged.items():

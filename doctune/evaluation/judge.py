@@ -17,6 +17,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from doctune.errors import EvaluationError
 from doctune.evaluation.comparison import TUNED
 from doctune.evaluation.options import JudgeOptions
@@ -213,35 +215,56 @@ def judge_samples(
     answers: Mapping[str, Sequence[str]],
     *,
     most: int,
+    seed: int = 0,
     on_example: Callable[[int], None] | None = None,
 ) -> dict[str, dict[str, dict[str, Sample]]]:
     """Judges the model named "tuned" against each other model.
 
     Args:
         answers: By model, its answer to each example.
-        most: Most examples to judge: the first ones of the test set.
+        most: Most examples to judge, drawn by `seed` over the documents.
 
     Returns:
         By opponent, the samples of both models; an opponent's preference is the other's rest.
     """
-    asked = examples[:most]
-    rest: list[float | None] = [None] * (len(examples) - len(asked))
+    drawn = draw_over_documents(examples, most, seed)
+    asked = [examples[position] for position in drawn]
+    given = {model: [texts[position] for position in drawn] for model, texts in answers.items()}
+
+    def spread(values: Sequence[float | None]) -> Sample:
+        column: list[float | None] = [None] * len(examples)
+        for position, value in zip(drawn, values, strict=True):
+            column[position] = value
+        return mean_sample(column)
+
     marks = {
-        model: mean_sample(
-            [judge.faithful(e, text) for e, text in zip(asked, texts, strict=False)] + rest
-        )
-        for model, texts in answers.items()
+        model: spread([judge.faithful(e, text) for e, text in zip(asked, texts, strict=True)])
+        for model, texts in given.items()
     }
     found: dict[str, dict[str, dict[str, Sample]]] = {}
-    for model, texts in answers.items():
+    for model, texts in given.items():
         if model == TUNED:
             continue
-        shares = preferences(
-            judge, asked, answers[TUNED][:most], texts[:most], on_example=on_example
-        )
+        shares = preferences(judge, asked, given[TUNED], texts, on_example=on_example)
         others = [None if share is None else 1 - share for share in shares]
         found[model] = {
-            TUNED: {"judge": mean_sample(shares + rest), "judge_faithfulness": marks[TUNED]},
-            model: {"judge": mean_sample(others + rest), "judge_faithfulness": marks[model]},
+            TUNED: {"judge": spread(shares), "judge_faithfulness": marks[TUNED]},
+            model: {"judge": spread(others), "judge_faithfulness": marks[model]},
         }
     return found
+
+
+def draw_over_documents(examples: Sequence[Example], most: int, seed: int) -> list[int]:
+    """Returns the positions of at most `most` examples, one document after another in turn.
+
+    Which of a document's, and which documents where there are more than `most`, the seed decides.
+    A file is in the order of its documents: the first ones of it would all be of one.
+    """
+    order = np.random.default_rng(seed).permutation(len(examples))
+    turns: dict[str, int] = {}
+    ranked = []
+    for rank, position in enumerate(map(int, order)):
+        document = examples[position].document
+        turns[document] = turns.get(document, -1) + 1
+        ranked.append((turns[document], rank, position))
+    return sorted(position for _, _, position in sorted(ranked)[:most])

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Metric = Literal[
     "perplexity",
+    "bits_per_byte",
     "token_f1",
     "rouge_1",
     "rouge_2",

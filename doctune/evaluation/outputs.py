@@ -35,6 +35,9 @@ def provenance_of(
     }
     for name, given in answers.items():
         made[f"{name} weights (SHA-256)"] = given.digest
+    cut = {name: given.prompts_cut for name, given in answers.items() if given.prompts_cut}
+    if cut:
+        made["prompts cut to fit the context"] = ", ".join(f"{n} ({c})" for n, c in cut.items())
     reused = [name for name, given in answers.items() if given.reused]
     if reused:
         made["kept from an earlier evaluation"] = f"answers and times of {', '.join(reused)}"
@@ -86,6 +89,7 @@ def write_predictions(
                         "seconds": given.latencies[position],
                         "nll": given.likelihoods[position].nll,
                         "reference_tokens": given.likelihoods[position].tokens,
+                        "reference_ids": given.likelihoods[position].ids,
                         "scores": {
                             metric: float(values[position])
                             for metric, values in each[model].items()

@@ -9,9 +9,11 @@ by tokens, longest first, and only the answer's logits are kept: memory is bound
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from doctune.digests import digest_value
 from doctune.errors import EvaluationError
+from doctune.evaluation.context import context_of, fit_prompt
 from doctune.evaluation.test_set import Example
 from doctune.inference.generation import TextGenerator
 
@@ -21,10 +23,18 @@ MAX_LOGIT_ROWS = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Likelihood:
-    """The reference answer's negative log-likelihood, in nats, and its number of tokens."""
+    """The reference answer's negative log-likelihood, in nats, and its size.
+
+    Attributes:
+        tokens: How many the model's own tokenizer makes of it, with the end of turn.
+        ids: Digest of these tokens: likelihoods a token compare where they are the same.
+        size: Bytes of the answer in UTF-8, whatever the tokenizer.
+    """
 
     nll: float
     tokens: int
+    ids: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ def score_answers(
 ) -> list[Likelihood]:
     """Returns the likelihood of each example's reference answer, in the order given.
 
-    An example longer than the model's context loses the start of its prompt.
+    An example longer than the model's context loses the start of its prompt (`context.py`).
 
     Args:
         on_batch: Called after each batch with the number of examples in it.
@@ -55,14 +65,20 @@ def score_answers(
     Raises:
         EvaluationError: The chat template adds no tokens for an answer.
     """
-    limit = getattr(generator.model.config, "max_position_embeddings", None)
+    limit = context_of(generator)
     rows = [_encode(generator, example, limit) for example in examples]
     results: dict[int, Likelihood] = {}
     for batch in plan_batches([row.length for row in rows], [len(row.answer) for row in rows]):
         for index, value in zip(
             batch, _score_batch(generator, [rows[i] for i in batch]), strict=True
         ):
-            results[index] = Likelihood(nll=value, tokens=len(rows[index].answer))
+            answer = rows[index].answer
+            results[index] = Likelihood(
+                nll=value,
+                tokens=len(answer),
+                ids=digest_value(answer)[:16],
+                size=len(examples[index].reference.encode()),
+            )
             if on_score:
                 on_score(index, results[index])
         if on_batch:
@@ -117,8 +133,8 @@ def answer_tokens(generator: TextGenerator, example: Example) -> tuple[list[int]
 def _encode(generator: TextGenerator, example: Example, limit: int | None) -> _Row:
     prompt, answer = answer_tokens(generator, example)
     if limit is not None and len(prompt) + len(answer) > limit:
-        answer = answer[: limit - 1]
-        prompt = prompt[-(limit - len(answer)) :]
+        kept = fit_prompt(generator, example.prompt, len(answer))
+        prompt, answer = answer_tokens(generator, replace(example, prompt=kept))
     return _Row(prompt, answer)
 
 

@@ -9,7 +9,7 @@ resamples are one matrix product.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,12 @@ class Sample:
     Attributes:
         addends: One row an example, one column a sum.
         score: From sums (..., columns) to the metric (...). NaN where it is undefined.
+        basis: What it is counted in: values of different bases cannot be compared.
     """
 
     addends: Floats
     score: Callable[[Floats], Floats]
+    basis: str = ""
 
     @property
     def value(self) -> float:
@@ -45,7 +47,7 @@ class Sample:
 
     def select(self, chosen: npt.NDArray[np.bool_]) -> Sample:
         """Returns the same metric on some of the examples."""
-        return Sample(addends=self.addends[chosen], score=self.score)
+        return replace(self, addends=self.addends[chosen])
 
 
 def mean_sample(values: Sequence[float | None] | Floats) -> Sample:
@@ -56,10 +58,22 @@ def mean_sample(values: Sequence[float | None] | Floats) -> Sample:
     return Sample(addends=addends, score=_ratio)
 
 
-def perplexity_sample(nll: Sequence[float], tokens: Sequence[int]) -> Sample:
-    """Returns perplexity: each token counts the same, whichever example it is in."""
+def perplexity_sample(nll: Sequence[float], tokens: Sequence[int], *, basis: str = "") -> Sample:
+    """Returns perplexity: each token counts the same, whichever example it is in.
+
+    Args:
+        basis: Digest of the tokens. Two tokenizers cut a text into different ones, and the model
+            with the smaller pieces looks better.
+    """
     addends = np.stack([np.asarray(nll, np.float64), np.asarray(tokens, np.float64)], axis=1)
-    return Sample(addends=addends, score=_exp_ratio)
+    return Sample(addends=addends, score=_exp_ratio, basis=basis)
+
+
+def bits_sample(nll: Sequence[float], sizes: Sequence[int]) -> Sample:
+    """Returns bits a byte of the reference answers, which compares across tokenizers."""
+    addends = np.stack([np.asarray(nll, np.float64), np.asarray(sizes, np.float64)], axis=1)
+    addends[:, 0] /= np.log(2)
+    return Sample(addends=addends, score=_ratio)
 
 
 def _ratio(sums: Floats) -> Floats:

@@ -106,6 +106,9 @@ def _primary(card: ScoreCard, opponent: str, options: EvaluationOptions) -> Chec
     gain = card.gains.get(opponent, {}).get(info.name)
     if gain is None:
         text = f"{info.title} could not be compared with {_OPPONENTS[opponent]}"
+        both = {f"{info.name}_{model}" for model in (TUNED, opponent)} <= set(card.scores)
+        if info.name == "perplexity" and both:
+            text = f"{text}: their tokenizers differ, so choose bits_per_byte"
         return Check(
             rule="primary", outcome="missing_metric", text=f"{text}, and the decision rests on it"
         )

@@ -1,13 +1,21 @@
 """The judge: both orders, ties, the rubric, and Gemini's wire proved against a local server."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from doctune.errors import EvaluationError
-from doctune.evaluation.judge import GeminiJudge, Winner, judge_samples, preferences
+from doctune.evaluation.judge import (
+    GeminiJudge,
+    Winner,
+    draw_over_documents,
+    judge_samples,
+    preferences,
+)
 from doctune.evaluation.options import JudgeOptions
 from doctune.evaluation.test_set import Example
 from tests.evaluation.fake_gemini import (
@@ -71,12 +79,25 @@ def test_what_a_judge_gave_no_judgement_on_is_left_out() -> None:
     assert preferences(SilentJudge(), [example()], ["a"], ["b"]) == [None]
 
 
+def test_what_is_judged_is_drawn_by_seed_over_the_documents() -> None:
+    """A file is in the order of its documents: its first lines are of one."""
+    examples = [
+        replace(example(), index=number, source={"file": f"{number // 30}.pdf"})
+        for number in range(120)
+    ]
+    drawn = draw_over_documents(examples, 12, seed=1)
+    assert Counter(number // 30 for number in drawn) == {0: 3, 1: 3, 2: 3, 3: 3}
+    assert drawn == draw_over_documents(examples, 12, seed=1)
+    assert drawn != draw_over_documents(examples, 12, seed=2)
+    assert draw_over_documents(examples, 500, seed=1) == list(range(120))
+
+
 def test_samples_hold_both_sides_and_leave_out_what_was_not_judged() -> None:
-    answers = {"base": ["b", "bbb", "b"], "tuned": ["aa", "a", "aa"]}
+    answers = {"base": ["b"] * 3, "tuned": ["aa"] * 3}
     found = judge_samples(LongestJudge(), [example()] * 3, answers, most=2)
-    assert found["base"]["tuned"]["judge"].value == 0.5
-    assert found["base"]["base"]["judge"].value == 0.5
-    assert found["base"]["tuned"]["judge"].addends[:, 1].tolist() == [1, 1, 0]
+    assert found["base"]["tuned"]["judge"].value == 1
+    assert found["base"]["base"]["judge"].value == 0
+    assert found["base"]["tuned"]["judge"].addends[:, 1].sum() == 2
 
 
 @pytest.fixture

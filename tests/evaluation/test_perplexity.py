@@ -7,9 +7,13 @@ import pytest
 import torch
 
 from doctune.evaluation import perplexity
+from doctune.evaluation.bootstrap import Bootstrap
+from doctune.evaluation.comparison import compare, likelihood_sample
 from doctune.evaluation.perplexity import answer_tokens, plan_batches, score_answers
+from doctune.evaluation.samples import bits_sample
 from doctune.evaluation.test_set import load_test_set
 from doctune.inference.generation import TextGenerator
+from tests.evaluation.tiny_models import write_model
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +68,40 @@ def test_batches_hold_every_row_once_within_the_bounds() -> None:
 def test_an_example_longer_than_the_context_keeps_its_answer(
     generator: TextGenerator, test_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generator.model.config, "max_position_embeddings", 24)
+    monkeypatch.setattr(generator.model.config, "max_position_embeddings", 48)
     examples = load_test_set(test_path).examples[:2]
     for scored in score_answers(generator, examples):
         assert math.isfinite(scored.nll)
-        assert scored.tokens < 24
+        assert scored.tokens < 48
+
+
+def test_models_with_different_tokenizers_are_not_compared_by_perplexity(
+    tmp_path: Path, base_dir: Path, test_path: Path
+) -> None:
+    """The same model, whose tokenizer cuts words into smaller pieces, would look better."""
+    other = write_model(tmp_path / "other", seed=0, vocabulary=280)
+    examples = load_test_set(test_path).examples
+    likelihoods = {
+        name: score_answers(TextGenerator.load(folder), examples)
+        for name, folder in (("base", base_dir), ("tuned", other))
+    }
+    samples = {
+        name: {
+            "perplexity": likelihood_sample(found),
+            "bits_per_byte": bits_sample([x.nll for x in found], [x.size for x in found]),
+        }
+        for name, found in likelihoods.items()
+    }
+    bootstrap = Bootstrap(resamples=200, confidence=0.95, seed=0)
+    assert sum(x.tokens for x in likelihoods["tuned"]) > sum(x.tokens for x in likelihoods["base"])
+    assert [gain.metric for gain in compare(samples, bootstrap).gains] == ["bits_per_byte"]
+    same = {"base": samples["base"], "tuned": dict(samples["base"])}
+    assert {gain.metric for gain in compare(same, bootstrap).gains} == set(samples["base"])
+
+
+def test_bits_a_byte_are_those_of_the_text(generator: TextGenerator, test_path: Path) -> None:
+    (example,) = load_test_set(test_path).examples[:1]
+    (scored,) = score_answers(generator, [example])
+    assert scored.size == len(example.reference.encode())
+    bits = bits_sample([scored.nll], [scored.size]).value
+    assert bits == pytest.approx(scored.nll / math.log(2) / len(example.reference))

@@ -19,12 +19,12 @@ _WORDS = _TEXT.split()
 _END, _PAD = "<|end|>", "<|pad|>"
 
 
-def write_model(folder: Path, *, seed: int, hidden_size: int = 32) -> Path:
+def write_model(folder: Path, *, seed: int, hidden_size: int = 32, vocabulary: int = 400) -> Path:
     """Writes a random model of about 20,000 weights with a byte-level tokenizer."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(vocabulary)
     torch.manual_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -47,7 +47,7 @@ def write_model(folder: Path, *, seed: int, hidden_size: int = 32) -> Path:
     return folder
 
 
-def make_tokenizer() -> Any:
+def make_tokenizer(vocabulary: int = 400) -> Any:
     """Returns a byte-level BPE tokenizer with the chat template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -56,7 +56,7 @@ def make_tokenizer() -> Any:
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=vocabulary,
         special_tokens=["<|start|>", _END, _PAD],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
