@@ -107,7 +107,7 @@ def answer_tokens(generator: TextGenerator, example: Example) -> tuple[list[int]
     """Returns the token ids of the prompt and of the answer with its end-of-turn token."""
     prompt = generator.encode(example.prompt)
     whole = generator.tokenizer.apply_chat_template(
-        [*example.prompt, {"role": "assistant", "content": example.reference}],
+        [*generator.fitted(example.prompt), {"role": "assistant", "content": example.reference}],
         tokenize=True,
         return_dict=True,
     )["input_ids"]

@@ -1,11 +1,12 @@
 """Concurrent requests decoded together, in one worker thread.
 
-Static batches: the worker takes the first instance that waits, gives others a few milliseconds to
-join it, and decodes those with the same options as one batch. Each answer goes out as soon as it
-is complete, but a new instance waits until the running batch has ended. That costs latency under
-load against continuous batching, and needs nothing but `generate`; the queue is bounded, so the
-wait is too.
+Continuous batching: all requests in flight take one token at a time, each with its own options, so
+that requests which differ in seed, temperature or length share every pass over the weights. One
+that has ended leaves at once and a waiting one takes its place. What its client has given up leaves
+before the next token. The queue is bounded, so the wait is too.
 """
+
+from __future__ import annotations
 
 import logging
 import threading
@@ -14,46 +15,60 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from doctune.inference.generation import Completion, GenerationOptions, Message
+from doctune.inference.generation import Completion, GenerationOptions
+from doctune.inference.sampling import Sampler, pick_tokens
+from doctune.inference.text_stream import TextStream
 
-# Answers conversations; calls the last argument with the position and each answer when complete.
-Generate = Callable[
-    [list[Sequence[Message]], GenerationOptions, Callable[[int, Completion], None]], object
-]
+if TYPE_CHECKING:
+    from doctune.inference.decoding import Decoder
+    from doctune.inference.generation import TextGenerator
 
-# From here on the worker counts as broken, as after a fault of the accelerator: a restart mends it.
+# From here on the worker counts as broken, as after a fault of the accelerator: a restart helps.
 FAILURES_UNTIL_UNHEALTHY = 3
 
 logger = logging.getLogger("doctune.serving")
 
 
 class QueueFullError(Exception):
-    """There is no room for more instances; try again later."""
+    """There is no room for more requests; try again later."""
 
 
-@dataclass(frozen=True)
-class _Item:
-    conversation: Sequence[Message]
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A prompt to answer.
+
+    `on_text` is called in the worker's thread with each new piece of the answer; it must not block.
+    """
+
+    prompt: list[int]  # token ids
     options: GenerationOptions
+    stop: Sequence[str] = ()
+    on_text: Callable[[str], None] | None = None
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A queued request: its answer to come, and the way to give it up."""
+
+    request: Request
     answer: Future[Completion] = field(default_factory=Future)
+    given_up: bool = False
+
+    def cancel(self) -> None:
+        """Gives the request up: it is not decoded any further."""
+        self.given_up = True
+        self.answer.cancel()
 
 
 class Batcher:
-    """A bounded queue of conversations and the thread that answers them."""
+    """A bounded queue of requests and the thread that answers them."""
 
-    def __init__(
-        self,
-        generate: Generate,
-        *,
-        max_batch_size: int,
-        max_waiting: int,
-        wait_seconds: float,
-    ) -> None:
-        self._generate = generate
+    def __init__(self, generator: TextGenerator, *, max_batch_size: int, max_waiting: int) -> None:
+        self._generator = generator
         self._max_batch_size, self._max_waiting = max_batch_size, max_waiting
-        self._wait_seconds = wait_seconds
-        self._waiting: deque[_Item] = deque()
+        self._waiting: deque[Ticket] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._failures_in_a_row = 0
@@ -65,24 +80,20 @@ class Batcher:
         """Whether batches succeed."""
         return self._failures_in_a_row < FAILURES_UNTIL_UNHEALTHY
 
-    def submit(
-        self, conversations: Sequence[Sequence[Message]], options: Sequence[GenerationOptions]
-    ) -> list[Future[Completion]]:
-        """Queues conversations, each with its options: all of them or none.
+    def submit(self, requests: Sequence[Request]) -> list[Ticket]:
+        """Queues requests: all of them or none.
 
         Raises:
             QueueFullError: They do not all fit.
         """
-        items = [
-            _Item(conversation, _canonical(option))
-            for conversation, option in zip(conversations, options, strict=True)
-        ]
+        tickets = [Ticket(request) for request in requests]
         with self._changed:
-            if self._closed or len(self._waiting) + len(items) > self._max_waiting:
+            self._waiting = deque(ticket for ticket in self._waiting if not ticket.given_up)
+            if self._closed or len(self._waiting) + len(tickets) > self._max_waiting:
                 raise QueueFullError
-            self._waiting.extend(items)
+            self._waiting.extend(tickets)
             self._changed.notify_all()
-        return [item.answer for item in items]
+        return tickets
 
     def close(self, timeout: float) -> None:
         """Takes nothing more, answers what waits, and ends the thread.
@@ -96,52 +107,158 @@ class Batcher:
         self._thread.join(timeout)
 
     def _work(self) -> None:
-        while batch := self._next_batch():
-            # A future that its client has given up is not decoded.
-            live = [item for item in batch if item.answer.set_running_or_notify_cancel()]
-            if live:
-                self._answer(live)
+        import torch
 
-    def _next_batch(self) -> list[_Item]:
-        """Returns the next items to decode together; nothing when closed and empty."""
+        with torch.inference_mode():
+            flight = _Flight(self._generator)
+            while self._wait(flight):
+                try:
+                    flight.remove_given_up()
+                    for group in self._admitted(flight):
+                        flight.join(group)
+                    flight.step()
+                    self._failures_in_a_row = 0
+                except Exception as error:
+                    self._failures_in_a_row += 1
+                    logger.exception("A batch of %d could not be generated", len(flight))
+                    flight.fail(error)
+                    flight = _Flight(self._generator)
+
+    def _wait(self, flight: _Flight) -> bool:
+        """Returns once there is work; False when closed and nothing is left."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            if not self._waiting:
-                return []
-            options = self._waiting[0].options
-            deadline = time.monotonic() + self._wait_seconds
-            while not self._closed and self._alike(options) < self._max_batch_size:
-                if not self._changed.wait(deadline - time.monotonic()):
+            self._changed.wait_for(lambda: len(flight) or self._waiting or self._closed)
+            return bool(len(flight) or self._waiting)
+
+    def _admitted(self, flight: _Flight) -> list[list[Ticket]]:
+        """Takes what may join out of the queue, in groups that are read together."""
+        with self._changed:
+            groups: list[list[Ticket]] = []
+            joining = 0
+            while self._waiting and len(flight) + joining < self._max_batch_size:
+                ticket = self._waiting[0]
+                if ticket.given_up:
+                    self._waiting.popleft()
+                    continue
+                if not flight.has_room_for(ticket.request, [t for g in groups for t in g]):
                     break
-            chosen: list[_Item] = []
-            kept: deque[_Item] = deque()
-            for item in self._waiting:
-                fits = item.options == options and len(chosen) < self._max_batch_size
-                (chosen if fits else kept).append(item)
-            self._waiting = kept
-            return chosen
+                self._waiting.popleft()
+                joining += 1
+                size = self._generator.prefill_tokens // len(ticket.request.prompt)
+                if groups and len(groups[-1]) < size:
+                    groups[-1].append(ticket)
+                else:
+                    groups.append([ticket])
+            return groups
 
-    def _alike(self, options: GenerationOptions) -> int:
-        return sum(item.options == options for item in self._waiting)
 
-    def _answer(self, items: list[_Item]) -> None:
-        def on_answer(position: int, answer: Completion) -> None:
-            items[position].answer.set_result(answer)
+class _Flight:
+    """The requests that are being answered; row i of the decoder is `rows[i]`."""
 
-        try:
-            self._generate([item.conversation for item in items], items[0].options, on_answer)
-        except Exception as error:
-            self._failures_in_a_row += 1
-            logger.exception("A batch of %d could not be generated", len(items))
-            for item in items:
-                if not item.answer.done():
-                    item.answer.set_exception(error)
+    def __init__(self, generator: TextGenerator) -> None:
+        self._generator = generator
+        self._stops = generator.stop_tokens()
+        self._decoder: Decoder = generator.decoder()
+        self._rows: list[_Row] = []
+        self._joining: list[Ticket] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def has_room_for(self, request: Request, joining: Sequence[Ticket]) -> bool:
+        """Returns whether the cache holds one more; the first request always joins."""
+        everyone = [row.ticket.request for row in self._rows]
+        everyone += [ticket.request for ticket in joining]
+        if not everyone:
+            return True
+        if self._rows and not self._decoder.can_join:
+            return False
+        widest = max(self._decoder.widest, *(len(r.prompt) for r in [*everyone, request]))
+        longest = max(r.options.max_new_tokens for r in [*everyone, request])
+        return self._generator.rows_in_cache(widest, longest) > len(everyone)
+
+    def join(self, tickets: list[Ticket]) -> None:
+        """Reads prompts and adds them as rows."""
+        self._joining = tickets
+        requests = [ticket.request for ticket in tickets]
+        self._decoder.reserve(
+            max(
+                request.options.max_new_tokens
+                for request in [*requests, *(row.ticket.request for row in self._rows)]
+            )
+        )
+        started = time.monotonic()
+        rows = [_Row(ticket, self._generator, started) for ticket in tickets]
+        self._decoder.join([r.prompt for r in requests], len(self._rows) + len(tickets))
+        self._rows += rows
+        self._joining = []
+
+    def step(self) -> None:
+        """Gives each row its next token, and lets those leave that have ended."""
+        if not self._rows:
             return
-        self._failures_in_a_row = 0
+        tokens = pick_tokens(self._decoder.logits, [row.sampler for row in self._rows])
+        ended = [
+            number
+            for number, (row, token) in enumerate(zip(self._rows, tokens, strict=True))
+            if row.take(token, token in self._stops)
+        ]
+        self._leave(ended)
+        if self._rows:
+            self._decoder.step([row.tokens[-1] for row in self._rows])
+
+    def remove_given_up(self) -> None:
+        """Lets the rows leave whose answer nobody waits for."""
+        self._leave([i for i, row in enumerate(self._rows) if row.ticket.given_up])
+
+    def fail(self, error: Exception) -> None:
+        """Tells everyone who waits that there will be no answer."""
+        for ticket in [*(row.ticket for row in self._rows), *self._joining]:
+            if not ticket.answer.done():
+                ticket.answer.set_exception(error)
+
+    def _leave(self, numbers: list[int]) -> None:
+        if numbers:
+            self._rows = [self._rows[number] for number in self._decoder.leave(numbers)]
 
 
-def _canonical(options: GenerationOptions) -> GenerationOptions:
-    """Returns options equal for requests that are decoded alike: greedy ones need no sampling."""
-    if options.temperature > 0:
-        return options
-    return GenerationOptions(max_new_tokens=options.max_new_tokens)
+class _Row:
+    """One answer in the making."""
+
+    def __init__(self, ticket: Ticket, generator: TextGenerator, started: float) -> None:
+        self.ticket = ticket
+        self.tokens: list[int] = []
+        self.sampler = Sampler(ticket.request.options, generator.model.device)
+        self._stream = TextStream(generator.decode, ticket.request.stop)
+        self._started = started
+
+    def take(self, token: int, is_end: bool) -> bool:
+        """Adds a token; returns whether the answer has ended, in which case it has been given."""
+        request = self.ticket.request
+        if is_end:
+            return self._end("stop")
+        self.tokens.append(token)
+        self._tell(self._stream.push(token))
+        if self._stream.stopped:
+            return self._end("stop")
+        if len(self.tokens) == request.options.max_new_tokens:
+            return self._end("length")
+        return False
+
+    def _end(self, finish_reason: str) -> bool:
+        self._tell(self._stream.finish())
+        completion = Completion(
+            seconds=time.monotonic() - self._started,
+            text=self._stream.text,
+            prompt_tokens=len(self.ticket.request.prompt),
+            completion_tokens=len(self.tokens),
+            finish_reason="stop" if self._stream.stopped else finish_reason,
+        )
+        # A ticket may be given up between the last look and now.
+        if not self.ticket.answer.done():
+            self.ticket.answer.set_result(completion)
+        return True
+
+    def _tell(self, piece: str) -> None:
+        if piece and self.ticket.request.on_text and not self.ticket.given_up:
+            self.ticket.request.on_text(piece)

@@ -21,19 +21,18 @@ class Decoder:
     so, and rows join only when none is left.
     """
 
-    def __init__(self, model: Any, prefix: Sequence[int], max_new_tokens: int) -> None:
+    def __init__(self, model: Any, prefix: Sequence[int] = ()) -> None:
         """Makes a decoder without rows.
 
         Args:
             model: A causal language model in evaluation mode.
             prefix: What every prompt begins with (see `shared_prefix`); it is read once.
-            max_new_tokens: Most tokens that a row takes after its prompt.
         """
         self.can_join = SlotCache.suits(model.config)
         self.logits: torch.Tensor = torch.empty(0)
         self._model = model
         self._prefix = list(prefix)
-        self.room = max_new_tokens + SLACK_COLUMNS  # columns of a row after its prompt
+        self._room = SLACK_COLUMNS  # columns of a row after its prompt
         self._widths: list[int] = []  # columns of each row when it joined
         self._cache: Any = None
         self._mask: torch.Tensor = torch.empty(0)
@@ -48,11 +47,15 @@ class Decoder:
         """Tokens of the longest prompt in flight, its padding included; 0 without rows."""
         return max(self._widths, default=0)
 
+    def reserve(self, max_new_tokens: int) -> None:
+        """Says how many tokens a row in flight, or one that joins next, takes after its prompt."""
+        self._room = max_new_tokens + SLACK_COLUMNS
+
     def join(self, prompts: Sequence[list[int]], most_rows: int) -> None:
         """Reads prompts and adds them as the last rows.
 
         Args:
-            prompts: None longer than those in flight.
+            prompts: Token ids, each with at least one token after the prefix.
             most_rows: Rows that memory is set aside for.
         """
         logits, cache, mask = self._read(prompts)
@@ -63,12 +66,11 @@ class Decoder:
                 self._trim()
             else:
                 self._cache = self._cache or SlotCache(self._model.config)
-            self._cache.append(cache, most_rows, self.widest + self.room)
+            self._cache.append(cache, most_rows, self.widest + self._room)
         else:
             self._cache = cache
         if joins:
-            hidden = mask.new_zeros(len(prompts), self._mask.shape[1] - mask.shape[1])
-            mask = torch.cat([self._mask, torch.cat([hidden, mask], dim=1)])
+            mask = torch.cat(_of_one_width(self._mask, mask))
             logits = torch.cat([self.logits, logits])
         self._mask, self.logits = mask, logits
 
@@ -151,6 +153,15 @@ class Decoder:
         for layer, known in zip(layers, read, strict=True):
             layer.update(known.keys.expand(rows, -1, -1, -1), known.values.expand(rows, -1, -1, -1))
         return cache
+
+
+def _of_one_width(*masks: torch.Tensor) -> list[torch.Tensor]:
+    """Returns masks with hidden columns in front of the narrower ones."""
+    widest = max(mask.shape[1] for mask in masks)
+    return [
+        torch.cat([mask.new_zeros(mask.shape[0], widest - mask.shape[1]), mask], dim=1)
+        for mask in masks
+    ]
 
 
 def shared_prefix(model: Any, prompts: Sequence[list[int]]) -> list[int]:

@@ -26,14 +26,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doctune.errors import ModelError
+from doctune.inference.chat_template import Message, knows_system_role, without_system_role
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from doctune.inference.decoding import Decoder
-
-Message = dict[str, str]
 
 CACHE_BYTES = 512 << 20  # most memory that a batch's keys and values may take
 PREFILL_TOKENS = 4096  # most prompt tokens that are read together, but for one long prompt
@@ -78,6 +76,7 @@ class TextGenerator:
         # The stubs of transformers describe unions that no caller of one conversation meets.
         self.model: Any = model
         self.tokenizer: Any = tokenizer
+        self._knows_system_role: bool | None = None
 
     @classmethod
     def load(cls, folder: Path) -> TextGenerator:
@@ -140,9 +139,17 @@ class TextGenerator:
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Returns the prompt's token ids, by the chat template, ready for the answer to follow."""
         encoded = self.tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, tokenize=True, return_dict=True
+            self.fitted(messages), add_generation_prompt=True, tokenize=True, return_dict=True
         )
         return list(encoded["input_ids"])
+
+    def fitted(self, messages: Sequence[Message]) -> list[Message]:
+        """Returns a conversation as the chat template can take it: see `without_system_role`."""
+        if messages[0]["role"] != "system":
+            return list(messages)
+        if self._knows_system_role is None:
+            self._knows_system_role = knows_system_role(self.tokenizer)
+        return list(messages) if self._knows_system_role else without_system_role(messages)
 
     def stop_tokens(self) -> set[int]:
         """Returns the ids of the tokens that end a turn."""
@@ -150,29 +157,57 @@ class TextGenerator:
         ids = configured if isinstance(configured, list) else [configured]
         return {token for token in [*ids, self.tokenizer.eos_token_id] if token is not None}
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Returns the text of tokens, without those that only mark turns."""
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+    def decoder(self, prefix: Sequence[int] = ()) -> Decoder:
+        """Returns a decoder without rows; see `Decoder`."""
+        from doctune.inference.decoding import Decoder
+
+        return Decoder(self.model, prefix)
+
+    @property
+    def prefill_tokens(self) -> int:
+        """Most prompt tokens that are read together, but for one long prompt."""
+        from doctune.inference.slot_cache import SlotCache
+
+        # Small groups need less padding; a GPU would rather pad than wait.
+        small = SlotCache.suits(self.model.config) and self.model.device.type == "cpu"
+        return PREFILL_TOKENS_ON_CPU if small else PREFILL_TOKENS
+
+    def rows_in_cache(self, widest: int, max_new_tokens: int) -> int:
+        """Returns how many rows fit `CACHE_BYTES`, with prompts and answers of these lengths."""
+        from doctune.inference.decoding import SLACK_COLUMNS
+
+        columns = widest + max_new_tokens + SLACK_COLUMNS
+        return CACHE_BYTES // (self._cache_bytes_per_token() * columns)
+
     def _decode(
         self, prompts: Sequence[list[int]], options: GenerationOptions, batch_size: int
     ) -> Iterator[tuple[int, Completion]]:
         """Yields positions in `prompts` with their answers, as they end."""
-        from doctune.inference.decoding import Decoder, shared_prefix
+        from doctune.inference.decoding import shared_prefix
+        from doctune.inference.sampling import Sampler, pick_tokens
 
         stops = self.stop_tokens()
-        picker = _TokenPicker(options, len(prompts), self.model.device)
+        samplers = [Sampler(options, self.model.device) for _ in prompts]
         # The longest first, so that too much memory shows early and rows that join are shorter.
         queue = deque(sorted(range(len(prompts)), key=lambda position: -len(prompts[position])))
-        decoder = Decoder(self.model, shared_prefix(self.model, prompts), options.max_new_tokens)
+        decoder = self.decoder(shared_prefix(self.model, prompts))
+        decoder.reserve(options.max_new_tokens)
         rows: list[int] = []
         answers: dict[int, list[int]] = {}
         started: dict[int, float] = {}
         while queue or rows:
-            groups = self._joining(queue, prompts, decoder, batch_size)
+            groups = self._joining(queue, prompts, decoder, batch_size, options.max_new_tokens)
             in_all = len(rows) + sum(map(len, groups))
             for group in groups:
                 started |= dict.fromkeys(group, time.monotonic())
                 decoder.join([prompts[index] for index in group], in_all)
                 rows += group
                 answers |= {index: [] for index in group}
-            tokens = picker.pick(decoder.logits, rows)
+            tokens = pick_tokens(decoder.logits, [samplers[index] for index in rows])
             ended = []
             for row, (index, token) in enumerate(zip(rows, tokens, strict=True)):
                 stopped = token in stops
@@ -189,32 +224,30 @@ class TextGenerator:
                 decoder.step([answers[index][-1] for index in rows])
 
     def _joining(
-        self, queue: deque[int], prompts: Sequence[list[int]], decoder: Decoder, batch_size: int
+        self,
+        queue: deque[int],
+        prompts: Sequence[list[int]],
+        decoder: Decoder,
+        batch_size: int,
+        max_new_tokens: int,
     ) -> list[list[int]]:
         """Takes what joins now out of the queue, in groups of like length to be read together."""
         if not queue or (len(decoder) and not decoder.can_join):
             return []
         widest = max(decoder.widest, len(prompts[queue[0]]))
-        most = min(
-            batch_size, CACHE_BYTES // (self._cache_bytes_per_token() * (widest + decoder.room))
-        )
+        most = min(batch_size, self.rows_in_cache(widest, max_new_tokens))
         free = min(max(most, 1) - len(decoder), len(queue))
         # Each joining costs a pass over the weights, so rows join by the quarter of a batch.
         if len(decoder) and free < min(len(queue), max(most // 4, 1)):
             return []
         groups = []
         while free > 0:
-            size = self._prefill_tokens(decoder) // len(prompts[queue[0]])
+            size = self.prefill_tokens // len(prompts[queue[0]])
             groups.append([queue.popleft() for _ in range(min(max(size, 1), free))])
             free -= len(groups[-1])
             if not decoder.can_join:
                 break
         return groups
-
-    def _prefill_tokens(self, decoder: Decoder) -> int:
-        # Small groups need less padding; a GPU would rather pad than wait.
-        small = decoder.can_join and self.model.device.type == "cpu"
-        return PREFILL_TOKENS_ON_CPU if small else PREFILL_TOKENS
 
     def _cache_bytes_per_token(self) -> int:
         config = self.model.config.get_text_config()
@@ -227,44 +260,8 @@ class TextGenerator:
     ) -> Completion:
         return Completion(
             seconds=seconds,
-            text=self.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
+            text=self.decode(tokens).strip(),
             prompt_tokens=len(prompt),
             completion_tokens=len(tokens),
             finish_reason="stop" if stopped else "length",
         )
-
-
-class _TokenPicker:
-    """Chooses each row's next token: the likeliest, or by chance within top-p."""
-
-    def __init__(self, options: GenerationOptions, rows: int, device: Any) -> None:
-        import torch
-        from transformers import TemperatureLogitsWarper, TopPLogitsWarper
-
-        self._warpers: list[Any] = []
-        self._generators: list[torch.Generator] | None = None
-        if options.temperature > 0:
-            self._warpers.append(TemperatureLogitsWarper(options.temperature))
-            if options.top_p < 1:
-                self._warpers.append(TopPLogitsWarper(options.top_p))
-            if options.seed is not None:
-                self._generators = [
-                    torch.Generator(device=device).manual_seed(options.seed) for _ in range(rows)
-                ]
-
-    def pick(self, logits: torch.Tensor, rows: Sequence[int]) -> list[int]:
-        """Returns a token for each of the rows that are still being answered."""
-        import torch
-
-        if not self._warpers:
-            return logits.argmax(dim=-1).tolist()
-        scores = logits.float()
-        for warper in self._warpers:
-            scores = warper(None, scores)
-        chances = scores.softmax(dim=-1)
-        if self._generators is None:
-            return torch.multinomial(chances, 1)[:, 0].tolist()
-        return [
-            int(torch.multinomial(line, 1, generator=self._generators[row]))
-            for row, line in zip(rows, chances, strict=True)
-        ]

@@ -40,7 +40,7 @@ class SlotCache(DynamicCache):
         return self._slots[0].capacity[1]
 
     def append(self, joining: DynamicCache, rows: int, columns: int) -> None:
-        """Adds the rows of another cache, none longer than those that are here.
+        """Adds the rows of another cache.
 
         Args:
             rows: Room for so many rows in all is set aside, where there is less.
@@ -83,10 +83,17 @@ class SlotLayer(DynamicLayer):
         """Adds a layer's rows, ending where the others end."""
         arriving, length = joining.keys.shape[0], joining.keys.shape[-2]
         if not self.rows:
-            self.used = length
+            self.used = 0
+        shift = max(0, length - self.used)  # a longer row moves the others to the right
+        self.used += shift
         room = (max(rows, self.rows + arriving), max(columns, self.used))
         if room[0] > self.capacity[0] or room[1] > self.capacity[1]:
-            self._stores = [self._moved(i, joining, room) for i in range(2)]
+            self._stores = [self._moved(i, joining, room, shift) for i in range(2)]
+        elif shift and self.rows:
+            for store in self._stores:
+                kept = store[: self.rows, :, : self.used - shift].clone()
+                store[: self.rows, :, shift : self.used] = kept
+                store[: self.rows, :, :shift] = 0
         end = self.rows + arriving
         for store, states in zip(self._stores, (joining.keys, joining.values), strict=True):
             store[self.rows : end, :, : self.used - length] = 0  # hidden, but never NaN
@@ -113,11 +120,13 @@ class SlotLayer(DynamicLayer):
         self.rows = len(kept)
         self._show()
 
-    def _moved(self, which: int, joining: Any, room: tuple[int, int]) -> torch.Tensor:
+    def _moved(self, which: int, joining: Any, room: tuple[int, int], shift: int) -> torch.Tensor:
         states = (joining.keys, joining.values)[which]
         store: torch.Tensor = states.new_empty(room[0], states.shape[1], room[1], states.shape[3])
         if self.rows:
-            store[: self.rows, :, : self.used] = self._stores[which][: self.rows, :, : self.used]
+            before = self._stores[which][: self.rows, :, : self.used - shift]
+            store[: self.rows, :, :shift] = 0
+            store[: self.rows, :, shift : self.used] = before
         return store
 
     def _show(self) -> None:

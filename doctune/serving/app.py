@@ -1,4 +1,4 @@
-"""The HTTP side of the model server: Vertex AI's health and predict routes.
+"""The HTTP side of the model server: Vertex AI's health and predict routes, and OpenAI's chat.
 
 Until the model is loaded, health answers 503 with the reason and predict 503 with `Retry-After`.
 A wrong request is answered 4xx with `{"error": "<field>: <what is wrong>"}`, a full queue 429.
@@ -6,25 +6,34 @@ The logs say how much was asked and answered, never what.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from doctune.inference.batching import QueueFullError
-from doctune.inference.generation import Completion, GenerationOptions
+from doctune.inference.batching import Request as Batched
+from doctune.inference.generation import Completion
+from doctune.serving.chat import answer_chat, chat_error, is_chat_body, refused
+from doctune.serving.chat_schema import ChatRequestError
 from doctune.serving.engine import Engine
 from doctune.serving.options import ServingOptions
-from doctune.serving.schema import PredictRequest, RequestError, parse_request
+from doctune.serving.schema import RequestError, parse_request
+from doctune.serving.transport import Admission, answers_while_client_waits, bounded_body
+
+CHAT_ROUTE = "/v1/chat/completions"
 
 _RETRY_WHILE_LOADING_SECONDS = 5
 _RETRY_WHEN_FULL_SECONDS = 1
+
+_FULL = "too many instances are waiting: try again"
+_LATE = "no answer within the time limit"
+_FAILED = "the model failed on this request"
 
 logger = logging.getLogger("doctune.serving")
 
@@ -60,7 +69,7 @@ def create_app(
         if readiness.engine is not None:
             await asyncio.to_thread(readiness.engine.close)
 
-    admission = _Admission(options.max_waiting + options.max_batch_size)
+    admission = Admission(options.max_waiting + options.max_batch_size)
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get(options.health_route)
@@ -71,7 +80,7 @@ def create_app(
         return JSONResponse({"status": "ready"})
 
     @app.post(options.predict_route)
-    async def predict(request: Request) -> JSONResponse:
+    async def predict(request: Request) -> Response:
         engine = readiness.engine
         if engine is None:
             return _error(readiness.reason, 503, _RETRY_WHILE_LOADING_SECONDS)
@@ -79,30 +88,62 @@ def create_app(
         try:
             async with asyncio.timeout(options.request_timeout_seconds):
                 with admission():
-                    body = await _bounded_body(request, options.max_body_bytes)
-                    answers = await _answer(engine, body, request)
+                    body = await bounded_body(request, options.max_body_bytes)
+                    if not is_chat_body(body):
+                        answers = await _answer(engine, body, request)
+                        _log("predict", answers, start)
+                        return JSONResponse({"predictions": [a.prediction for a in answers]})
+            return await chat(engine, request, body)
         except RequestError as error:
             logger.info("predict: %d", error.status)
             return _error(str(error), error.status)
         except QueueFullError:
             logger.warning("predict: 429, too many instances are waiting")
-            return _error(
-                "too many instances are waiting: try again", 429, _RETRY_WHEN_FULL_SECONDS
-            )
+            return _error(_FULL, 429, _RETRY_WHEN_FULL_SECONDS)
         except TimeoutError:
             logger.warning("predict: 503, no answer within the time limit")
-            return _error("no answer within the time limit", 503, _RETRY_WHILE_LOADING_SECONDS)
+            return _error(_LATE, 503, _RETRY_WHILE_LOADING_SECONDS)
         except Exception:
             # The worker has logged what happened; a client needs to know only that it did.
-            return _error("the model failed on this request", 500)
-        logger.info(
-            "predict: 200, %d instances, %d prompt tokens, %d completion tokens, %.3f s",
-            len(answers),
-            sum(answer.prompt_tokens for answer in answers),
-            sum(answer.completion_tokens for answer in answers),
-            time.monotonic() - start,
-        )
-        return JSONResponse({"predictions": [answer.prediction for answer in answers]})
+            return _error(_FAILED, 500)
+
+    @app.post(CHAT_ROUTE)
+    async def chat_completions(request: Request) -> Response:
+        engine = readiness.engine
+        if engine is None:
+            return _chat_error(readiness.reason, 503, _RETRY_WHILE_LOADING_SECONDS)
+        try:
+            async with asyncio.timeout(options.request_timeout_seconds):
+                with admission():
+                    body = await bounded_body(request, options.max_body_bytes)
+        except RequestError as error:
+            return refused(error)
+        except QueueFullError:
+            return _chat_error(_FULL, 429, _RETRY_WHEN_FULL_SECONDS)
+        except TimeoutError:
+            return _chat_error(_LATE, 503, _RETRY_WHILE_LOADING_SECONDS)
+        return await chat(engine, request, body)
+
+    async def chat(engine: Engine, request: Request, body: bytes) -> Response:
+        try:
+            answer = await answer_chat(
+                engine, request, body, admission, options.request_timeout_seconds
+            )
+        except (ChatRequestError, RequestError) as error:
+            response = refused(error)
+            logger.info("chat: %d", response.status_code)
+            return response
+        except QueueFullError:
+            logger.warning("chat: 429, too many requests are waiting")
+            return _chat_error(_FULL, 429, _RETRY_WHEN_FULL_SECONDS)
+        except TimeoutError:
+            logger.warning("chat: 503, no answer within the time limit")
+            return _chat_error(_LATE, 503, _RETRY_WHILE_LOADING_SECONDS)
+        except Exception:
+            # The worker has logged what happened; a client needs to know only that it did.
+            return _chat_error(_FAILED, 500)
+        logger.info("chat: %d", answer.status_code)
+        return answer
 
     @app.exception_handler(HTTPException)
     async def refuse(_: Request, error: HTTPException) -> JSONResponse:
@@ -111,67 +152,33 @@ def create_app(
     return app
 
 
-class _Admission:
-    """Bounds the requests in the house, so that their bodies cannot fill the memory."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._inside = most, 0
-
-    @contextlib.contextmanager
-    def __call__(self) -> Iterator[None]:
-        if self._inside >= self._most:
-            raise QueueFullError
-        self._inside += 1
-        try:
-            yield
-        finally:
-            self._inside -= 1
-
-
 def _error(message: str, status: int, retry_seconds: int | None = None) -> JSONResponse:
     headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
     return JSONResponse({"error": message}, status, headers)
 
 
-async def _bounded_body(request: Request, limit: int) -> bytes:
-    """Returns the body, without ever holding much more than the limit."""
-    body = bytearray()
-    declared = request.headers.get("content-length", "")
-    too_large = declared.isdigit() and int(declared) > limit
-    if not too_large:
-        async for chunk in request.stream():
-            body += chunk
-            if too_large := len(body) > limit:
-                break
-    if too_large:
-        raise RequestError(f"the body is larger than {limit} bytes", 413)
-    return bytes(body)
+def _chat_error(message: str, status: int, retry_seconds: int | None = None) -> JSONResponse:
+    headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
+    return JSONResponse(chat_error(message, status), status, headers)
 
 
 async def _answer(engine: Engine, body: bytes, request: Request) -> list[Completion]:
     """Checks a request off the event loop, then waits for its answers or for its client to go."""
 
-    def check() -> tuple[PredictRequest, list[GenerationOptions]]:
-        parsed = parse_request(body)
-        return parsed, engine.check(parsed)
+    def check() -> list[Batched]:
+        return engine.check(parse_request(body))
 
     loop = asyncio.get_running_loop()
-    parsed, chosen = await loop.run_in_executor(engine.check_thread, check)
-    answers = asyncio.gather(*(asyncio.wrap_future(f) for f in engine.submit(parsed, chosen)))
-    gone = asyncio.create_task(_client_is_gone(request))
-    waiting: set[asyncio.Future[Any]] = {answers, gone}
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if answers.done():
-            return answers.result()
-        raise RequestError("the client is gone", 499)
-    finally:
-        # What nobody waits for any more is not decoded.
-        gone.cancel()
-        answers.cancel()
+    requests = await loop.run_in_executor(engine.check_thread, check)
+    return await answers_while_client_waits(request, engine.submit(requests))
 
 
-async def _client_is_gone(request: Request) -> None:
-    """Returns when the client has closed its connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def _log(route: str, answers: list[Completion], start: float) -> None:
+    logger.info(
+        "%s: 200, %d instances, %d prompt tokens, %d completion tokens, %.3f s",
+        route,
+        len(answers),
+        sum(answer.prompt_tokens for answer in answers),
+        sum(answer.completion_tokens for answer in answers),
+        time.monotonic() - start,
+    )

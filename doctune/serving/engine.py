@@ -6,19 +6,21 @@ import copy
 import logging
 import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doctune.artifacts import local_folder
 from doctune.errors import ModelError
-from doctune.inference.batching import Batcher
-from doctune.inference.generation import Completion, GenerationOptions
-from doctune.serving.schema import Instance, Parameters, PredictRequest, RequestError
+from doctune.inference.batching import Batcher, Request, Ticket
+from doctune.inference.chat_template import Message
+from doctune.inference.generation import GenerationOptions
+from doctune.serving.schema import Parameters, PredictRequest, RequestError
 
 if TYPE_CHECKING:
     from doctune.inference.generation import TextGenerator
+    from doctune.serving.chat_schema import ChatRequest
     from doctune.serving.options import ServingOptions
 
 # Transformers answers "no limit" with a huge number.
@@ -64,6 +66,10 @@ def weights_folder(artifact: Path) -> Path:
 
 def use_all_cores() -> None:
     """Gives torch one thread a core that this process may use; `OMP_NUM_THREADS` wins."""
+    # Threads that spin while they wait for each other leave nothing to other processes: beside two
+    # busy ones, a server with two threads fell from 13 tokens a second to 1. OpenMP reads this when
+    # it is loaded, with torch.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     if "OMP_NUM_THREADS" not in os.environ:
@@ -94,12 +100,7 @@ class Engine:
         self._checker = type(generator)(generator.model, copy.deepcopy(generator.tokenizer))
         self.check_thread = ThreadPoolExecutor(1, thread_name_prefix="check")
         self._batcher = Batcher(
-            lambda conversations, chosen, on_answer: generator.generate(
-                conversations, chosen, batch_size=options.max_batch_size, on_answer=on_answer
-            ),
-            max_batch_size=options.max_batch_size,
-            max_waiting=options.max_waiting,
-            wait_seconds=options.batch_wait_ms / 1000,
+            generator, max_batch_size=options.max_batch_size, max_waiting=options.max_waiting
         )
 
     @property
@@ -107,8 +108,8 @@ class Engine:
         """Whether the model generates."""
         return self._batcher.healthy
 
-    def check(self, request: PredictRequest) -> list[GenerationOptions]:
-        """Returns how to decode each instance of a request that is within the bounds.
+    def check(self, request: PredictRequest) -> list[Request]:
+        """Returns the instances of a request that is within the bounds, ready to be queued.
 
         Raises:
             RequestError: It is not; the message names the field.
@@ -117,58 +118,80 @@ class Engine:
         if len(request.instances) > most:
             raise RequestError(f"instances: {len(request.instances)} are given, {most} are allowed")
         parameters = request.parameters or Parameters()
-        wanted = parameters.max_new_tokens
-        if wanted is not None and wanted > self._options.max_new_tokens:
-            allowed = self._options.max_new_tokens
-            raise RequestError(f"parameters.max_new_tokens: {wanted} is more than {allowed}")
-        return [
-            self._check_instance(instance, index, parameters)
-            for index, instance in enumerate(request.instances)
-        ]
+        wanted = self._allowed(parameters.max_new_tokens, "parameters.max_new_tokens")
+        requests = []
+        for index, instance in enumerate(request.instances):
+            field = f"instances[{index}].{'prompt' if instance.messages is None else 'messages'}"
+            prompt, room = self._encoded(instance.conversation(), field)
+            options = GenerationOptions(
+                max_new_tokens=self._length(wanted, room, "parameters.max_new_tokens", field),
+                temperature=parameters.temperature,
+                top_p=parameters.top_p,
+                seed=parameters.seed,
+            )
+            requests.append(Request(prompt=prompt, options=options))
+        return requests
 
-    def submit(
-        self, request: PredictRequest, options: Sequence[GenerationOptions]
-    ) -> list[Future[Completion]]:
-        """Queues a checked request.
+    def check_chat(self, request: ChatRequest, on_text: Callable[[str], None]) -> Request:
+        """Returns a chat request that is within the bounds, ready to be queued.
+
+        Args:
+            on_text: Called with each piece of the answer, in the worker's thread.
+
+        Raises:
+            RequestError: It is not; the message names the field.
+        """
+        field = "max_tokens" if request.max_tokens is not None else "max_completion_tokens"
+        wanted = self._allowed(request.limit, field)
+        prompt, room = self._encoded(request.conversation(), "messages")
+        options = GenerationOptions(
+            max_new_tokens=self._length(wanted, room, field, "messages"),
+            temperature=request.temperature or 0.0,
+            top_p=1.0 if request.top_p is None else request.top_p,
+            seed=request.seed,
+        )
+        return Request(prompt=prompt, options=options, stop=request.stops, on_text=on_text)
+
+    def submit(self, requests: Sequence[Request]) -> list[Ticket]:
+        """Queues checked requests: all of them or none.
 
         Raises:
             QueueFullError: Too much is waiting already.
         """
-        return self._batcher.submit(
-            [instance.conversation() for instance in request.instances], options
-        )
+        return self._batcher.submit(requests)
 
     def close(self) -> None:
         """Answers what waits, then stops."""
         self.check_thread.shutdown()
         self._batcher.close(self._options.shutdown_seconds)
 
-    def _check_instance(
-        self, instance: Instance, index: int, parameters: Parameters
-    ) -> GenerationOptions:
+    def _allowed(self, wanted: int | None, field: str) -> int | None:
+        if wanted is not None and wanted > self._options.max_new_tokens:
+            raise RequestError(f"{field}: {wanted} is more than {self._options.max_new_tokens}")
+        return wanted
+
+    def _encoded(self, conversation: list[Message], field: str) -> tuple[list[int], int]:
+        """Returns the prompt's tokens and how many more the context holds."""
         from jinja2 import TemplateError
 
-        field = f"instances[{index}].{'prompt' if instance.messages is None else 'messages'}"
         try:
-            prompt_tokens = len(self._checker.encode(instance.conversation()))
+            prompt = self._checker.encode(conversation)
         except TemplateError as error:
             raise RequestError(f"{field}: the chat template refuses it: {error}") from error
-        room = self._context - prompt_tokens
+        room = self._context - len(prompt)
         if room < 1:
             raise RequestError(
-                f"{field}: {prompt_tokens} tokens leave no room for an answer in the model's "
+                f"{field}: {len(prompt)} tokens leave no room for an answer in the model's "
                 f"context of {self._context}"
             )
-        wanted = parameters.max_new_tokens
+        return prompt, room
+
+    def _length(self, wanted: int | None, room: int, field: str, prompt_field: str) -> int:
+        """Returns how many tokens an answer may have."""
         if wanted is not None and wanted > room:
             raise RequestError(
-                f"parameters.max_new_tokens: {field} has {prompt_tokens} tokens, so only {room} "
+                f"{field}: {prompt_field} has {self._context - room} tokens, so only {room} "
                 f"are left of the model's context of {self._context}"
             )
         default = min(GenerationOptions().max_new_tokens, self._options.max_new_tokens, room)
-        return GenerationOptions(
-            max_new_tokens=wanted or default,
-            temperature=parameters.temperature,
-            top_p=parameters.top_p,
-            seed=parameters.seed,
-        )
+        return wanted or default

@@ -45,9 +45,6 @@ class ServingOptions(BaseModel):
         1024, ge=1, description="Most tokens that a request may ask for in one answer."
     )
     max_batch_size: int = Field(16, ge=1, description="Most instances that are decoded together.")
-    batch_wait_ms: float = Field(
-        5.0, ge=0, le=1000, description="How long the first of a batch waits for company."
-    )
     max_waiting: int = Field(
         128, ge=1, description="Most instances that wait; what comes on top is answered 429."
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 from doctune.errors import DatasetError, ModelError
 from doctune.files import text_lines
+from doctune.inference.chat_template import knows_system_role, without_system_role
 
 Message = dict[str, str]
 
@@ -127,6 +128,10 @@ def tokenize_conversations(
     """
     if not tokenizer.is_fast:
         raise ModelError("The base model's tokenizer has no tokenizer.json: add one to its folder.")
+    if any(messages[0]["role"] == "system" for messages in conversations) and not (
+        knows_system_role(tokenizer)
+    ):
+        conversations = [without_system_role(messages) for messages in conversations]
     rendered = [_render(messages, tokenizer) for messages in conversations]
     encoded = tokenizer(
         [text for text, _ in rendered], add_special_tokens=False, return_offsets_mapping=True

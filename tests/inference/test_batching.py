@@ -1,130 +1,241 @@
-"""The queue and the worker, with a generator that the test controls."""
+"""Concurrent requests on a real small model: each is answered as if it had been alone."""
 
 import threading
-from concurrent.futures import wait
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
 
 import pytest
+from transformers import MistralConfig, MistralForCausalLM
 
-from doctune.inference.batching import Batcher, QueueFullError
-from doctune.inference.generation import Completion, GenerationOptions
+from doctune.inference import batching
+from doctune.inference.batching import Batcher, QueueFullError, Request, Ticket
+from doctune.inference.generation import GenerationOptions, TextGenerator
+from tests.serving.tiny_model import CONTEXT, write_tiny_model
 
-GREEDY = GenerationOptions(max_new_tokens=4)
+WAIT = 30  # seconds, for anything
+QUESTIONS = ["How?", "What does the pump have and which valve has a seal?", "Which seal?", "?"]
+GREEDY = GenerationOptions(max_new_tokens=12)
 
 
-class Gate:
-    """Stands in for the model: holds each batch until it is opened, and remembers it."""
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> TextGenerator:
+    folder = write_tiny_model(tmp_path_factory.mktemp("model"))
+    return TextGenerator.load(folder / "model")
+
+
+@pytest.fixture
+def batcher(generator: TextGenerator) -> Iterator[Batcher]:
+    batcher = Batcher(generator, max_batch_size=4, max_waiting=6)
+    yield batcher
+    batcher.close(WAIT)
+
+
+class Slow:
+    """Holds the worker after each token of one request until the test lets it go."""
 
     def __init__(self) -> None:
-        self.batches: list[list[str]] = []
-        self.running = threading.Event()
-        self.open = threading.Event()
-        self.fail_at = ""
+        self.reached = threading.Event()
+        self.release = threading.Event()
 
-    def generate(self, conversations, options, on_answer):
-        self.batches.append([conversation[0]["content"] for conversation in conversations])
-        self.running.set()
-        assert self.open.wait(10)
-        for position, text in enumerate(self.batches[-1]):
-            if text == self.fail_at:
-                raise RuntimeError("the accelerator is gone")
-            answer = Completion(
-                text=text, prompt_tokens=1, completion_tokens=1, finish_reason="stop"
-            )
-            on_answer(position, answer)
+    def __call__(self, _: str) -> None:
+        self.reached.set()
+        assert self.release.wait(WAIT)
 
 
-@pytest.fixture
-def gate():
-    return Gate()
+def request(generator: TextGenerator, text: str, options: GenerationOptions = GREEDY, **more):
+    prompt = generator.encode([{"role": "user", "content": text}])
+    return Request(prompt=prompt, options=options, **more)
 
 
-@pytest.fixture
-def batcher(gate: Gate):
-    batcher = Batcher(gate.generate, max_batch_size=4, max_waiting=6, wait_seconds=0.01)
-    yield batcher
-    gate.open.set()
-    batcher.close(10)
+def hold(batcher: Batcher, generator: TextGenerator, tokens: int = 40) -> tuple[Slow, Ticket]:
+    slow = Slow()
+    options = GenerationOptions(max_new_tokens=tokens)
+    (ticket,) = batcher.submit([request(generator, "first", options, on_text=slow)])
+    assert slow.reached.wait(WAIT)
+    return slow, ticket
 
 
-def ask(batcher: Batcher, *texts: str, options: GenerationOptions = GREEDY):
-    conversations = [[{"role": "user", "content": text}] for text in texts]
-    return batcher.submit(conversations, [options] * len(texts))
-
-
-def hold_the_worker(batcher: Batcher, gate: Gate) -> None:
-    ask(batcher, "first")
-    assert gate.running.wait(10)
-
-
-def test_what_waits_is_decoded_together_up_to_the_batch_size(batcher, gate) -> None:
-    hold_the_worker(batcher, gate)
-    answers = [*ask(batcher, "a", "b"), *ask(batcher, "c"), *ask(batcher, "d", "e")]
-    gate.open.set()
-    assert [answer.result(10).text for answer in answers] == ["a", "b", "c", "d", "e"]
-    assert gate.batches == [["first"], ["a", "b", "c", "d"], ["e"]]
-
-
-def test_only_what_is_decoded_alike_shares_a_batch(batcher, gate) -> None:
-    hold_the_worker(batcher, gate)
-    seeded = GenerationOptions(max_new_tokens=4, temperature=1.0, seed=1)
-    answers = [
-        *ask(batcher, "a"),
-        *ask(batcher, "b", options=GenerationOptions(max_new_tokens=9)),
-        *ask(batcher, "c", options=GenerationOptions(max_new_tokens=4, top_p=0.5, seed=3)),
-        *ask(batcher, "d", "e", options=seeded),
+def test_requests_that_differ_in_every_option_share_a_batch_and_are_answered_as_alone(
+    generator, batcher
+) -> None:
+    chosen = [
+        GREEDY,
+        GenerationOptions(max_new_tokens=30),
+        GenerationOptions(max_new_tokens=9, temperature=2.0, seed=3),
+        GenerationOptions(max_new_tokens=9, temperature=1.0, top_p=0.5, seed=4),
     ]
-    gate.open.set()
-    wait(answers, 10)
-    # Greedy decoding takes no seed and no top_p.
-    assert gate.batches[1:] == [["a", "c"], ["b"], ["d", "e"]]
+    alone = [
+        generator.generate([[{"role": "user", "content": question}]], options)[0]
+        for question, options in zip(QUESTIONS, chosen, strict=True)
+    ]
+    slow, _ = hold(batcher, generator, tokens=3)
+    tickets = batcher.submit(
+        [request(generator, q, o) for q, o in zip(QUESTIONS, chosen, strict=True)]
+    )
+    slow.release.set()
+    assert [ticket.answer.result(WAIT) for ticket in tickets] == alone
 
 
-def test_a_request_that_does_not_fit_is_refused_whole(batcher, gate) -> None:
-    hold_the_worker(batcher, gate)
-    ask(batcher, "a", "b", "c", "d", "e")
+def test_a_waiting_request_joins_while_another_is_still_being_answered(generator, batcher) -> None:
+    slow, first = hold(batcher, generator)
+    short = batcher.submit([request(generator, "How?", GenerationOptions(max_new_tokens=2))])[0]
+    held = Slow()
+    watcher = batcher.submit([request(generator, "Which?", GREEDY, on_text=held)])[0]
+    slow.release.set()
+    assert held.reached.wait(WAIT)
+    assert not first.answer.done()
+    held.release.set()
+    assert short.answer.result(WAIT).completion_tokens == 2
+    assert watcher.answer.result(WAIT).completion_tokens > 0
+
+
+def test_a_longer_prompt_joins_shorter_ones_in_flight(generator, batcher) -> None:
+    long = "the pump has a valve and the valve has a seal " * 2
+    options = GenerationOptions(max_new_tokens=10)
+    alone = generator.generate([[{"role": "user", "content": long}]], options)[0]
+    of_first = generator.generate(
+        [[{"role": "user", "content": "first"}]], GenerationOptions(max_new_tokens=40)
+    )[0]
+    slow, first = hold(batcher, generator)
+    (ticket,) = batcher.submit([request(generator, long, options)])
+    slow.release.set()
+    assert ticket.answer.result(WAIT) == alone
+    assert first.answer.result(WAIT) == of_first
+
+
+def test_a_row_that_is_given_up_in_the_middle_is_decoded_no_further(generator, batcher) -> None:
+    pieces: list[str] = []
+    reached, release = threading.Event(), threading.Event()
+
+    def on_text(piece: str) -> None:
+        pieces.append(piece)
+        reached.set()
+        assert release.wait(WAIT)
+
+    options = GenerationOptions(max_new_tokens=60)
+    (ticket,) = batcher.submit([request(generator, "first", options, on_text=on_text)])
+    assert reached.wait(WAIT)
+    ticket.cancel()
+    release.set()
+    (other,) = batcher.submit([request(generator, "How?")])
+    assert other.answer.result(WAIT)
+    assert len(pieces) == 1
+    with pytest.raises(CancelledError):
+        ticket.answer.result(0)
+
+
+def test_what_is_given_up_while_it_waits_is_not_decoded_and_frees_its_place(
+    generator, batcher
+) -> None:
+    slow, _ = hold(batcher, generator)
+    waiting = batcher.submit([request(generator, "How?")] * 6)
     with pytest.raises(QueueFullError):
-        ask(batcher, "f", "g")
-    ask(batcher, "f")
+        batcher.submit([request(generator, "How?")])
+    waiting[0].cancel()
+    (taken,) = batcher.submit([request(generator, "How?")])
+    slow.release.set()
+    assert taken.answer.result(WAIT)
 
 
-def test_what_nobody_waits_for_is_not_decoded(batcher, gate) -> None:
-    hold_the_worker(batcher, gate)
-    given_up, wanted = ask(batcher, "a", "b")
-    assert given_up.cancel()
-    gate.open.set()
-    assert wanted.result(10).text == "b"
-    assert gate.batches[1] == ["b"]
+def test_a_request_that_does_not_fit_is_refused_whole(generator, batcher) -> None:
+    slow, _ = hold(batcher, generator)
+    batcher.submit([request(generator, "How?")] * 5)
+    with pytest.raises(QueueFullError):
+        batcher.submit([request(generator, "How?")] * 2)
+    batcher.submit([request(generator, "How?")])
+    slow.release.set()
 
 
-def test_a_failed_batch_fails_its_requests_and_repeated_failure_is_unhealthy(batcher, gate) -> None:
-    gate.open.set()
-    gate.fail_at = "a"
-    for _ in range(3):
-        assert batcher.healthy
-        (answer,) = ask(batcher, "a")
-        with pytest.raises(RuntimeError, match="accelerator"):
-            answer.result(10)
-    assert not batcher.healthy
-    (answer,) = ask(batcher, "b")
-    assert answer.result(10).text == "b"
+def test_the_pieces_of_a_stream_are_the_answer(generator, batcher) -> None:
+    pieces: list[str] = []
+    options = GenerationOptions(max_new_tokens=40)
+    (ticket,) = batcher.submit([request(generator, "How?", options, on_text=pieces.append)])
+    assert "".join(pieces) != ticket.answer.result(WAIT).text or len(pieces) > 1
+    assert "".join(pieces) == ticket.answer.result(WAIT).text
+
+
+def test_a_stop_string_ends_the_answer_before_it(generator, batcher) -> None:
+    options = GenerationOptions(max_new_tokens=40)
+    whole = batcher.submit([request(generator, "How?", options)])[0].answer.result(WAIT)
+    stop = whole.text[5:8]
+    (ticket,) = batcher.submit([request(generator, "How?", options, stop=[stop])])
+    answer = ticket.answer.result(WAIT)
+    assert answer.text == whole.text[: whole.text.index(stop)].strip()
+    assert answer.finish_reason == "stop"
+    assert answer.completion_tokens < whole.completion_tokens
+
+
+def test_a_fault_fails_its_requests_and_repeated_faults_are_unhealthy(
+    generator, batcher, monkeypatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the accelerator is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("doctune.inference.batching.pick_tokens", broken)
+        for _ in range(3):
+            assert batcher.healthy
+            (ticket,) = batcher.submit([request(generator, "How?")])
+            with pytest.raises(RuntimeError, match="accelerator"):
+                ticket.answer.result(WAIT)
+        assert not batcher.healthy
+    assert batcher.submit([request(generator, "How?")])[0].answer.result(WAIT)
     assert batcher.healthy
 
 
-def test_what_was_answered_before_a_failure_is_kept(batcher, gate) -> None:
-    hold_the_worker(batcher, gate)
-    gate.fail_at = "b"
-    done, failed = ask(batcher, "a", "b")
-    gate.open.set()
-    assert done.result(10).text == "a"
-    with pytest.raises(RuntimeError, match="accelerator"):
-        failed.result(10)
-
-
-def test_closing_answers_what_waits_and_takes_nothing_more(batcher, gate) -> None:
-    hold_the_worker(batcher, gate)
-    (answer,) = ask(batcher, "a")
-    gate.open.set()
-    batcher.close(10)
-    assert answer.result(0).text == "a"
+def test_closing_answers_what_waits_and_takes_nothing_more(generator, batcher) -> None:
+    slow, first = hold(batcher, generator, tokens=3)
+    (ticket,) = batcher.submit([request(generator, "How?")])
+    slow.release.set()
+    batcher.close(WAIT)
+    assert first.answer.result(0)
+    assert ticket.answer.result(0)
     with pytest.raises(QueueFullError):
-        ask(batcher, "b")
+        batcher.submit([request(generator, "How?")])
+
+
+def test_a_model_with_sliding_windows_is_answered_in_turn(generator: TextGenerator) -> None:
+    config = MistralConfig(
+        vocab_size=len(generator.tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=8,
+        max_position_embeddings=CONTEXT,
+        eos_token_id=generator.tokenizer.eos_token_id,
+    )
+    sliding = TextGenerator(MistralForCausalLM(config).eval(), generator.tokenizer)
+    alone = [sliding.generate([[{"role": "user", "content": q}]], GREEDY)[0] for q in QUESTIONS]
+    batcher = Batcher(sliding, max_batch_size=4, max_waiting=6)
+    try:
+        tickets = [batcher.submit([request(sliding, q)])[0] for q in QUESTIONS]
+        assert [ticket.answer.result(WAIT) for ticket in tickets] == alone
+    finally:
+        batcher.close(WAIT)
+
+
+def test_the_cache_bounds_how_many_are_answered_together(
+    generator: TextGenerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    columns = len(request(generator, "How?").prompt) + GREEDY.max_new_tokens + 64
+    per_token = generator._cache_bytes_per_token()
+    monkeypatch.setattr("doctune.inference.generation.CACHE_BYTES", per_token * columns * 2)
+    widths: list[int] = []
+    pick = batching.pick_tokens
+
+    def watched(logits, samplers):
+        widths.append(len(samplers))
+        return pick(logits, samplers)
+
+    monkeypatch.setattr("doctune.inference.batching.pick_tokens", watched)
+    batcher = Batcher(generator, max_batch_size=4, max_waiting=6)
+    try:
+        tickets = batcher.submit([request(generator, "How?")] * 4)
+        for ticket in tickets:
+            ticket.answer.result(WAIT)
+    finally:
+        batcher.close(WAIT)
+    assert max(widths) == 2

@@ -1,0 +1,157 @@
+"""`/v1/chat/completions` of the model server, in OpenAI's shape, streamed or not.
+
+The predict route takes the same bodies, so that an endpoint's `rawPredict` and `streamRawPredict`
+reach it. Temperature is 0 unless the request says otherwise.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.responses import Response
+
+from doctune.inference.batching import Ticket
+from doctune.inference.generation import Completion
+from doctune.serving.chat_schema import ChatRequest, ChatRequestError, parse_chat_request
+from doctune.serving.engine import Engine
+from doctune.serving.schema import RequestError
+from doctune.serving.transport import Admission, answers_while_client_waits
+
+_DONE = b"data: [DONE]\n\n"
+
+
+def is_chat_body(body: bytes) -> bool:
+    """Returns whether a body of the predict route is OpenAI's and not Vertex AI's.
+
+    A quotation mark within a JSON string is escaped, so the words are found as keys only.
+    """
+    return b'"messages"' in body and b'"instances"' not in body
+
+
+async def answer_chat(
+    engine: Engine, request: Request, body: bytes, admission: Admission, timeout_seconds: float
+) -> Response:
+    """Answers one chat request.
+
+    Raises:
+        ChatRequestError, RequestError: The request cannot be answered as it is.
+        QueueFullError: Too much is waiting already.
+        TimeoutError: There is no answer, or no first token of one, in time.
+    """
+    place = contextlib.ExitStack()
+    with place:
+        place.enter_context(admission())
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+        def on_text(piece: str | None) -> None:
+            # The loop may be closed by the time the worker's last token is there.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        def check() -> tuple[ChatRequest, Any]:
+            chat = parse_chat_request(body)
+            return chat, engine.check_chat(chat, on_text)
+
+        chat, checked = await loop.run_in_executor(engine.check_thread, check)
+        (ticket,) = engine.submit([checked])
+        if not chat.stream:
+            async with asyncio.timeout(timeout_seconds):
+                (completion,) = await answers_while_client_waits(request, [ticket])
+            return JSONResponse(_whole(chat, completion))
+        ticket.answer.add_done_callback(lambda _: on_text(None))
+        stream = _events(chat, ticket, pieces, place.pop_all(), timeout_seconds)
+        return StreamingResponse(
+            stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
+
+
+def chat_error(message: str, status: int, param: str = "", code: str = "") -> dict[str, Any]:
+    """Returns an error in OpenAI's shape."""
+    kind = "invalid_request_error" if status < 500 and status != 429 else "server_error"
+    return {
+        "error": {
+            "message": message,
+            "type": "rate_limit_error" if status == 429 else kind,
+            "param": param or None,
+            "code": code or None,
+        }
+    }
+
+
+def refused(error: ChatRequestError | RequestError) -> JSONResponse:
+    """Returns the response to a request that cannot be answered as it is."""
+    if isinstance(error, ChatRequestError):
+        return JSONResponse(chat_error(str(error), 400, error.param, error.code), 400)
+    return JSONResponse(chat_error(str(error), error.status), error.status)
+
+
+async def _events(
+    chat: ChatRequest,
+    ticket: Ticket,
+    pieces: "asyncio.Queue[str | None]",
+    place: contextlib.ExitStack,
+    timeout_seconds: float,
+) -> AsyncIterator[bytes]:
+    """Yields the events of a stream; the request is given up when the client leaves."""
+    head = _head(chat, "chat.completion.chunk")
+    try:
+        with place:
+            yield _event({**head, "choices": [_delta({"role": "assistant", "content": ""})]})
+            async with asyncio.timeout(timeout_seconds):
+                while (piece := await pieces.get()) is not None:
+                    yield _event({**head, "choices": [_delta({"content": piece})]})
+            completion = ticket.answer.result(timeout=0)
+            yield _event({**head, "choices": [_delta({}, completion.finish_reason)]})
+            if chat.wants_usage:
+                yield _event({**head, "choices": [], "usage": _usage(completion)})
+            yield _DONE
+    except TimeoutError:
+        yield _event(chat_error("no answer within the time limit", 503))
+    except Exception:
+        # The worker has logged what happened; a client needs to know only that it did.
+        yield _event(chat_error("the model failed on this request", 500))
+    finally:
+        ticket.cancel()
+
+
+def _whole(chat: ChatRequest, completion: Completion) -> dict[str, Any]:
+    message = {"role": "assistant", "content": completion.text, "refusal": None}
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": completion.finish_reason,
+        "logprobs": None,
+    }
+    return {**_head(chat, "chat.completion"), "choices": [choice], "usage": _usage(completion)}
+
+
+def _head(chat: ChatRequest, kind: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": chat.model,
+    }
+
+
+def _delta(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+
+
+def _usage(completion: Completion) -> dict[str, int]:
+    return {
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "total_tokens": completion.prompt_tokens + completion.completion_tokens,
+    }
+
+
+def _event(document: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"

@@ -1,0 +1,82 @@
+"""What every route of the model server needs: bounded bodies, admission, clients that leave."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fastapi import Request
+
+from doctune.inference.batching import QueueFullError, Ticket
+from doctune.inference.generation import Completion
+from doctune.serving.schema import RequestError
+
+
+class Admission:
+    """Bounds the requests in the house, so that their bodies cannot fill the memory."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._inside = most, 0
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Holds a place for the block.
+
+        Raises:
+            QueueFullError: There is none.
+        """
+        if self._inside >= self._most:
+            raise QueueFullError
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+
+async def bounded_body(request: Request, limit: int) -> bytes:
+    """Returns the body, without ever holding much more than the limit.
+
+    Raises:
+        RequestError: It is larger.
+    """
+    body = bytearray()
+    declared = request.headers.get("content-length", "")
+    too_large = declared.isdigit() and int(declared) > limit
+    if not too_large:
+        async for chunk in request.stream():
+            body += chunk
+            if too_large := len(body) > limit:
+                break
+    if too_large:
+        raise RequestError(f"the body is larger than {limit} bytes", 413)
+    return bytes(body)
+
+
+async def answers_while_client_waits(
+    request: Request, tickets: Sequence[Ticket]
+) -> list[Completion]:
+    """Waits for answers; what nobody waits for any more is not decoded any further.
+
+    Raises:
+        RequestError: The client has gone.
+    """
+    answers = asyncio.gather(*(asyncio.wrap_future(ticket.answer) for ticket in tickets))
+    gone = asyncio.create_task(_client_is_gone(request))
+    waiting: set[asyncio.Future[Any]] = {answers, gone}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if answers.done():
+            return answers.result()
+        raise RequestError("the client is gone", 499)
+    finally:
+        gone.cancel()
+        answers.cancel()
+        for ticket in tickets:
+            ticket.cancel()
+
+
+async def _client_is_gone(request: Request) -> None:
+    """Returns when the client has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
