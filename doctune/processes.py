@@ -111,11 +111,31 @@ def stop_process(pid: int, grace_seconds: float = 5.0) -> None:
         tree = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return
-    for process in tree:
+    _stop(tree, grace_seconds)
+
+
+def stop_children(grace_seconds: float = 5.0) -> None:
+    """Ends all descendants of this process: SIGTERM first, SIGKILL to what is left after."""
+    _stop(psutil.Process().children(recursive=True), grace_seconds)
+
+
+def _stop(processes: list[psutil.Process], grace_seconds: float) -> None:
+    for process in processes:
         _signal(process, signal.SIGTERM)
-    for process in _outlasting(tree, grace_seconds):
+    for process in _outlasting(processes, grace_seconds):
         _signal(process, signal.SIGKILL)
-    _outlasting(tree, grace_seconds)
+    _outlasting(processes, grace_seconds)
+
+
+def ignore_signals() -> None:
+    """Ignores SIGTERM and SIGINT from now on, for a handler that ends this process in good order.
+
+    A second signal would run the handler again within itself, with half of its work done. It does
+    come: the kernel sends the parent's death signal for each thread that the parent had.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Not SIG_IGN, which programs that are started from here would inherit.
+        signal.signal(number, lambda *_: None)
 
 
 def _outlasting(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:

@@ -55,5 +55,7 @@ def _options(
 
 
 def _exit_on_signal(number: int, _frame: object) -> NoReturn:
-    # Unwinds the context managers, so that what was started is stopped.
+    # Unwinds the context managers, so that what was started is stopped. A second signal must not
+    # interrupt that.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     sys.exit(128 + number)

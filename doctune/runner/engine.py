@@ -19,6 +19,7 @@ import psutil
 
 from doctune.artifacts import cache_folder
 from doctune.errors import UsageError
+from doctune.processes import ignore_signals
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -149,6 +150,7 @@ def ended_by_signals(client: "DockerClient") -> Iterator[None]:
     owner = _identity(psutil.Process())
 
     def end(number: int, frame: FrameType | None) -> None:
+        ignore_signals()
         for container in client.containers.list(filters={"label": f"{OWNER_LABEL}={owner}"}):
             container.stop(timeout=_STOP_SECONDS)
             container.remove(force=True)

@@ -21,9 +21,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import yaml
 
+from doctune.processes import ignore_signals, stop_children
 from doctune.runner.events import Event, EventLog
 from doctune.runner.parameters import ParameterError, as_declared, check_parameters
 
@@ -162,12 +162,8 @@ def _cache_root(options: argparse.Namespace) -> Path:
 
 
 def _end_with_children(number: int, _frame: FrameType | None) -> None:
-    children = psutil.Process().children(recursive=True)
-    for child in children:
-        child.terminate()
-    _, alive = psutil.wait_procs(children, timeout=3)
-    for child in alive:
-        child.kill()
+    ignore_signals()
+    stop_children(grace_seconds=3)
     os._exit(128 + number)
 
 

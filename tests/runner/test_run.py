@@ -1,5 +1,6 @@
 """A compiled spec runs in a worker, is watched, cached, and ended without a trace."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -125,6 +126,30 @@ def test_ending_the_run_leaves_no_process(
 
     _, alive = psutil.wait_procs(tree, timeout=15)
     assert alive == []
+
+
+def test_a_worker_that_is_told_to_end_again_and_again_leaves_no_process(
+    spec: Path, tmp_path: Path
+) -> None:
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _RUN_SLOWLY, str(spec), str(tmp_path)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stderr=subprocess.DEVNULL,
+    )
+    tree = _wait_for_sleeper(process.pid)
+    worker = next(child for child in tree if "doctune.runner.worker" in child.cmdline())
+
+    # As the kernel does for each thread of a parent that dies.
+    for _ in range(200):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.terminate()
+        time.sleep(0.0005)
+
+    _, alive = psutil.wait_procs(tree, timeout=30)
+    assert alive == []
+    assert process.wait(timeout=30) != 0
 
 
 def _wait_for_sleeper(pid: int) -> list[psutil.Process]:
