@@ -26,7 +26,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 run: compile
 	@$(BIN)/doctune $(if $(FULL),run --full,--environment laptop run) $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
 
-# Two workers of one thread each finish sooner than one of two.
+# Two workers of one thread each finish sooner than one of two. One that is lost, since a test blocked or
+# crashed, is replaced, and the run goes on (tests/plugins).
 test: check browser
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 

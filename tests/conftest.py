@@ -6,6 +6,8 @@ import pytest
 
 from doctune.localvertex.certificates import ensure_certificates
 
+pytest_plugins = ["tests.plugins.scheduling", "tests.plugins.time_limit"]
+
 # Before any library of Google's or Hugging Face's is imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
