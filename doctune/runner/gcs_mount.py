@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
     storage, *command = arguments[1:] if refuse_renames else arguments
     environment = dict(os.environ)
     environment.pop(MISSING_VARIABLE, None)
-    dies_with = _parent_death_signal()
+    dies_with, parent = _parent_death_signal(), os.getppid()
     try:
         mount_buckets(storage)
     except OSError as error:
@@ -83,6 +83,8 @@ def main(arguments: list[str]) -> int:
         environment["PYTHONPATH"] = os.pathsep.join(search)
     # A change of credentials makes the kernel forget it.
     _libc.prctl(_PR_SET_PDEATHSIG, dies_with)
+    if dies_with and os.getppid() != parent:
+        return 128 + dies_with  # it died before this was said again
     try:
         if MISSING_VARIABLE in environment and not os.path.exists(MOUNT_POINT):
             return _run_watched(command, environment)
