@@ -13,6 +13,7 @@ from doctune.artifacts import local_folder
 from doctune.errors import EvaluationError, UsageError
 from doctune.evaluation.comparison import BASE, CHAMPION, TUNED
 from doctune.inference.base_model import resolve_base_model
+from doctune.publishing import require_whole
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
@@ -77,6 +78,7 @@ def read_training(model_dir: Path) -> dict[str, Any]:
 
 
 def _weights(model_dir: Path) -> Path:
+    require_whole(model_dir, "tune the model again")
     folder = model_dir / "model"
     if not (folder / "config.json").is_file():
         raise EvaluationError(f"{folder} holds no model: config.json is missing.")

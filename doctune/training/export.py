@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from doctune.errors import DatasetError, ModelError, TrainingError
-from doctune.files import atomic_folder, write_json
+from doctune.files import write_json
 from doctune.progress import progress
+from doctune.publishing import published_folder, require_whole
 from doctune.training.examples import Example
 from doctune.training.network import load_network, load_tokenizer, need_bitsandbytes
 from doctune.training.outputs import clear_write_failures
@@ -64,7 +65,7 @@ def export_model(
 
     Args:
         model_dir: What `tune_model` wrote.
-        out_dir: Replaced as a whole when the export is good enough, else left as it was.
+        out_dir: Replaced as a whole when the export is good enough, its manifest last.
         examples_path: JSONL with `messages` to measure quality on; at most 64 are used.
         max_perplexity_increase: Greatest relative increase of perplexity that is let through.
 
@@ -75,6 +76,7 @@ def export_model(
     source = model_dir / "model"
     if not (source / "config.json").is_file():
         raise ModelError(f"{model_dir} holds no tuned model: give a folder that training wrote.")
+    require_whole(model_dir, "train the model again")
     tokenizer = load_tokenizer(source)
     examples = tokenized_file(examples_path, tokenizer, _MAX_LENGTH).examples[:_MAX_EXAMPLES]
     if not examples:
@@ -82,7 +84,7 @@ def export_model(
     with (
         progress(f"Exporting {export_format}", 3, "parts") as bar,
         clear_write_failures(out_dir),
-        atomic_folder(out_dir) as folder,
+        published_folder(out_dir) as folder,
     ):
         before = _measure(load_network(source, "auto").float().to(_device()), source, examples)
         bar.advance(note="original measured")

@@ -22,8 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from doctune.digests import digest_file, digest_folder
 from doctune.errors import DatasetError, ModelError, TrainingError
-from doctune.files import atomic_folder, text_lines, write_json
+from doctune.files import text_lines, write_json
 from doctune.progress import Bar, progress
+from doctune.publishing import published_folder, require_whole
 from doctune.training.machine import prepare_machine
 from doctune.training.network import load_network, load_tokenizer
 from doctune.training.options import TrainingOptions
@@ -149,7 +150,7 @@ def tune_preferences(
     Args:
         pairs_path: See `read_pairs`; with kto see `read_verdicts`.
         model_dir: What `tune_model` wrote; also the reference.
-        out_dir: Replaced as a whole when all went well, else left as it was.
+        out_dir: Replaced as a whole when all went well, its manifest last.
 
     Raises:
         DatasetError: The pairs cannot be used.
@@ -160,6 +161,7 @@ def tune_preferences(
     base = model_dir / "model"
     if not (base / "config.json").is_file():
         raise ModelError(f"{model_dir} holds no tuned model: give a folder that training wrote.")
+    require_whole(model_dir, "train the model again")
     read = {"dpo": read_pairs, "kto": read_verdicts}[chosen.method]
     pairs = read(pairs_path)
     prepare_machine(TrainingOptions(dtype="float32"))
@@ -178,7 +180,7 @@ def tune_preferences(
         margin_after=margins[1],
         seconds=round(time.monotonic() - start, 3),
     )
-    with clear_write_failures(out_dir), atomic_folder(out_dir) as folder:
+    with clear_write_failures(out_dir), published_folder(out_dir) as folder:
         save_model(trainer.model, base, tokenizer, settings, folder)
         before = json.loads((model_dir / "training.json").read_text())
         record = {

@@ -11,9 +11,10 @@ from typing import Any
 
 from doctune.digests import digest_file, digest_folder, digest_value
 from doctune.errors import DatasetError
-from doctune.files import atomic_folder, write_json
+from doctune.files import write_json
 from doctune.inference.base_model import resolve_base_model
 from doctune.progress import progress
+from doctune.publishing import published_folder
 from doctune.training.batches import Curriculum, Phase
 from doctune.training.checkpoints import CheckpointFolder
 from doctune.training.course import TrainingCourse
@@ -57,7 +58,7 @@ def tune_model(
     Args:
         train_path: JSONL with `messages`, to learn from.
         validation_path: JSONL with `messages`, to stop by.
-        model_dir: Replaced as a whole when all went well, else left as it was.
+        model_dir: Replaced as a whole when all went well, its manifest last.
         curves_path: Where to write the loss curve as HTML; None for nowhere.
         caps: What settings left out of the data set, to be recorded with the model.
 
@@ -76,7 +77,7 @@ def tune_model(
         run.events.close()
         summary = _summary(course, run, time.monotonic() - start, caps)
         if workers.writes:
-            with clear_write_failures(model_dir), atomic_folder(model_dir) as folder:
+            with clear_write_failures(model_dir), published_folder(model_dir) as folder:
                 save_model(run.network.model, stage.base, stage.tokenizer, chosen, folder)
                 record = run_record(summary, course, chosen, stage.machine, stage.data)
                 digest = digest_folder(stage.base)

@@ -20,9 +20,8 @@ from typing import Any
 from doctune.digests import digest_file, digest_value
 from doctune.errors import ModelError
 from doctune.files import write_json
+from doctune.publishing import MANIFEST_FILE, require_whole
 from doctune.vertex.storage import list_folder, upload_folder
-
-MANIFEST_FILE = "manifest.json"
 
 # Formats that run code when they are loaded.
 _PICKLES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
@@ -60,6 +59,8 @@ def check_model_folder(path: Path) -> ModelManifest:
     Raises:
         ModelError: It does not; the message names the file.
     """
+    if (path / "adapter").is_dir():  # what tune_model wrote, and it is the first that it writes
+        require_whole(path, "tune the model again")
     weights = next((p for p in (path / "model", path) if (p / "config.json").is_file()), None)
     if weights is None:
         raise ModelError(f"{path} holds no model: config.json is neither in it nor in model/.")

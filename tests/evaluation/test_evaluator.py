@@ -9,6 +9,7 @@ import pytest
 from doctune.errors import DoctuneError, EvaluationError, UsageError
 from doctune.evaluation import Evaluation, EvaluationOptions, evaluate_model
 from doctune.evaluation.similarity import encoder_folder
+from doctune.publishing import write_manifest
 from tests.evaluation.tiny_models import make_row, write_rows, write_tuned
 
 OPTIONS = EvaluationOptions(
@@ -53,6 +54,7 @@ def test_what_was_left_out_is_said_in_scores_report_and_summary(
     record = json.loads((model / "training.json").read_text())
     record["caps"] = ["600 of 1,480 examples were kept (dataset.max_examples)"]
     (model / "training.json").write_text(json.dumps(record))
+    write_manifest(model)
     options = OPTIONS.model_copy(update={"max_examples": 5})
 
     evaluation = run(tmp_path, model, test_path, options, summary_path=tmp_path / "summary.md")
@@ -172,6 +174,7 @@ def test_a_model_against_itself_is_a_tie(tmp_path: Path, base_dir: Path, test_pa
         ("bad training.json", "cannot be read"),
         ("no base", 'does not name its "base_model"'),
         ("no weights", "config.json is missing"),
+        ("no manifest", "was not written to its end"),
         ("no champion", "is not a folder"),
     ],
 )
@@ -188,8 +191,11 @@ def test_a_broken_model_folder_is_one_plain_line(
     if breakage == "no base":
         record.write_text("{}")
     champion = ""
+    if breakage != "no manifest":
+        write_manifest(folder)
     if breakage == "no champion":
         (folder / "model" / "config.json").write_text("{}")
+        write_manifest(folder)
         champion = str(tmp_path / "nowhere")
     with pytest.raises(DoctuneError, match=message) as raised:
         run(tmp_path / "out", folder, test_path, champion_uri=champion)

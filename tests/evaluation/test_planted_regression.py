@@ -11,6 +11,7 @@ from doctune.evaluation.perplexity import answer_tokens
 from doctune.evaluation.score_card import read_card
 from doctune.evaluation.test_set import load_test_set
 from doctune.inference.generation import TextGenerator
+from doctune.publishing import write_manifest
 from tests.evaluation.test_evaluator import run
 from tests.evaluation.tiny_models import make_row, make_tokenizer, write_rows
 
@@ -43,6 +44,7 @@ def teach(base_dir: Path, folder: Path, rows: list[dict[str, Any]], steps: int) 
     make_tokenizer().save_pretrained(folder / "model")
     record = {"base_model": str(base_dir), "base_model_digest": ""}
     (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    write_manifest(folder)
     return folder
 
 

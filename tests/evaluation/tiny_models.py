@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from doctune.publishing import write_manifest
+
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|start|>{{ message['role'] }}\n"
     "{{ message['content'] }}<|end|>\n{% endfor %}"
@@ -75,6 +77,7 @@ def write_tuned(folder: Path, base: Path, *, seed: int) -> Path:
     write_model(folder / "model", seed=seed)
     training = {"base_model": str(base), "base_model_digest": "0" * 64}
     (folder / "training.json").write_text(json.dumps(training), encoding="utf-8")
+    write_manifest(folder)
     return folder
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from doctune.errors import ModelError, TrainingError
+from doctune.publishing import write_manifest
 from doctune.training import TrainingOptions, tune_model
 from doctune.training.export import ExportFormat, export_model, load_export
 from tests.serving.conftest import start_server
@@ -104,5 +105,6 @@ def test_gguf_refuses_an_architecture_that_it_does_not_know(
     model: Any = AutoModelForCausalLM.from_config(tiny_configurations()["gpt2"])
     model.save_pretrained(tmp_path / "gpt2/model")
     make_tokenizer().save_pretrained(tmp_path / "gpt2/model")
+    write_manifest(tmp_path / "gpt2")
     with pytest.raises(ModelError, match="not gpt2"):
         export_model(tmp_path / "gpt2", tmp_path / "out", "gguf", facts[1])
