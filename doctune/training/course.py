@@ -11,6 +11,7 @@ class TrainingCourse:
     """What happened so far. Losses are mean nats a taught token."""
 
     steps: int = 0
+    examples: int = 0  # trained on, each as often as it was
     tokens: int = 0  # of the examples trained on; padding does not count
     computed_tokens: int = 0  # that went through the network, padding included
     padding_tokens: int = 0

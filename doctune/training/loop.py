@@ -55,7 +55,17 @@ class Run:
             weight_decay=self.options.weight_decay,
             fused=True,
         )
-        steps = min(self.curriculum.steps_per_epoch, self.curriculum.steps)
+        self.plan()
+
+    def plan(self) -> None:
+        """Counts what is left to do after `course`, which may have come from a checkpoint."""
+        course = self.course
+        sizes = self.curriculum.sizes(course.examples)
+        if self.curriculum.max_steps is not None:
+            sizes = sizes[: max(0, self.curriculum.max_steps - course.steps)]
+        self.total_steps = course.steps + len(sizes)
+        self.total_examples = course.examples + sum(sizes)
+        steps = min(self.curriculum.steps_per_epoch, self.total_steps)
         self.interval = max(1, round(steps / self.options.evals_per_epoch))
 
     def packs(self, examples: Sequence[Example]) -> Iterator[tuple[list[Example], bool]]:
@@ -74,10 +84,11 @@ def train(run: Run) -> TrainingCourse:
         TrainingError: The loss is no longer a number, memory or disk is full, or the process was
             told to end (SIGTERM); in the last case after a checkpoint.
     """
-    course, total, memory = run.course, run.curriculum.steps, MemoryWatch()
+    course, memory = run.course, MemoryWatch()
     with _termination() as told_to_end, _clear_memory_failures(run):
         if run.checkpoints and (checkpoint := run.checkpoints.newest()):
             course = _restore(run, checkpoint)
+        total = run.total_steps
         if not course.validations:
             _validate(run)
         seconds, start = course.seconds, time.monotonic()
@@ -127,11 +138,11 @@ def validation_loss(run: Run) -> float:
 def _step(run: Run, told_to_end: bool) -> bool:
     """Makes one step; returns whether any worker was told to end."""
     course, options, weights = run.course, run.options, run.network.weights
-    batch = run.curriculum.batch(course.steps)
+    batch = run.curriculum.batch(course.examples)
     labels = sum(example.labels for example in batch)
     # Dropout draws the same numbers whether or not the run was stopped before this step.
     torch.manual_seed(hash((options.seed, course.steps, run.workers.rank)) & 0x7FFFFFFF)
-    rate = options.learning_rate * _schedule(course.steps, run.curriculum.steps, options)
+    rate = options.learning_rate * _schedule(run)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     run.optimizer.zero_grad()
@@ -153,6 +164,7 @@ def _step(run: Run, told_to_end: bool) -> bool:
         )
     run.optimizer.step()
     course.steps += 1
+    course.examples += len(batch)
     course.tokens += sum(len(example.input_ids) for example in batch)
     course.computed_tokens += int(computed)
     course.padding_tokens += int(padding)
@@ -205,6 +217,7 @@ def _restore(run: Run, checkpoint: Checkpoint) -> TrainingCourse:
             }
     run.best = [tensors[f"best.{i}"].to(device) for i in range(len(run.network.weights))]
     run.course = checkpoint.course
+    run.plan()
     return run.course
 
 
@@ -251,16 +264,20 @@ def _clear_memory_failures(run: Run) -> Iterator[None]:
         raise TrainingError(f"Memory is full: {remedy}, or train on a larger machine.") from error
 
 
-def _schedule(step: int, total: int, options: TrainingOptions) -> float:
-    """Returns the factor of the learning rate at a step that is about to be made."""
-    warmup = math.ceil(total * options.warmup_ratio)
-    if step < warmup:
-        return (step + 1) / warmup
-    left = (total - step) / max(1, total - warmup)
+def _schedule(run: Run) -> float:
+    """Returns the factor of the learning rate at the step that is about to be made.
+
+    It follows the examples, so that a run that goes on with other workers goes on at its rate.
+    """
+    options, seen, batch_size = run.options, run.course.examples, run.curriculum.batch_size
+    warmup = math.ceil(run.total_steps * options.warmup_ratio) * batch_size
+    if seen < warmup:
+        return min(1.0, (seen + batch_size) / warmup)
+    left = (run.total_examples - seen) / max(1, run.total_examples - warmup)
     if options.lr_scheduler_type == "linear":
-        return left
+        return min(1.0, left)
     if options.lr_scheduler_type == "cosine":
-        return 0.5 - 0.5 * math.cos(math.pi * left)
+        return 0.5 - 0.5 * math.cos(math.pi * min(1.0, left))
     return 1.0
 
 

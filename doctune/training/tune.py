@@ -40,6 +40,9 @@ from doctune.vertex_environment import checkpoint_folder, tensorboard_folder
 
 logger = logging.getLogger("doctune.training")
 
+# Part of a run's fingerprint: raise it when what a checkpoint says changes its meaning.
+_CHECKPOINT_FORM = 2
+
 
 def tune_model(
     train_path: Path,
@@ -162,7 +165,8 @@ class _Stage:
         if not folder:
             return None
         settings = self.options.model_dump(exclude=INCIDENTAL)
-        parts = [settings, self.digests, digest_folder(self.base), str(self.machine.dtype)]
+        dtype = str(self.machine.dtype)
+        parts = [_CHECKPOINT_FORM, settings, self.digests, digest_folder(self.base), dtype]
         return CheckpointFolder(folder, digest_value(parts), self.options.checkpoints_kept)
 
 
@@ -210,7 +214,8 @@ def _summary(
 
 
 def _step_caps(course: TrainingCourse, curriculum: Curriculum) -> tuple[str, ...]:
-    if course.steps < curriculum.steps or curriculum.steps == curriculum.uncapped_steps:
+    left = len(curriculum.sizes(course.examples))
+    if course.stopped_early or not left:
         return ()
-    total = curriculum.uncapped_steps
+    total = course.steps + left
     return (f"training ended after {course.steps:,} of {total:,} steps (training.max_steps)",)

@@ -33,6 +33,13 @@ def start_training(
     )
 
 
+def cluster(index: int, port: int) -> dict[str, str]:
+    """What Vertex AI tells a worker of a job with two."""
+    pools = {"workerpool0": [f"127.0.0.1:{port}"], "workerpool1": ["127.0.0.1:1"]}
+    task = {"type": f"workerpool{index}", "index": 0, "trial": ""}
+    return {"CLUSTER_SPEC": json.dumps({"cluster": pools, "environment": "cloud", "task": task})}
+
+
 def free_port() -> int:
     """Returns a TCP port that is free now."""
     with socket.socket() as listener:

@@ -16,7 +16,7 @@ from doctune.errors import TrainingError
 from doctune.training import TrainingOptions, tune_model
 from doctune.training.checkpoints import Checkpoint, CheckpointFolder
 from doctune.training.course import TrainingCourse
-from tests.training.programs import adapter_weights, start_training
+from tests.training.programs import adapter_weights, cluster, free_port, start_training
 
 SETTINGS: dict[str, Any] = {
     "num_train_epochs": 40,
@@ -42,6 +42,37 @@ def wait_for_checkpoints(folder: Path, count: int) -> None:
     while len(list(folder.glob("step-*"))) < count:
         assert time.monotonic() < deadline, "no checkpoint appeared"
         time.sleep(0.02)
+
+
+def test_a_run_that_goes_on_with_more_workers_learns_from_all_that_is_left(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """At step 100 of 400 with one worker, step 200 of two workers is not the end."""
+    checkpoints = tmp_path / "checkpoints"
+    alone = start_training(facts, tmp_path / "m", settings(tiny_model, checkpoints))
+    wait_for_checkpoints(checkpoints, 1)
+    alone.send_signal(signal.SIGTERM)
+    _, log = alone.communicate(timeout=60)
+    made = int(log.split("after step ")[1].split(";")[0])
+    assert 40 <= made < 400, log
+
+    port = free_port()
+    together = [
+        start_training(
+            facts, tmp_path / "m", settings(tiny_model, checkpoints), cluster(index, port)
+        )
+        for index in range(2)
+    ]
+    for process in together:
+        _, log = process.communicate(timeout=180)
+        assert process.returncode == 0, log
+
+    record = json.loads((tmp_path / "m/training.json").read_text())
+    assert record["tokens_trained"] == 40 * record["examples"]["train"]["tokens"]
+    in_this_epoch = made % 10  # of ten steps of four examples
+    rest = -(-(10 - in_this_epoch) // 2) if in_this_epoch else 0
+    epochs_left = 40 - made // 10 - bool(in_this_epoch)
+    assert record["steps"] == made + rest + 5 * epochs_left
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,41 @@ def test_each_epoch_gives_each_example_once_in_another_order() -> None:
     curriculum = Curriculum([Phase(examples=many, epochs=2)], batch_size=5, seed=1, max_steps=None)
     orders = []
     for epoch in range(2):
-        steps = range(epoch * 5, epoch * 5 + 5)
-        orders.append([e.input_ids[0] for step in steps for e in curriculum.batch(step)])
-    assert curriculum.steps == 10
+        places = range(epoch * 23, epoch * 23 + 23, 5)
+        orders.append([e.input_ids[0] for seen in places for e in curriculum.batch(seen)])
+    assert curriculum.sizes() == [5, 5, 5, 5, 3] * 2
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(23))
     assert orders[0] != orders[1]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 0.5, 2.5])
+@pytest.mark.parametrize("other", [1, 3, 8, 16, 64])
+def test_a_change_of_batch_size_on_the_way_shows_each_example_as_often(
+    epochs: float, other: int
+) -> None:
+    many = [Example([index, 1], [False, True]) for index in range(40)]
+    raw = [Example([100 + index, 1], [False, True]) for index in range(7)]
+    before, after = (
+        Curriculum(
+            [Phase(examples=raw, epochs=1), Phase(examples=many, epochs=epochs)],
+            batch_size=size,
+            seed=1,
+            max_steps=None,
+        )
+        for size in (4, other)
+    )
+    for stop in range(len(before.sizes())):
+        seen, shown = 0, Counter[int]()
+        for number in range(10**4):
+            curriculum = before if number < stop else after
+            if not curriculum.sizes(seen):
+                break
+            batch = curriculum.batch(seen)
+            assert len(batch) == curriculum.sizes(seen)[0] > 0
+            seen += len(batch)
+            shown.update(example.input_ids[0] for example in batch)
+        assert all(shown[100 + index] == 1 for index in range(7))
+        counts = [shown[index] for index in range(40)]
+        assert max(counts) - min(counts) <= 1
+        if epochs == int(epochs):
+            assert set(counts) == {int(epochs)}

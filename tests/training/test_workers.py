@@ -19,7 +19,13 @@ from doctune.training import TrainingOptions, tune_model
 from doctune.training.examples import Example
 from doctune.training.sharding import even_packs
 from doctune.training.workers import Workers
-from tests.training.programs import ENVIRONMENT, adapter_weights, free_port, start_training
+from tests.training.programs import (
+    ENVIRONMENT,
+    adapter_weights,
+    cluster,
+    free_port,
+    start_training,
+)
 
 SETTINGS: dict[str, Any] = {
     "max_steps": 10,
@@ -30,13 +36,6 @@ SETTINGS: dict[str, Any] = {
     "num_threads": 1,
     "dtype": "float32",
 }
-
-
-def cluster(index: int, port: int) -> dict[str, str]:
-    """What Vertex AI tells a worker of a job with two."""
-    pools = {"workerpool0": [f"127.0.0.1:{port}"], "workerpool1": ["127.0.0.1:1"]}
-    task = {"type": f"workerpool{index}", "index": 0, "trial": ""}
-    return {"CLUSTER_SPEC": json.dumps({"cluster": pools, "environment": "cloud", "task": task})}
 
 
 def test_two_workers_make_the_steps_of_one(
