@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from doctune.vertex.endpoints import Deployment, ask, deploy_model, find_endpoint, rollback
+    from doctune.vertex.endpoints import ask, find_endpoint
     from doctune.vertex.evaluations import import_evaluation
     from doctune.vertex.history import ModelVersion, find_version, model_versions, training_set_of
     from doctune.vertex.packaging import ModelManifest, check_model_folder, upload_model
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         find_champion,
         register_model,
     )
+    from doctune.vertex.releases import Deployment, deploy_model, rollback
     from doctune.vertex.session import init_session
     from doctune.vertex.storage import (
         StoredObject,
@@ -23,19 +24,30 @@ if TYPE_CHECKING:
         sync_folder,
         upload_folder,
     )
+    from doctune.vertex.variants import (
+        ServingMachine,
+        Variant,
+        add_variant,
+        list_variants,
+        remove_variant,
+        set_traffic,
+    )
 
 _MODULES = {
     "Champion": "registry",
-    "Deployment": "endpoints",
+    "Deployment": "releases",
     "ModelManifest": "packaging",
     "ModelVersion": "history",
     "RegisteredModel": "registry",
+    "ServingMachine": "variants",
     "StoredObject": "storage",
     "TransferSummary": "storage",
+    "Variant": "variants",
+    "add_variant": "variants",
     "ask": "endpoints",
     "champion_uri": "registry",
     "check_model_folder": "packaging",
-    "deploy_model": "endpoints",
+    "deploy_model": "releases",
     "download_folder": "storage",
     "find_champion": "registry",
     "find_endpoint": "endpoints",
@@ -43,9 +55,12 @@ _MODULES = {
     "import_evaluation": "evaluations",
     "init_session": "session",
     "list_folder": "storage",
+    "list_variants": "variants",
     "model_versions": "history",
     "register_model": "registry",
-    "rollback": "endpoints",
+    "remove_variant": "variants",
+    "rollback": "releases",
+    "set_traffic": "variants",
     "sync_folder": "storage",
     "training_set_of": "history",
     "upload_folder": "storage",
@@ -58,8 +73,11 @@ __all__ = [
     "ModelManifest",
     "ModelVersion",
     "RegisteredModel",
+    "ServingMachine",
     "StoredObject",
     "TransferSummary",
+    "Variant",
+    "add_variant",
     "ask",
     "champion_uri",
     "check_model_folder",
@@ -71,9 +89,12 @@ __all__ = [
     "import_evaluation",
     "init_session",
     "list_folder",
+    "list_variants",
     "model_versions",
     "register_model",
+    "remove_variant",
     "rollback",
+    "set_traffic",
     "sync_folder",
     "training_set_of",
     "upload_folder",

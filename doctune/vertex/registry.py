@@ -125,19 +125,23 @@ def find_champion(model_name: str, exclude_digest: str = "") -> Champion | None:
     Args:
         exclude_digest: A champion with this digest is no incumbent: it is the candidate itself.
     """
-    from google.api_core.exceptions import NotFound
-
     with google_errors(f"find the champion of {model_name}", RegistryError):
         parent = find_model(model_name)
-        if parent is None:
-            return None
-        try:
-            version = get_version(f"{parent}@{CHAMPION}")
-        except NotFound:
-            return None
-    digest = version.labels.get("digest", "")
-    if exclude_digest and digest == label_value(exclude_digest):
+        champion = champion_of(parent) if parent else None
+    if champion and exclude_digest and champion.digest == label_value(exclude_digest):
         return None
+    return champion
+
+
+def champion_of(parent: str) -> Champion | None:
+    """Returns the released version of a model, by resource name; None where there is none."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        version = get_version(f"{parent}@{CHAMPION}")
+    except NotFound:
+        return None
+    digest = version.labels.get("digest", "")
     return Champion(version.artifact_uri, version.version_id, version_name(version), digest)
 
 

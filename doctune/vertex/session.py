@@ -102,6 +102,13 @@ def model_client() -> Any:
     return initializer.global_config.create_client(client_class=utils.ModelClientWithOverride)
 
 
+def endpoint_client() -> Any:
+    """Returns the SDK's EndpointService client, with the session's location and transport."""
+    from google.cloud.aiplatform import initializer, utils
+
+    return initializer.global_config.create_client(client_class=utils.EndpointClientWithOverride)
+
+
 def resource_url(resource_name: str) -> str:
     """Returns the https URI of a resource, as Google's pipeline artifacts carry it."""
     location = resource_name.split("/")[3]

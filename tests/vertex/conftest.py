@@ -52,6 +52,7 @@ def vertex(local: LocalVertex) -> Iterator[None]:
         # google.auth reads this one variable when it is imported, which may have been long ago.
         patch.setattr(_metadata, "_GCE_METADATA_HOST", local.environment["GCE_METADATA_HOST"])
         patch.setattr(smoke_test, "_FIRST_PAUSE_SECONDS", 0.05)
+        patch.setattr(smoke_test, "_LEAST_SECONDS", 1.0)
         init_session(PROJECT, LOCATION, BUCKET)
         yield
 

@@ -6,14 +6,21 @@ from pathlib import Path
 import pytest
 
 from doctune.errors import DeploymentError
-from doctune.vertex import Deployment, ask, deploy_model, register_model, rollback
+from doctune.vertex import (
+    Deployment,
+    ServingMachine,
+    ask,
+    deploy_model,
+    register_model,
+    rollback,
+)
 from doctune.vertex.registry import get_version
 from doctune.vertex.smoke_test import most_predictions
 from tests.vertex.conftest import IMAGES
 
 pytestmark = pytest.mark.usefixtures("vertex")
 
-MACHINE = {"machine_type": "n1-standard-8", "max_replica_count": 3}
+MACHINE = ServingMachine(machine_type="n1-standard-8", max_replica_count=3)
 SHORT = {"max_new_tokens": 8}
 QUESTION = [{"prompt": "What does the pump have?"}]
 
@@ -60,7 +67,7 @@ def released(vertex, model_folder: Path) -> Deployment:
     registered = register_model(
         model_folder, model_name="real-server", serving_image=f"{IMAGES}/serving:1"
     )
-    return deploy(registered.version_name, "real-server", smoke_parameters=SHORT, **MACHINE)
+    return deploy(registered.version_name, "real-server", smoke_parameters=SHORT, machine=MACHINE)
 
 
 def test_the_real_server_is_deployed_as_asked_and_answers(released: Deployment) -> None:
@@ -81,7 +88,7 @@ def test_the_real_server_is_deployed_as_asked_and_answers(released: Deployment) 
 
 def test_releasing_the_same_version_again_changes_nothing(released: Deployment) -> None:
     before = endpoint_of("real-server").list_models()
-    again = deploy(released.model_version, "real-server", smoke_parameters=SHORT, **MACHINE)
+    again = deploy(released.model_version, "real-server", smoke_parameters=SHORT, machine=MACHINE)
     assert not again.created
     assert again.deployed_model_id == released.deployed_model_id
     assert again.answers == released.answers
@@ -172,7 +179,7 @@ def test_a_bad_first_release_leaves_no_endpoint_behind(register, unique) -> None
 
 
 def test_an_interrupted_release_is_taken_back(register, unique, monkeypatch) -> None:
-    from doctune.vertex import endpoints
+    from doctune.vertex import releases
 
     one, two = register("light:1"), register("light:2")
     deploy(one, unique)
@@ -180,7 +187,7 @@ def test_an_interrupted_release_is_taken_back(register, unique, monkeypatch) -> 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(endpoints, "smoke_test", interrupt)
+    monkeypatch.setattr(releases, "smoke_test", interrupt)
     with pytest.raises(KeyboardInterrupt):
         deploy(two, unique)
     assert state_of(unique) == {"1": 100}
@@ -216,16 +223,16 @@ def test_an_endpoint_that_others_made_is_used(register, unique) -> None:
 
 
 def test_the_first_share_is_taken_from_all_in_proportion(register, unique, monkeypatch) -> None:
-    from doctune.vertex import endpoints
+    from doctune.vertex import releases
 
     seen: list[dict[str, int]] = []
-    real = endpoints.smoke_test
+    real = releases.smoke_test
 
     def watch(*arguments):
         seen.append(state_of(unique))
         return real(*arguments)
 
-    monkeypatch.setattr(endpoints, "smoke_test", watch)
+    monkeypatch.setattr(releases, "smoke_test", watch)
     one, two, three = (register(f"light:{number}") for number in (1, 2, 3))
     deploy(one, unique)
     deploy(two, unique, traffic_percentage=25)

@@ -1,0 +1,192 @@
+"""Releases that never take away what works: a small share, a smoke test, then all traffic.
+
+One release at a time changes an endpoint: it locks it (`locks.py`), writes down there what it is
+about (`release_journal.py`), and looks at the champion again under the lock, so that a model that
+was compared with a champion of yesterday does not replace one of today. What goes wrong before the
+new version has all of the traffic is taken back, by the release itself or, where it was killed, by
+the next one; what is left to do after that point is completed likewise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from doctune.errors import DeploymentError
+from doctune.vertex import release_journal as journal
+from doctune.vertex.endpoints import endpoint_name as find_name
+from doctune.vertex.endpoints import same_version
+from doctune.vertex.errors import google_errors
+from doctune.vertex.locks import EndpointLock, this_owner
+from doctune.vertex.registry import (
+    PREVIOUS,
+    champion_of,
+    get_version,
+    list_versions,
+    version_name,
+)
+from doctune.vertex.release_steps import STEP_SECONDS, Release, complete, promote
+from doctune.vertex.session import resource_url
+from doctune.vertex.smoke_test import smoke_test
+from doctune.vertex.variants import ServingMachine, Variant, variants_of
+
+if TYPE_CHECKING:
+    from google.cloud.aiplatform_v1.types import Model as ModelMessage
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A version that serves all of an endpoint's traffic."""
+
+    endpoint: str  # resource name
+    deployed_model_id: str
+    model_version: str  # projects/.../models/M@3
+    answers: tuple[dict[str, Any], ...]  # to the smoke test's instances
+    artifact_uri: str  # the https URI that google.VertexEndpoint artifacts carry
+    created: bool  # False where the version was deployed already
+
+
+def deploy_model(
+    model_version: str,
+    *,
+    endpoint_name: str,
+    smoke_instances: Sequence[Mapping[str, Any]],
+    machine: ServingMachine | None = None,
+    traffic_percentage: int = 10,
+    smoke_parameters: Mapping[str, Any] | None = None,
+    judged_against: str | None = None,
+    owner: str = "",
+    wait_seconds: float = 3600.0,
+) -> Deployment:
+    """Deploys a version, tests it, gives it all traffic and makes it the champion.
+
+    The version that had the most traffic stays deployed with none, for `rollback`; older ones are
+    undeployed. A version that is deployed already is tested and given the traffic.
+
+    Args:
+        model_version: projects/.../models/M@VERSION.
+        endpoint_name: Display name; the endpoint is created where there is none.
+        smoke_instances: What the new deployment must answer, each with a text.
+        machine: What it runs on; the smallest where None.
+        traffic_percentage: Share of the traffic during the test, 1 to 100; 100 for the first model.
+        smoke_parameters: As `parameters` of a prediction.
+        judged_against: Artifact URI of the champion that the model was compared with, "" where
+            there was none; another champion by now is an error. None compares nothing.
+        owner: Who releases, such as the name of a run: a release of the same owner that was killed
+            is taken up at once. This process alone where empty.
+        wait_seconds: How long to wait for a release that is under way.
+
+    Raises:
+        EndpointBusyError: Another release or an experiment has the endpoint.
+        DeploymentError: It cannot be deployed, fails the test, or the champion is another one; the
+            traffic is as it was, and what this call has deployed or created is removed.
+    """
+    if not 1 <= traffic_percentage <= 100:
+        raise DeploymentError(f"traffic_percentage must be 1 to 100; it is {traffic_percentage}.")
+    if not smoke_instances:
+        raise DeploymentError(
+            "give at least one smoke instance: an untested model is not deployed."
+        )
+    with google_errors(f"deploy {model_version} to {endpoint_name}", DeploymentError):
+        version = get_version(model_version)
+        name = version_name(version)
+        release = Release.begin(endpoint_name, owner or this_owner(), wait_seconds, name)
+        with release.taken_back_on_failure(name, endpoint_name):
+            _check_champion(version, judged_against)
+            variant, created = release.deploy(name, machine or ServingMachine())
+            release.try_out(variant.deployed_model_id, traffic_percentage)
+            answers = smoke_test(
+                release.endpoint, variant.deployed_model_id, smoke_instances, smoke_parameters
+            )
+            _check_champion(version, judged_against)
+            release.commit(variant.deployed_model_id)
+        with release.left_to_others_on_failure():
+            complete(release.lock, variant.deployed_model_id)
+    return _deployment(release.endpoint, variant, answers, created=created)
+
+
+def rollback(endpoint: str, *, wait_seconds: float = 60.0, take_over: bool = False) -> Deployment:
+    """Gives all traffic back to the version that was released before.
+
+    Args:
+        endpoint: Display name or resource name.
+        wait_seconds: How long to wait for a release that is under way.
+        take_over: Stops a release that is under way, instead of waiting for it.
+
+    Raises:
+        EndpointBusyError: A release is under way.
+        DeploymentError: No earlier version is deployed.
+    """
+    with google_errors(f"roll back {endpoint}", DeploymentError):
+        name = find_name(endpoint)
+        lock = EndpointLock.acquire(
+            name,
+            this_owner(),
+            seconds=STEP_SECONDS,
+            wait_seconds=wait_seconds,
+            take_over=take_over,
+        )
+        release = Release(name, lock, created=False)
+        with release.taken_back_on_failure("the earlier version", endpoint):
+            release.recover(keep="")
+            variants = variants_of(release.read())
+            earlier = _earlier(variants, endpoint)
+            release.open()
+            release.commit(earlier.deployed_model_id)
+        with release.left_to_others_on_failure():
+            promote(earlier.model_version)
+            lock.release(journal.close_journal)
+    return _deployment(name, earlier, [], created=False)
+
+
+def _deployment(
+    endpoint: str, variant: Variant, answers: Sequence[dict[str, Any]], *, created: bool
+) -> Deployment:
+    return Deployment(
+        endpoint=endpoint,
+        deployed_model_id=variant.deployed_model_id,
+        model_version=variant.model_version,
+        answers=tuple(answers),
+        artifact_uri=resource_url(endpoint),
+        created=created,
+    )
+
+
+def _check_champion(version: ModelMessage, judged_against: str | None) -> None:
+    """Refuses a version that was compared with another champion than there is now."""
+    if judged_against is None:
+        return
+    champion = champion_of(version.name.split("@")[0])
+    # This very model, released by an earlier try, is no champion to be compared with.
+    if champion is not None and champion.digest == version.labels.get("digest"):
+        return
+    now = champion.uri if champion else ""
+    if now.rstrip("/") != judged_against.rstrip("/"):
+        compared = f"the champion at {judged_against}" if judged_against else "no champion"
+        found = f"version {champion.version_id} is champion" if champion else "there is none"
+        name = version_name(version).split("/")[-1]
+        raise DeploymentError(
+            f"{name} was compared with {compared}, but now {found}: somebody has released or "
+            "rolled back meanwhile. Evaluate it again."
+        )
+
+
+def _earlier(variants: Sequence[Variant], endpoint: str) -> Variant:
+    """Returns the variant to which a rollback goes back."""
+    current = max(variants, key=lambda variant: variant.share, default=None)
+    if current is None or not current.share:
+        raise DeploymentError(f"{endpoint} serves no model: there is nothing to roll back.")
+    parent = current.model_version.split("@")[0]
+    previous = [version_name(v) for v in list_versions(parent) if PREVIOUS in v.version_aliases]
+    earlier = [
+        variant
+        for variant in variants
+        if variant is not current
+        and any(same_version(variant.model_version, name) for name in previous)
+    ]
+    if not earlier:
+        raise DeploymentError(
+            f"{endpoint} has no earlier version deployed: deploy one with deploy_model."
+        )
+    return earlier[0]
