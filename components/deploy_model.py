@@ -14,35 +14,49 @@ def deploy_model(
     project: str,
     location: str,
     staging_bucket: str,
+    judged_against: str,
+    run: str,
     smoke_prompt: str = "What is this?",
     machine_type: str = "n1-standard-4",
     min_replica_count: int = 1,
     max_replica_count: int = 1,
     accelerator_type: str = "",
     accelerator_count: int = 0,
+    service_account: str = "",
     traffic_percentage: int = 10,
 ) -> None:
     """Deploys the version and makes it the champion; a failed smoke test leaves all as it was.
+
+    One release at a time changes an endpoint: others wait, and then fail if the champion is no
+    longer the one that the model was compared with.
 
     Args:
         model_version: The output of register_model.
         endpoint: The endpoint, which is created when there is none of that name.
         endpoint_name: Display name of the endpoint.
+        judged_against: The output of find_champion, with which the model was compared.
+        run: Name of the pipeline run: a try that was killed is taken up by the next one.
         smoke_prompt: What the new deployment must answer before it gets all of the traffic.
         accelerator_type: Such as NVIDIA_L4; "" for none.
+        service_account: E-mail of the account that the server runs as; "" for Vertex AI's own.
         traffic_percentage: The first share of the traffic, 1 to 100.
     """
-    from doctune.vertex import deploy_model, init_session
+    from doctune.vertex import ServingMachine, deploy_model, init_session
 
     init_session(project, location, staging_bucket)
     deployment = deploy_model(
         model_version.metadata["resourceName"],
         endpoint_name=endpoint_name,
-        machine_type=machine_type,
-        min_replica_count=min_replica_count,
-        max_replica_count=max_replica_count,
-        accelerator_type=accelerator_type,
-        accelerator_count=accelerator_count,
+        machine=ServingMachine(
+            machine_type=machine_type,
+            min_replica_count=min_replica_count,
+            max_replica_count=max_replica_count,
+            accelerator_type=accelerator_type,
+            accelerator_count=accelerator_count,
+            service_account=service_account,
+        ),
+        judged_against=judged_against,
+        owner=run,
         traffic_percentage=traffic_percentage,
         smoke_instances=[{"prompt": smoke_prompt}],
         smoke_parameters={"max_new_tokens": 16},

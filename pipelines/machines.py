@@ -12,6 +12,14 @@ from kfp import dsl
 from doctune.configuration.settings import MachineSettings, load_vertex_settings
 
 _MACHINES = load_vertex_settings().machines
+
+# Every step of ours may be run again: the same inputs give the same outputs, what is registered or
+# deployed already is found again, and training goes on from its checkpoints. A second try is for
+# what passes: a machine that is taken away, a service that does not answer. A long step that fails
+# by its own fault would only fail again at the same price.
+_TRIES_AGAIN, _LONG_TRIES_AGAIN = 3, 1
+_BACKOFF = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "600s"}
+
 # A trial of a search is a job of its own, whose machine may be given at run time.
 TRIAL = _MACHINES.training
 
@@ -23,7 +31,7 @@ def documents(task: dsl.PipelineTask) -> dsl.PipelineTask:
 
 def training(task: dsl.PipelineTask) -> dsl.PipelineTask:
     """Places a step on the machine for training and evaluation."""
-    return _place(task, _MACHINES.training)
+    return _place(task, _MACHINES.training, _LONG_TRIES_AGAIN)
 
 
 def on_workers(component: Callable[..., dsl.PipelineTask]) -> Callable[..., dsl.PipelineTask]:
@@ -45,7 +53,9 @@ def on_workers(component: Callable[..., dsl.PipelineTask]) -> Callable[..., dsl.
 
 def tuning(task: dsl.PipelineTask) -> dsl.PipelineTask:
     """Places the step of `on_workers`; a custom job's workers have their machines already."""
-    return training(task) if _MACHINES.training.replica_count == 1 else task
+    if _MACHINES.training.replica_count == 1:
+        return training(task)
+    return task.set_retry(num_retries=_LONG_TRIES_AGAIN, **_BACKOFF)
 
 
 def ops(task: dsl.PipelineTask) -> dsl.PipelineTask:
@@ -53,7 +63,10 @@ def ops(task: dsl.PipelineTask) -> dsl.PipelineTask:
     return _place(task, _MACHINES.ops)
 
 
-def _place(task: dsl.PipelineTask, machine: MachineSettings) -> dsl.PipelineTask:
+def _place(
+    task: dsl.PipelineTask, machine: MachineSettings, tries_again: int = _TRIES_AGAIN
+) -> dsl.PipelineTask:
+    task.set_retry(num_retries=tries_again, **_BACKOFF)
     task.set_cpu_limit(machine.cpu_limit).set_memory_limit(machine.memory_limit)
     if machine.accelerator_type:
         task.set_accelerator_type(machine.accelerator_type)

@@ -125,12 +125,15 @@ def train_and_deploy(
             project=project,
             location=location,
             staging_bucket=staging_bucket,
+            judged_against=champion.output,
+            run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             smoke_prompt=question,
             machine_type=ENDPOINT.machine_type,
             min_replica_count=ENDPOINT.min_replica_count,
             max_replica_count=ENDPOINT.max_replica_count,
             accelerator_type=ENDPOINT.accelerator_type,
             accelerator_count=ENDPOINT.accelerator_count,
+            service_account=ENDPOINT.service_account,
             traffic_percentage=ENDPOINT.traffic_percentage,
         ).set_display_name("Deploy model")
 

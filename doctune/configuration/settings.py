@@ -102,6 +102,11 @@ class EndpointSettings(_Section):
     max_replica_count: int = Field(1, ge=1)
     accelerator_type: str = ""
     accelerator_count: int = Field(0, ge=0, le=16)
+    service_account: str = Field(
+        "",
+        pattern=r"^$|^[^@\s]+@[^@\s]+$",
+        description="E-mail of the account that the model server runs as; else Vertex AI's own.",
+    )
     traffic_percentage: int = Field(
         10, ge=1, le=100, description="First share of traffic of a new version, before its test."
     )

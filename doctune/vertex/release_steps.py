@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 # Between two changes of the endpoint, when nothing slow is done.
 STEP_SECONDS = 120.0
-_MARGIN_SECONDS = 60.0
+MARGIN_SECONDS = 60.0
 _MOST_TRIES = 5
 
 logger = logging.getLogger("doctune.vertex")
@@ -124,7 +124,7 @@ class Release:
             return known, False
         number = new_variant_id()
         self.lock.change(
-            lambda now: journal.note_added(now, number), seconds=DEPLOY_SECONDS + _MARGIN_SECONDS
+            lambda now: journal.note_added(now, number), seconds=DEPLOY_SECONDS + MARGIN_SECONDS
         )
         added = deploy_variant(self.endpoint, version, machine, number, self.lock)
         return added, True
@@ -137,7 +137,7 @@ class Release:
                 split = first_shares(dict(now.traffic_split), deployed_model_id, percentage)
                 now.traffic_split = {d.id: split.get(d.id, 0) for d in now.deployed_models}
 
-        self.lock.change(share, seconds=LONGEST_SECONDS + _MARGIN_SECONDS)
+        self.lock.change(share, seconds=LONGEST_SECONDS + MARGIN_SECONDS)
 
     def commit(self, deployed_model_id: str) -> None:
         """Gives a variant all of the traffic, for good."""
@@ -155,12 +155,12 @@ class Release:
             logger.warning("The release failed: the traffic goes back to what it was")
             try:
                 self._give_up()
-            except (*google_error_types(), DeploymentError) as second:
+            except Exception as second:
                 logger.error(
                     "What the failed release left on %s could not be cleared away: %s The next "
                     "release does that.",
                     self.endpoint,
-                    explain(second) if isinstance(second, google_error_types()) else second,
+                    second if isinstance(second, DeploymentError) else explain(second),
                 )
             if isinstance(error, google_error_types()):
                 raise DeploymentError(
@@ -220,7 +220,7 @@ def complete(lock: EndpointLock, deployed_model_id: str, *, keep_lock: bool = Fa
     lock.check()
     promote(released.model_version)
     for variant in _too_old(variants, deployed_model_id, found.before if found else {}):
-        lock.change(lambda _: None, seconds=UNDEPLOY_SECONDS + _MARGIN_SECONDS)
+        lock.change(lambda _: None, seconds=UNDEPLOY_SECONDS + MARGIN_SECONDS)
         remove_variant(lock.endpoint, variant.deployed_model_id, lock=lock)
     if keep_lock:
         lock.change(journal.close_journal, seconds=STEP_SECONDS)

@@ -309,7 +309,7 @@ def _resources(machine: ServingMachine) -> Any:
                 f"{machine.accelerator_type} is no accelerator of Vertex AI: write it as in "
                 "NVIDIA_L4."
             )
-        spec.accelerator_type = AcceleratorType[machine.accelerator_type]
+        spec.accelerator_type = getattr(AcceleratorType, machine.accelerator_type)
         spec.accelerator_count = machine.accelerator_count or 1
     return DedicatedResources(
         machine_spec=spec,

@@ -154,6 +154,8 @@ def deployed(
         },
         environment=local_vertex,
         endpoint_name="handbook",
+        judged_against="",
+        run="run-1",
         smoke_prompt="what holds the oil?",
         **CLOUD,
     )

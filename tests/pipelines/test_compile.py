@@ -175,3 +175,27 @@ def test_the_model_and_endpoint_steps_are_never_cached(dist: Path) -> None:
 def _example(parameter_type: str) -> Any:
     examples = {"STRING": "text", "NUMBER_INTEGER": 1, "NUMBER_DOUBLE": 1.0, "BOOLEAN": True}
     return examples.get(parameter_type, [] if parameter_type == "LIST" else {})
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_step_of_ours_is_tried_again(dist: Path, name: str) -> None:
+    spec = _read(dist / "pipelines" / f"{name}.yaml")
+    # A launcher that starts a job would start another one.
+    ours = {
+        label
+        for label, executor in spec["deploymentSpec"]["executors"].items()
+        if executor.get("container", {}).get("image", "").startswith("example.com/doctune/")
+    }
+    components = {
+        label for label, part in spec["components"].items() if part.get("executorLabel") in ours
+    }
+    tasks = [
+        (label, task)
+        for dag in (spec["root"], *spec["components"].values())
+        for label, task in dag.get("dag", {}).get("tasks", {}).items()
+        if task["componentRef"]["name"] in components
+    ]
+
+    assert tasks
+    for label, task in tasks:
+        assert int(task.get("retryPolicy", {}).get("maxRetryCount", 0)) >= 1, label

@@ -31,6 +31,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
             "*/failing:*": [*_LIGHT_SERVER, "--fail"],
             "*/empty:*": [*_LIGHT_SERVER, "--empty"],
             "*/exiting:*": [*_LIGHT_SERVER, "--exit"],
+            "*/flagged:*": [*_LIGHT_SERVER, "--fail-where"],
         },
         environment={"OMP_NUM_THREADS": "1"},
     )
@@ -52,6 +53,7 @@ def vertex(local: LocalVertex) -> Iterator[None]:
         # google.auth reads this one variable when it is imported, which may have been long ago.
         patch.setattr(_metadata, "_GCE_METADATA_HOST", local.environment["GCE_METADATA_HOST"])
         patch.setattr(smoke_test, "_FIRST_PAUSE_SECONDS", 0.05)
+        patch.setattr(smoke_test, "_LONGEST_PAUSE_SECONDS", 0.05)
         patch.setattr(smoke_test, "_LEAST_SECONDS", 1.0)
         init_session(PROJECT, LOCATION, BUCKET)
         yield

@@ -172,6 +172,20 @@ def test_a_bad_release_leaves_the_traffic_exactly_as_it_was(
     assert aliases(bad) == {"candidate"}
 
 
+def test_errors_of_the_old_deployment_do_not_count_against_the_new_one(
+    register, unique, tmp_path: Path
+) -> None:
+    old, new = register("flagged:1"), register("light:2")
+    question = [{"prompt": str(tmp_path / "flag")}]
+    deploy_model(old, endpoint_name=unique, smoke_instances=question)
+    (tmp_path / "flag").touch()
+    with pytest.raises(DeploymentError, match="always fails"):
+        ask(unique, question)
+    # Nine of ten predictions fail, and none of them is the new one's.
+    deploy_model(new, endpoint_name=unique, smoke_instances=question, traffic_percentage=10)
+    assert state_of(unique) == {"1": 0, "2": 100}
+
+
 def test_a_bad_first_release_leaves_no_endpoint_behind(register, unique) -> None:
     with pytest.raises(DeploymentError, match="failed its smoke test"):
         deploy(register("failing:1"), unique)

@@ -1,12 +1,15 @@
 """Stands in for the model server where a test is about traffic: starts in no time, fails on demand.
 
-model_server.py [--fail] [--empty]
+model_server.py [--fail] [--fail-where] [--empty] [--exit]
+
+With --fail-where it fails once its first question names a file that is there.
 """
 
 import json
 import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -15,7 +18,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if "--fail" in sys.argv:
+        flag = body["instances"][0].get("prompt", "")
+        if "--fail" in sys.argv or ("--fail-where" in sys.argv and Path(flag).exists()):
             self._send(500, {"error": "this server always fails"})
             return
         text = "" if "--empty" in sys.argv else f"version {os.environ['AIP_VERSION_NAME']}"
