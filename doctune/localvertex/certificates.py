@@ -14,6 +14,24 @@ from doctune.artifacts import cache_folder
 from doctune.files import atomic_folder, atomic_path, write_text
 
 SERVED_NAMES = ("*.googleapis.com", "googleapis.com", "*.pkg.dev", "localhost")
+# A wildcard stands for one label alone: dedicated endpoints have a name for each region.
+_DEDICATED = "{region}-{uid}.prediction.vertexai.goog"
+_DEDICATED_UID = "123456789012"
+_AREAS = {
+    "africa": ("south1",),
+    "asia": ("east1", "east2", "northeast1", "northeast2", "northeast3", "south1", "south2"),
+    "asia-": ("southeast1", "southeast2"),
+    "australia": ("southeast1", "southeast2"),
+    "europe": ("central2", "north1", "southwest1", *(f"west{n}" for n in (1, 2, 3, 4, 6, 8, 9))),
+    "europe-": ("west10", "west12"),
+    "me": ("central1", "central2", "west1"),
+    "northamerica": ("northeast1", "northeast2"),
+    "southamerica": ("east1", "west1"),
+    "us": ("central1", "east1", "east4", "east5", "south1", "west1", "west2", "west3", "west4"),
+}
+REGIONS = tuple(
+    f"{area.rstrip('-')}-{place}" for area, places in _AREAS.items() for place in places
+)
 _VALID_DAYS = 3650
 
 
@@ -44,13 +62,20 @@ class Certificates:
         return self.folder / "server-key.pem"
 
 
+def dedicated_host(endpoint: str, region: str) -> str:
+    """Returns the host of a dedicated endpoint; empty for a region that Vertex AI does not have."""
+    if region not in REGIONS:
+        return ""
+    return f"{endpoint}.{_DEDICATED.format(region=region, uid=_DEDICATED_UID)}"
+
+
 def ensure_certificates() -> Certificates:
     """Returns the certificates of this user, making them where they are missing.
 
     All servers of a user share them: gRPC reads its roots once a process, so a program that talks
     to two servers in turn must find the same authority.
     """
-    folder = cache_folder() / "localvertex" / "tls"
+    folder = cache_folder() / "localvertex" / "tls-2"  # a new number for each new set of names
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "tls.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -108,6 +133,7 @@ def _make(certificates: Certificates) -> None:
         .add_extension(
             x509.SubjectAlternativeName(
                 [x509.DNSName(name) for name in SERVED_NAMES]
+                + [x509.DNSName(dedicated_host("*", region)) for region in REGIONS]
                 + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
             ),
             critical=False,

@@ -1,11 +1,13 @@
 """The variables that lead Google's clients, unmodified, to a local Vertex AI."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from doctune.localvertex.certificates import ensure_certificates
 from doctune.localvertex.config import LocalVertexConfig
 from doctune.localvertex.ports import LOOPBACK
+from doctune.runner.overlay import OUTSIDE_VARIABLE, outside_network
 
 
 def client_environment(config: LocalVertexConfig, ports: Mapping[str, int]) -> dict[str, str]:
@@ -29,6 +31,10 @@ def client_environment(config: LocalVertexConfig, ports: Mapping[str, int]) -> d
         "REQUESTS_CA_BUNDLE": str(certificates.bundle),
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(certificates.authority),
         "SSL_CERT_FILE": str(certificates.bundle),
+        # curl, in programs and by pycurl.
+        "CURL_CA_BUNDLE": str(certificates.bundle),
+        # What pip of a step or job may use to reach its index: nothing else leaves the machine.
+        OUTSIDE_VARIABLE: outside_network(os.environ),
         # Whose credentials it takes: the fake metadata server's, never the user's own.
         "GCE_METADATA_HOST": metadata,
         "GCE_METADATA_IP": metadata,

@@ -1,10 +1,13 @@
 """Resource names, identifiers and times."""
 
 import hashlib
+import json
 import re
 import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 
+from doctune.files import write_json
 from doctune.localvertex.api.errors import invalid
 
 _PROJECT = re.compile(r"projects/([^/]+)")
@@ -18,9 +21,15 @@ class ProjectNumbers:
     the others one made from their identifier.
     """
 
-    def __init__(self, project: str, number: str) -> None:
+    def __init__(self, project: str, number: str, kept: Path) -> None:
+        """
+        Args:
+            kept: The file that keeps those that have been named, for after a restart.
+        """
         self._numbers = {project: number}
-        self._projects = {number: project}
+        self._kept = kept
+        named = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        self._projects = {**named, number: project}
         self.default = project
 
     def number(self, project: str) -> str:
@@ -31,7 +40,10 @@ class ProjectNumbers:
             number = str(
                 int(hashlib.sha256(project.encode()).hexdigest()[:15], 16) % 10**12 + 10**12
             )
-            self._numbers[project], self._projects[number] = number, project
+            self._numbers[project] = number
+            if self._projects.get(number) != project:
+                self._projects[number] = project
+                write_json(self._kept, self._projects)
         return self._numbers[project]
 
     def project(self, number: str) -> str | None:

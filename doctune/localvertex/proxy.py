@@ -1,8 +1,9 @@
 """The loopback CONNECT proxy: Google's API names lead here, every other host is refused.
 
 A client that honours `https_proxy` asks for `us-central1-aiplatform.googleapis.com:443`; its first
-TLS record says by ALPN whether it speaks gRPC (`h2`) or REST, and the connection is handed to the
-listener for that. Nothing is ever sent to another machine.
+TLS record says by ALPN what it speaks, and the connection is handed to the listener for that. gRPC
+offers `h2` alone; curl and browsers' clients offer `http/1.1` beside it, and get REST in that.
+Nothing is ever sent to another machine.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ import socket
 
 from doctune.localvertex.ports import LOOPBACK
 
-GOOGLE_HOSTS = (".googleapis.com", ".pkg.dev")
+# Dedicated endpoints have a host each under the last of them.
+GOOGLE_HOSTS = (".googleapis.com", ".pkg.dev", ".prediction.vertexai.goog")
 _HEAD_LIMIT = 16384
 _CHUNK = 1 << 18
 _HELLO_SECONDS = 30.0
@@ -63,7 +65,9 @@ class ConnectProxy:
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await writer.drain()
         hello = await asyncio.wait_for(_first_record(reader), _HELLO_SECONDS)
-        local_port = self._grpc_port if "h2" in alpn_protocols(hello) else self._rest_port
+        offered = alpn_protocols(hello)
+        is_grpc = "h2" in offered and "http/1.1" not in offered
+        local_port = self._grpc_port if is_grpc else self._rest_port
         local_reader, local_writer = await asyncio.open_connection(LOOPBACK, local_port)
         local_writer.write(hello)
         client = writer.get_extra_info("socket")

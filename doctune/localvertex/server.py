@@ -148,7 +148,7 @@ async def _start(
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
     )
     front = StorageFront(
-        storage.url, vertex.storage_folder, vertex.store, config.project_number, storage_client
+        storage.url, vertex.storage_folder, vertex.store, vertex.projects, storage_client
     )
     await _listen(vertex, front, ports, certificates, stack)
     predictions.resume(vertex)
@@ -172,6 +172,7 @@ async def _listen(
 ) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificates.chain, certificates.key)
+    tls.set_alpn_protocols(["http/1.1"])
     api = await _set_up(_application(vertex, front), stack)
     await web.TCPSite(api, LOOPBACK, ports["http"]).start()
     await web.TCPSite(api, LOOPBACK, ports["rest"], ssl_context=tls).start()

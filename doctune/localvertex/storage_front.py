@@ -2,7 +2,8 @@
 
 Requests and answers are streamed through; only these are changed or answered here:
 
-- the project number of buckets, which the SDK compares with the project's own;
+- the project number of buckets, which the SDK compares with the project's own: that of the project
+  that a bucket was made in, the configured one's for others;
 - IAM policies of buckets, and tests of permissions (everything is allowed);
 - files that programs have written into a mounted bucket are objects as soon as they are asked for;
 - preconditions on generations where fake-gcs-server ignores them: resumable uploads, downloads,
@@ -23,10 +24,12 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.mount import adopt, adopt_below
+from doctune.localvertex.names import ProjectNumbers
 from doctune.localvertex.services.resources import etag
 from doctune.localvertex.store import Store
 
 POLICY = "BucketPolicy"
+_OWNER = "BucketOwner"
 
 _BUCKET = re.compile(r"/storage/v1/b(?:/(?P<bucket>[^/]+))?/?")
 _IAM = re.compile(r"/storage/v1/b/(?P<bucket>[^/]+)/iam(?P<test>/testPermissions)?")
@@ -47,7 +50,7 @@ class StorageFront:
         url: str,
         folder: Path,
         store: Store,
-        project_number: str,
+        projects: ProjectNumbers,
         client: aiohttp.ClientSession,
     ) -> None:
         """
@@ -57,7 +60,7 @@ class StorageFront:
             client: A session that does not decompress what it passes on.
         """
         self._url, self._folder, self._store = url, folder, store
-        self._project_number, self._client = project_number, client
+        self._projects, self._client = projects, client
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answers one request."""
@@ -115,11 +118,31 @@ class StorageFront:
                 return web.Response(
                     body=content, status=answer.status, content_type=answer.content_type
                 )
+        if request.method == "DELETE":
+            self._forget(request.path)
+            return web.Response(status=204)
         document = json.loads(content or b"{}")
+        if request.method == "POST" and (project := request.query.get("project")):
+            number = self._projects.number(project)
+            with self._store.transaction() as transaction:
+                transaction.put(_OWNER, document["name"], {"number": number}, parent="buckets")
         for bucket in document.get("items", [document]):
             if bucket.get("kind") == "storage#bucket":
-                bucket["projectNumber"] = self._project_number
+                bucket["projectNumber"] = self._owner(bucket["name"])
         return web.json_response(document)
+
+    def _owner(self, bucket: str) -> str:
+        with self._store.transaction() as transaction:
+            owner = transaction.find(_OWNER, bucket)
+        return owner["number"] if owner else self._projects.number(self._projects.default)
+
+    def _forget(self, path: str) -> None:
+        match = _BUCKET.fullmatch(path)
+        bucket = unquote(match["bucket"]) if match and match["bucket"] else ""
+        with self._store.transaction() as transaction:
+            for kind in (_OWNER, POLICY):
+                if transaction.find(kind, bucket) is not None:
+                    transaction.delete(kind, bucket)
 
     async def _iam(self, request: web.Request, bucket: str, *, testing: bool) -> web.Response:
         if testing:

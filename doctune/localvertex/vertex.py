@@ -43,7 +43,9 @@ class Vertex:
         self.codec = Codec(table)
         self.environment = {**environment, **config.environment}
         self.client = client
-        self.projects = ProjectNumbers(config.project, config.project_number)
+        self.projects = ProjectNumbers(
+            config.project, config.project_number, config.state_dir / "projects.json"
+        )
         self.store = Store(config.state_dir / "state.db")
         self.operations = Operations(self.store, self.codec)
         self.serving = ServingPool()

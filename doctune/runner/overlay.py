@@ -36,15 +36,28 @@ from pip._internal.cli.main import main
 sys.exit(main())
 """
 # Loaded by each Python of an overlay as it starts.
-_PIP_NETWORK = f"""
+_PIP_START = f"""
 import json, os, sys
+
 arguments = sys.orig_argv[1:]
-runs_pip = "pip" in arguments[arguments.index("-m") + 1 : arguments.index("-m") + 2] if (
-    "-m" in arguments) else bool(arguments) and os.path.basename(arguments[0]) in ("pip", "pip3")
-if runs_pip and {OUTSIDE_VARIABLE!r} in os.environ:
-    for name in {NETWORK_VARIABLES!r}:
-        os.environ.pop(name, None)
-    os.environ.update(json.loads(os.environ[{OUTSIDE_VARIABLE!r}]))
+if "-m" in arguments:
+    runs_pip = arguments[arguments.index("-m") + 1 :][:1] == ["pip"]
+else:
+    runs_pip = bool(arguments) and os.path.basename(arguments[0]) in ("pip", "pip3")
+if runs_pip:
+    # A virtual environment has no user's packages: what is for the user is for the overlay.
+    sys.argv[:] = [argument for argument in sys.argv if argument != "--user"]
+    if [word for word in sys.argv[1:] if not word.startswith("-")] == ["install", "pip"]:
+        print("pip is the one of the environment that doctune runs in: it is not upgraded.")
+        sys.stdout.flush()
+        os._exit(0)
+    import importlib.util
+    if importlib.util.find_spec("setuptools") is not None:
+        os.environ.setdefault("PIP_NO_BUILD_ISOLATION", "false")  # pip's word for no isolation
+    if {OUTSIDE_VARIABLE!r} in os.environ:
+        for name in {NETWORK_VARIABLES!r}:
+            os.environ.pop(name, None)
+        os.environ.update(json.loads(os.environ[{OUTSIDE_VARIABLE!r}]))
 """
 
 
@@ -70,7 +83,8 @@ def make_overlay(folder: Path) -> None:
     # addsitedir also reads the .pth files there, by which editable packages are found.
     lines = ["import site", *(f"site.addsitedir({path!r})" for path in visible)]
     (packages / "_localvertex_base.pth").write_text("; ".join(lines) + "\n", encoding="utf-8")
-    (packages / "_localvertex_pip.py").write_text(_PIP_NETWORK, encoding="utf-8")
+    (packages / "_localvertex_pip.py").write_text(_PIP_START, encoding="utf-8")
+    # After the other in the order of names: it looks for what is installed.
     (packages / "_localvertex_pip.pth").write_text("import _localvertex_pip\n", encoding="utf-8")
     if has_pip:
         for name in ("pip", "pip3"):

@@ -4,9 +4,11 @@ The parts are kfp.local's; what is added is where outputs lie, as on Vertex AI, 
 error is the step's own.
 """
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from google.protobuf import json_format
@@ -107,6 +109,7 @@ class StepRunner:
         executor_input = self._executor_input(task, component, inputs)
         values = executor_input_utils.executor_input_to_dict(executor_input, component)
         variables = {variable.name: variable.value for variable in container.env}
+        _announce(task)
         launched = self._launch(
             container.image,
             self._filled(container.command, task, values),
@@ -169,6 +172,13 @@ class StepRunner:
             env_vars={variable.name: variable.value for variable in container.env},
             custom_cache_key=options.cache_key or None,
         )
+
+
+def _announce(task: Task) -> None:
+    """Says in the run's log which step the lines that follow are of; logs are told apart by it."""
+    clock = datetime.now().strftime("%H:%M:%S.%f")[:-3]
+    sys.stdout.write(f"{clock} - INFO - Executing task '{task.name}'\n")
+    sys.stdout.flush()
 
 
 def _outputs(executor_input: Any, component: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ fails it.
 
 import asyncio
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,12 @@ from pathlib import Path
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import Status, invalid
-from doctune.localvertex.jobs.container import job_environment
-from doctune.localvertex.jobs.packages import unpack_packages
+from doctune.localvertex.jobs.packages import install_packages
 from doctune.localvertex.jobs.processes import JobFailedError, exit_reason, run_program
 from doctune.localvertex.ports import LOOPBACK, free_port
 from doctune.localvertex.programs import container_environment, expand, resolve_program
 from doctune.localvertex.vertex import Vertex
+from doctune.runner.overlay import make_overlay, overlay_environment
 
 _GRACE_SECONDS = 3.0
 _TASK_TYPES = ("chief", "worker", "ps", "evaluator")
@@ -147,12 +148,20 @@ async def _run_replica(
         command = [*command, *trial.arguments]
     work_folder = folder / replica.label
     work_folder.mkdir(parents=True, exist_ok=True)
-    environment = job_environment(
-        container_environment(vertex.environment_of(name), variables), work_folder
-    )
-    await unpack_packages(vertex, container.get("package_uris", ()), work_folder / "packages")
     log_path = folder / f"{replica.label}.log"
-    code = await run_program([*vertex.mounting, *command], environment, log_path, cwd=work_folder)
+    overlay = work_folder / ".python"
+    await asyncio.to_thread(make_overlay, overlay)
+    environment = overlay_environment(
+        container_environment(vertex.environment_of(name), variables), overlay
+    )
+    try:
+        uris = container.get("package_uris", ())
+        await install_packages(vertex, uris, work_folder, environment, log_path)
+        code = await run_program(
+            [*vertex.mounting, *command], environment, log_path, cwd=work_folder
+        )
+    finally:
+        await asyncio.to_thread(shutil.rmtree, overlay, ignore_errors=True)
     if code != 0:
         raise JobFailedError(f"The replica {replica.label} {exit_reason(code, log_path)}")
 

@@ -1,28 +1,32 @@
 """The Python packages that a training job brings along from Cloud Storage."""
 
-import asyncio
-import tarfile
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from doctune.localvertex.jobs.archives import unpack
-from doctune.localvertex.jobs.processes import JobFailedError
+from doctune.localvertex.jobs.processes import JobFailedError, exit_reason, run_program
+from doctune.localvertex.names import identifier
 from doctune.localvertex.vertex import Vertex
 
 
-async def unpack_packages(vertex: Vertex, uris: Sequence[str], folder: Path) -> None:
-    """Fetches packages and unpacks them into one folder, for the module path.
-
-    Their dependencies must be in the environment that stands for the image.
+async def install_packages(
+    vertex: Vertex,
+    uris: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    log_path: Path,
+) -> None:
+    """Fetches packages and installs them, with what they need, into the job's own environment.
 
     Raises:
-        JobFailedError: A package is not an archive.
+        JobFailedError: A package cannot be installed, with pip's words.
         ApiError: NOT_FOUND: a package is not there.
     """
     for uri in uris:
-        content = await vertex.objects.read(uri)
-        try:
-            await asyncio.to_thread(unpack, content, uri, folder)
-        except (tarfile.TarError, zipfile.BadZipFile, OSError) as error:
-            raise JobFailedError(f"The package {uri} cannot be unpacked: {error}.") from error
+        path = folder / identifier(uri)
+        path.write_bytes(await vertex.objects.read(uri))
+        command = ["python", "-m", "pip", "install", "--quiet", str(path)]
+        code = await run_program(command, environment, log_path, cwd=folder)
+        if code != 0:
+            raise JobFailedError(
+                f"The package {uri} cannot be installed: pip {exit_reason(code, log_path)}"
+            )

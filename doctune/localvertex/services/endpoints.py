@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status, invalid, not_found, precondition
+from doctune.localvertex.certificates import dedicated_host
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.request_log import complete_destination
 from doctune.localvertex.services import models, resources
@@ -46,6 +47,9 @@ def create_endpoint(call: Call, request: Document) -> Document:
     endpoint.pop("deployed_models", None)
     endpoint.pop("traffic_split", None)
     complete_destination(endpoint)
+    if endpoint.get("dedicated_endpoint_enabled"):
+        host = dedicated_host(names.identifier(name), names.location(name))
+        endpoint["dedicated_endpoint_dns"] = host
     call.transaction.put(KIND, name, endpoint)
     return call.finished(name, endpoint)
 
