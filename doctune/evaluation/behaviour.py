@@ -71,11 +71,11 @@ def faithfulness(answer: str, question: str, passage: str) -> float | None:
 def unsupported_terms(answer: str, question: str, passage: str) -> list[str]:
     """Returns the words and numbers of an answer that neither question nor passage hold."""
     known = _terms(question) | _terms(passage)
-    return sorted({word for word in _content_words(answer) if _stem(word) not in known})
+    return sorted({word for word in _content_words(answer) if stem_word(word) not in known})
 
 
 def _terms(text: str) -> set[str]:
-    return {_stem(word) for word in _content_words(text)}
+    return {stem_word(word) for word in _content_words(text)}
 
 
 def _content_words(text: str) -> Sequence[str]:
@@ -87,7 +87,7 @@ def _content_words(text: str) -> Sequence[str]:
 
 
 @lru_cache(maxsize=65536)
-def _stem(word: str) -> str:
+def stem_word(word: str) -> str:
     from nltk.stem.porter import PorterStemmer
 
     if word[0].isdigit():
