@@ -17,7 +17,10 @@ from doctune.errors import DatasetError
 # Running headers and footers are kept by the parser, marked; they must never be learnt.
 FURNITURE = frozenset({"header", "footer", "watermark", "line_number"})
 
-_BLOCK_COLUMNS = ["doc_id", "source", "page", "block", "kind", "level", "text", "rows"]
+_BLOCK_COLUMNS = [
+    *("doc_id", "source", "page", "block", "kind", "level", "text"),
+    *("rows", "bbox", "header_rows", "caption"),
+]
 _REQUIRED_BLOCK_COLUMNS = frozenset({"doc_id", "source", "page", "block", "kind", "text"})
 
 
@@ -31,6 +34,9 @@ class Block:
     level: int  # of a heading, 1 is the highest; 0 for all else
     text: str
     rows: tuple[tuple[str, ...], ...] = ()  # of a table
+    bbox: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # points from the top left
+    header_rows: int = 0  # of a table, how many rows at its top name its columns
+    caption: str = ""  # of a table
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,7 @@ def read_corpus(folder: Path) -> Corpus:
 
 def _block(row: dict[str, Any]) -> Block:
     rows = tuple(tuple((cell or "").strip() for cell in cells) for cells in row.get("rows") or ())
+    box = [round(float(value), 1) for value in row.get("bbox") or ()]
     return Block(
         page=int(row["page"]),
         index=int(row["block"]),
@@ -174,6 +181,9 @@ def _block(row: dict[str, Any]) -> Block:
         level=int(row.get("level") or 0),
         text=(row["text"] or "").strip(),
         rows=rows,
+        bbox=(box[0], box[1], box[2], box[3]) if len(box) == 4 else (0.0, 0.0, 0.0, 0.0),
+        header_rows=int(row.get("header_rows") or 0),
+        caption=str(row.get("caption") or "").strip(),
     )
 
 

@@ -1,0 +1,123 @@
+"""An answer with its sources, or that the documents do not say: what `doctune ask` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from doctune.knowledge.compose import compose
+from doctune.knowledge.confidence import Signals, confidence
+from doctune.knowledge.evidence import Evidence, gather
+from doctune.knowledge.index import KnowledgeIndex
+from doctune.knowledge.questions import Question, read_question
+
+REFUSAL = "The documents do not say."
+_SAME_QUESTION = 0.62  # cosine from which two questions ask the same
+_SOURCES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an answer stands: a file, a page, and the words there."""
+
+    file: str
+    page: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question gets.
+
+    Attributes:
+        sources: Best first; none where the documents do not say.
+        confidence: How likely the documents answer the question, from 0 to 1.
+    """
+
+    question: str
+    answer: str
+    sources: tuple[Source, ...]
+    confidence: float
+
+    @property
+    def refused(self) -> bool:
+        """Whether the documents do not say."""
+        return not self.sources
+
+
+class Answerer:
+    """Answers questions from an index."""
+
+    def __init__(self, index: KnowledgeIndex) -> None:
+        self.index = index
+
+    @classmethod
+    def open(cls, folder: Path) -> Answerer:
+        """Opens the index in a folder.
+
+        Raises:
+            StorageError: There is none.
+        """
+        return cls(KnowledgeIndex(folder))
+
+    def answer(self, text: str, groups: Collection[str] | None = None) -> Answer:
+        """Returns the answer to a question.
+
+        Args:
+            groups: The access groups of who asks; None sees everything.
+        """
+        question = read_question(text)
+        evidence = gather(self.index, question, groups)
+        if not evidence:
+            return Answer(text, REFUSAL, (), 0.0)
+        sure = confidence(self.signals(question, evidence))
+        if sure < self.index.record.options.refuse_below:
+            return Answer(text, REFUSAL, (), sure)
+        composed = compose(
+            question, evidence, self.index.words, partial(self._asks_same, question)
+        )
+        return Answer(text, composed.text, self._sources(composed.used, evidence), sure)
+
+    def _asks_same(self, question: Question, heading: str) -> bool:
+        first, second = self.index.vector(question.text), self.index.vector(heading)
+        return float(np.dot(first, second)) >= _SAME_QUESTION
+
+    def _sources(
+        self, used: Sequence[Evidence], evidence: Sequence[Evidence]
+    ) -> tuple[Source, ...]:
+        found: dict[tuple[str, int], Source] = {}
+        for one in [*used, *evidence]:
+            file = self.index.sources[one.hit.passage]
+            key = (file, one.hit.passage)
+            if key not in found and len(found) < _SOURCES:
+                found[key] = Source(file, one.unit.page, one.passage.text)
+        return tuple(found.values())
+
+    def signals(self, question: Question, evidence: Sequence[Evidence]) -> Signals:
+        """Returns what tells whether the documents answer a question."""
+        index = self.index
+        words = index.words(question.text)
+        weights = {word: index.passage_words.idf(word) for word in words}
+        total = sum(weights.values()) or 1.0
+        best = evidence[0]
+        near = evidence[:3]
+        said = set(index.words(_around(index, best)))
+        said_near = {word for one in near for word in index.words(_around(index, one))}
+        unknown = [word for word in words if not index.passage_words.knows(word)]
+        return Signals(
+            score=best.score,
+            margin=best.score - evidence[min(9, len(evidence) - 1)].score,
+            covered=sum(weights[word] for word in words if word in said) / total,
+            covered_near=sum(weights[word] for word in words if word in said_near) / total,
+            unknown=sum(weights[word] for word in unknown) / total,
+            words=len(words),
+        )
+
+
+def _around(index: KnowledgeIndex, one: Evidence) -> str:
+    title = index.titles[one.hit.passage]
+    return " ".join([title, *one.passage.heading, one.unit.lead, one.passage.text])

@@ -1,0 +1,162 @@
+"""Choosing what an answer stands on: the best units again, by what the question asks for.
+
+Vectors and words find what a question is about; they do not know that "how long" wants a time, that
+the Nimbrel 3 is not the Nimbrel 7, or that a question in a text is answered by the sentence after
+it. These rules do, on the forty best units.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from doctune.dataset.text import normalise
+from doctune.knowledge.figures import figures
+from doctune.knowledge.index import Hit, KnowledgeIndex
+from doctune.knowledge.passages import Passage, Unit
+from doctune.knowledge.questions import Question
+
+CANDIDATES = 40
+_TYPE_BONUS, _CONFLICT, _SHORT, _WHOLE_LIST, _NAMES_CODE = 0.12, 0.35, 0.3, 0.12, 0.25
+_CODE = re.compile(r"\b[A-Z]{1,4}-?\d{1,5}(?:-?[A-Z])?\b")
+_NAMED = re.compile(r"\b([A-Z][a-z]{2,})s? (\d{1,4})\b")
+_REASON = re.compile(
+    r"\b(?:because|since|so that|due to|therefore|that is why|caused?|in order to|driven by|for "
+    r"(?:the|this) reason|as a result|otherwise|, for)\b",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(
+    r"\b\d{1,2}:\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october|"
+    r"november|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday|every (?:day|"
+    r"morning|night|spring|summer|autumn|winter)|(?:19|20)\d\d|at once|spring|autumn)\b",
+    re.IGNORECASE,
+)
+_FREE = re.compile(r"\bfree\b|\bno charge\b|\bcosts nothing\b|[$€£]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A unit with the passage it stands in.
+
+    Attributes:
+        at: The unit's place among its passage's units.
+    """
+
+    hit: Hit
+    passage: Passage
+    at: int
+    score: float
+
+    @property
+    def unit(self) -> Unit:
+        return self.passage.units[self.at]
+
+    @property
+    def context(self) -> str:
+        """What says where it stands: headings and lead-in."""
+        return " ".join([*self.passage.heading, self.unit.lead])
+
+
+def gather(
+    index: KnowledgeIndex, question: Question, groups: Collection[str] | None = None
+) -> list[Evidence]:
+    """Returns the best units for a question, best first, none that says the same as another."""
+    passages: dict[int, Passage] = {}
+    found: dict[tuple[int, int], Evidence] = {}
+    firsts: dict[int, int] = {}
+    for hit in index.best(question.text, CANDIDATES, groups):
+        if hit.passage not in passages:
+            passages[hit.passage] = index.passage(hit.passage)
+            firsts[hit.passage] = index.first_unit(hit.passage)
+        passage = passages[hit.passage]
+        at = _answering(passage, hit.number - firsts[hit.passage])
+        one = Evidence(hit, passage, at, 0.0)
+        title = index.titles[hit.passage]
+        one = replace(one, score=hit.score + _adjustment(question, one, title))
+        key = (hit.passage, at)
+        if key not in found or found[key].score < one.score:
+            found[key] = one
+    ranked = sorted(found.values(), key=lambda one: (-one.score, one.hit.number))
+    return _distinct(ranked)
+
+
+def _answering(passage: Passage, at: int) -> int:
+    """Returns the unit that answers where the one found asks or announces: the next one."""
+    last = len(passage.units) - 1
+    text = passage.units[at].text
+    if text.endswith("?") and at < last and passage.units[at].kind == "sentence":
+        return at + 1
+    if text.endswith(":") and at < last and passage.units[at + 1].kind == "list":
+        return at + 1
+    return at
+
+
+def _distinct(ranked: list[Evidence]) -> list[Evidence]:
+    seen: set[str] = set()
+    kept = []
+    for one in ranked:
+        text = normalise(one.unit.text)
+        if text and text not in seen:
+            seen.add(text)
+            kept.append(one)
+    return kept
+
+
+def _adjustment(question: Question, one: Evidence, title: str) -> float:
+    text = one.unit.text
+    total = _TYPE_BONUS if suits(question, text) else 0.0
+    if conflicts(question.text, text, f"{one.context} {title}"):
+        total -= _CONFLICT
+    if names_code(question.text, f"{text} {one.context}"):
+        total += _NAMES_CODE
+    if len(text.split()) < 3:
+        total -= _SHORT
+    if one.unit.kind == "list":
+        total += _WHOLE_LIST if question.form in ("list", "how_to") else -_WHOLE_LIST
+    return total
+
+
+def suits(question: Question, text: str) -> bool:
+    """Whether a text holds the kind of thing that a question asks for."""
+    match question.form:
+        case "time":
+            timed = any(figure.dimension == "time" for figure in figures(text))
+            return timed or bool(_CLOCK.search(text))
+        case "price":
+            priced = any(figure.dimension == "money" for figure in figures(text))
+            return priced or bool(_FREE.search(text))
+        case "count":
+            return bool(figures(text))
+        case "reason":
+            return bool(_REASON.search(text))
+    return False
+
+
+def conflicts(question: str, text: str, context: str) -> bool:
+    """Whether a text is about another of the things that a question names by number or code."""
+    for name, number in _NAMED.findall(question):
+        if _other_number(name, number, text, context):
+            return True
+    asked = set(_CODE.findall(question.upper()))
+    said = set(_CODE.findall(text))
+    if not asked or asked & said or any(code in context for code in asked):
+        return False
+    kinds = {re.sub(r"\d", "", code) for code in asked}
+    return any(re.sub(r"\d", "", code) in kinds for code in said)
+
+
+def names_code(question: str, text: str) -> bool:
+    """Whether a text holds a code that a question names: `R13`, `SK-2040`."""
+    asked = set(_CODE.findall(question.upper()))
+    return bool(asked & set(_CODE.findall(text)))
+
+
+def _other_number(name: str, number: str, text: str, context: str) -> bool:
+    pattern = re.compile(rf"\b{re.escape(name)}s? (\d+)", re.IGNORECASE)
+    own = set(pattern.findall(text))
+    if own:
+        # "on the Nimbrel 3, 24 on the Nimbrel 7" and "the Nimbrel 3 at 14, the 7 at 16" name both.
+        return number not in own and not re.search(rf"\bthe {number}\b|\b{number} and\b", text)
+    around = set(pattern.findall(context))
+    return bool(around) and number not in around

@@ -1,0 +1,209 @@
+"""Finding passages: vectors and words together, over units, shown with the passage they stand in.
+
+A unit's score is its vector's product with the question's, plus its BM25 and its passage's, each
+as a share of the best. Among fifteen ways to join them tried on 64 questions of the samples this
+was as good as any (true passage among the first three: 61; BM25 alone 53, vectors alone 50).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from doctune.knowledge.encoder import Floats, encode, encoder_folder
+from doctune.knowledge.lexical import Bm25, tokens
+from doctune.knowledge.passages import BBox, Passage, Unit
+from doctune.knowledge.store import (
+    BM25_PASSAGES,
+    BM25_UNITS,
+    VECTORS,
+    IndexRecord,
+    map_units,
+    read_passages,
+    read_record,
+)
+
+_WORDS_SHARE = 0.3  # of the best BM25, beside vectors whose product is at most 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A unit that was found.
+
+    Attributes:
+        number: Its row in the index.
+        passage: The row of its passage.
+        score: How well it fits: higher is better, at most about 3.
+    """
+
+    number: int
+    passage: int
+    unit: Unit
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage that was found, with its best unit."""
+
+    file: str
+    title: str
+    pages: tuple[int, ...]
+    page: int
+    heading: tuple[str, ...]
+    text: str
+    best: Unit
+    score: float
+    passage: int
+
+
+class KnowledgeIndex:
+    """An index on disk, memory-mapped."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens an index.
+
+        Raises:
+            StorageError: There is none, or one of another version.
+            ModelError: Its encoder is not there.
+        """
+        self.folder = folder
+        self.record: IndexRecord = read_record(folder)
+        self._encoder = encoder_folder(self.record.options.encoder)
+        self._passages = read_passages(folder)
+        self._units = map_units(folder)
+        self._vectors: npt.NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
+        self.unit_words = Bm25(folder / BM25_UNITS)
+        self.passage_words = Bm25(folder / BM25_PASSAGES)
+        self.owners: npt.NDArray[np.int32] = self._units.column("passage").to_numpy()
+
+    @cached_property
+    def sources(self) -> list[str]:
+        """The file of each passage."""
+        names: list[str] = self._passages.column("source").to_pylist()
+        return names
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """The title of each passage's document."""
+        names: list[str] = self._passages.column("title").to_pylist()
+        return names
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of the documents."""
+        return tuple(sorted({str(name or "en") for name in self._column("language")}))
+
+    def _column(self, name: str) -> list[object]:
+        return self._passages.column(name).to_pylist()
+
+    def words(self, text: str) -> list[str]:
+        """Returns the stems of a question, in each language of the documents."""
+        found = [word for language in self.languages for word in tokens(text, language)]
+        return list(dict.fromkeys(found))
+
+    def vector(self, text: str) -> Floats:
+        """Returns a text's vector."""
+        vector: Floats = encode([text], self._encoder)[0]
+        return vector
+
+    def scores(self, question: str, groups: Collection[str] | None = None) -> Floats:
+        """Returns the score of each unit.
+
+        Args:
+            groups: The access groups of who asks; None sees everything.
+        """
+        words = self.words(question)
+        total = np.asarray(self._vectors, dtype=np.float32) @ self.vector(question)
+        total += _WORDS_SHARE * _relative(self.unit_words.scores(words))
+        total += _WORDS_SHARE * _relative(self.passage_words.scores(words))[self.owners]
+        if groups is not None:
+            total[~self._visible(frozenset(groups))[self.owners]] = -np.inf
+        return total
+
+    def _visible(self, groups: frozenset[str]) -> npt.NDArray[np.bool_]:
+        column = self._passages.column("groups").to_pylist()
+        return np.array([not groups.isdisjoint(allowed) for allowed in column], dtype=bool)
+
+    def best(
+        self, question: str, top: int, groups: Collection[str] | None = None
+    ) -> list[Hit]:
+        """Returns the best units, best first."""
+        scores = self.scores(question, groups)
+        order = np.argsort(-scores, kind="stable")[:top]
+        return [
+            Hit(int(at), int(self.owners[at]), self.unit(int(at)), float(scores[at]))
+            for at in order
+            if np.isfinite(scores[at])
+        ]
+
+    def search(
+        self, question: str, top: int = 5, groups: Collection[str] | None = None
+    ) -> list[Found]:
+        """Returns the passages of the best units, best first, each passage once."""
+        found: dict[int, Found] = {}
+        for hit in self.best(question, top * 12, groups):
+            if hit.passage not in found and len(found) < top:
+                found[hit.passage] = self.found(hit)
+        return list(found.values())
+
+    def found(self, hit: Hit) -> Found:
+        """Returns a unit's passage."""
+        passage = self.passage(hit.passage)
+        return Found(
+            file=self.sources[hit.passage],
+            title=self.titles[hit.passage],
+            pages=passage.pages,
+            page=hit.unit.page,
+            heading=passage.heading,
+            text=passage.text,
+            best=hit.unit,
+            score=hit.score,
+            passage=hit.passage,
+        )
+
+    def first_unit(self, passage: int) -> int:
+        """Returns the row of a passage's first unit."""
+        return int(np.searchsorted(self.owners, passage))
+
+    def unit(self, number: int) -> Unit:
+        """Returns a unit by its row."""
+        row = self._units.slice(number, 1).to_pylist()[0]
+        return Unit(
+            kind=row["kind"],
+            text=row["text"],
+            page=row["page"],
+            box=_box(row["box"]),
+            lead=row["lead"],
+            label=row["label"],
+            head=row["head"],
+            cells=tuple(zip(row["heads"], row["values"], strict=True)),
+            scale=row["scale"],
+        )
+
+    def passage(self, number: int) -> Passage:
+        """Returns a passage by its row, with its units."""
+        row = self._passages.slice(number, 1).to_pylist()[0]
+        first, last = np.searchsorted(self.owners, [number, number + 1])
+        return Passage(
+            heading=tuple(row["heading"]),
+            text=row["text"],
+            pages=tuple(row["pages"]),
+            boxes=tuple(map(_box, row["boxes"])),
+            units=tuple(self.unit(at) for at in range(int(first), int(last))),
+        )
+
+
+def _relative(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    best = float(scores.max(initial=0.0))
+    return scores / best if best > 0 else scores
+
+
+def _box(values: list[float]) -> BBox:
+    left, top, right, bottom = values
+    return (left, top, right, bottom)

@@ -1,0 +1,106 @@
+"""Words as BM25 counts them: stemmed by the language's Snowball rules, without stop words.
+
+Part numbers and figures are kept whole and in their pieces (`SK-2040`, `sk`, `2040`), so that a
+number typed without its hyphen is found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from doctune.dataset.text import words
+
+K1, B = 1.2, 0.6
+_SNOWBALL = {
+    "ar": "arabic",
+    "da": "danish",
+    "de": "german",
+    "en": "english",
+    "es": "spanish",
+    "fi": "finnish",
+    "fr": "french",
+    "hu": "hungarian",
+    "it": "italian",
+    "nl": "dutch",
+    "no": "norwegian",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sv": "swedish",
+    "tr": "turkish",
+}
+_STOP = frozenset(
+    "a an the of to in on at for and or is are was were be been do does did how what which who when "
+    "where why it its this that these those with by as from i my me we our you your they their can "
+    "may must should would will could have has had if there s t d m not no any some".split()
+)
+_PARTS = re.compile(r"[-/]")
+
+
+def tokens(text: str, language: str = "en") -> list[str]:
+    """Returns the stems of a text's words."""
+    stem = _stemmer(language)
+    found = []
+    for word in words(text.casefold()):
+        whole = word.replace("\u2019", "'").removesuffix("'s")
+        for part in dict.fromkeys([whole, *_PARTS.split(whole)]):
+            if part and not (language == "en" and part in _STOP):
+                found.append(stem.stemWord(part) if stem else part)
+    return found
+
+
+@cache
+def _stemmer(language: str) -> Any:
+    import Stemmer
+
+    name = _SNOWBALL.get(language)
+    return Stemmer.Stemmer(name) if name else None
+
+
+def write_bm25(folder: Path, documents: Sequence[Sequence[str]]) -> None:
+    """Writes a BM25 index of token lists; the same lists give the same bytes."""
+    import bm25s
+    from bm25s.tokenization import Tokenized
+
+    vocabulary = {word: at for at, word in enumerate(sorted({w for d in documents for w in d}))}
+    ids = [[vocabulary[word] for word in document] for document in documents]
+    index = bm25s.BM25(k1=K1, b=B, method="lucene")
+    index.index(Tokenized(ids=ids, vocab=vocabulary), show_progress=False)
+    index.save(folder, show_progress=False)
+
+
+class Bm25:
+    """A BM25 index on disk, memory-mapped."""
+
+    def __init__(self, folder: Path) -> None:
+        import bm25s
+
+        self._index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+        self.size = int(self._index.scores["num_docs"])
+
+    def scores(self, query: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Returns the score of each document, 0 where none of the words stands in it."""
+        known = [word for word in dict.fromkeys(query) if self.knows(word)]
+        if not known:
+            return np.zeros(self.size, dtype=np.float32)
+        return np.asarray(self._index.get_scores(known), dtype=np.float32)
+
+    def knows(self, word: str) -> bool:
+        """Whether a stem stands in any document."""
+        return word in self._index.vocab_dict
+
+    def idf(self, word: str) -> float:
+        """Returns how rare a stem is; the highest for one that stands nowhere."""
+        frequency = 0
+        if self.knows(word):
+            at = self._index.vocab_dict[word]
+            pointers = self._index.scores["indptr"]
+            frequency = int(pointers[at + 1]) - int(pointers[at])
+        return float(np.log(1 + (self.size - frequency + 0.5) / (frequency + 0.5)))

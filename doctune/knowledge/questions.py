@@ -1,0 +1,129 @@
+"""The form of an English question: what kind of answer it asks for.
+
+People write as they speak: a sentence of context first, a polite wrapping, no capital, no question
+mark. The form is read from the clause that asks; ranking uses everything that was written.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from doctune.dataset.text import collapse, sentences
+
+Form = Literal["yes_no", "list", "how_to", "time", "price", "count", "reason", "open"]
+
+_AUXILIARY = (
+    r"(?:is|are|was|were|am|do|does|did|can|could|may|might|must|should|shall|will|would|has|have|"
+    r"had|need|isn't|aren't|doesn't|don't|didn't|can't|won't|shouldn't|isnt|arent|doesnt|dont|cant)"
+)
+_WH = r"(?:what|whats|what's|which|who|whom|whose|when|where|why|how|hows|how's|wheres|whens)"
+_WRAPPING = re.compile(
+    r"^(?:(?:please|hi|hello|hey|ok|so|and|but|well|just|um)\b[,!:. ]*)*"
+    r"(?:(?:can|could|would|will) (?:you|somebody|someone|anyone) (?:please )?(?:tell|explain|say|"
+    r"show|remind|help)(?: (?:to )?me| us)?(?: understand| with| about)?\s*|"
+    r"(?:do|does) (?:you|anyone|anybody|somebody) (?:know|remember)\s*|"
+    r"(?:i|we)(?: am| are|'m|'re)? (?:want|need|like|would like|wondering|wonder|'d like|have to|"
+    r"trying)(?: to (?:know|find out|understand|ask))\s*|(?:i|we)(?: am|'m| are|'re)? "
+    r"(?:wondering|unsure|not sure)\s*|(?:please )?(?:tell|explain|show)(?: (?:to )?me| us)?\s*|"
+    r"any idea\s*|is it (?:true|right|correct) that\s*)",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"(?:[,;:–—]| - |\band\b|\bso\b|\bbut\b)\s*")
+_YES_NO = re.compile(rf"^(?:and |so |but )?{_AUXILIARY}\b", re.IGNORECASE)
+_WH_START = re.compile(rf"^(?:(?:at|in|on|by|for|from|to|up to|within|after|until|since|under|over|"
+    rf"above|below|between|with|of|about) )?{_WH}\b", re.IGNORECASE)
+_WHETHER = re.compile(r"^(?:if|whether)\b", re.IGNORECASE)
+_TRUE_THAT = re.compile(r"\bis it (?:true|right|correct) that\b", re.IGNORECASE)
+_FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
+    (
+        "price",
+        re.compile(
+            r"\b(?:cost|costs|price|priced|prices|pay|charge|charged|fee|expensive|how much (?:money|"
+            r"is|are|does .* cost))\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "time",
+        re.compile(
+            r"\b(?:how long|how often|how soon|how old|what time|what date|which (?:day|month|"
+            r"year|date)|until when|how many (?:days|hours|weeks|months|years|minutes|seconds)|"
+            r"what interval)\b|^(?:(?:by|until|since|from|and|so) )?when\b",
+            re.IGNORECASE,
+        ),
+    ),
+    ("count", re.compile(r"\b(?:how (?:many|much|big|large|heavy|high|tall|far|loud|thick|wide|"
+        r"deep|fast|hot|cold|strong|warm|tight)|what (?:percentage|share|number|size|weight|"
+        r"distance|speed|temperature|pressure|wind|level|amount|value)|whats the (?:size|weight))\b",
+        re.IGNORECASE)),
+    ("reason", re.compile(r"^(?:why|what (?:causes|is the (?:reason|cause))|how come)\b", re.I)),
+    (
+        "how_to",
+        re.compile(
+            r"\b(?:how (?:do|can|should|must|would|to) (?:i|we|you|one)?|how to|step by step|steps|"
+            r"what (?:should|must|do|can) (?:i|we|you|one)(?: have to)? do\b|what to do|procedure)",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "list",
+        re.compile(
+            r"\b(?:what are|which are|list|name the|name all|what (?:do|must|should) (?:i|we|you) "
+            r"(?:need|send|bring|have|give|include|prepare|take)|what (?:is|comes) (?:included|in the "
+            r"box|with)|what kinds?|which (?:\w+ )?\w+s\b|what (?:\w+ )?(?:things|parts|tools|"
+            r"regions|products|items|reasons|conditions|options|damage|models|values|causes)|"
+            r"what all|what (?:belongs|counts)|whats included)\b",
+            re.IGNORECASE,
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and what it asks for.
+
+    Attributes:
+        text: All that was written, on one line.
+        asking: The clause that asks, without wrapping.
+        form: The kind of answer wanted.
+    """
+
+    text: str
+    asking: str
+    form: Form
+
+
+def read_question(text: str) -> Question:
+    """Returns a question with its form."""
+    text = collapse(text)
+    asking = _asking_clause(text)
+    bare = _WRAPPING.sub("", asking).strip() or asking
+    if _TRUE_THAT.search(asking) or _WHETHER.match(bare) or _YES_NO.match(bare):
+        return Question(text, bare, "yes_no")
+    if asking.endswith("?") and not re.search(rf"\b{_WH}\b", bare, re.IGNORECASE):
+        if len(bare.split()) >= 4:  # "So I can wash it, right?"; "The price of a sill?" is short
+            verb = re.search(rf"\b{_AUXILIARY}\b|\b(?:right|ok|okay|allowed|true)\b", bare, re.I)
+            if verb:
+                return Question(text, bare, "yes_no")
+    for form, pattern in _FORMS:
+        if pattern.search(bare):
+            return Question(text, bare, form)
+    return Question(text, bare, "open")
+
+
+def _asking_clause(text: str) -> str:
+    """Returns the sentence that asks, from its question word on where one begins a clause."""
+    parts = sentences(text) or [text]
+    asking = next((part for part in reversed(parts) if part.endswith("?")), parts[-1])
+    bare = _WRAPPING.sub("", asking).strip()
+    if _YES_NO.match(bare) or _WH_START.match(bare) or _WHETHER.match(bare):
+        return asking
+    starts = [match.end() for match in _CLAUSE.finditer(asking)]
+    for start in starts:
+        clause = asking[start:].strip()
+        if _YES_NO.match(clause) or _WH_START.match(clause):
+            return clause
+    return asking

@@ -1,0 +1,113 @@
+"""The files of an index: what is written by `build_index` and mapped by `KnowledgeIndex`.
+
+    passages.parquet   one row a passage
+    units.arrow        one row a unit, memory-mapped
+    units.npy          one vector a unit: its own, its context's and half its passage's, added up
+    bm25-units/        BM25 over units with their context
+    bm25-passages/     BM25 over passages
+    index.json         versions, settings, digests, thresholds
+
+Everything is in order of the files' names and of the text, so the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from doctune.errors import StorageError
+from doctune.knowledge.options import KnowledgeOptions
+
+VERSION = 1
+PASSAGES, UNITS, VECTORS = "passages.parquet", "units.arrow", "units.npy"
+BM25_UNITS, BM25_PASSAGES, INDEX = "bm25-units", "bm25-passages", "index.json"
+
+PASSAGE_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("doc_id", pa.string()),
+        ("source", pa.string()),
+        ("title", pa.string()),
+        ("pages", pa.list_(pa.int32())),
+        ("boxes", pa.list_(pa.list_(pa.float32()))),
+        ("heading", pa.list_(pa.string())),
+        ("text", pa.string()),
+        ("language", pa.string()),
+        ("groups", pa.list_(pa.string())),
+        ("digest", pa.string()),
+    ]
+)
+UNIT_SCHEMA = pa.schema(
+    [
+        ("passage", pa.int32()),
+        ("kind", pa.string()),
+        ("text", pa.string()),
+        ("page", pa.int32()),
+        ("box", pa.list_(pa.float32())),
+        ("lead", pa.string()),
+        ("label", pa.string()),
+        ("head", pa.string()),
+        ("heads", pa.list_(pa.string())),
+        ("values", pa.list_(pa.string())),
+        ("scale", pa.string()),
+    ]
+)
+
+
+class IndexRecord(BaseModel):
+    """`index.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    options: KnowledgeOptions
+    encoder: str  # digest of its weights
+    documents: dict[str, str]  # digest of what each file's passages were made from
+    passages: int
+    units: int
+    digest: str  # of everything else
+    answering: str = "quote"
+    measured: dict[str, float] = {}
+
+
+def write_tables(folder: Path, passages: list[dict[str, Any]], units: list[dict[str, Any]]) -> None:
+    """Writes the two tables."""
+    pq.write_table(pa.Table.from_pylist(passages, PASSAGE_SCHEMA), folder / PASSAGES)
+    table = pa.Table.from_pylist(units, UNIT_SCHEMA)
+    with pa.OSFile(str(folder / UNITS), "wb") as sink, pa.ipc.new_file(sink, UNIT_SCHEMA) as writer:
+        writer.write_table(table.combine_chunks())
+
+
+def read_record(folder: Path) -> IndexRecord:
+    """Returns what an index says of itself.
+
+    Raises:
+        StorageError: There is no index, or one of another version.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        raise StorageError(f"{folder} holds no knowledge index: run `doctune run`, or build one.")
+    try:
+        record = IndexRecord.model_validate_json(path.read_bytes())
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise StorageError(f"{path} is not an index of this version: build it again.") from error
+    if record.version != VERSION:
+        raise StorageError(
+            f"{path} has version {record.version}, not {VERSION}: build the index again."
+        )
+    return record
+
+
+def read_passages(folder: Path) -> pa.Table:
+    """Returns the passages."""
+    return pq.read_table(folder / PASSAGES, memory_map=True)
+
+
+def map_units(folder: Path) -> pa.Table:
+    """Returns the units, memory-mapped."""
+    return pa.ipc.open_file(pa.memory_map(str(folder / UNITS))).read_all()
