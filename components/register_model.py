@@ -10,6 +10,7 @@ from components import images
 def register_model(
     model: dsl.Input[dsl.Model],
     scores: dsl.Input[dsl.Metrics],
+    index: dsl.Input[dsl.Artifact],
     model_version: dsl.Output[VertexModel],
     model_name: str,
     serving_image: str,
@@ -26,6 +27,7 @@ def register_model(
     Args:
         model: The output of tune_model.
         scores: The output of evaluate_model.
+        index: The output of build_index, whose digest becomes a label.
         model_version: The version in the Model Registry.
         model_name: Display name in the Model Registry.
         serving_image: The image that serves it.
@@ -45,6 +47,7 @@ def register_model(
         labels={
             "documents": model.metadata["documents_digest"],
             "dataset": model.metadata["dataset_digest"],
+            "index": index.metadata["digest"],
             "run": run,
             "commit": commit,
             "capped": bool(scores.metadata.get("capped")),

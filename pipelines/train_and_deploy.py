@@ -3,6 +3,7 @@
 from kfp import dsl
 
 from components import images
+from components.build_index import build_index
 from components.deploy_model import deploy_model
 from components.evaluate_model import evaluate_model
 from components.find_champion import find_champion
@@ -42,6 +43,7 @@ def train_and_deploy(
     max_new_tokens: int = 64,
     documents_advanced: dict = {},
     dataset_advanced: dict = {},
+    knowledge_advanced: dict = {},
     training_advanced: dict = {},
     evaluation_advanced: dict = {},
 ) -> None:
@@ -73,6 +75,10 @@ def train_and_deploy(
         chunk_tokens=chunk_tokens,
         advanced=dataset_advanced,
     ).set_display_name("Prepare data set")
+
+    indexed = build_index(
+        documents=joined.outputs["documents"], advanced=knowledge_advanced
+    ).set_display_name("Build index")
 
     tuned = machines.on_workers(tune_model)(
         train_set=examples.outputs["train_set"],
@@ -110,6 +116,7 @@ def train_and_deploy(
         version = register_model(
             model=tuned.outputs["model"],
             scores=verdict.outputs["scores"],
+            index=indexed.outputs["index"],
             model_name=model_name,
             serving_image=images.SERVING,
             project=project,
@@ -140,7 +147,8 @@ def train_and_deploy(
     for task in (planned, parsed, joined, examples):
         machines.documents(task)
     machines.tuning(tuned)
-    machines.training(verdict)
+    for task in (indexed, verdict):
+        machines.training(task)
     # What the registry and the endpoints hold is not known to the cache: these steps always run,
     # and change nothing when all is as it should be.
     for task in (champion, version, deployed):

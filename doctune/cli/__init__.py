@@ -1,6 +1,7 @@
 """The `doctune` command. A module a group of verbs; importing it adds them."""
 
 from doctune.cli import (
+    answers,
     config,
     data,
     doctor,
@@ -16,6 +17,7 @@ from doctune.cli import (
 from doctune.cli.app import app, main
 
 __all__ = [
+    "answers",
     "app",
     "config",
     "data",

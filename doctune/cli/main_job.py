@@ -1,6 +1,5 @@
-"""`doctune run` and `doctune ask`: the main job on this machine, and its endpoint."""
+"""`doctune run`: the main job on this machine."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -72,30 +71,6 @@ def run(
         summary = run_main_job(job, environment, console)
     show(summary, console)
     console.print("Ask it more: doctune ask 'your question'", highlight=False)
-
-
-@app.command()
-def ask(
-    question: Annotated[str, typer.Argument(help="What to ask the deployed model.")],
-    base: Annotated[bool, typer.Option(help="Show the base model's answer beside it.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Ask the endpoint that `doctune run` deployed."""
-    from doctune.runner.main_job import answer_by_base, answer_by_endpoint
-
-    choose_laptop(config_folder())
-    settings, vertex = load_settings(), load_vertex_settings()
-    with local_vertex():
-        endpoint, answer = answer_by_endpoint(vertex, question)
-    answers = {"endpoint": endpoint, "question": question, "answer": answer}
-    if base:
-        answers["answer_base"] = answer_by_base(settings.training.base_model, question)
-    if as_json:
-        typer.echo(json.dumps(answers, ensure_ascii=False))
-        return
-    typer.echo(answer)
-    if base:
-        typer.echo(f"\nThe base model: {answers['answer_base']}")
 
 
 def _serving_images(vertex: VertexSettings, runner: Runner) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""`doctune export`, `search` and `prefer`: what comes before and after training."""
+"""`doctune export`, `search-settings` and `prefer`: what comes before and after training."""
 
 import json
 from dataclasses import asdict
@@ -53,8 +53,8 @@ def export(
     typer.echo(json.dumps(asdict(summary)))
 
 
-@app.command()
-def search(
+@app.command("search-settings")
+def search_settings(
     train_set: Annotated[Path, typer.Option("--train", help="JSONL of chat examples.")],
     validation_set: Annotated[Path, typer.Option("--validation", help="JSONL to compare by.")],
     out: Annotated[Path, typer.Option(help="Folder for search.json and search.html.")],

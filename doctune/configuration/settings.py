@@ -26,6 +26,7 @@ from doctune.dataset.options import DatasetOptions
 from doctune.documents.options import ParseOptions
 from doctune.errors import ConfigurationError
 from doctune.evaluation.options import EvaluationOptions
+from doctune.knowledge.options import KnowledgeOptions
 from doctune.training.options import TrainingOptions
 from doctune.training.search_options import SearchOptions
 
@@ -185,6 +186,7 @@ class Settings(_FileSettings):
     model_name: str = Field(min_length=1, max_length=128, description="Name in the Model Registry.")
     documents: ParseOptions = ParseOptions()
     dataset: DatasetOptions = DatasetOptions()
+    knowledge: KnowledgeOptions = KnowledgeOptions()
     training: TrainingOptions = TrainingOptions()
     search: SearchOptions = SearchOptions()
     evaluation: EvaluationOptions = EvaluationOptions()

@@ -1,0 +1,45 @@
+"""Documents to an index, and from it to answers that name their page.
+
+`build_index` turns parsed documents into one folder; `KnowledgeIndex` searches it; `Answerer`
+answers from it, or says that the documents do not. The names are loaded when they are first used,
+so that importing the options stays cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from doctune.knowledge.options import KnowledgeOptions
+
+if TYPE_CHECKING:
+    from doctune.knowledge.answering import REFUSAL, Answer, Answerer, Source
+    from doctune.knowledge.build import IndexSummary, build_index
+    from doctune.knowledge.index import Found, KnowledgeIndex
+
+_MODULES = {
+    "REFUSAL": "answering",
+    "Answer": "answering",
+    "Answerer": "answering",
+    "Found": "index",
+    "IndexSummary": "build",
+    "KnowledgeIndex": "index",
+    "Source": "answering",
+    "build_index": "build",
+}
+
+__all__ = [
+    "REFUSAL",
+    "Answer",
+    "Answerer",
+    "Found",
+    "IndexSummary",
+    "KnowledgeIndex",
+    "KnowledgeOptions",
+    "Source",
+    "build_index",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"doctune.knowledge.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -77,9 +77,7 @@ class Answerer:
         sure = confidence(self.signals(question, evidence))
         if sure < self.index.record.options.refuse_below:
             return Answer(text, REFUSAL, (), sure)
-        composed = compose(
-            question, evidence, self.index.words, partial(self._asks_same, question)
-        )
+        composed = compose(question, evidence, self.index.words, partial(self._asks_same, question))
         return Answer(text, composed.text, self._sources(composed.used, evidence), sure)
 
     def _asks_same(self, question: Question, heading: str) -> bool:

@@ -201,9 +201,7 @@ def _write(
     write_json(folder / INDEX, record.model_dump(mode="json"))
 
 
-def _passage_row(
-    cut: _Cut, at: int, passage: Passage, options: KnowledgeOptions
-) -> dict[str, Any]:
+def _passage_row(cut: _Cut, at: int, passage: Passage, options: KnowledgeOptions) -> dict[str, Any]:
     digest = digest_value([cut.document.doc_id, passage.heading, passage.text, passage.pages])
     return {
         "id": f"{cut.document.doc_id[:12]}-{at}",

@@ -33,8 +33,8 @@ _NEAR = 0.3  # how far below the best a further unit may score
 _LEANS = re.compile(
     r"^(?:it|its|they|their|them|he|she|this|that|these|those|such|then|otherwise|both|neither|each|"
     r"some|if not|if it|in that|after that|for this|for that|the same|here|there|so|but|and|or|"
-    r"also|more|least|less|another|others|none|from (?:that|there)|until then)\b(?! (?:is|are) (?:a|"
-    r"no|the)\b)",
+    r"also|more|least|less|another|others|none|from (?:that|there)|until then)\b"
+    r"(?! (?:is|are) (?:a|no|the)\b)",
     re.IGNORECASE,
 )
 
@@ -85,9 +85,7 @@ def compose(
     return Composed(_with_side(question, " ".join(quoted), first, stems), tuple(used))
 
 
-def _answered_in_text(
-    question: Question, first: Evidence, heading: str, stems: Stems
-) -> Composed:
+def _answered_in_text(question: Question, first: Evidence, heading: str, stems: Stems) -> Composed:
     """Quotes the passage under a heading that asks the same question."""
     text = ""
     for unit in first.passage.units:
@@ -128,11 +126,15 @@ def _stated(one: Evidence) -> str:
 
 def _chooses(question: Question, text: str) -> bool:
     """Whether a question offers a choice of which the answer names one: `A or B?`."""
-    match = re.search(r"\b([\w.,-]+)(?: \w+)? or (?:an? |the |by |with )?([\w.,-]+)", question.asking)
+    match = re.search(
+        r"\b([\w.,-]+)(?: \w+)? or (?:an? |the |by |with )?([\w.,-]+)", question.asking
+    )
     if not match or match[2].casefold() in ("not", "no"):
         return False
-    named = [bool(re.search(rf"\b{re.escape(word.rstrip('?,.'))}", text, re.I)) for word in
-             match.groups()]
+    named = [
+        bool(re.search(rf"\b{re.escape(word.rstrip('?,.'))}", text, re.I))
+        for word in match.groups()
+    ]
     return named[0] != named[1]
 
 
@@ -145,8 +147,9 @@ def _whole_list(question: Question, first: Evidence, stems: Stems) -> str | None
         return None
     wanted = set(stems(question.asking))
     for other in first.passage.units:
-        if other.kind != "list" or (unit.kind == "item" and other.lead and other.lead not in
-                                    unit.lead):
+        if other.kind != "list" or (
+            unit.kind == "item" and other.lead and other.lead not in unit.lead
+        ):
             continue
         about = set(stems(" ".join([*first.passage.heading[-1:], other.lead])))
         if len(wanted & about) * 2 >= len(wanted) or (unit.kind == "item" and wanted & about):

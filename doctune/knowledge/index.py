@@ -130,9 +130,7 @@ class KnowledgeIndex:
         column = self._passages.column("groups").to_pylist()
         return np.array([not groups.isdisjoint(allowed) for allowed in column], dtype=bool)
 
-    def best(
-        self, question: str, top: int, groups: Collection[str] | None = None
-    ) -> list[Hit]:
+    def best(self, question: str, top: int, groups: Collection[str] | None = None) -> list[Hit]:
         """Returns the best units, best first."""
         scores = self.scores(question, groups)
         order = np.argsort(-scores, kind="stable")[:top]

@@ -36,11 +36,12 @@ _SNOWBALL = {
     "sv": "swedish",
     "tr": "turkish",
 }
-_STOP = frozenset(
-    "a an the of to in on at for and or is are was were be been do does did how what which who when "
-    "where why it its this that these those with by as from i my me we our you your they their can "
-    "may must should would will could have has had if there s t d m not no any some".split()
+_STOP_WORDS = (
+    "a an the of to in on at for and or is are was were be been do does did how what which who "
+    "when where why it its this that these those with by as from i my me we our you your they "
+    "their can may must should would will could have has had if there s t d m not no any some"
 )
+_STOP = frozenset(_STOP_WORDS.split())
 _PARTS = re.compile(r"[-/]")
 
 

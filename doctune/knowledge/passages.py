@@ -11,15 +11,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from doctune.dataset.lexicon import DASHES
 from doctune.dataset.records import Block, Document
 from doctune.dataset.sections import Section, outline
 from doctune.dataset.text import collapse, sentences
 from doctune.knowledge.tables import Row, is_heads_only, read_rows
 
-_BULLET = re.compile(r"^\s*(?:[•◦▪‣·*\-–—]|\(?[a-zA-Z0-9]{1,3}[.)])\s+")
+_BULLET = re.compile(rf"^\s*(?:[•◦▪‣·*\-{DASHES}]|\(?[a-zA-Z0-9]{{1,3}}[.)])\s+")
 _SCALE = re.compile(r"\bin (?:thousands|millions|billions)\b", re.IGNORECASE)
 _DATE_PART = re.compile(r"[A-Z][a-z]{2,8}\.? \d{1,2},|(?:19|20)\d\d")
 _FULL_DATE = re.compile(r"[A-Z][a-z]{2,8}\.? \d{1,2}, (?:19|20)\d\d$")
+_UNIT_NOTE = re.compile(
+    r"\b(?:all|the|our)? ?(?P<what>prices?|amounts?|distances?|lengths?|weights?|sums?|figures?|"
+    r"values?|fees?|costs?) (?:are|is) (?:given |stated |shown )?in (?P<unit>[a-z]+)\b",
+    re.IGNORECASE,
+)
 _LEADERS = re.compile(r"(?:\.\s?){4,}")
 BBox = tuple[float, float, float, float]
 _NO_BOX: BBox = (0.0, 0.0, 0.0, 0.0)
@@ -85,17 +91,31 @@ def cut_document(
         least: Words from which a passage may end.
         most: Most words of a passage.
     """
+    notes = _unit_notes(document)
     return [
         passage
         for section in outline(document, titles).sections
-        for passage in _cut_section(section, least, most)
+        for passage in _cut_section(section, least, most, notes)
     ]
 
 
-def _cut_section(section: Section, least: int, most: int) -> Iterator[Passage]:
+def _unit_notes(document: Document) -> dict[str, str]:
+    """Returns units by what they hold for, where a document says so: "All prices are in crowns"."""
+    notes: dict[str, str] = {}
+    for block in document.blocks:
+        if block.kind == "paragraph":
+            for match in _UNIT_NOTE.finditer(block.text):
+                for name in (match["what"].lower(), match["what"].lower().removesuffix("s")):
+                    notes.setdefault(name, match["unit"])
+    return notes
+
+
+def _cut_section(
+    section: Section, least: int, most: int, notes: dict[str, str]
+) -> Iterator[Passage]:
     held: list[_Piece] = []
     size = 0
-    for piece in _pieces(section, most):
+    for piece in _pieces(section, most, notes):
         if held and (size + piece.size > most or (size >= least and _starts_topic(piece, held))):
             yield _passage(section, held)
             held, size = [], 0
@@ -121,7 +141,7 @@ def _passage(section: Section, pieces: list[_Piece]) -> Passage:
     )
 
 
-def _pieces(section: Section, most: int) -> Iterator[_Piece]:
+def _pieces(section: Section, most: int, notes: dict[str, str]) -> Iterator[_Piece]:
     blocks = section.blocks
     at = 0
     while at < len(blocks):
@@ -135,7 +155,7 @@ def _pieces(section: Section, most: int) -> Iterator[_Piece]:
             at = end
             continue
         if block.kind == "table":
-            yield from _table_pieces(section, at, most)
+            yield from _table_pieces(section, at, most, notes)
         elif block.kind == "caption" and _captions_table(blocks, at):
             pass
         elif block.text:
@@ -206,7 +226,7 @@ def _items(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, str, str]]:
         yield block, text, parent
 
 
-def _table_pieces(section: Section, at: int, most: int) -> Iterator[_Piece]:
+def _table_pieces(section: Section, at: int, most: int, notes: dict[str, str]) -> Iterator[_Piece]:
     block = section.blocks[at]
     above = _heads_above(section.blocks, at)
     if is_heads_only(block.rows) and at + 1 < len(section.blocks) and len(block.rows) > 1:
@@ -218,7 +238,8 @@ def _table_pieces(section: Section, at: int, most: int) -> Iterator[_Piece]:
     lead = caption or (_lead_in(section.blocks[at - 1]) if at else "")
     held: list[Unit] = []
     size = 0
-    for row in read_rows(block.rows, block.header_rows, above):
+    rows = read_rows(block.rows, block.header_rows, above, caption=caption, notes=notes)
+    for row in rows:
         unit = _row_unit(row, block, lead, scale)
         if not unit.text or _LEADERS.search(unit.text):
             continue

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Literal
 
+from doctune.dataset.lexicon import DASHES
 from doctune.knowledge.figures import Figure, figures, same
 from doctune.knowledge.questions import Question
 
@@ -23,10 +24,17 @@ _NEGATION = re.compile(
     r"instead of)\b|n't\b|\bdoes no\b",
     re.IGNORECASE,
 )
+# What holds a negative word and denies nothing.
+_NO_DENIAL = re.compile(
+    r"\b(?:no|without|free of|at no) (?:charge|cost|fee|fault|problem|trouble|harm)\b|\bnot only\b|"
+    r"\b(?:no|not) (?:more|less|fewer|later|earlier|longer) than\b",
+    re.IGNORECASE,
+)
 _STRONG_NEGATION = re.compile(
     r"\b(?:do not|don't|must not|mustn't|may not|never|cannot|can't|should not|shall not|"
-    r"(?:has|have|had|with|needs?|is|are|there is|there are) (?:no|neither|not)|not (?:covered|allowed|"
-    r"permitted|taken|possible|advised|required|needed)|need not|no longer|neither|nothing|none)\b",
+    r"(?:has|have|had|with|needs?|is|are|there is|there are) (?:no|neither|not)|not (?:covered|"
+    r"allowed|permitted|taken|possible|advised|required|needed)|need not|no longer|neither|"
+    r"nothing|none)\b",
     re.IGNORECASE,
 )
 _QUESTION_NEGATION = re.compile(
@@ -46,9 +54,14 @@ _HARM = re.compile(
     re.IGNORECASE,
 )
 _LEADING = re.compile(r"^\W*(yes|no)\b(?! (?:nimbrel|more|longer|other|one|matter|charge)\b)", re.I)
-_CLAUSES = re.compile(r"(?<=[a-zA-Z0-9%)])[,;:.](?=\s)|\s[–—-]\s|\b(?:but|although|whereas|while)\b")
+_CLAUSES = re.compile(
+    rf"(?<=[a-zA-Z0-9%)])[,;:.](?=\s)|\s[{DASHES}-]\s|\b(?:but|although|whereas|while)\b"
+)
 _OPPOSITES = (
-    ("increas|rise|rose|grow|grew|higher|climb|up", "decreas|fall|fell|shrink|lower|declin|drop|down"),
+    (
+        "increas|rise|rose|grow|grew|higher|climb|up",
+        "decreas|fall|fell|shrink|lower|declin|drop|down",
+    ),
     ("strong", "weak"),
     ("stronger", "decreas|weaker"),
     ("lose|lost|delet|eras|forget", "surviv|keep|kept|retain|remain"),
@@ -65,8 +78,12 @@ _OPPOSITES = (
     ("always", "never"),
     ("stop", "continu|goe on|works on"),
 )
-_MORE = re.compile(r"\b(?:more than|over|above|longer than|at least|exceed\w*|beyond|after)\b", re.I)
-_LESS = re.compile(r"\b(?:less than|under|below|within|at most|up to|no more than|fewer than)\b", re.I)
+_MORE = re.compile(
+    r"\b(?:more than|over|above|longer than|at least|exceed\w*|beyond|after)\b", re.I
+)
+_LESS = re.compile(
+    r"\b(?:less than|under|below|within|at most|up to|no more than|fewer than)\b", re.I
+)
 
 
 def leading_side(text: str) -> Side | None:
@@ -87,6 +104,7 @@ def is_negated(question: Question) -> bool:
 
 def side_of(question: Question, evidence: str, stems: Stems) -> Side:
     """Returns the side that a piece of evidence takes on a yes/no question."""
+    evidence = _NO_DENIAL.sub("", evidence)
     figure = _figures_side(question.asking, evidence)
     if figure is not None:
         denied = figure == "no"

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from doctune.dataset.lexicon import DASHES
 from doctune.dataset.text import collapse, sentences
 
 Form = Literal["yes_no", "list", "how_to", "time", "price", "count", "reason", "open"]
@@ -24,24 +25,27 @@ _WRAPPING = re.compile(
     r"(?:(?:can|could|would|will) (?:you|somebody|someone|anyone) (?:please )?(?:tell|explain|say|"
     r"show|remind|help)(?: (?:to )?me| us)?(?: understand| with| about)?\s*|"
     r"(?:do|does) (?:you|anyone|anybody|somebody) (?:know|remember)\s*|"
-    r"(?:i|we)(?: am| are|'m|'re)? (?:want|need|like|would like|wondering|wonder|'d like|have to|"
+    r"(?:i|we)(?: am| are|'m|'re|'d)? (?:want|need|like|would like|wondering|wonder|have to|"
     r"trying)(?: to (?:know|find out|understand|ask))\s*|(?:i|we)(?: am|'m| are|'re)? "
     r"(?:wondering|unsure|not sure)\s*|(?:please )?(?:tell|explain|show)(?: (?:to )?me| us)?\s*|"
     r"any idea\s*|is it (?:true|right|correct) that\s*)",
     re.IGNORECASE,
 )
-_CLAUSE = re.compile(r"(?:[,;:–—]| - |\band\b|\bso\b|\bbut\b)\s*")
+_CLAUSE = re.compile(rf"(?:[,;:{DASHES}]| - |\band\b|\bso\b|\bbut\b)\s*")
 _YES_NO = re.compile(rf"^(?:and |so |but )?{_AUXILIARY}\b", re.IGNORECASE)
-_WH_START = re.compile(rf"^(?:(?:at|in|on|by|for|from|to|up to|within|after|until|since|under|over|"
-    rf"above|below|between|with|of|about) )?{_WH}\b", re.IGNORECASE)
+_WH_START = re.compile(
+    rf"^(?:(?:at|in|on|by|for|from|to|up to|within|after|until|since|under|over|"
+    rf"above|below|between|with|of|about) )?{_WH}\b",
+    re.IGNORECASE,
+)
 _WHETHER = re.compile(r"^(?:if|whether)\b", re.IGNORECASE)
 _TRUE_THAT = re.compile(r"\bis it (?:true|right|correct) that\b", re.IGNORECASE)
 _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
     (
         "price",
         re.compile(
-            r"\b(?:cost|costs|price|priced|prices|pay|charge|charged|fee|expensive|how much (?:money|"
-            r"is|are|does .* cost))\b",
+            r"\b(?:cost|costs|price|priced|prices|pay|charge|charged|fee|expensive|how much (?:"
+            r"money|is|are|does .* cost))\b",
             re.IGNORECASE,
         ),
     ),
@@ -54,10 +58,16 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
             re.IGNORECASE,
         ),
     ),
-    ("count", re.compile(r"\b(?:how (?:many|much|big|large|heavy|high|tall|far|loud|thick|wide|"
-        r"deep|fast|hot|cold|strong|warm|tight)|what (?:percentage|share|number|size|weight|"
-        r"distance|speed|temperature|pressure|wind|level|amount|value)|whats the (?:size|weight))\b",
-        re.IGNORECASE)),
+    (
+        "count",
+        re.compile(
+            r"\b(?:how (?:many|much|big|large|heavy|high|tall|far|loud|thick|wide|"
+            r"deep|fast|hot|cold|strong|warm|tight)|what (?:percentage|share|number|size|weight|"
+            r"distance|speed|temperature|pressure|wind|level|amount|value)|"
+            r"whats the (?:size|weight))\b",
+            re.IGNORECASE,
+        ),
+    ),
     ("reason", re.compile(r"^(?:why|what (?:causes|is the (?:reason|cause))|how come)\b", re.I)),
     (
         "how_to",
@@ -71,9 +81,9 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
         "list",
         re.compile(
             r"\b(?:what are|which are|list|name the|name all|what (?:do|must|should) (?:i|we|you) "
-            r"(?:need|send|bring|have|give|include|prepare|take)|what (?:is|comes) (?:included|in the "
-            r"box|with)|what kinds?|which (?:\w+ )?\w+s\b|what (?:\w+ )?(?:things|parts|tools|"
-            r"regions|products|items|reasons|conditions|options|damage|models|values|causes)|"
+            r"(?:need|send|bring|have|give|include|prepare|take)|what (?:is|comes) (?:included|"
+            r"in the box|with)|what kinds?|which (?:\w+ )?\w+s\b|what (?:\w+ )?(?:things|parts|"
+            r"tools|regions|products|items|reasons|conditions|options|damage|models|values|causes)|"
             r"what all|what (?:belongs|counts)|whats included)\b",
             re.IGNORECASE,
         ),
@@ -104,10 +114,9 @@ def read_question(text: str) -> Question:
     if _TRUE_THAT.search(asking) or _WHETHER.match(bare) or _YES_NO.match(bare):
         return Question(text, bare, "yes_no")
     if asking.endswith("?") and not re.search(rf"\b{_WH}\b", bare, re.IGNORECASE):
-        if len(bare.split()) >= 4:  # "So I can wash it, right?"; "The price of a sill?" is short
-            verb = re.search(rf"\b{_AUXILIARY}\b|\b(?:right|ok|okay|allowed|true)\b", bare, re.I)
-            if verb:
-                return Question(text, bare, "yes_no")
+        verb = re.search(rf"\b{_AUXILIARY}\b|\b(?:right|ok|okay|allowed|true)\b", bare, re.I)
+        if verb and len(bare.split()) >= 4:  # "So I can wash it, right?"; "The sill's price?"
+            return Question(text, bare, "yes_no")
     for form, pattern in _FORMS:
         if pattern.search(bare):
             return Question(text, bare, form)

@@ -8,13 +8,18 @@ agree. A lone currency sign belongs to the figure after it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from doctune.dataset.text import collapse
+from doctune.dataset.lexicon import DASHES, lexicon
+from doctune.dataset.rules.grid import split_unit, with_unit
+from doctune.dataset.text import collapse, normalise
 
 _CURRENCY = frozenset("$€£¥")
-_FIGURE = re.compile(r"^[(\[]?[-+$€£¥]*\s*\(?[\d.,]*\d[\d.,]*\)?\s*[%)\]]*\w{0,3}$|^[—–-]$")
+_FIGURE = re.compile(
+    rf"^[(\[]?[-+$€£¥]*\s*\(?[\d.,]*\d[\d.,]*\)?\s*[%)\]]*\w{{0,3}}$|^[{DASHES}-]$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,12 @@ def _names_code(head: str, label: str) -> bool:
 
 
 def read_rows(
-    rows: Sequence[Sequence[str]], header_rows: int, above: Sequence[Sequence[str]] = ()
+    rows: Sequence[Sequence[str]],
+    header_rows: int,
+    above: Sequence[Sequence[str]] = (),
+    *,
+    caption: str = "",
+    notes: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Row]:
     """Returns the rows of a table under its heads.
 
@@ -60,6 +70,8 @@ def read_rows(
         rows: Its cells.
         header_rows: How many rows at its top name its columns.
         above: The cells of a table right above that may hold nothing but its heads.
+        caption: What may end in the unit of all its figures: "Mean yield, litres a day".
+        notes: Units by the head that the document says they hold for: price, crowns.
     """
     cells = [[collapse(cell) for cell in row] for row in rows]
     header, body = cells[:header_rows], cells[header_rows:]
@@ -72,6 +84,7 @@ def read_rows(
         outer = _heads([[collapse(cell) for cell in row] for row in above])
     else:
         outer = []
+    shared = _caption_unit(caption)
     found, group = [], ""
     for row in body:
         label, values = (row[0] if row else ""), _values(row)
@@ -81,26 +94,31 @@ def read_rows(
                 found.append(Row(label, heads[0] if heads else "", ()))
             continue
         names = _names(row, values, heads, outer)
-        full = f"{group}: {label}" if group and label else label
         if label.lower().startswith("total"):
-            full, group = label, ""
-        found.append(
-            Row(
-                full,
-                heads[0] if heads else "",
-                tuple((name, value) for name, (_, value) in zip(names, values, strict=True)),
-            )
-        )
+            group = ""
+        label, own = split_unit(label)
+        full = f"{group}: {label}" if group and label else label
+        corner = split_unit(heads[0])[1] if heads else ""
+        cells_of_row = []
+        for name, (_, value) in zip(names, values, strict=True):
+            name, unit = split_unit(name)
+            unit = own or unit or corner or notes.get(normalise(name), "") or shared
+            cells_of_row.append((name, with_unit(value, unit)))
+        found.append(Row(full, heads[0] if heads else "", tuple(cells_of_row)))
     return found
+
+
+def _caption_unit(caption: str) -> str:
+    """Returns the unit that a caption ends in: "Distances in metres", "Yield, litres a day"."""
+    match = re.search(r"(?:,| in) (?P<unit>(?P<first>[a-z]+)(?: (?:a|per) [a-z]+)?)$", caption)
+    return match["unit"] if match and match["first"] in lexicon("units") else ""
 
 
 def is_heads_only(rows: Sequence[Sequence[str]]) -> bool:
     """Whether a table holds nothing but the heads of another: few rows, no figures but years."""
     cells = [collapse(cell) for row in rows for cell in row if cell.strip()]
     years = re.compile(r"(?:19|20)\d\d$|[A-Z][a-z]+ \d{1,2},?( (?:19|20)\d\d)?$")
-    return len(rows) <= 4 and all(
-        years.match(cell) or not _FIGURE.match(cell) for cell in cells
-    )
+    return len(rows) <= 4 and all(years.match(cell) or not _FIGURE.match(cell) for cell in cells)
 
 
 def _names_years(row: Sequence[str]) -> bool:
@@ -142,7 +160,10 @@ def _values(row: Sequence[str]) -> list[tuple[int, str]]:
         if cell in _CURRENCY:
             sign = cell
         elif cell in ("%", ")", ")%") and found:
-            found[-1] = (found[-1][0], f"{found[-1][1]} {cell}" if cell == "%" else found[-1][1] + cell)
+            found[-1] = (
+                found[-1][0],
+                f"{found[-1][1]} {cell}" if cell == "%" else found[-1][1] + cell,
+            )
         elif cell:
             found.append((at, sign + cell))
             sign = ""

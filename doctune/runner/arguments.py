@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from doctune.configuration.settings import Settings, VertexSettings
 
-_SECTIONS = ("documents", "dataset", "training", "evaluation")
+_SECTIONS = ("documents", "dataset", "knowledge", "training", "evaluation")
 
 
 def pipeline_arguments(

@@ -17,6 +17,7 @@ from doctune.runner.run import Runner, RunResult, run_pipeline
 from doctune.runner.summary import RunSummary, copy_reports, read_rejects
 
 LAST_RUN = "last_run.json"
+LATEST_INDEX = "latest_index.json"
 # A server that has just been started again loads its model first.
 _STARTING_SECONDS = 120.0
 
@@ -69,6 +70,8 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
             runner=job.runner,
             enable_caching=job.enable_caching,
         )
+    # Before anything can refuse the model: the documents answer whether or not it was released.
+    write_json(job.root / LATEST_INDEX, {"index": _index(result)})
     with console.status("Asking the endpoint and the base model"):
         summary = _summarise(job, result)
     write_json(job.root / LAST_RUN, summary.model_dump(mode="json"))
@@ -81,12 +84,23 @@ def answer_by_endpoint(vertex: VertexSettings, question: str) -> tuple[str, str]
     Raises:
         DeploymentError: There is no such endpoint, or it does not answer.
     """
+    endpoint, answers = answers_by_endpoint(vertex, [question])
+    return endpoint, answers[0]
+
+
+def answers_by_endpoint(vertex: VertexSettings, questions: list[str]) -> tuple[str, list[str]]:
+    """Asks the endpoint of the configured name several questions in one request.
+
+    Raises:
+        DeploymentError: There is no such endpoint, or it does not answer.
+    """
     from doctune.vertex import ask, find_endpoint, init_session
 
     init_session(vertex.project, vertex.location, vertex.staging_bucket)
     endpoint = find_endpoint(vertex.endpoint.name)
-    answers = ask(endpoint, [{"prompt": question}], patience_seconds=_STARTING_SECONDS)
-    return endpoint, str(answers[0]["text"])
+    instances = [{"prompt": question} for question in questions]
+    answers = ask(endpoint, instances, patience_seconds=_STARTING_SECONDS)
+    return endpoint, [str(answer["text"]) for answer in answers]
 
 
 def answer_by_base(base_model: str, question: str) -> str:
@@ -141,6 +155,7 @@ def _summarise(job: MainJob, result: RunResult) -> RunSummary:
         question=job.question,
         answer_base=answer_by_base(model["base_model"], job.question),
         answer_tuned=answer,
+        index=_index(result),
         report=str(reports["evaluation.html"]),
         parsing_report=str(reports.get("parsing.html", "")),
         folder=str(result.folder),
@@ -148,6 +163,10 @@ def _summarise(job: MainJob, result: RunResult) -> RunSummary:
         cached_steps=result.cached_steps,
         seconds=round(result.seconds, 1),
     )
+
+
+def _index(result: RunResult) -> str:
+    return str(_artifact(result, "build-index", "index")["uri"])
 
 
 def _artifact(result: RunResult, task: str, output: str) -> dict[str, Any]:

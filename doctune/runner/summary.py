@@ -46,6 +46,7 @@ class RunSummary(BaseModel):
     question: str
     answer_base: str
     answer_tuned: str
+    index: str = Field(description="Folder of the knowledge index that `doctune ask` reads.")
     report: str = Field(description="The evaluation's HTML report.")
     parsing_report: str
     folder: str

@@ -46,7 +46,7 @@ def test_export_refuses_too_great_a_loss(folder: Path) -> None:
 
 
 def test_search_tries_what_the_settings_say_and_names_the_best(folder: Path) -> None:
-    arguments = ["search", "--train", folder / "train.jsonl", "--out", folder / "search"]
+    arguments = ["search-settings", "--train", folder / "train.jsonl", "--out", folder / "search"]
     arguments += ["--validation", folder / "validation.jsonl"]
     settings = {
         "DOCTUNE_TRAINING__BASE_MODEL": str(folder / "base"),

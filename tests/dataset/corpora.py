@@ -19,6 +19,7 @@ BLOCKS = pa.schema(
         ("text", pa.string()),
         ("bbox", pa.list_(pa.float32())),
         ("rows", pa.list_(pa.list_(pa.string()))),
+        ("header_rows", pa.int32()),
         ("engine", pa.string()),
     ]
 )
@@ -53,19 +54,27 @@ class Paper:
             self.add("list", item, level=1)
         return self
 
-    def table(self, *rows: list[str]) -> "Paper":
+    def table(self, *rows: list[str], header_rows: int | None = None) -> "Paper":
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         lines.insert(1, "|" + " --- |" * len(rows[0]))
-        return self.add("table", "\n".join(lines), rows=[list(row) for row in rows])
+        return self.add(
+            "table", "\n".join(lines), rows=[list(row) for row in rows], header_rows=header_rows
+        )
 
     def new_page(self) -> "Paper":
         self.page += 1
         return self
 
-    def add(self, kind: str, text: str, level: int | None = None, rows: Any = None) -> "Paper":
-        self.blocks.append(
-            {"page": self.page, "kind": kind, "level": level, "text": text, "rows": rows}
-        )
+    def add(
+        self,
+        kind: str,
+        text: str,
+        level: int | None = None,
+        rows: Any = None,
+        header_rows: int | None = None,
+    ) -> "Paper":
+        block = {"page": self.page, "kind": kind, "level": level, "text": text, "rows": rows}
+        self.blocks.append({**block, "header_rows": header_rows})
         return self
 
 

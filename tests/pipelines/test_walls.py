@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("documents", "dataset", "training", "evaluation")
+STAGES = ("documents", "dataset", "knowledge", "training", "evaluation")
 GOOGLE = ("google.cloud", "google.auth", "google.api_core")
 
 

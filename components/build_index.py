@@ -1,0 +1,31 @@
+"""Index parsed documents, so that questions can be answered from them."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.TRAINING, install_kfp_package=False)
+def build_index(
+    documents: dsl.Input[dsl.Dataset],
+    index: dsl.Output[dsl.Artifact],
+    advanced: dict = {},
+) -> None:
+    """Writes the knowledge index: passages, units, their vectors and words, in one folder.
+
+    Args:
+        documents: The output of join_documents.
+        index: The folder that `doctune ask` and `doctune search` read.
+        advanced: Any field of `doctune.knowledge.KnowledgeOptions`.
+    """
+    from pathlib import Path
+
+    from doctune.knowledge import KnowledgeOptions, build_index
+
+    summary = build_index(Path(documents.path), Path(index.path), KnowledgeOptions(**advanced))
+    index.metadata.update(
+        documents_digest=documents.metadata["digest"],
+        digest=summary.digest,
+        passages=summary.passages,
+        units=summary.units,
+    )

@@ -1,0 +1,217 @@
+"""`doctune ask`, `search` and `index`: answers from the documents, and the passages behind them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from doctune.cli.app import app
+from doctune.cli.local_vertex import local_vertex
+from doctune.cli.paths import ROOT
+from doctune.configuration.settings import load_settings, load_vertex_settings
+from doctune.errors import UsageError
+from doctune.files import write_text
+
+if TYPE_CHECKING:
+    from doctune.knowledge import Answer
+
+_IndexOption = Annotated[
+    Path | None, typer.Option("--index", help="Folder of an index; else the latest run's.")
+]
+_BATCH = 16  # questions to the endpoint in one request
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask.")] = "",
+    file: Annotated[
+        Path | None, typer.Option(help='JSONL of questions, {"question": ...} a line.')
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSONL for the answers to --file.")] = None,
+    closed_book: Annotated[
+        bool, typer.Option("--closed-book", help="Ask the deployed model, without the documents.")
+    ] = False,
+    base: Annotated[bool, typer.Option(help="Show the base model's answer beside it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    index: _IndexOption = None,
+) -> None:
+    """Answer questions from the documents of the latest run, with file and page."""
+    if bool(question) == bool(file):
+        raise UsageError('ask one question, doctune ask "...", or many with --file and --out.')
+    if bool(file) != bool(out):
+        raise UsageError("--file and --out go together: the one is answered into the other.")
+    if file and out:
+        _ask_many(file, out, closed_book, index)
+    elif closed_book or base:
+        _ask_endpoint(question, base, as_json)
+    else:
+        _print(_answers([question], index)[0], as_json)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    top: Annotated[int, typer.Option(min=1, max=50, help="Passages to show.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    index: _IndexOption = None,
+) -> None:
+    """Show the passages of the latest run's documents that fit best, with page and score."""
+    from doctune.knowledge import KnowledgeIndex
+
+    found = KnowledgeIndex(index or latest_index()).search(query, top)
+    if as_json:
+        rows = [
+            {
+                "file": one.file,
+                "pages": one.pages,
+                "score": round(one.score, 3),
+                "heading": one.heading,
+                "text": one.text,
+            }
+            for one in found
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for one in found:
+        where = " > ".join(one.heading)
+        typer.echo(f"{one.score:.2f}  {one.file}, page {one.page}{': ' if where else ''}{where}")
+        typer.echo("      " + one.text.replace("\n", "\n      ") + "\n")
+
+
+@app.command("index")
+def build(
+    documents: Annotated[Path, typer.Argument(help="Folder that `parse --parquet` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for the index; one there is updated.")],
+) -> None:
+    """Index parsed documents, by `knowledge` of config.yaml."""
+    from doctune.knowledge import build_index
+
+    made = build_index(documents, out, load_settings().knowledge)
+    typer.echo(
+        f"{made.units} units in {made.passages} passages of {made.documents} documents "
+        f"({made.reused} taken from the index before) written to {out}."
+    )
+
+
+def latest_index() -> Path:
+    """Returns the index of the latest run.
+
+    Raises:
+        UsageError: There was none.
+    """
+    from doctune.runner.main_job import LATEST_INDEX
+
+    path = ROOT / LATEST_INDEX
+    if path.is_file():
+        folder = json.loads(path.read_text(encoding="utf-8")).get("index")
+        if folder and Path(folder).is_dir():
+            return Path(folder)
+    raise UsageError(
+        "there is no index of an earlier run here: run `doctune run` first, or give --index FOLDER."
+    )
+
+
+def _answers(questions: list[str], index: Path | None) -> list[Answer]:
+    from doctune.knowledge import Answerer
+    from doctune.progress import progress
+
+    answerer = Answerer.open(index or latest_index())
+    found = []
+    with progress("Answering", len(questions), "questions") as bar:
+        for question in questions:
+            found.append(answerer.answer(question))
+            bar.advance()
+    return found
+
+
+def _ask_many(file: Path, out: Path, closed_book: bool, index: Path | None) -> None:
+    questions = read_questions(file)
+    if closed_book:
+        rows = [
+            {"question": question, "answer": answer, "sources": []}
+            for question, answer in zip(questions, _endpoint_answers(questions), strict=True)
+        ]
+    else:
+        rows = [_row(answer) for answer in _answers(questions, index)]
+    write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    typer.echo(f"{len(rows)} answers written to {out}.")
+
+
+def read_questions(file: Path) -> list[str]:
+    """Returns the questions of a JSONL file in order.
+
+    Raises:
+        UsageError: The file is missing, or a line is no object with a question.
+    """
+    if not file.is_file():
+        raise UsageError(f"{file} is missing: give a JSONL file of questions.")
+    questions = []
+    with file.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"{file}, line {number} is not JSON: {error}.") from error
+            question = row.get("question") if isinstance(row, dict) else None
+            if not isinstance(question, str) or not question.strip():
+                raise UsageError(f'{file}, line {number} has no "question" with text.')
+            questions.append(question)
+    if not questions:
+        raise UsageError(f"{file} holds no questions.")
+    return questions
+
+
+def _endpoint_answers(questions: list[str]) -> list[str]:
+    from doctune.runner.main_job import answers_by_endpoint
+
+    vertex = load_vertex_settings()
+    with local_vertex():
+        answers: list[str] = []
+        for start in range(0, len(questions), _BATCH):
+            answers += answers_by_endpoint(vertex, questions[start : start + _BATCH])[1]
+    return answers
+
+
+def _ask_endpoint(question: str, base: bool, as_json: bool) -> None:
+    from doctune.runner.main_job import answer_by_base, answer_by_endpoint
+
+    settings, vertex = load_settings(), load_vertex_settings()
+    with local_vertex():
+        endpoint, answer = answer_by_endpoint(vertex, question)
+    answers = {"endpoint": endpoint, "question": question, "answer": answer}
+    if base:
+        answers["answer_base"] = answer_by_base(settings.training.base_model, question)
+    if as_json:
+        typer.echo(json.dumps(answers, ensure_ascii=False))
+        return
+    typer.echo(answer)
+    if base:
+        typer.echo(f"\nThe base model: {answers['answer_base']}")
+
+
+def _row(answer: Answer) -> dict[str, Any]:
+    return {
+        "question": answer.question,
+        "answer": answer.answer,
+        "sources": [
+            {"file": one.file, "page": one.page, "text": one.text} for one in answer.sources
+        ],
+    }
+
+
+def _print(answer: Answer, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_row(answer), ensure_ascii=False))
+        return
+    typer.echo(answer.answer)
+    if answer.sources:
+        typer.echo("")
+    for number, one in enumerate(answer.sources, 1):
+        text = " ".join(one.text.split())
+        shown = text if len(text) <= 160 else f"{text[:160].rsplit(' ', 1)[0]} …"
+        typer.echo(f"[{number}] {one.file}, page {one.page}: {shown}")

@@ -1,0 +1,64 @@
+"""The index on disk: what it finds, and that the same input gives the same bytes."""
+
+from pathlib import Path
+
+import pytest
+
+from doctune.digests import digest_folder
+from doctune.errors import DatasetError, StorageError
+from doctune.knowledge import KnowledgeIndex, KnowledgeOptions, build_index
+from tests.dataset.corpora import write_corpus
+from tests.knowledge.conftest import manual, warranty
+
+
+def test_the_passage_that_answers_is_found_first(index_folder: Path) -> None:
+    found = KnowledgeIndex(index_folder).search("how many months is the motor covered?", top=3)
+
+    assert (found[0].file, found[0].pages) == ("warranty.pdf", (1,))
+    assert found[0].score > found[1].score
+
+
+def test_building_again_gives_the_same_bytes(
+    documents: Path, index_folder: Path, tmp_path: Path
+) -> None:
+    build_index(documents, tmp_path / "again")
+
+    assert digest_folder(tmp_path / "again") == digest_folder(index_folder)
+
+
+def test_an_update_encodes_only_what_changed_and_ends_as_if_built_anew(tmp_path: Path) -> None:
+    changed = warranty().text("The blade is covered for 12 months.")
+    write_corpus(tmp_path / "before", manual(), warranty())
+    write_corpus(tmp_path / "after", manual(), changed)
+    build_index(tmp_path / "before", tmp_path / "index")
+
+    updated = build_index(tmp_path / "after", tmp_path / "index")
+    build_index(tmp_path / "after", tmp_path / "fresh")
+
+    assert updated.reused == 1
+    assert digest_folder(tmp_path / "index") == digest_folder(tmp_path / "fresh")
+
+
+def test_who_is_not_of_a_group_does_not_see_its_documents(documents: Path, tmp_path: Path) -> None:
+    options = KnowledgeOptions(groups={"warranty*": "partners"})
+    build_index(documents, tmp_path / "index", options)
+    index = KnowledgeIndex(tmp_path / "index")
+
+    seen = {one.file for one in index.search("motor covered", groups={"everybody"})}
+
+    assert seen == {"arlo-3-manual.pdf"}
+    assert "warranty.pdf" in {one.file for one in index.search("motor", groups={"partners"})}
+
+
+def test_a_folder_without_an_index_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no knowledge index"):
+        KnowledgeIndex(tmp_path)
+
+
+def test_documents_without_text_are_an_error(tmp_path: Path) -> None:
+    empty = manual()
+    empty.blocks.clear()
+    write_corpus(tmp_path, empty)
+
+    with pytest.raises(DatasetError, match="no text to index"):
+        build_index(tmp_path, tmp_path / "index")

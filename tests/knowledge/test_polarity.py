@@ -1,0 +1,53 @@
+"""The side of a yes or no, by rules on what the evidence says."""
+
+import pytest
+
+from doctune.knowledge.lexical import tokens
+from doctune.knowledge.polarity import denies_premise, side_of, wrong_figure
+from doctune.knowledge.questions import read_question
+
+
+@pytest.mark.parametrize(
+    ("question", "evidence", "side"),
+    [
+        ("Is old water dangerous?", "Old water is not dangerous, but it tastes flat.", "no"),
+        ("Can I fold the sail?", "Roll the dry sail, never fold it.", "no"),
+        ("Is the belt covered?", "The belt, the cloth and the cell wear out and are not covered.",
+         "no"),
+        ("Will my settings be lost?", "Settings survive the change.", "no"),
+        ("Did sales of services fall?", "Sales of services increased by 4 %.", "no"),
+        ("Can I use beach sand?", "Sand from the beach rusts the foot.", "no"),
+        ("May I use the blue cloth?", "Only the blue cloth may be used.", "yes"),
+        ("May I use a paper cloth?", "Only the blue cloth may be used.", "no"),
+        ("Is it forbidden to wash the filter?", "Do not wash the filter.", "yes"),
+        ("Does a repair take more than 20 days?", "A repair takes 12 days.", "no"),
+        ("Is two weeks enough notice?", "Notice must be given within 21 days.", "yes"),
+        ("Is the sill heated?", "The sill of the larger unit is heated.", "yes"),
+        ("Is the open day free?", "Open day: 17 May 2031, no charge.", "yes"),
+    ],
+)  # fmt: skip
+def test_the_side_follows_from_what_is_said(question: str, evidence: str, side: str) -> None:
+    assert side_of(read_question(question), evidence, tokens) == side
+
+
+@pytest.mark.parametrize(
+    ("question", "evidence", "denied"),
+    [
+        ("Which soap is best for the tank?", "Do not use soap on the tank.", True),
+        ("Why does the small unit's heater stay cold?", "The small unit has no heater.", True),
+        ("How long does a drape last?", "A drape lasts 36 months.", False),
+        ("What must I never do to the drape?", "Never fold the drape.", False),
+    ],
+)
+def test_a_premise_that_the_evidence_denies_is_noticed(
+    question: str, evidence: str, denied: bool
+) -> None:
+    assert denies_premise(read_question(question), evidence, tokens) is denied
+
+
+def test_a_figure_of_the_same_kind_that_differs_is_a_wrong_premise() -> None:
+    question = read_question("The filter lasts a full year, so when do I change it?")
+
+    assert wrong_figure(question, "It is replaced every 180 days.")
+    assert not wrong_figure(question, "It is replaced every 12 months.")
+    assert not wrong_figure(question, "It costs 31 crowns.")

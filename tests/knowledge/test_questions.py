@@ -1,0 +1,26 @@
+"""The form of a question, however it is put."""
+
+import pytest
+
+from doctune.knowledge.questions import read_question
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("may i wash the filter", "yes_no"),
+        ("Can you tell me how long the motor is covered?", "time"),
+        ("My water tastes of salt. What should I do?", "how_to"),
+        ("I can't eat salt - is there a cartridge without it?", "yes_no"),
+        ("I'd like to know whether the drape may be folded", "yes_no"),
+        ("whats the blue cloth cost", "price"),
+        ("How heavy is it when it is dry?", "count"),
+        ("when does the desk open", "time"),
+        ("Why does it hum?", "reason"),
+        ("Which tools do I need?", "list"),
+        ("The lid is open, right?", "yes_no"),
+        ("What is a skeen?", "open"),
+    ],
+)
+def test_the_form_is_read_from_the_clause_that_asks(text: str, form: str) -> None:
+    assert read_question(text).form == form
