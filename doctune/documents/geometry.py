@@ -40,6 +40,22 @@ class PageSpace(NamedTuple):
             return self.right - right, bottom - self.bottom, self.right - left, top - self.bottom
         return self.top - top, self.right - right, self.top - bottom, self.right - left
 
+    def turned(self, quarters: int) -> "PageSpace":
+        """The same page, turned by quarters clockwise."""
+        return self._replace(rotation=(self.rotation + quarters) % 4)
+
+
+def turn_box(box: BBox, quarters: int, width: float, height: float) -> BBox:
+    """Returns a box of a page after clockwise quarter turns; width and height are before them."""
+    x0, y0, x1, y1 = box
+    if quarters == 1:
+        return height - y1, x0, height - y0, x1
+    if quarters == 2:
+        return width - x1, height - y1, width - x0, height - y0
+    if quarters == 3:
+        return y0, width - x1, y1, width - x0
+    return box
+
 
 def page_space(page: Any) -> PageSpace:
     """Reads how a page of PDFium is shown."""

@@ -8,6 +8,7 @@ of words are asked for where a table or a gap between columns may be.
 import ctypes
 import math
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +24,9 @@ _FRAGMENT_GAP, _MARKER_GAP = 1.2, 4.0  # em
 _OVERLAP_GAP, _PRIME_GAP = -0.35, -1.0
 _WATERMARK_SIZE = 24.0  # points: smaller slanted text may be the head of a column
 _LEAST_SLANT = 0.1  # radians
+_WORD_GAP = 0.12  # of a line's height
+_UPSIDE_DOWN = 2
+_ASKED_FOR_ANGLE = 6  # lines of a page
 _BROKEN = 9  # place in a Reading
 
 
@@ -32,7 +36,7 @@ class Line:
     Attributes:
         hyphen: Whether PDFium found that its last hyphen breaks a word.
         spans: The pieces that it was put together from: text, and position in PDFium's text.
-        turn: 0 for text that runs to the right, 1 down, 3 up (quarter turns clockwise).
+        turn: 0 for text that runs to the right, 1 down, 2 to the left and upside down, 3 up.
         kind: What it was found to be; "" for running text.
     """
 
@@ -90,6 +94,7 @@ class PageText:
         self._handle = foreign.address_of(self._text_page)
         self.raw = self._read()  # all that PDFium has, in the file's order, with its line breaks
         # Where PDFium leaves characters out of the text, its positions are not those of characters.
+        self._space = space
         self._characters = Characters(self._handle, len(self.raw) != self._count, space)
         self._fonts = {0: fonts.PLAIN}
 
@@ -109,6 +114,11 @@ class PageText:
         written = foreign.page_text(self._handle, 0, self._count, buffer)
         return ctypes.string_at(buffer, 2 * max(0, written - 1)).decode("utf-16-le", "replace")
 
+    def read_in(self, space: PageSpace) -> None:
+        """From now on gives places on the page as it is shown in another space."""
+        self._space = space
+        self._characters = Characters(self._handle, len(self.raw) != self._count, space)
+
     def lines(self) -> list[Line]:
         """The lines in the file's order; those without any visible character are left out."""
         lines: list[Line] = []
@@ -118,7 +128,38 @@ class PageText:
                 lines += self._rows(line)
             else:
                 lines.append(line)
-        return lines
+        return self._tell_turns(lines)
+
+    def _tell_turns(self, lines: list[Line]) -> list[Line]:
+        """Finds which way lines run by the angle of their letters, where some line is turned.
+
+        The places of a line's ends do not tell it where PDFium puts several rows into one line, nor
+        for text upside down. A line whose words run different ways is split.
+        """
+        step = max(1, len(lines) // _ASKED_FOR_ANGLE)
+        if not any(line.turn for line in lines) and not any(
+            self.turn_at(line.spans[0][1]) == _UPSIDE_DOWN for line in lines[::step]
+        ):
+            return lines
+        told: list[Line] = []
+        for line in lines:
+            start = line.spans[0][1]
+            line.turn = self.turn_at(start)
+            if self.turn_at(start + len(line.text) - 1) == line.turn:
+                told.append(line)
+                continue
+            words = [(word.position, self.turn_at(word.position)) for word in self.words(line)]
+            parts = self._split(line, [b for (_, s), (b, t) in pairwise(words) if s != t])
+            for part in parts:
+                part.turn = self.turn_at(part.spans[0][1])
+            told += parts
+        return told
+
+    def turn_at(self, position: int) -> int:
+        """Which way a character of PDFium's text is turned, in quarters clockwise."""
+        angle = foreign.char_angle(self._handle, self._characters.index(position))
+        # PDFium measures it clockwise, in user space; -1 where it does not know.
+        return (self._space.rotation + round(max(0.0, angle) / (math.pi / 2))) % 4
 
     def _line(self, reading: Reading) -> Line:
         text, position, hyphen, x0, y0, x1, y1, size, turn, _, first, last = reading
@@ -134,7 +175,6 @@ class PageText:
 
     def _rows(self, line: Line) -> list[Line]:
         """Splits what PDFium took for one line where it goes on in another row, as in a table."""
-        text, start = line.spans[0]
         words = self.words(line)
         if line.size > _WATERMARK_SIZE and self._is_slanted(words[0].position):
             line.kind = "watermark"
@@ -146,6 +186,11 @@ class PageText:
             for one, other in pairwise(words)
             if abs(other.y0 - one.y0) > ROW_STEP * (one.y1 - one.y0) and other.x0 < one.x1
         ]
+        return self._split(line, begins)
+
+    def _split(self, line: Line, begins: Sequence[int]) -> list[Line]:
+        """Splits a line at positions of PDFium's text."""
+        text, start = line.spans[0]
         bounds = [start, *begins, start + len(text)]
         rows = []
         for begin, end in pairwise(bounds):
@@ -165,6 +210,23 @@ class PageText:
     def words(self, line: Line) -> list[Word]:
         """The words of a line, each with its box."""
         return self._characters.find_words(line.spans)
+
+    def line_of(self, words: Sequence[Word]) -> Line:
+        """Puts words that stand beside each other into a line."""
+        first = words[0]
+        reading = self._characters.measure(first.text, first.position, False)
+        text = first.text
+        for one, other in pairwise(words):
+            apart = other.x0 - one.x1 > _WORD_GAP * (one.y1 - one.y0)
+            text += " " * apart + other.text
+        line = Line(text, first.position, text[-1] == "-" and text[-2:-1].isalpha())
+        if reading:
+            whole = self._line(reading)
+            line.font, line.size = whole.font, whole.size
+        line.spans = [(word.text, word.position) for word in words]
+        line.x0, line.x1 = min(word.x0 for word in words), max(word.x1 for word in words)
+        line.y0, line.y1 = min(word.y0 for word in words), max(word.y1 for word in words)
+        return line
 
     def letters(self, word: Word) -> list[Word]:
         """The characters of a word, each with its box."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from doctune.documents.geometry import PageSpace
+from doctune.documents.geometry import PageSpace, turn_box
 from doctune.documents.lines import Line, ScannedLine
 from doctune.documents.model import BBox
 
@@ -102,9 +102,7 @@ def _upright(result: OcrResult, skew: float, space: PageSpace) -> OcrResult:
         return result
     for line in result.lines:
         box = (line.x0, line.y0, line.x1, line.y1)
-        line.x0, line.y0, line.x1, line.y1 = scans.turn_box(
-            box, quarters, space.width, space.height
-        )
+        line.x0, line.y0, line.x1, line.y1 = turn_box(box, quarters, space.width, space.height)
     if quarters % 2:
         _set_sizes(result.lines)
     shown = scans.back_to_page(skew, quarters, space.width, space.height)

@@ -8,22 +8,28 @@ from doctune.documents.columns import cut_columns
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
 
-_DISORDER_LIMIT = 0.25
+_DISORDER_LIMIT, _TURNED_LIMIT = 0.25, 0.1
 _MIN_GUTTER = 6.0
 _MAX_CUTS = 12
 
 
 def reading_order(
-    lines: list[Line], tables: Sequence[BBox] = (), text: PageText | None = None
+    lines: list[Line],
+    tables: Sequence[BBox] = (),
+    text: PageText | None = None,
+    turned: bool = False,
 ) -> list[Line]:
     """Returns the lines of a page in the order in which a person reads them.
 
     Args:
         tables: The boxes of its tables.
         text: Where given, lines that run over the gutter between columns are cut there.
+        turned: Whether the lines stand on their side on the page, where the file's order is worth
+            less: PDFium mixes it.
     """
     cut = cut_columns(lines, tables, text) if text else lines
-    if cut is not lines or (len(lines) > 4 and disorder(lines) > _DISORDER_LIMIT):
+    limit, least = (_TURNED_LIMIT, 1) if turned else (_DISORDER_LIMIT, 4)
+    if cut is not lines or (len(lines) > least and disorder(lines) > limit):
         return _cut(cut, 0)
     return lines
 

@@ -11,11 +11,18 @@ from doctune.documents.tables.grid import Grid
 
 @dataclass
 class PageLines:
-    """A page on its way to blocks: its lines in reading order, and the tables on it."""
+    """A page on its way to blocks: its lines in reading order, and the tables on it.
+
+    Attributes:
+        width, height: Of the page as its text is upright, in points.
+        shown_width, shown_height: Of the page as it is shown.
+    """
 
     number: int
     width: float
     height: float
+    shown_width: float = 0.0
+    shown_height: float = 0.0
     lines: list[Line] = field(default_factory=list)
     tables: list[Grid] = field(default_factory=list)
     char_count: int = 0

@@ -21,6 +21,14 @@ from doctune.documents.spacing import mend_spacing
 from doctune.documents.stages import Stages
 from doctune.documents.tables.find import find_tables
 from doctune.documents.tables.pieces import cut_lines
+from doctune.documents.turned import (
+    drop_turned_tables,
+    main_turn,
+    mark_margins,
+    rebuild_lines,
+    shown_from,
+    turned_groups,
+)
 
 _BROKEN_SHARE = 0.5
 
@@ -35,6 +43,7 @@ def read_page(file: PdfFile, index: int, options: ParseOptions, stages: Stages) 
         with PageText(page, space) as text:
             result.text = text.raw
             _Reader(file, page, space, text, options, stages, result).read()
+        result.shown_width, result.shown_height = round(space.width, 2), round(space.height, 2)
     return result
 
 
@@ -53,10 +62,15 @@ class _Reader:
     ) -> None:
         self._file, self._page, self._space, self._text = file, page, space, text
         self._options, self._stages, self._result = options, stages, result
+        self._shown_space = space
 
     def read(self) -> None:
         result, run = self._result, self._run
         lines = self._read_lines()
+        turn = run("the direction of the text", partial(main_turn, lines), 0)
+        if turn:
+            self._turn(turn, result)
+            lines = self._read_lines()
         result.links = run("links", lambda: self._file.links(self._page, self._space), [])
         result.char_count = sum(len(line.text) for line in lines)
         result.unmapped_count = sum(
@@ -69,24 +83,62 @@ class _Reader:
             if run("a scan", look, False):
                 return
         if lines:
-            self._lay_out(lines, drawing)
+            self._lay_out(lines, drawing, result)
+            if any(line.turn for line in lines):
+                run("turned text", partial(self._read_turned, result))
 
-    def _read_lines(self) -> list[Line]:
+    def _read_turned(self, result: PageLines) -> None:
+        """Reads what runs another way than most of the page, each direction on its own."""
+        result.tables = drop_turned_tables(result.tables, result.lines)
+        boxes = [table.bbox for table in result.tables]
+        page = self._space
+        for turn, group in turned_groups(result.lines, boxes).items():
+            found = PageLines(result.number, 0.0, 0.0)
+            self._space = page
+            self._turn(turn, found)
+            wanted = [(at, at + len(part)) for line in group for part, at in line.spans]
+            lines = [line for line in self._read_lines(wanted) if not line.turn]
+            if lines:
+                self._lay_out(lines, read_drawing(self._page, self._space), found)
+                found.figures = []  # the page itself has them
+                result.turned.append(found)
+                gone = set(map(id, group))
+                result.lines = [line for line in result.lines if id(line) not in gone]
+
+    def _turn(self, turn: int, result: PageLines) -> None:
+        """Reads on in the frame in which text of a direction runs to the right."""
+        self._space = self._space.turned(-turn)
+        self._text.read_in(self._space)
+        result.width, result.height = round(self._space.width, 2), round(self._space.height, 2)
+        result.shown = shown_from(self._space, turn)
+
+    def _read_lines(self, wanted: list[tuple[int, int]] | None = None) -> list[Line]:
+        """The lines of the page, or only those that begin within ranges of PDFium's text."""
         run, text = self._run, self._text
         fragments = run("lines", text.lines, None)
         if fragments is None:
             return _plain_lines(text.raw, self._space)
+        if wanted is not None:
+            fragments = [
+                line
+                for line in fragments
+                if any(first <= line.spans[0][1] < stop for first, stop in wanted)
+            ]
         before = [line.text for line in fragments]
         run("symbols and accents", partial(mend_glyphs, fragments, text, self._file.made_by_tex))
         pairs = zip(before, (line.text for line in fragments), strict=True)
-        self._result.mended = [(old, new) for old, new in pairs if old is not new]
+        if wanted is None:
+            self._result.mended = [(old, new) for old, new in pairs if old is not new]
         run("spaced letters", partial(mend_spacing, fragments, text))
+        if self._space is not self._shown_space:
+            fragments = run("turned text", partial(rebuild_lines, fragments, text), fragments)
         lines = run("parts of lines", partial(glue_fragments, fragments), fragments)
         numbers = partial(mark_line_numbers, lines, self._space.width, text)
         return run("line numbers", numbers, lines)
 
-    def _lay_out(self, lines: list[Line], drawing: Drawing) -> None:
-        result, run, text = self._result, self._run, self._text
+    def _lay_out(self, lines: list[Line], drawing: Drawing, result: PageLines) -> None:
+        run, text = self._run, self._text
+        run("stamps in the margins", partial(mark_margins, lines, self._space.width))
         if self._file.has_fields:
             # A field that was made part of the page looks like a drawing with a label.
             drawing.figures.clear()
@@ -99,7 +151,8 @@ class _Reader:
         boxes = [table.bbox for table in result.tables]
 
         def in_order() -> list[Line]:
-            return reading_order(cut_lines(lines, boxes, text), boxes, text)
+            cut = cut_lines(lines, boxes, text)
+            return reading_order(cut, boxes, text, self._space is not self._shown_space)
 
         result.lines = run("the reading order", in_order, lines)
 

@@ -123,8 +123,8 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
     return [
         PartPage(
             page.number,
-            page.width,
-            page.height,
+            page.shown_width,
+            page.shown_height,
             blocks[place],
             page.char_count,
             page.unmapped_count,

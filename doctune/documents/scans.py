@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from PIL import Image
 
+from doctune.documents.geometry import turn_box
 from doctune.documents.lines import Line
 from doctune.documents.model import BBox
 
@@ -63,18 +64,6 @@ def quarters_of(lines: Sequence[Line]) -> int:
     if wide:
         return 2 if downs < 0 and -downs > len(long) / 2 else 0
     return 1 if rights >= 0 else 3
-
-
-def turn_box(box: BBox, quarters: int, width: float, height: float) -> BBox:
-    """Returns a box of a page after clockwise quarter turns; width and height are before them."""
-    x0, y0, x1, y1 = box
-    if quarters == 1:
-        return height - y1, x0, height - y0, x1
-    if quarters == 2:
-        return width - x1, height - y1, width - x0, height - y0
-    if quarters == 3:
-        return y0, width - x1, y1, width - x0
-    return box
 
 
 def back_to_page(skew: float, quarters: int, width: float, height: float) -> Callable[[BBox], BBox]:

@@ -9,7 +9,7 @@ import itertools
 import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
@@ -21,7 +21,6 @@ from doctune.documents.tables.pieces import (
     group_words,
     split_line,
     text_rows,
-    whole_piece,
 )
 from doctune.documents.tables.stacked import Cells, merge_stacked
 from doctune.documents.words import clean_text, join_lines
@@ -87,8 +86,8 @@ def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
         if not (top <= middle <= bottom and left - 2 <= line.x0 <= right):
             continue
         if line.turn:
-            # The name of a row or column that stands on its side.
-            contents[_around(cells, (line.x0 + line.x1) / 2, middle)].append(whole_piece(line))
+            for cell, piece in _turned_pieces(line, cells, text):
+                contents[cell].append(piece)
             continue
         band = [cell for y0, y1, row in bands if y0 <= middle <= y1 for cell in row]
         if not band:
@@ -119,6 +118,18 @@ def _words_by_cell(line: Line, band: list[BBox], text: PageText) -> dict[BBox, l
             cell = touched[0] if touched else _nearest(band, (word.x0 + word.x1) / 2)
         by_cell[cell].append(word)
     return by_cell
+
+
+def _turned_pieces(line: Line, cells: list[BBox], text: PageText) -> Iterator[tuple[BBox, Piece]]:
+    """The words of names that stand on their side, of which PDFium puts several into one line."""
+    by_cell: defaultdict[BBox, list[Word]] = defaultdict(list)
+    for word in text.words(line):
+        cell = _around(cells, (word.x0 + word.x1) / 2, (word.y0 + word.y1) / 2)
+        by_cell[cell].append(word)
+    for cell, words in by_cell.items():
+        words.sort(key=lambda word: (round(word.x0), -word.y0) if line.turn == 3 else (0, word.y0))
+        name = " ".join(word.text for word in words)
+        yield cell, Piece(name, words[0].x0, line.y0, words[-1].x1, line.y1, line)
 
 
 def _around(cells: list[BBox], x: float, y: float) -> BBox:
