@@ -35,6 +35,8 @@ static double (*char_size)(void *, int);
 static int (*char_matrix)(void *, int, Matrix *);
 static int (*char_index)(void *, int);
 static void *(*char_object)(void *, int);
+static int (*text_render_mode)(void *);
+static int (*fill_colour)(void *, unsigned int *, unsigned int *, unsigned int *, unsigned int *);
 static void *(*object_font)(void *);
 static int (*object_count)(void *);
 static void *(*object_at)(void *, int);
@@ -57,6 +59,8 @@ static const struct {
     {"FPDFText_GetMatrix", (void **)&char_matrix},
     {"FPDFText_GetCharIndexFromTextIndex", (void **)&char_index},
     {"FPDFText_GetTextObject", (void **)&char_object},
+    {"FPDFTextObj_GetTextRenderMode", (void **)&text_render_mode},
+    {"FPDFPageObj_GetFillColor", (void **)&fill_colour},
     {"FPDFTextObj_GetFont", (void **)&object_font},
     {"FPDFPage_CountObjects", (void **)&object_count},
     {"FPDFPage_GetObject", (void **)&object_at},
@@ -579,12 +583,55 @@ static PyObject *read_drawing(PyObject *module, PyObject *const *args, Py_ssize_
     return found;
 }
 
+/* How text is painted: hidden.py */
+
+enum { INVISIBLE_MODE = 3, PAPER = 245, LEAST_ALPHA = 8, INVISIBLE = 1, WHITE = 2 };
+
+static long style_of(void *item) {
+    unsigned int red, green, blue, alpha;
+    long style = text_render_mode(item) == INVISIBLE_MODE ? INVISIBLE : 0;
+    if (fill_colour(item, &red, &green, &blue, &alpha) &&
+        ((red >= PAPER && green >= PAPER && blue >= PAPER) || alpha < LEAST_ALPHA))
+        style |= WHITE;
+    return style;
+}
+
+static PyObject *read_styles(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    if (count != 3 || !PyList_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "read_styles(handle, maps, positions)");
+        return NULL;
+    }
+    void *handle = PyLong_AsVoidPtr(args[0]);
+    int maps = PyObject_IsTrue(args[1]);
+    if (!is_bound() || PyErr_Occurred() || maps < 0)
+        return NULL;
+    Py_ssize_t size = PyList_GET_SIZE(args[2]);
+    PyObject *found = PyList_New(size);
+    for (Py_ssize_t place = 0; found && place < size; place++) {
+        long position = PyLong_AsLong(PyList_GET_ITEM(args[2], place));
+        if (position == -1 && PyErr_Occurred()) {
+            Py_DECREF(found);
+            return NULL;
+        }
+        int index = maps ? char_index(handle, (int)position) : (int)position;
+        void *item = index >= 0 ? char_object(handle, index) : NULL;
+        PyObject *style = PyLong_FromLong(item ? style_of(item) : 0);
+        if (!style) {
+            Py_DECREF(found);
+            return NULL;
+        }
+        PyList_SET_ITEM(found, place, style);
+    }
+    return found;
+}
+
 static PyMethodDef METHODS[] = {
     {"function_names", function_names, METH_NOARGS, "The functions of PDFium that are asked."},
     {"bind", bind, METH_O, "Takes the addresses of the functions, in that order."},
     {"read_lines", (PyCFunction)(void (*)(void))read_lines, METH_FASTCALL, "See characters.py."},
     {"find_words", (PyCFunction)(void (*)(void))find_words, METH_FASTCALL, "See characters.py."},
     {"read_drawing", (PyCFunction)(void (*)(void))read_drawing, METH_FASTCALL, "See drawing.py."},
+    {"read_styles", (PyCFunction)(void (*)(void))read_styles, METH_FASTCALL, "See hidden.py."},
     {NULL, NULL, 0, NULL},
 };
 

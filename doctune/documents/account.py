@@ -15,29 +15,37 @@ from doctune.documents.model import Block
 from doctune.documents.page_lines import PageLines
 from doctune.documents.words import clean_text
 
-# White space, hyphens (those at line ends go) and what stands for no character.
-_NOT_COUNTED = re.compile(
-    "[\\s\\-\u00ad\u2010\u2011\ufffe\ufffd\x00-\x1f\u200b-\u200f\u2028-\u202e]+"
-)
+_NOT_COUNTED = bytes([*range(33), ord("-"), 127])  # white space, hyphens (those at line ends go)
+_NOT_ASCII = re.compile("[^\x00-\x7f]+")
+_SIGNS = frozenset("-\u00ad\u2010\u2011\ufffe\ufffd\ufeff")  # hyphens, and what is no character
+
+Counts = Counter[int]
 
 
-def count_characters(text: str) -> Counter[str]:
-    """Counts the characters of a text, white space and hyphens left out."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", clean_text(text))
-    return Counter(_NOT_COUNTED.sub("", text))
+def count_characters(text: str) -> Counts:
+    """Counts the characters of a text by code, without white space, hyphens and accents."""
+    if text.isascii():
+        return Counter(text.encode("ascii").translate(None, _NOT_COUNTED))
+    found = Counter(text.encode("ascii", "ignore").translate(None, _NOT_COUNTED))
+    odd = unicodedata.normalize("NFKD", clean_text("".join(_NOT_ASCII.findall(text))))
+    found.update(
+        ord(char)
+        for char in odd
+        if char not in _SIGNS and not char.isspace() and unicodedata.category(char)[0] not in "MCZ"
+    )
+    return found
 
 
-def count_page(page: PageLines) -> Counter[str]:
-    """Counts what there is to read on a page, with glyphs as they were mended."""
+def count_page(page: PageLines) -> Counts:
+    """Counts what there is for a reader on a page, with glyphs as they were mended."""
     there = count_characters(page.text)
     if page.text and page.mended:
         there -= count_characters("".join([old for old, _ in page.mended]))
         there += count_characters("".join([new for _, new in page.mended]))
-    return there
+    return there - count_characters("".join(page.hidden)) if page.hidden else there
 
 
-def count_lost(texts: Sequence[Counter[str]], blocks: Sequence[Sequence[Block]]) -> list[int]:
+def count_lost(texts: Sequence[Counts], blocks: Sequence[Sequence[Block]]) -> list[int]:
     """Returns how many characters of each page no block holds.
 
     Args:
@@ -45,7 +53,7 @@ def count_lost(texts: Sequence[Counter[str]], blocks: Sequence[Sequence[Block]])
         blocks: Of each page.
     """
     lost = []
-    held: Counter[str] = Counter()
+    held: Counts = Counter()
     for there, page in zip(texts, blocks, strict=True):
         held += count_characters("".join([_text_of(block) for block in page]))
         lost.append((there - held).total())

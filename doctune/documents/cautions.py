@@ -9,6 +9,7 @@ from doctune.documents.stages import Fault
 LOST_SHARE = 0.02  # of a document's characters in no block, above which it is told
 _UNMAPPED_SHARE = 0.02
 _OUT_OF_FLOW_SHARE, _OUT_OF_FLOW_CHARS = 0.2, 200  # of a page
+_LEAST_HIDDEN = 12  # characters: fewer are specks
 _MOST_NAMED = 8  # pages
 
 
@@ -31,6 +32,13 @@ def cautions(
     if lost > LOST_SHARE * there:
         where = _named(part.number for part in parts if part.lost_chars > LOST_SHARE * there / 10)
         found.append(f"{lost} of {there} characters ({lost / there:.1%}) are in no block: {where}.")
+    hidden = sum(part.hidden_chars for part in parts)
+    if hidden >= _LEAST_HIDDEN:
+        where = _named(part.number for part in parts if part.hidden_chars)
+        found.append(
+            f"{hidden} characters on {where} are hidden from a reader (white, invisible, off the "
+            "page or covered): set `hidden_text` to keep them."
+        )
     apart = [page.number for page in pages if _is_out_of_flow(page)]
     if apart:
         found.append(

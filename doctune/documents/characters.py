@@ -86,6 +86,16 @@ class Characters:
             for found in _WORD.finditer(text)
         ]
 
+    def styles(self, positions: list[int]) -> list[int]:
+        """How the characters at positions of the text are painted: bits of INVISIBLE and WHITE."""
+        if native.module and hasattr(native.module, "read_styles"):
+            return native.module.read_styles(self._handle, self._maps, positions)
+        return [self._style(self.index(position)) for position in positions]
+
+    def _style(self, index: int) -> int:
+        item = foreign.char_object(self._handle, index) if index >= 0 else 0
+        return foreign.style_of(item) if item else 0
+
     def box(self, position: int) -> BBox:
         """The box of the character at a position of the text."""
         index = self.index(position)

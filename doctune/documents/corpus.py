@@ -117,6 +117,7 @@ def _document_row(document: Document, seconds: float) -> dict[str, Any]:
         "sketch": sketch(document.blocks),
         "text_chars": sum(page.text_chars for page in document.pages),
         "lost_chars": sum(page.lost_chars for page in document.pages),
+        "hidden_chars": sum(page.hidden_chars for page in document.pages),
     }
 
 
@@ -132,6 +133,7 @@ def _row(result: FileResult) -> dict[str, Any]:
         "sketch": [],
         "text_chars": 0,
         "lost_chars": 0,
+        "hidden_chars": 0,
     }
     return {
         **unread,

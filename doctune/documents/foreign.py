@@ -32,6 +32,13 @@ char_object = _prototype("FPDFText_GetTextObject", c_void_p, c_void_p, c_int)
 char_angle = _prototype("FPDFText_GetCharAngle", c_float, c_void_p, c_int)
 char_index = _prototype("FPDFText_GetCharIndexFromTextIndex", c_int, c_void_p, c_int)
 
+text_render_mode = _prototype("FPDFTextObj_GetTextRenderMode", c_int, c_void_p)
+fill_colour = _prototype(
+    "FPDFPageObj_GetFillColor", c_int, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
+)
+set_active = _prototype("FPDFPageObj_SetIsActive", c_int, c_void_p, c_int)
+path_mode = _prototype("FPDFPath_GetDrawMode", c_int, c_void_p, c_void_p, c_void_p)
+has_transparency = _prototype("FPDFPageObj_HasTransparency", c_int, c_void_p)
 object_font = _prototype("FPDFTextObj_GetFont", c_void_p, c_void_p)
 font_name = _prototype("FPDFFont_GetBaseFontName", c_ulong, c_void_p, c_void_p, c_ulong)
 font_flags = _prototype("FPDFFont_GetFlags", c_int, c_void_p)
@@ -70,6 +77,27 @@ def room_for_text(units: int) -> int:
     if 2 * units > len(_text_room):
         _text_room = ctypes.create_string_buffer(4 * units)
     return ctypes.addressof(_text_room)
+
+
+# How a text object is painted: bits of an integer.
+INVISIBLE, WHITE = 1, 2
+_PAPER, _LEAST_ALPHA = 245, 8  # of 255
+_colour = (ctypes.c_uint * 4)()
+_colour_addresses = tuple(ctypes.addressof(_colour) + 4 * index for index in range(4))
+
+
+def style_of(item: int) -> int:
+    """How an object is painted: whether its text is invisible, whether it is white or clear."""
+    invisible = text_render_mode(item) == pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
+    return (INVISIBLE if invisible else 0) | (WHITE if is_white(item) else 0)
+
+
+def is_white(item: int) -> bool:
+    """Whether an object is filled with white, or with nothing that shows."""
+    if not fill_colour(item, *_colour_addresses):
+        return False
+    red, green, blue, alpha = _colour
+    return min(red, green, blue) >= _PAPER or alpha < _LEAST_ALPHA
 
 
 class Floats:

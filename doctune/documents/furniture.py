@@ -5,9 +5,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
 
 from doctune.documents.drawing import Drawing
+from doctune.documents.labels import labels_among
 from doctune.documents.lines import Line
 from doctune.documents.model import BBox
 
@@ -21,7 +21,6 @@ _MIN_TICKS = 8
 _LEAST_RUN = 3
 _LEAST_SCALE = 4  # numbers in a line
 _SCALE_SLACK = 0.01  # of a step
-_MAX_LABEL_CHARS = 25
 _MOST_OF_PAGE = 0.6
 _MAX_REGIONS = 300
 _NEAR = 6.0  # points between the pieces of one figure
@@ -190,7 +189,9 @@ def _value(text: str) -> float:
 def mark_figures(lines: list[Line], drawing: Drawing, page_area: float) -> list[BBox]:
     """Marks the labels within drawings and images as kind "figure"; returns the boxes of these.
 
-    A form or image that is most of the page is its background; one whose lines are long holds text.
+    What a line stands on does not make it a label: cards, slides and call-outs hold text. A form
+    or image that is most of the page is its background; one that holds more text than labels is a
+    frame around it.
     """
     regions = [
         (x0, y0, x1, y1)
@@ -199,8 +200,8 @@ def mark_figures(lines: list[Line], drawing: Drawing, page_area: float) -> list[
     ]
     for region in regions:
         inside = [line for line in lines if not line.kind and _is_within(line, region)]
-        if inside and median(len(line.text) for line in inside) <= _MAX_LABEL_CHARS:
-            for line in inside:
+        if inside:
+            for line in labels_among(inside, lines):
                 line.kind = "figure"
         if min(region[2] - region[0], region[3] - region[1]) >= _LEAST_PLOT:
             _mark_axes(lines, region)

@@ -236,6 +236,15 @@ class PageText:
         """A character at a position of PDFium's text, with its box."""
         return Word(char, *self._characters.box(position), position)
 
+    def styles(self, lines: Sequence[Line]) -> list[int]:
+        """How the first character of each line is painted: bits of INVISIBLE and WHITE."""
+        return self._characters.styles([line.spans[0][1] for line in lines])
+
+    def object_at(self, position: int) -> int:
+        """PDFium's text object of the character at a position of its text; 0 if there is none."""
+        index = self._characters.index(position)
+        return (foreign.char_object(self._handle, index) or 0) if index >= 0 else 0
+
     def font_at(self, position: int) -> int:
         """The font of the character at a position of PDFium's text."""
         return self._font(self._characters.font(position))

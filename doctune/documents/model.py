@@ -77,6 +77,7 @@ class Page:
     Attributes:
         text_chars: How many characters PDFium has of it, white space and hyphens left out.
         lost_chars: How many of these no block holds.
+        hidden_chars: How many characters a reader of the page does not see; they are left out.
     """
 
     number: int
@@ -85,6 +86,7 @@ class Page:
     blocks: tuple[Block, ...]
     text_chars: int = 0
     lost_chars: int = 0
+    hidden_chars: int = 0
 
     @property
     def text(self) -> str:

@@ -8,13 +8,14 @@ way is up. Nothing is written to disk, and no model is downloaded.
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from doctune.documents.geometry import PageSpace, turn_box
-from doctune.documents.lines import Line, ScannedLine
+from doctune.documents.layers import set_sizes
+from doctune.documents.lines import ScannedLine
 from doctune.documents.model import BBox
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ ADVICE = "Install Tesseract (Debian: tesseract-ocr) to read scans."
 _DPI = 250
 _MAX_PIXELS = 40_000_000
 _MIN_CONFIDENCE = 30.0  # per cent: words below are specks
-_SIZE_SHARE = 0.75  # of a line's height: about the font's size
 _TIMEOUT_SECONDS = 90
 
 # Called after each page: reading takes seconds, and who waits wants to know that it goes on.
@@ -104,7 +104,7 @@ def _upright(result: OcrResult, skew: float, space: PageSpace) -> OcrResult:
         box = (line.x0, line.y0, line.x1, line.y1)
         line.x0, line.y0, line.x1, line.y1 = turn_box(box, quarters, space.width, space.height)
     if quarters % 2:
-        _set_sizes(result.lines)
+        set_sizes(result.lines)
     shown = scans.back_to_page(skew, quarters, space.width, space.height)
     return replace(result, shown=shown)
 
@@ -140,16 +140,7 @@ def _lines_of(table: str, scale: float) -> OcrResult | None:
     if not lines:
         return None
     found = list(lines.values())
-    _set_sizes(found)
+    set_sizes(found)
     for line in found:
         line.hyphen = line.text.endswith("-")
     return OcrResult(found, sum(confidences) / len(confidences))
-
-
-def _set_sizes(lines: Sequence[Line]) -> None:
-    heights = sorted(line.y1 - line.y0 for line in lines)
-    usual = heights[len(heights) // 2]
-    for line in lines:
-        height = line.y1 - line.y0
-        # Heights depend on the letters that a line happens to have: only large ones mean a size.
-        line.size = _SIZE_SHARE * (height if height > 1.45 * usual else usual)

@@ -48,3 +48,8 @@ class ParseOptions(BaseModel):
         default="auto",
         description="Whether pages without text are read by Tesseract, where it is installed.",
     )
+    hidden_text: bool = Field(
+        default=False,
+        description="Whether text is kept that a reader of the page does not see: white on white, "
+        "invisible over nothing, without size, off the page, under a picture.",
+    )

@@ -35,6 +35,7 @@ class PageLines:
     shown: Callable[[BBox], BBox] | None = None  # maps boxes of a straightened page to the page
     turned: list["PageLines"] = field(default_factory=list)  # what stands on its side on the page
     text: str = ""  # all that there is to read on it, to be held against what comes out
+    hidden: list[str] = field(default_factory=list)  # text that a reader of the page does not see
     mended: list[tuple[str, str]] = field(default_factory=list)  # of it, and what it became
 
 

@@ -10,11 +10,15 @@ from doctune.documents.drawing import Drawing, read_drawing
 from doctune.documents.furniture import mark_figure_text, mark_figures
 from doctune.documents.geometry import PageSpace, page_space
 from doctune.documents.glyphs import mend_glyphs
+from doctune.documents.hidden import Seen, tell_hidden
+from doctune.documents.layers import level
 from doctune.documents.lines import Line, PageText, glue_fragments
 from doctune.documents.margins import mark_line_numbers
 from doctune.documents.model import BBox
+from doctune.documents.monospace import unmark_prose
 from doctune.documents.options import ParseOptions
 from doctune.documents.order import reading_order
+from doctune.documents.page_edges import mark_page_edges
 from doctune.documents.page_lines import PageLines
 from doctune.documents.pdfium import PdfFile
 from doctune.documents.spacing import mend_spacing
@@ -71,13 +75,14 @@ class _Reader:
         if turn:
             self._turn(turn, result)
             lines = self._read_lines()
+        drawing = run("drawings", lambda: read_drawing(self._page, self._space), Drawing())
+        lines = self._without_hidden(lines, drawing)
         result.links = run("links", lambda: self._file.links(self._page, self._space), [])
         result.char_count = sum(len(line.text) for line in lines)
         result.unmapped_count = sum(
             line.text.count("\ufffd") + line.text.count("\x00") for line in lines
         )
         result.lines = lines
-        drawing = run("drawings", lambda: read_drawing(self._page, self._space), Drawing())
         if self._options.ocr == "auto":
             look = partial(_read_scan, self._page, self._space, lines, drawing.images, result)
             if run("a scan", look, False):
@@ -86,6 +91,14 @@ class _Reader:
             self._lay_out(lines, drawing, result)
             if any(line.turn for line in lines):
                 run("turned text", partial(self._read_turned, result))
+
+    def _without_hidden(self, lines: list[Line], drawing: Drawing) -> list[Line]:
+        """The lines that a reader of the page sees."""
+        look = partial(tell_hidden, self._page, self._space, lines, drawing, self._text)
+        seen = self._run("hidden text", look, Seen(lines))
+        self._run("code", partial(level if seen.layer else unmark_prose, seen.shown))
+        self._result.hidden = [line.text for line in seen.hidden]
+        return lines if self._options.hidden_text else seen.shown
 
     def _read_turned(self, result: PageLines) -> None:
         """Reads what runs another way than most of the page, each direction on its own."""
@@ -142,6 +155,9 @@ class _Reader:
         if self._file.has_fields:
             # A field that was made part of the page looks like a drawing with a label.
             drawing.figures.clear()
+        if result is self._result:
+            width, height = self._space.width, self._space.height
+            run("running lines", partial(mark_page_edges, lines, text, width, height))
         area = self._space.width * self._space.height
         result.figures = run("figures", partial(mark_figures, lines, drawing, area), [])
         run("labels of figures", partial(mark_figure_text, lines))

@@ -132,6 +132,7 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
             page.unread,
             texts[place].total(),
             lost[place],
+            sum(map(len, page.hidden)),
             stages.on(page.number),
         )
         for place, page in enumerate(pages)
@@ -148,7 +149,15 @@ def assemble(facts: FileFacts, pages: Sequence[PartPage]) -> Document:
     levels = partial(assign_levels, joined, facts.outline)
     leveled = stages.run("levels of headings", 0, levels, joined)
     whole = tuple(
-        Page(page.number, page.width, page.height, tuple(blocks), page.text_chars, page.lost_chars)
+        Page(
+            page.number,
+            page.width,
+            page.height,
+            tuple(blocks),
+            page.text_chars,
+            page.lost_chars,
+            page.hidden_chars,
+        )
         for page, blocks in zip(pages, leveled, strict=True)
     )
     sample = _sample(whole)

@@ -20,4 +20,5 @@ class PartPage:
     unread: bool = False  # it shows text that nothing here can read
     text_chars: int = 0  # that PDFium has
     lost_chars: int = 0  # of these, that no block holds
+    hidden_chars: int = 0  # that a reader of the page does not see
     faults: tuple[Fault, ...] = ()

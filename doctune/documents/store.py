@@ -65,6 +65,7 @@ DOCUMENT_SCHEMA = pa.schema(
         ("sketch", pa.list_(pa.uint64())),
         ("text_chars", pa.int64()),
         ("lost_chars", pa.int64()),
+        ("hidden_chars", pa.int64()),
     ]
 )
 

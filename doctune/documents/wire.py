@@ -106,6 +106,7 @@ def pack_page(page: PartPage) -> list[Any]:
         page.unread,
         page.text_chars,
         page.lost_chars,
+        page.hidden_chars,
     )
     faults = [(fault.stage, fault.page, fault.error) for fault in page.faults]
     return [page.number, page.width, page.height, *counts, faults, blocks]

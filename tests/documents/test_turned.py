@@ -96,6 +96,7 @@ def test_the_label_of_an_axis_is_not_in_the_running_text(tmp_path: Path) -> None
 
 def test_names_of_columns_on_their_side_are_in_the_head_of_the_table(tmp_path: Path) -> None:
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    write(canvas, 72, 780, BODY)
     names = ["Pressure in bar over the day", "Leaks found in a week", "Visits by a fitter"]
     for c, name in enumerate(names):
         canvas.saveState()

@@ -81,13 +81,13 @@ def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
     for cell in cells:
         by_height[cell[1], cell[3]].append(cell)
     bands = [(y0, y1, row) for (y0, y1), row in by_height.items()]
+    turned: list[Line] = []
     for line in lines:
         middle = (line.y0 + line.y1) / 2
         if not (top <= middle <= bottom and left - 2 <= line.x0 <= right):
             continue
         if line.turn:
-            for cell, piece in _turned_pieces(line, cells, text):
-                contents[cell].append(piece)
+            turned.append(line)
             continue
         band = [cell for y0, y1, row in bands if y0 <= middle <= y1 for cell in row]
         if not band:
@@ -99,6 +99,8 @@ def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
             continue
         for cell, words in _words_by_cell(line, band, text).items():
             contents[cell] += group_words(words, line)
+    for cell, name in _turned_names(turned, cells, text):
+        contents[cell].append(name)
     return contents
 
 
@@ -120,16 +122,24 @@ def _words_by_cell(line: Line, band: list[BBox], text: PageText) -> dict[BBox, l
     return by_cell
 
 
-def _turned_pieces(line: Line, cells: list[BBox], text: PageText) -> Iterator[tuple[BBox, Piece]]:
-    """The words of names that stand on their side, of which PDFium puts several into one line."""
-    by_cell: defaultdict[BBox, list[Word]] = defaultdict(list)
-    for word in text.words(line):
-        cell = _around(cells, (word.x0 + word.x1) / 2, (word.y0 + word.y1) / 2)
-        by_cell[cell].append(word)
-    for cell, words in by_cell.items():
-        words.sort(key=lambda word: (round(word.x0), -word.y0) if line.turn == 3 else (0, word.y0))
+def _turned_names(
+    lines: list[Line], cells: list[BBox], text: PageText
+) -> Iterator[tuple[BBox, Piece]]:
+    """Names that stand on their side, by their cells; PDFium puts words of several into a line."""
+    by_cell: defaultdict[BBox, list[tuple[Word, Line]]] = defaultdict(list)
+    for line in lines:
+        for word in text.words(line):
+            cell = _around(cells, (word.x0 + word.x1) / 2, (word.y0 + word.y1) / 2)
+            by_cell[cell].append((word, line))
+    for cell, found in by_cell.items():
+        # Lines of a name that runs up follow each other to the right, of one that runs down left.
+        up = found[0][1].turn == 3
+        step = 0.5 * found[0][1].size
+        found.sort(key=lambda pair: (round(pair[0].x0 / step), -pair[0].y0))
+        words = [word for word, _ in (found if up else reversed(found))]
         name = " ".join(word.text for word in words)
-        yield cell, Piece(name, words[0].x0, line.y0, words[-1].x1, line.y1, line)
+        box = (min(w.x0 for w in words), min(w.y0 for w in words))
+        yield cell, Piece(name, *box, words[-1].x1, max(w.y1 for w in words), found[0][1])
 
 
 def _around(cells: list[BBox], x: float, y: float) -> BBox:

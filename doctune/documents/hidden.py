@@ -1,0 +1,220 @@
+"""Text that a reader of the page does not see, told from text that is there to be read.
+
+What is written white on white, with no size, off the page, under a picture, or to be invisible over
+nothing is kept out: it is how instructions are slipped to machines. The invisible text layer of a
+scan is what the scan shows, and stays.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import pypdfium2.raw as pdfium
+
+from doctune.documents import foreign
+from doctune.documents.drawing import Drawing
+from doctune.documents.geometry import PageSpace
+from doctune.documents.lines import Line, PageText
+from doctune.documents.model import BBox
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_LEAST_SIZE = 1.0  # points
+_ON_PICTURE, _COVERED = 0.5, 0.9  # of a line's area
+_PICTURE_SHARE = 0.6  # of the page's area: a picture that large is a scan
+_SCALE, _MOST_PIXELS = 2.0, 4_000_000  # of the picture in which ink is looked for
+_LEAST_CONTRAST = 24  # of 255
+_STILL_SEEN = 0.4  # of a line's contrast without the picture over it
+_MAX_OBJECTS = 20_000
+
+
+@dataclass
+class Seen:
+    """The lines of a page, told apart.
+
+    Attributes:
+        shown: What a reader sees, the text layer of a scan among it.
+        hidden: What a reader does not see.
+        layer: Whether the text is the layer behind a scan.
+    """
+
+    shown: list[Line]
+    hidden: list[Line] = field(default_factory=list)
+    layer: bool = False
+
+
+def tell_hidden(
+    page: Any, space: PageSpace, lines: list[Line], drawing: Drawing, text: PageText
+) -> Seen:
+    """Tells what a reader sees of a page of PDFium from what is hidden on it."""
+    styles = text.styles(lines)
+    if not drawing.images and not any(styles) and all(map(partial(_is_plain, space), lines)):
+        return Seen(lines)
+    checker = _Checker(page, space, drawing.images + drawing.figures)
+    area = space.width * space.height
+    is_scan = any(_area(box) >= _PICTURE_SHARE * area for box in drawing.images)
+    pairs = list(zip(lines, styles, strict=True))
+    invisible = sum(len(line.text) for line, style in pairs if style & foreign.INVISIBLE)
+    layer = is_scan and 2 * invisible > sum(len(line.text) for line in lines)
+    on_pictures = [
+        line for line in lines if any(_share_in(line, box) > _COVERED for box in drawing.images)
+    ]
+    covered = _covered(page, space, on_pictures, text) if on_pictures and not is_scan else set()
+    hidden = {
+        id(line) for line, style in pairs if id(line) in covered or checker.hides(line, style)
+    }
+    if not hidden:
+        return Seen(lines, [], layer)
+    shown = [line for line in lines if id(line) not in hidden]
+    return Seen(shown, [line for line in lines if id(line) in hidden], layer)
+
+
+class _Checker:
+    """Looks at a page for what lines show; the page is drawn only where a line is suspect."""
+
+    def __init__(self, page: Any, space: PageSpace, pictures: Sequence[BBox]) -> None:
+        self._page, self._space, self._pictures = page, space, pictures
+        self._picture: Image.Image | None = None
+
+    def hides(self, line: Line, style: int) -> bool:
+        if not _is_plain(self._space, line):
+            return True
+        if not style:
+            return False
+        if any(_share_in(line, box) >= _ON_PICTURE for box in self._pictures):
+            return False
+        if style == foreign.WHITE:
+            return not (
+                any(_share_in(line, box) >= _ON_PICTURE for box in self._fills)
+                or self._shows_ink(line)
+            )
+        return not self._shows_ink(line)
+
+    @cached_property
+    def _fills(self) -> list[BBox]:
+        """The boxes of shapes that are filled with a colour: white letters show on them."""
+        handle = foreign.address_of(self._page)
+        bounds, mode, stroke = foreign.Floats(4), ctypes.c_int(0), ctypes.c_int(0)
+        places = ctypes.addressof(mode), ctypes.addressof(stroke)
+        found: list[BBox] = []
+        for place in range(min(foreign.object_count(handle), _MAX_OBJECTS)):
+            item = foreign.object_at(handle, place)
+            if foreign.object_kind(item) != pdfium.FPDF_PAGEOBJ_PATH:
+                continue
+            if not foreign.path_mode(item, *places) or not mode.value or foreign.is_white(item):
+                continue
+            if foreign.object_bounds(item, *bounds.addresses):
+                found.append(self._space.box(*bounds.read()))
+        return found
+
+    def _shows_ink(self, line: Line) -> bool:
+        from doctune.documents.raster import draw_grey, fitting_scale
+
+        scale = fitting_scale(self._space, _SCALE, _MOST_PIXELS)
+        if self._picture is None:
+            self._picture = draw_grey(self._page, self._space, scale)
+        box = _pixels(line, scale, self._picture.size)
+        if box is None:
+            return False
+        levels = self._picture.crop(box).tobytes()
+        return max(levels) - min(levels) >= _LEAST_CONTRAST
+
+
+def _covered(page: Any, space: PageSpace, lines: Sequence[Line], text: PageText) -> set[int]:
+    """The lines, by their ids, over which an opaque picture is painted later."""
+    handle = foreign.address_of(page)
+    images: list[tuple[int, BBox]] = []
+    places: dict[int, int] = {}
+    bounds = foreign.Floats(4)
+    for place in range(min(foreign.object_count(handle), _MAX_OBJECTS)):
+        item = foreign.object_at(handle, place)
+        kind = foreign.object_kind(item)
+        if kind == pdfium.FPDF_PAGEOBJ_TEXT:
+            places[item] = place
+        elif (
+            kind == pdfium.FPDF_PAGEOBJ_IMAGE
+            and not foreign.has_transparency(item)
+            and foreign.object_bounds(item, *bounds.addresses)
+        ):
+            images.append((place, space.box(*bounds.read())))
+    found = {
+        id(line): line
+        for line in lines
+        if any(
+            _share_in(line, box) > _COVERED
+            and places.get(text.object_at(line.spans[0][1]), _MAX_OBJECTS) < place
+            for place, box in images
+        )
+    }
+    if not found:
+        return set()
+    return _vanished(page, space, found, [foreign.object_at(handle, at) for at, _ in images])
+
+
+def _vanished(
+    page: Any, space: PageSpace, lines: dict[int, Line], images: Sequence[int]
+) -> set[int]:
+    """The ids of those lines whose ink shows only where pictures are left out."""
+    from PIL import ImageStat
+
+    from doctune.documents.raster import draw_grey, fitting_scale
+
+    scale = fitting_scale(space, _SCALE, _MOST_PIXELS)
+    shown = draw_grey(page, space, scale)
+    for image in images:
+        foreign.set_active(image, 0)
+    bare = draw_grey(page, space, scale)
+    for image in images:
+        foreign.set_active(image, 1)
+    gone: set[int] = set()
+    for key, line in lines.items():
+        box = _pixels(line, scale, bare.size)
+        if box is None:
+            continue
+        letters = bare.crop(box)
+        paper = max(range(256), key=letters.histogram().__getitem__)
+        ink = letters.point([255 * (abs(level - paper) > _LEAST_CONTRAST) for level in range(256)])
+        if ink.getbbox() is None:
+            continue
+        rest = ink.point([255 - level for level in range(256)])
+        contrasts = [
+            abs(ImageStat.Stat(crop, ink).mean[0] - ImageStat.Stat(crop, rest).mean[0])
+            for crop in (letters, shown.crop(box))
+        ]
+        if contrasts[1] < _STILL_SEEN * contrasts[0]:
+            gone.add(key)
+    return gone
+
+
+def _pixels(line: Line, scale: float, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """The box of a line in a picture of the page; None where it is outside."""
+    left, top, right, bottom = (round(scale * p) for p in (line.x0, line.y0, line.x1, line.y1))
+    left, top, right, bottom = max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _is_plain(space: PageSpace, line: Line) -> bool:
+    """Whether a line is on the page, and large enough to be seen."""
+    on_page = -1 <= line.x0 + line.x1 <= 2 * space.width + 2
+    on_page = on_page and -1 <= line.y0 + line.y1 <= 2 * space.height + 2
+    return on_page and (line.size >= _LEAST_SIZE or line.y1 - line.y0 >= _LEAST_SIZE)
+
+
+def _area(box: BBox) -> float:
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def _share_in(line: Line, box: BBox) -> float:
+    """How much of a line's box is within another."""
+    inside = (
+        max(line.x0, box[0]),
+        max(line.y0, box[1]),
+        min(line.x1, box[2]),
+        min(line.y1, box[3]),
+    )
+    if inside[2] <= inside[0] or inside[3] <= inside[1]:
+        return 0.0
+    return _area(inside) / max(0.01, _area((line.x0, line.y0, line.x1, line.y1)))

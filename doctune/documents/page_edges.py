@@ -1,0 +1,234 @@
+"""Running heads, page numbers and stamps on one page alone.
+
+Repetition over pages tells most of them (`furniture.py`). On a single page, a first page, or where
+they change from page to page, other signs must do: that a row stands outermost and apart from the
+text, is no larger than it, and has the form or the wording of a running line. A title or the first
+line of a text is larger, or goes on in the next line, or has no such form.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+
+from doctune.documents.lines import Line, PageText
+from doctune.documents.tables.pieces import Piece, split_line
+
+_BAND = 0.13  # of the page's height
+_EDGE = 0.065  # of the page's height: no text begins there on a page with margins
+_MAX_SIZE, _LARGEST, _SMALL = 1.15, 2.0, 0.92  # of the text's
+_MAX_CHARS = 110
+_MOST_ROWS, _OUTERMOST = 4, 14  # of a side that are looked at: rows, lines
+_SAME_ROW = 4.0  # points
+_LEAST_GAP = 0.7  # of a line's height, between a running line and the text
+_MIN_WIDTH = 0.5  # of the text's, of a running line of several parts
+_FAR_GAP = 1.3  # of a line's height, around a page number far from the edge
+_OFF_CENTRE = 0.03  # of the page's width
+_LONG_CHARS = 25
+
+_ROMAN = r"[ivxlcdm]{1,7}|[IVXLCDM]{1,7}"
+_PAGE_NUMBER = re.compile(
+    r"^(?:[-\u2013\u2014~|\[(\u2022\u00b7]\s*)?"
+    rf"(?:\d{{1,4}}|{_ROMAN}|[A-Z]-?\d{{1,3}}|\d{{1,2}}-\d{{1,3}})"
+    r"(?:\s*[-\u2013\u2014~|\])\u2022\u00b7])?$"
+)
+_PAGE = (
+    r"page|p\.|seite|p\u00e1gina|pagina|sida|side|strona|\u0441\u0442\u0440\.?|"
+    r"\u0441\u0442\u0440\u0430\u043d\u0438\u0446\u0430"
+)
+_PAGE_OF = re.compile(
+    rf"^(?:{_PAGE})?\s*\d{{1,4}}\s*(?:of|/|von|de|sur|di|\u0438\u0437|van|av)\s*\d{{1,4}}$"
+    rf"|^(?:{_PAGE})\s+\d{{1,4}}$|^\u7b2c\s*\d+\s*[\u9875\u30da\u9801]",
+    re.IGNORECASE,
+)
+# Wording of stamps and running lines of publishers, libraries and printers; never of a text.
+_STAMP = re.compile(
+    r"downloaded (?:from|by|on|at|via|free)|^download(?:ed)? date\s*:|^this (?:content|article) "
+    r"was downloaded|^this content downloaded|^all use subject to|"
+    r"terms (?:of|and conditions of) use|"
+    r"freely available online|^open access\b|^published by \S.*\b(?:1[89]|20)\d\d$|^digitized by|"
+    r"^provided by \S.{0,40}$|^view metadata, citation|brought to you by|^authorized licensed use|"
+    r"^for personal use only|^electronic copy available at|^please cite this article|"
+    r"^uploaded (?:by|on)|^printed (?:on|from|in) \S.{0,40}\d|^generated (?:on|at) .{0,40}\d|"
+    r"^copyright (?:\(c\)|\u00a9|\d{4})|^(?:\(c\)|\u00a9)\s*(?:\d{4}|copyright)|"
+    r"all rights reserved\.?$|^arxiv:\d{4}\.\d{4,5}|^(?:https?://)?(?:dx\.)?doi\.org/\S+$|"
+    r"^doi:?\s*10\.\d+/\S+$|^https?://\S+(?:\s+\d+/\d+)?$|^www\.\S+\.\w{2,}$|\| www\.\S+$|"
+    r"^(?:p-|e-)?issn[: ]",
+    re.IGNORECASE,
+)
+# Forms that running lines have, and now and then a line of a text.
+_RUNNING = re.compile(
+    r"\bet al\.?\s*[:/|]|\bet al\.?$|"
+    r"^vol(?:ume|\.)?\s*[\divxlc]+\b.{0,12}(?:no\.|number|issue|iss\.|\||,)|"
+    r"\bvolume\s+\d+\s*[|,;]\s*(?:issue|number|no)|\bvol\.\s*\d+\s*[,(|;]\s*(?:no|iss|\d)|"
+    r"^(?:rev(?:ision)?|version|ver|edition|issue|release)\.?\s*[:#]?\s*[a-z]?\d+(?:[.\-]\d+)*[a-z]?$|"
+    r"^(?:p/n|part (?:no|number)|doc(?:ument)?\.? (?:no|number|id)|ref(?:erence)?\.? no|order no)"
+    r"\.?\s*:?\s*[a-z0-9][\w./-]*$|^\[?ch(?:ap(?:ter)?)?\.\s*[ivxlc\d]+\.?\]?$|"
+    r"^\d{1,2}/\d{1,2}/\d{2,4},?\s+\d{1,2}:\d{2}(?:\s*[ap]m)?\b",
+    re.IGNORECASE,
+)
+_MONTH = (
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?|januar|februar|m\u00e4rz|mai|juni|"
+    r"juli|oktober|dezember|janvier|f\u00e9vrier|mars|avril|juin|juillet|ao\u00fbt|septembre|"
+    r"octobre|novembre|d\u00e9cembre"
+)
+_DATE = re.compile(
+    rf"^(?:\d{{1,2}}\.?\s+)?(?:{_MONTH})\s+(?:\d{{1,2}},\s*)?(?:1[89]|20)\d\d$|"
+    r"^\d{1,2}[./]\d{1,2}[./]\d{2,4}$|^(?:1[89]|20)\d\d-\d\d-\d\d$",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(r"^[$\u20ac\u00a3(]?\s*[-\u2013\u2212]?\d[\d.,]*\s*[)%]?$")
+
+Row = list[Line]
+
+
+def mark_page_edges(lines: Sequence[Line], text: PageText, width: float, height: float) -> None:
+    """Marks running lines of one page as "header" and "footer".
+
+    Args:
+        lines: Of the page; those of another kind are left alone.
+        text: The page's text.
+        width, height: Of the page, in points.
+    """
+    upright = sorted([line for line in lines if not line.turn], key=_twice_middle)
+    page = _Page(upright, text, width, height)
+    page.mark("header", _rows(upright[:_OUTERMOST]))
+    page.mark("footer", _rows(upright[-_OUTERMOST:])[::-1])
+
+
+class _Page:
+    """The rows of a page, and what is usual in them."""
+
+    def __init__(self, lines: list[Line], text: PageText, width: float, height: float) -> None:
+        self._lines, self._text, self._width, self._height = lines, text, width, height
+
+    @cached_property
+    def _left(self) -> float:
+        return min((line.x0 for line in self._lines if not line.kind), default=0.0)
+
+    @cached_property
+    def _right(self) -> float:
+        return max((line.x1 for line in self._lines if not line.kind), default=self._width)
+
+    @cached_property
+    def _size(self) -> float:
+        """The size that most of the page's characters have."""
+        sizes: Counter[float] = Counter()
+        for line in self._lines:
+            sizes[round(line.size, 1)] += len(line.text)
+        return max(sizes, key=lambda size: sizes[size], default=10.0)
+
+    def mark(self, side: str, rows: Sequence[Row]) -> None:
+        """Marks the outermost rows of a side as long as they are running lines.
+
+        Args:
+            rows: From the edge inwards.
+        """
+        marked = False
+        for row, inner in pairwise(rows[: _MOST_ROWS + 1]):
+            found = [line for line in row if not line.kind]
+            beside = any(line.kind == side for line in row)
+            if found and not beside and not self._is_running(row, inner, side, marked):
+                return
+            for line in found:
+                line.kind = side
+            marked = True
+
+    def _is_running(self, row: Row, inner: Row, side: str, marked: bool) -> bool:
+        """Tells whether a row is a running line.
+
+        Args:
+            inner: The next row towards the middle of the page.
+            marked: Whether the row outside it is one.
+        """
+        if any(len(line.text) > _MAX_CHARS for line in row):
+            return False
+        gap, high = _gap(row, inner), max(line.y1 - line.y0 for line in row)
+        pieces = [piece for line in row for piece in split_line(line, self._text)]
+        # On covers and forms most text is small print; what has the form throughout may be larger.
+        formal = len(pieces) > 1 and all(_is_formal(piece.text.strip()) for piece in pieces)
+        largest = (_LARGEST if formal else _MAX_SIZE) * self._size
+        if any(line.size > largest for line in row):
+            return False
+        if not self._is_within(row, side, _BAND):
+            return side == "footer" and self._is_far_number(pieces, inner, gap, high)
+        texts = [piece.text.strip() for piece in pieces]
+        if any(map(_STAMP.search, texts)):
+            return True
+        apart = gap > _LEAST_GAP * high
+        if len(pieces) == 1:
+            return self._is_lone(row, texts[0], apart, side)
+        numbered = _is_number(texts[0]) or _is_number(texts[-1])
+        worded = formal or any(_RUNNING.search(text) or _PAGE_OF.match(text) for text in texts)
+        wide = pieces[-1].x1 - pieces[0].x0 > _MIN_WIDTH * (self._right - self._left)
+        if formal and wide and any(map(_RUNNING.search, texts)):
+            return True
+        return (numbered or worded) and (apart or marked) and wide and not _are_values(texts)
+
+    def _is_within(self, row: Row, side: str, share: float) -> bool:
+        """Tells whether a row is within a share of the page's height from its side."""
+        if side == "header":
+            return max(line.y1 for line in row) < share * self._height
+        return min(line.y0 for line in row) > (1 - share) * self._height
+
+    def _is_lone(self, row: Row, text: str, apart: bool, side: str) -> bool:
+        if _PAGE_OF.match(text):
+            return True
+        if not apart:
+            return False
+        if _is_number(text) or _RUNNING.search(text):
+            return True
+        if _DATE.match(text) and side == "footer":
+            return True
+        small = row[0].size < _SMALL * self._size and not row[0].bold
+        return small and self._is_within(row, side, _EDGE) and text[-1:] not in ".:;,"
+
+    def _is_far_number(self, pieces: list[Piece], inner: Row, gap: float, high: float) -> bool:
+        """Tells the page number of a page that is shorter than its paper."""
+        if len(pieces) != 1 or not pieces[0].text.isdecimal():
+            return False
+        centre = (pieces[0].x0 + pieces[0].x1) / 2
+        centred = abs(centre - (self._left + self._right) / 2) < _OFF_CENTRE * self._width
+        below_text = any(len(line.text) > _LONG_CHARS for line in inner)
+        return centred and below_text and gap > _FAR_GAP * high
+
+
+def _is_number(text: str) -> bool:
+    return _PAGE_NUMBER.match(text) is not None
+
+
+def _is_formal(text: str) -> bool:
+    """Tells whether a part of a row has the form of a running line's."""
+    forms = (_RUNNING.search, _PAGE_OF.match, _DATE.match, _PAGE_NUMBER.match, _STAMP.search)
+    return any(form(text) for form in forms)
+
+
+def _are_values(texts: Sequence[str]) -> bool:
+    """Tells the last row of a table from a running line."""
+    return len(texts) > 2 and sum(1 for text in texts if _VALUE.match(text)) > 1
+
+
+def _rows(lines: Sequence[Line]) -> list[Row]:
+    """Groups lines, from the top down, by the row that they stand in."""
+    rows: list[Row] = []
+    for line in lines:
+        last = rows[-1][0] if rows else None
+        if last and abs(last.y0 + last.y1 - line.y0 - line.y1) < 2 * _SAME_ROW:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    for row in rows:
+        row.sort(key=lambda line: line.x0)
+    return rows
+
+
+def _twice_middle(line: Line) -> float:
+    return line.y0 + line.y1
+
+
+def _gap(row: Row, inner: Row) -> float:
+    return max(
+        min(line.y0 for line in inner) - max(line.y1 for line in row),
+        min(line.y0 for line in row) - max(line.y1 for line in inner),
+    )
