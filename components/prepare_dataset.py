@@ -5,7 +5,7 @@ from kfp import dsl
 from components import images
 
 
-@dsl.component(base_image=images.DOCUMENTS, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINING, install_kfp_package=False)
 def prepare_dataset(
     documents: dsl.Input[dsl.Dataset],
     train_set: dsl.Output[dsl.Dataset],
@@ -13,6 +13,7 @@ def prepare_dataset(
     test_set: dsl.Output[dsl.Dataset],
     manifest: dsl.Output[dsl.Artifact],
     card: dsl.Output[dsl.Markdown],
+    base_model: str = "smollm2-135m-instruct",
     chunk_tokens: int = 256,
     advanced: dict = {},
 ) -> None:
@@ -22,12 +23,14 @@ def prepare_dataset(
         documents: The output of join_documents.
         manifest: Which document is on which side, with digests and settings.
         card: What the data set holds, for people.
-        chunk_tokens: Most tokens in a chunk.
+        base_model: Whose tokenizer counts, as `tune_model` takes it.
+        chunk_tokens: Most tokens in a chunk, as the base model counts them.
         advanced: Any other field of `doctune.dataset.DatasetOptions`.
     """
     from pathlib import Path
 
     from doctune.dataset import DatasetOptions, prepare_dataset
+    from doctune.inference.base_model import resolve_tokenizer
 
     summary = prepare_dataset(
         Path(documents.path),
@@ -37,6 +40,7 @@ def prepare_dataset(
         manifest_path=Path(manifest.path),
         card_path=Path(card.path),
         options=DatasetOptions(chunk_tokens=chunk_tokens, **advanced),
+        tokenizer=resolve_tokenizer(base_model),
     )
     made_from = {"documents_digest": documents.metadata["digest"], "digest": summary.digest}
     train_set.metadata.update(made_from, examples=summary.train, caps=list(summary.caps))

@@ -18,9 +18,10 @@ def tune_model(
     max_length: int = 512,
     lora_r: int = 16,
     lora_alpha: int = 32,
+    checkpoint_dir: str = "",
     advanced: dict = {},
 ) -> None:
-    """Writes the adapter, the merged model and `training.json`.
+    """Writes the adapter, the merged model and `training.json`; uses every GPU of the machine.
 
     Args:
         model: `adapter/`, `model/` (safetensors, tokenizer, chat template), `training.json`.
@@ -31,13 +32,14 @@ def tune_model(
         max_length: Most tokens in an example.
         lora_r: Rank of the adapter.
         lora_alpha: Scale of the adapter.
+        checkpoint_dir: Where a run that is cut short goes on from when it is run again.
         advanced: Any other field of `doctune.training.TrainingOptions`.
     """
     from pathlib import Path
 
-    from doctune.training import TrainingOptions, tune_model
+    from doctune.training import TrainingOptions, tune_on_every_gpu
 
-    summary = tune_model(
+    summary = tune_on_every_gpu(
         Path(train_set.path),
         Path(validation_set.path),
         Path(model.path),
@@ -49,7 +51,7 @@ def tune_model(
             max_length=max_length,
             lora_r=lora_r,
             lora_alpha=lora_alpha,
-            **advanced,
+            **{"checkpoint_dir": checkpoint_dir, **advanced},
         ),
         curves_path=Path(curves.path),
         caps=train_set.metadata.get("caps", ()),

@@ -72,6 +72,7 @@ def train_and_deploy(
 
     examples = prepare_dataset(
         documents=joined.outputs["documents"],
+        base_model=base_model,
         chunk_tokens=chunk_tokens,
         advanced=dataset_advanced,
     ).set_display_name("Prepare data set")
@@ -90,6 +91,7 @@ def train_and_deploy(
         max_length=max_length,
         lora_r=lora_r,
         lora_alpha=lora_alpha,
+        checkpoint_dir=f"{staging_bucket}/checkpoints",
         advanced=training_advanced,
     ).set_display_name("Tune model")
 

@@ -39,6 +39,7 @@ def tune_hyperparameters(
     staging_bucket: str,
     corpus_digest: str = "",
     shards: int = 1,
+    base_model: str = "smollm2-135m-instruct",
     chunk_tokens: int = 256,
     search_service: str = "vertex",
     max_trials: int = 8,
@@ -76,6 +77,7 @@ def tune_hyperparameters(
 
     examples = prepare_dataset(
         documents=joined.outputs["documents"],
+        base_model=base_model,
         chunk_tokens=chunk_tokens,
         advanced=dataset_advanced,
     ).set_display_name("Prepare data set")
@@ -99,6 +101,7 @@ def tune_hyperparameters(
             train_set=examples.outputs["train_set"],
             validation_set=examples.outputs["validation_set"],
             **{name: best.outputs[name] for name in _PARAMETERS},
+            checkpoint_dir=f"{staging_bucket}/checkpoints",
         ).set_display_name("Tune model")
         machines.training(best)
         machines.training(tuned)

@@ -26,11 +26,10 @@ class ParseOptions(BaseModel):
         default=100_000, ge=1, description="Pages above which a file is rejected."
     )
     max_failure_share: float = Field(
-        default=0.9,
+        default=0.1,
         ge=0,
         le=1,
-        description="Share of rejected files above which the run fails. High by default: every "
-        "rejected file is named with its reason, and what could be read is worth going on with.",
+        description="Share of rejected files above which the run fails.",
     )
     password: str | None = Field(
         default=None, description="Password to try on encrypted files.", repr=False

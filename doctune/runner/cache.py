@@ -1,24 +1,27 @@
-"""kfp.local's cache of step outputs, with the digest of the step's code in the key."""
+"""kfp.local's cache of step outputs, with the digests of code and libraries in the key."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from kfp.local import cache as kfp_cache
 
+from doctune.runner.dependency_digest import dependency_digest
 from doctune.runner.source_digest import source_digest
 
 
 class CodeAwareCache(kfp_cache.LocalCache):
-    """A `LocalCache` whose entries hold only while the code that made them is unchanged."""
+    """A `LocalCache` whose entries hold while the code and libraries that made them do."""
 
     def __init__(self, cache_root: str, image_ids: Mapping[str, str]) -> None:
         super().__init__(cache_root)
         self._image_ids = image_ids
 
     def compute_key(self, *args: Any, **kwargs: Any) -> str:
-        """Returns the key of a task: kfp's own, with the digest of the code added to it."""
+        """Returns the key of a task: kfp's own, with the digests of code and libraries added."""
         command = kwargs["full_command"]
         variables = dict(kwargs.pop("env_vars", None) or {})
         image_id = self._image_ids.get(kwargs["image"])
         variables["DOCTUNE_CODE_DIGEST"] = image_id or source_digest(command)
+        if not image_id:  # an image holds its libraries, too
+            variables["DOCTUNE_DEPENDENCY_DIGEST"] = dependency_digest()
         return super().compute_key(*args, env_vars=variables, **kwargs)

@@ -12,6 +12,7 @@ __all__ = [
     "export_model",
     "search_hyperparameters",
     "tune_model",
+    "tune_on_every_gpu",
     "tune_preferences",
 ]
 
@@ -26,6 +27,7 @@ _HOMES = {
     "tune_preferences": "doctune.training.preferences",
     "TrainingSummary": "doctune.training.outputs",
     "tune_model": "doctune.training.tune",
+    "tune_on_every_gpu": "doctune.training.launch",
 }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from doctune.errors import DoctuneError, UsageError
+from doctune.files import write_text
 from doctune.logs import configure_logging
 from doctune.training import TrainingOptions, tune_model
 
@@ -30,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--validation", type=Path, required=True, help="JSONL to stop by")
     parser.add_argument("--model-dir", type=Path, required=True, help="folder for the model")
     parser.add_argument("--curves", type=Path, help="HTML file for the loss curve")
+    parser.add_argument("--caps", default="[]", help="what settings left out, a JSON list")
+    parser.add_argument("--result", type=Path, help="JSON file for the summary, or the error")
     parser.add_argument("--options", default="{}", help="training options as a JSON object")
     chosen = parser.parse_args(arguments)
     configure_logging()
@@ -40,11 +44,19 @@ def main(arguments: list[str] | None = None) -> int:
             chosen.model_dir,
             _options(chosen.options),
             curves_path=chosen.curves,
+            caps=json.loads(chosen.caps),
         )
     except DoctuneError as error:
         logger.error("%s", error)
+        if chosen.result:
+            rank = os.environ.get("RANK", "0")
+            write_text(chosen.result.with_name(f"{chosen.result.name}.error-{rank}"), str(error))
         return error.exit_code
-    sys.stdout.write(json.dumps(asdict(summary)) + "\n")
+    told = json.dumps(asdict(summary)) + "\n"
+    sys.stdout.write(told)
+    # All workers come to the same numbers; the first of a machine tells them there.
+    if chosen.result and os.environ.get("LOCAL_RANK", "0") == "0":
+        write_text(chosen.result, told)
     return 0
 
 

@@ -120,6 +120,14 @@ class CheckpointFolder:
             )
         return None
 
+    def remove(self) -> None:
+        """Removes the checkpoints: what they were kept for is done."""
+        try:
+            for name in self._names():
+                self._filesystem.rm_file(f"{self._root}/{name}")
+        except OSError as error:
+            logger.warning("Checkpoints in %s cannot be removed: %s", self.uri, error)
+
     def _names(self) -> list[str]:
         try:
             paths = self._filesystem.ls(self._root, detail=False)

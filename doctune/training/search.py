@@ -82,7 +82,10 @@ def search_hyperparameters(
         DatasetError, ModelError: The data sets or the base model cannot be used by any trial.
     """
     import optuna
+    import torch
 
+    if (gpus := torch.cuda.device_count()) > 1:
+        logger.warning("The search trains its trials on one of this machine's %s GPUs", gpus)
     common, chosen = base or TrainingOptions(), options or SearchOptions()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}

@@ -88,6 +88,8 @@ def tune_model(
                 write_json(folder / "training.json", record)
             if curves_path is not None:
                 write_curves(course, curves_path, run_facts(summary, course, chosen, stage.machine))
+            if run.checkpoints is not None:
+                run.checkpoints.remove()
         workers.wait()
     logger.info(
         "Trained %s steps on %s tokens (%.1f%% of what was computed was padding); "
@@ -167,7 +169,10 @@ class _Stage:
         settings = self.options.model_dump(exclude=INCIDENTAL)
         dtype = str(self.machine.dtype)
         parts = [_CHECKPOINT_FORM, settings, self.digests, digest_folder(self.base), dtype]
-        return CheckpointFolder(folder, digest_value(parts), self.options.checkpoints_kept)
+        fingerprint = digest_value(parts)
+        # Runs that share a folder would take each other's oldest for their own.
+        place = f"{folder.rstrip('/')}/{fingerprint[:16]}"
+        return CheckpointFolder(place, fingerprint, self.options.checkpoints_kept)
 
 
 def _tokenize(

@@ -47,8 +47,14 @@ def plan_trials(
         image: The training image, with its tag.
 
     Raises:
-        UsageError: The search has no dial.
+        UsageError: The search has no dial, or its machine more GPUs than a trial uses.
     """
+    if accelerator_count > 1:
+        raise UsageError(
+            f"a trial trains on one GPU, and {machine_type} would be paid for {accelerator_count}: "
+            "choose a machine with one for the search (machines.training, or the parameters "
+            "machine_type and accelerator_count), and raise parallel_trials to use more."
+        )
     options = SearchOptions.model_validate(search)
     common = TrainingOptions.model_validate(training)
     parameters = study_parameters(options.space)

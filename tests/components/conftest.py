@@ -62,18 +62,25 @@ def read_in_shards(folder: Path, pdfs: Path, shards: int) -> Outputs:
         planned = plan_shards(pdfs=source, shards=shards)
         with dsl.ParallelFor(planned.outputs["Output"]) as shard:
             part = parse_pdfs(pdfs=source, plan=planned.outputs["plan"], shard=shard)
-        join_documents(pdfs=source, parts=dsl.Collected(part.outputs["documents"]))
+        join_documents(
+            pdfs=source,
+            parts=dsl.Collected(part.outputs["documents"]),
+            advanced={"max_failure_share": 0.5},  # one of four is broken
+        )
 
     result = run_spec(read, folder)
     return result.outputs("join-documents")
 
 
 @pytest.fixture(scope="package")
-def prepared(tmp_path_factory: pytest.TempPathFactory, parsed: Outputs) -> Outputs:
+def prepared(
+    tmp_path_factory: pytest.TempPathFactory, parsed: Outputs, base_model: Path
+) -> Outputs:
     return run_component(
         prepare_dataset,
         tmp_path_factory.mktemp("prepare"),
         artifacts={"documents": as_input(parsed["documents"])},
+        base_model=str(base_model),
         chunk_tokens=128,
         advanced={"max_examples": 120},
     )

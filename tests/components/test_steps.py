@@ -59,7 +59,8 @@ def test_prepare_dataset_writes_three_sides_a_manifest_and_a_card(
             prepared[side]["metadata"]["documents_digest"]
             == (parsed["documents"]["metadata"]["digest"])
         )
-    assert json.loads(Path(prepared["manifest"]["uri"]).read_text())
+    manifest = json.loads(Path(prepared["manifest"]["uri"]).read_text())
+    assert manifest["tokenizer"] == "Tokenizer"  # the base model's own counts, nothing is estimated
     assert "# " in Path(prepared["card"]["uri"]).read_text()
 
 

@@ -13,7 +13,8 @@ from doctune.documents import ParseOptions, corpus_digest, parse_corpus, parse_p
 from doctune.errors import CorpusError
 from tests.documents.rawpdf import one_page, stream, write_raw
 
-OPTIONS = ParseOptions(workers=1)
+# Many files here are bad on purpose.
+OPTIONS = ParseOptions(workers=1, max_failure_share=0.9)
 HELLO = b"BT /F1 12 Tf 72 700 Td (Hello there) Tj ET"
 
 
@@ -157,7 +158,7 @@ def test_too_large_a_share_of_rejects_is_an_error(folder: Path, tmp_path: Path) 
     for name in "abc":
         (folder / f"{name}.pdf").write_bytes(name.encode())
     parse_corpus(folder, tmp_path / "out", OPTIONS.model_copy(update={"max_failure_share": 0.75}))
-    with pytest.raises(CorpusError, match="max_failure_share"):
+    with pytest.raises(CorpusError, match=r"documents\.max_failure_share \(0\.7\).*a\.pdf.*b\.pdf"):
         parse_corpus(
             folder, tmp_path / "out", OPTIONS.model_copy(update={"max_failure_share": 0.7})
         )

@@ -99,7 +99,9 @@ def test_a_run_over_thousands_of_mutated_files_ends(tmp_path: Path) -> None:
     random = Random(20311127)  # noqa: S311 (the same files each time)
     for number in range(2000):
         (folder / f"{number}.pdf").write_bytes(mutate(whole, random))
-    options = ParseOptions(workers=2, timeout_seconds=20, memory_limit_mb=512, ocr="off")
+    options = ParseOptions(
+        max_failure_share=0.9, workers=2, timeout_seconds=20, memory_limit_mb=512, ocr="off"
+    )
     summary = parse_corpus(folder, tmp_path / "out", options)
     rows = pq.read_table(tmp_path / "out" / "documents.parquet").to_pylist()
     assert len(rows) == summary.files_parsed + summary.files_rejected == 2001
@@ -117,7 +119,9 @@ def test_a_run_over_thousands_of_mutated_files_ends(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[WorkerPool]:
-    options = ParseOptions(workers=1, memory_limit_mb=1024, timeout_seconds=20)
+    options = ParseOptions(
+        max_failure_share=0.9, workers=1, memory_limit_mb=1024, timeout_seconds=20
+    )
     with WorkerPool(1, options) as pool:
         yield pool
 

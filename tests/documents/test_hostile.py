@@ -120,7 +120,9 @@ def test_a_run_over_bad_files_names_each_and_reads_the_good_one(tmp_path: Path) 
     (folder / "picture.pdf").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     whole = (folder / "good.pdf").read_bytes()
     (folder / "half.pdf").write_bytes(whole[: len(whole) // 3])
-    options = ParseOptions(workers=1, memory_limit_mb=300, output_limit_mb=1, timeout_seconds=30)
+    options = ParseOptions(
+        max_failure_share=0.9, workers=1, memory_limit_mb=300, output_limit_mb=1, timeout_seconds=30
+    )
     summary = parse_corpus(folder, tmp_path / "out", options)
     assert summary.files_parsed == 1
     reasons = {reject.source: reject.reason for reject in summary.rejects}
@@ -142,7 +144,9 @@ def test_more_text_than_allowed_is_refused(tmp_path: Path) -> None:
     objects = one_page(stream(b"BT /F1 1 Tf 1 780 Td " + row * 500 + b"ET"))
     objects[2] = b"<< /Type /Pages /Kids [3 0 R 3 0 R 3 0 R] /Count 3 >>"
     write_raw(folder / "wordy.pdf", objects)
-    summary = parse_corpus(folder, tmp_path / "out", ParseOptions(workers=1, output_limit_mb=1))
+    summary = parse_corpus(
+        folder, tmp_path / "out", ParseOptions(workers=1, output_limit_mb=1, max_failure_share=0.9)
+    )
     assert [reject.source for reject in summary.rejects] == ["wordy.pdf"]
     assert "output_limit_mb" in summary.rejects[0].reason
 
@@ -152,7 +156,7 @@ def test_a_slow_file_is_given_up(tmp_path: Path) -> None:
     folder.mkdir()
     write_raw(folder / "good.pdf", one_page(HELLO))
     write_raw(folder / "slow.pdf", one_page(stream(b"0 0 m 1 1 l S " * 5_000_000)))
-    options = ParseOptions(workers=1, timeout_seconds=1.0)
+    options = ParseOptions(max_failure_share=0.9, workers=1, timeout_seconds=1.0)
     summary = parse_corpus(folder, tmp_path / "out", options)
     assert [reject.source for reject in summary.rejects] == ["slow.pdf"]
     assert "timeout_seconds" in summary.rejects[0].reason

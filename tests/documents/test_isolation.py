@@ -22,7 +22,8 @@ import sys
 from pathlib import Path
 from doctune.documents import ParseOptions, parse_corpus
 out = Path(sys.argv[2])
-parse_corpus(Path(sys.argv[1]), out, ParseOptions(workers=2), report_path=out / "report.html")
+options = ParseOptions(workers=2, max_failure_share=0.9)
+parse_corpus(Path(sys.argv[1]), out, options, report_path=out / "report.html")
 """
 
 

@@ -11,7 +11,8 @@ from doctune.documents import ParseOptions, parse_corpus
 from tests.documents.conftest import code, heading, prose, ruled_table, write_pdf
 from tests.documents.rawpdf import one_page, stream, write_raw
 
-OPTIONS = ParseOptions(workers=1)
+# Many files here are bad on purpose.
+OPTIONS = ParseOptions(workers=1, max_failure_share=0.9)
 EVIL = "</p><script>alert(1)</script>"
 VOID = ("meta", "img", "link", "br")
 

@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 from doctune.documents import ParseOptions, parse_corpus
 from tests.documents.rawpdf import write_book
 
-OPTIONS = ParseOptions(workers=1)
+# Many files here are bad on purpose.
+OPTIONS = ParseOptions(workers=1, max_failure_share=0.9)
 RUN = """
 import sys
 from pathlib import Path
 from doctune.documents import ParseOptions, parse_corpus
-parse_corpus(Path(sys.argv[1]), Path(sys.argv[2]), ParseOptions(workers=1))
+parse_corpus(Path(sys.argv[1]), Path(sys.argv[2]), ParseOptions(workers=1, max_failure_share=0.9))
 """
 
 

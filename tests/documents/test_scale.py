@@ -22,7 +22,8 @@ from doctune.errors import CorpusError, UsageError
 from tests.documents.conftest import PROSE, heading, prose, write_pdf
 from tests.documents.rawpdf import stream, write_book, write_raw
 
-OPTIONS = ParseOptions(workers=1)
+# Many files here are bad on purpose.
+OPTIONS = ParseOptions(workers=1, max_failure_share=0.9)
 
 
 def write_pages(path: Path, count: int) -> Path:
@@ -142,7 +143,7 @@ def test_one_huge_file_keeps_all_workers_busy(tmp_path: Path) -> None:
 
 def test_a_huge_file_is_read_under_a_small_limit_in_the_order_of_its_pages(tmp_path: Path) -> None:
     path = write_book(tmp_path / "pdfs" / "huge.pdf", 1500, "huge")
-    options = ParseOptions(workers=2, memory_limit_mb=128)
+    options = ParseOptions(max_failure_share=0.9, workers=2, memory_limit_mb=128)
     summary = parse_corpus(path.parent, tmp_path / "out", options)
     assert (summary.files_parsed, summary.pages) == (1, 1500)
     pages = pq.read_table(tmp_path / "out" / "blocks.parquet", columns=["page"])["page"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from doctune.errors import ModelError
-from doctune.inference.base_model import resolve_base_model
+from doctune.inference.base_model import resolve_base_model, resolve_tokenizer
 from tests.training.conftest import _not_the_users_cache, bundled, own_cache, tiny_model
 
 __all__ = ["_not_the_users_cache", "bundled", "own_cache", "tiny_model"]
@@ -65,3 +65,31 @@ def test_names_that_lead_nowhere_are_one_clear_line(tiny_model: Path, tmp_path: 
         with pytest.raises(ModelError, match=message) as caught:
             resolve_base_model(name)
         assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_is_had_without_the_weights(tiny_model: Path, tmp_path: Path) -> None:
+    assert resolve_tokenizer(str(tiny_model)) == tiny_model / "tokenizer.json"
+
+    # An object store, where only this one file may be fetched: there are no weights.
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    store.pipe("/models/big/tokenizer.json", (tiny_model / "tokenizer.json").read_bytes())
+    fetched = resolve_tokenizer("memory://models/big")
+
+    assert fetched.read_bytes() == (tiny_model / "tokenizer.json").read_bytes()
+
+
+def test_the_bundled_model_has_a_tokenizer(bundled: Path) -> None:
+    assert resolve_tokenizer("smollm2-135m-instruct") == bundled / "tokenizer.json"
+
+
+def test_a_model_without_a_tokenizer_is_one_clear_line(tiny_model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    (folder / "tokenizer.json").unlink()
+
+    with pytest.raises(ModelError, match=r"has no tokenizer\.json") as caught:
+        resolve_tokenizer(str(folder))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match="not a folder, a hub id"):
+        resolve_tokenizer("/nowhere/at/all")

@@ -39,7 +39,7 @@ def settings(tiny_model: Path, folder: Path | None = None, **others: Any) -> dic
 
 def wait_for_checkpoints(folder: Path, count: int) -> None:
     deadline = time.monotonic() + 120
-    while len(list(folder.glob("step-*"))) < count:
+    while len(list(folder.rglob("step-*"))) < count:
         assert time.monotonic() < deadline, "no checkpoint appeared"
         time.sleep(0.02)
 
@@ -116,8 +116,28 @@ def test_sigterm_saves_first_and_says_how_to_go_on(
     assert f"run again with the same settings to go on from {checkpoints}" in log
     assert "Traceback" not in log
     step = int(log.split("after step ")[1].split(";")[0])
-    assert (checkpoints / f"step-{step:08d}.safetensors").is_file()
-    assert len(list(checkpoints.iterdir())) == 2
+    names = [path.name for path in checkpoints.rglob("*") if path.is_file()]
+    assert f"step-{step:08d}.safetensors" in names
+    assert len(names) == 2
+
+
+def test_a_run_that_is_done_leaves_no_checkpoint_and_touches_no_others(
+    tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Two runs share a folder, as those of a bucket do; the shorter is not the older one's prey."""
+    shared = tmp_path / "checkpoints"
+    kept = settings(tiny_model, shared, num_train_epochs=1000, checkpoint_steps=40)
+    long = start_training(facts, tmp_path / "long", kept)
+    wait_for_checkpoints(shared, 2)
+    long.terminate()
+    _, log = long.communicate(timeout=60)
+    before = sorted(shared.rglob("step-*"))
+
+    short = settings(tiny_model, shared, num_train_epochs=1, checkpoint_steps=4, seed=2)
+    tune_model(*facts, tmp_path / "short", TrainingOptions(**short))
+
+    assert sorted(shared.rglob("step-*")) == before
+    assert len(before) == 2, log
 
 
 def checkpoint(step: int) -> Checkpoint:

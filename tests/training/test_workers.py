@@ -150,7 +150,7 @@ def test_a_worker_that_dies_fails_the_others_within_a_minute(
         start_training(facts, tmp_path / "m", options, cluster(index, port)) for index in range(2)
     ]
     deadline = time.monotonic() + 60
-    while not list((tmp_path / "checkpoints").glob("step-*")):
+    while not list((tmp_path / "checkpoints").rglob("step-*")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     running[1].send_signal(signal.SIGKILL)

