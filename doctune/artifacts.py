@@ -54,7 +54,7 @@ def local_file(uri: str) -> Path:
         target = cache_folder() / "artifacts" / digest_value([uri, filesystem.ukey(root)])
         path = target / Path(root).name
         if not path.is_file():
-            with atomic_folder(target) as folder:
+            with atomic_folder(target, replace=False) as folder:
                 filesystem.get_file(root, str(folder / path.name))
     return path
 
@@ -97,7 +97,7 @@ def _download(uri: str, target: Path) -> None:
         names = filesystem.find(root)
         if not names:
             raise StorageError(f"{uri} holds no files: check the URI.")
-        with atomic_folder(target) as folder:
+        with atomic_folder(target, replace=False) as folder:
             for name in names:
                 relative = Path(str(name)).relative_to(root)
                 if ".." in relative.parts:

@@ -26,14 +26,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields a folder beside `path` to fill; it replaces `path` if all went well."""
+def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
+    """Yields a folder beside `path` to fill; it takes the place of `path` if all went well.
+
+    The file system must rename folders: this is for caches on disk. What others read from a bucket
+    is made by `doctune.publishing`.
+
+    Args:
+        replace: Whether a folder that is there gives way. Two processes that make the same thing
+            leave what the first one made, which the other may be reading.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
-        if path.exists():
+        if not replace:
+            _move_unless_there(temporary, path)
+        elif path.exists():
             # The old folder steps aside first: a rename cannot replace a folder that is not empty.
             aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
             path.replace(aside / path.name)
@@ -43,6 +53,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move_unless_there(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except OSError:
+        if not target.is_dir():
+            raise
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from doctune.training.examples import Example
 
@@ -49,7 +50,7 @@ class Curriculum:
         epoch, position = divmod(seen, len(phase.examples))
         order = _order(len(phase.examples), self._seed, index, epoch)
         end = position + self._batch_length(index, seen)
-        return [phase.examples[example] for example in order[position:end]]
+        return [phase.examples[int(example)] for example in order[position:end]]
 
     def sizes(self, seen: int = 0) -> list[int]:
         """Returns how many examples each batch has after the first `seen`, whatever `max_steps`."""
@@ -82,8 +83,8 @@ class Curriculum:
 
 
 @lru_cache(maxsize=2)
-def _order(count: int, seed: int, phase: int, epoch: int) -> list[int]:
-    return np.random.default_rng([seed, phase, epoch]).permutation(count).tolist()
+def _order(count: int, seed: int, phase: int, epoch: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng([seed, phase, epoch]).permutation(count)
 
 
 def cut_into_packs(batch: Sequence[Example], pack_tokens: int) -> list[list[Example]]:

@@ -2,17 +2,20 @@
 
 The tokenizer's own chat template renders a conversation; the loss counts the assistant's turns
 only, each up to and with its end-of-turn token. The turns are found by rendering the conversation
-up to each of them, so any template works that only ever appends. All texts are tokenised in one
+up to each of them, so any template works that only ever appends. Many texts are tokenised in one
 call, which the tokenizer spreads over the cores.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
+
+import numpy.typing as npt
 
 from doctune.errors import DatasetError, ModelError
 from doctune.files import text_lines
@@ -45,50 +48,93 @@ class Example:
 class TokenizedExamples:
     """A data set ready to be batched, and what was lost on the way."""
 
-    examples: list[Example]
+    examples: Sequence[Example]
     answers_cut: int  # examples with an answer shortened by `max_length`
     dropped: int  # examples with no answer token left within `max_length`
 
     @property
     def tokens(self) -> int:
         """Tokens in all examples."""
+        if isinstance(self.examples, TokenTable):
+            return self.examples.tokens
         return sum(len(example.input_ids) for example in self.examples)
 
 
-def read_conversations(path: Path) -> list[list[Message]]:
-    """Reads the `messages` of a JSONL file.
+class TokenTable(Sequence[Example]):
+    """Examples on disk, each made when it is asked for: what is held does not grow with them.
+
+    Args:
+        input_ids: The tokens of all examples, one after the other.
+        taught: Whether each counts in the loss.
+        ends: Where each example ends.
+    """
+
+    def __init__(
+        self, input_ids: npt.NDArray[Any], taught: npt.NDArray[Any], ends: npt.NDArray[Any]
+    ) -> None:
+        self._input_ids, self._taught, self._ends = input_ids, taught, ends
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in all examples."""
+        return len(self._input_ids)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        start, end = int(self._ends[place - 1]) if place else 0, int(self._ends[place])
+        taught = self._taught[start:end].astype(bool)
+        return Example(self._input_ids[start:end].tolist(), taught.tolist())
+
+
+def read_conversations(path: Path) -> Iterator[list[Message]]:
+    """Reads the `messages` of a JSONL file, line by line.
 
     Raises:
         DatasetError: The file is missing, empty or malformed; the message names the line.
     """
+    empty = True
     try:
-        conversations = [
-            _conversation(line, f"{path}, line {number}") for number, line in text_lines(path)
-        ]
+        for number, line in text_lines(path):
+            yield _conversation(line, f"{path}, line {number}")
+            empty = False
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing: prepare the data set first.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read as text: {error}.") from error
-    if not conversations:
+    if empty:
         raise DatasetError(f"{path} holds no examples: prepare a larger data set.")
-    return conversations
 
 
-def passages_of(path: Path) -> list[str]:
-    """Returns the distinct `passage` texts of a JSONL file's rows, in their order.
+def passages_of(path: Path) -> Iterator[str]:
+    """Yields the distinct `passage` texts of a JSONL file's rows, in their order.
 
     Raises:
         DatasetError: The file cannot be read, or no row has a passage.
     """
-    read_conversations(path)  # says what is wrong with the file, where something is
-    rows = (json.loads(line) for _, line in text_lines(path))
-    passages = list(dict.fromkeys(str(row.get("passage") or "").strip() for row in rows))
-    passages = [passage for passage in passages if passage]
-    if not passages:
+    for _ in read_conversations(path):
+        pass  # says what is wrong with the file, where something is
+    seen = set[bytes]()
+    for _, line in text_lines(path):
+        passage = str(json.loads(line).get("passage") or "").strip()
+        key = hashlib.sha256(passage.encode("utf-8", "surrogatepass")).digest()[:16]
+        if passage and key not in seen:
+            seen.add(key)
+            yield passage
+    if not seen:
         raise DatasetError(
             f"{path} has no `passage` to pretrain on: set training.pretraining_epochs to 0."
         )
-    return passages
 
 
 def _conversation(line: str, place: str) -> list[Message]:

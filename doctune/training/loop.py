@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from types import FrameType
 
 import torch
@@ -25,6 +26,9 @@ from doctune.training.network import AnswerNetwork
 from doctune.training.options import TrainingOptions
 from doctune.training.sharding import even_packs
 from doctune.training.workers import Workers
+
+# Examples of a validation that are in memory at one time.
+_VALIDATION_BLOCK = 4096
 
 
 def _never(course: TrainingCourse) -> bool:
@@ -122,9 +126,11 @@ def validation_loss(run: Run) -> float:
     # Where the network is: the workers of GPUs add up nothing that is elsewhere.
     total = torch.zeros(2, dtype=torch.float64, device=network.device)
     network.model.eval()
-    own = len(run.workers.share(examples))
+    own = len(range(run.workers.rank, len(examples), run.workers.count))
     with torch.no_grad(), progress("Validating", own, "examples") as bar:
-        for group, counts in run.packs(examples):
+        blocks = range(0, len(examples), _VALIDATION_BLOCK)
+        packs = (run.packs(examples[start : start + _VALIDATION_BLOCK]) for start in blocks)
+        for group, counts in chain.from_iterable(packs):
             pack = network.pack(group)
             loss = network.loss(pack).item()
             if counts:

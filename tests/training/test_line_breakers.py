@@ -36,8 +36,8 @@ def test_a_breaker_in_any_text_ends_no_row(breaker: str, tmp_path: Path) -> None
     rows = [{"messages": turns, "passage": turns[0]["content"]} for turns in messages]
     examples = _write(tmp_path / "train.jsonl", rows)
 
-    assert read_conversations(examples) == messages
-    assert passages_of(examples) == [text.strip() for text in texts]
+    assert list(read_conversations(examples)) == messages
+    assert list(passages_of(examples)) == [text.strip() for text in texts]
 
     pairs = _write(
         tmp_path / "pairs.jsonl",
@@ -55,4 +55,4 @@ def test_an_error_names_the_line_that_an_editor_shows(tmp_path: Path) -> None:
     path.write_text(f"{row}\n\n{row}\n{{\n", encoding="utf-8")
 
     with pytest.raises(Exception, match=r"train\.jsonl, line 4: not JSON"):
-        read_conversations(path)
+        list(read_conversations(path))
