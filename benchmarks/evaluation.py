@@ -68,7 +68,8 @@ def make_rows(count: int) -> list[dict[str, str]]:
 def answer_with_doctune(model: Path, rows: list[dict[str, str]], job: dict[str, Any]) -> None:
     """Answers and scores with doctune; writes seconds and answers to `job["out"]`."""
     from doctune.evaluation.metrics import compute_metrics
-    from doctune.inference.generation import GenerationOptions, TextGenerator
+    from doctune.inference.generation import TextGenerator
+    from doctune.inference.options import GenerationOptions
 
     generator = TextGenerator.load(model)
     started, cpu_started = time.perf_counter(), time.process_time()

@@ -17,7 +17,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from doctune.inference.generation import Completion, GenerationOptions
+from doctune.inference.generation import Completion
+from doctune.inference.options import GenerationOptions
 from doctune.inference.sampling import Sampler, pick_tokens
 from doctune.inference.text_stream import TextStream
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctune.errors import ModelError
 from doctune.inference.chat_template import Message, knows_system_role, without_system_role
+from doctune.inference.options import GenerationOptions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -36,16 +37,6 @@ if TYPE_CHECKING:
 CACHE_BYTES = 512 << 20  # most memory that a batch's keys and values may take
 PREFILL_TOKENS = 4096  # most prompt tokens that are read together, but for one long prompt
 PREFILL_TOKENS_ON_CPU = 512
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationOptions:
-    """How to decode. `temperature` 0 is greedy. With a seed, an answer is the same in any batch."""
-
-    max_new_tokens: int = 128
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +78,11 @@ class TextGenerator:
         """
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
 
         from doctune.inference.onednn import pack_linears
 
+        transformers_logging.disable_progress_bar()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # CPUs without bf16 matrix units are slower in bf16 than in float32.
         dtype = torch.bfloat16 if device == "cuda" else torch.float32

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from doctune.inference.options import GenerationOptions
+
 if TYPE_CHECKING:
     import torch
-
-    from doctune.inference.generation import GenerationOptions
 
 
 class Sampler:

@@ -11,7 +11,6 @@ from doctune.localvertex.api.codec import Codec, Document
 from doctune.localvertex.api.table import Table
 from doctune.localvertex.background import BackgroundTasks
 from doctune.localvertex.config import LocalVertexConfig
-from doctune.localvertex.jobs.tracker import Jobs
 from doctune.localvertex.names import ProjectNumbers, identifier, location, project
 from doctune.localvertex.objects import Objects
 from doctune.localvertex.operations import Operations
@@ -19,6 +18,7 @@ from doctune.localvertex.programs import container_environment, expand, resolve_
 from doctune.localvertex.request_log import RequestLog
 from doctune.localvertex.serving import ServingPool, ServingProcess, ServingSpec
 from doctune.localvertex.store import Store
+from doctune.localvertex.tracker import Jobs
 from doctune.runner import gcs_mount
 
 

@@ -108,7 +108,7 @@ class DagRunner:
         try:
             inputs = scope.task_inputs(spec, component, job=self._job)
             condition = spec.trigger_policy.condition
-            if condition and not holds(condition, inputs):
+            if condition and not holds(condition, _parameters(spec, inputs)):
                 return self._skip(task)
             rounds = _rounds(spec, inputs)
         except ExpressionError as error:
@@ -198,6 +198,11 @@ class DagRunner:
                 **fields,
             )
         )
+
+
+def _parameters(spec: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the inputs of a task without its artifacts, of which conditions know nothing."""
+    return {name: inputs[name] for name in spec.inputs.parameters if name in inputs}
 
 
 def _rounds(spec: Any, inputs: Mapping[str, Any]) -> list[Any] | None:

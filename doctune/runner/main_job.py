@@ -105,12 +105,9 @@ def answers_by_endpoint(vertex: VertexSettings, questions: list[str]) -> tuple[s
 
 def answer_by_base(base_model: str, question: str) -> str:
     """Asks the base model, in this process."""
-    from transformers.utils import logging as transformers_logging
-
     from doctune.inference.base_model import resolve_base_model
     from doctune.inference.generation import TextGenerator
 
-    transformers_logging.disable_progress_bar()
     generator = TextGenerator.load(resolve_base_model(base_model))
     return generator.generate([[{"role": "user", "content": question}]])[0].text
 

@@ -15,7 +15,7 @@ from doctune.artifacts import local_folder
 from doctune.errors import ModelError
 from doctune.inference.batching import Batcher, Request, Ticket
 from doctune.inference.chat_template import Message
-from doctune.inference.generation import GenerationOptions
+from doctune.inference.options import GenerationOptions
 from doctune.serving.schema import Parameters, PredictRequest, RequestError
 
 if TYPE_CHECKING:

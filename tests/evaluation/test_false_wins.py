@@ -7,7 +7,8 @@ import numpy as np
 from doctune.evaluation.behaviour import count_words
 from doctune.evaluation.test_set import load_test_set
 from doctune.evaluation.text_metrics import chrf_samples
-from doctune.inference.generation import GenerationOptions, TextGenerator
+from doctune.inference.generation import TextGenerator
+from doctune.inference.options import GenerationOptions
 from tests.evaluation.test_slices import decide_on
 from tests.evaluation.tiny_models import make_row, write_rows
 

@@ -39,7 +39,8 @@ def test_bundled_tokenizer_has_the_ids_and_template_of_its_makers(bundled: Path)
 
 
 def test_bundled_model_knows_the_capital_of_france(bundled: Path) -> None:
-    from doctune.inference.generation import GenerationOptions, TextGenerator
+    from doctune.inference.generation import TextGenerator
+    from doctune.inference.options import GenerationOptions
 
     generator = TextGenerator.load(bundled)
     question = [{"role": "user", "content": "What is the capital of France?"}]

@@ -10,7 +10,8 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from doctune.inference import batching
 from doctune.inference.batching import Batcher, QueueFullError, Request, Ticket
-from doctune.inference.generation import GenerationOptions, TextGenerator
+from doctune.inference.generation import TextGenerator
+from doctune.inference.options import GenerationOptions
 from tests.serving.tiny_model import CONTEXT, write_tiny_model
 
 WAIT = 30  # seconds, for anything

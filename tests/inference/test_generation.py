@@ -10,8 +10,9 @@ from transformers import MistralConfig, MistralForCausalLM
 from doctune.errors import ModelError
 from doctune.inference import decoding, generation
 from doctune.inference.decoding import SLACK_COLUMNS
-from doctune.inference.generation import Completion, GenerationOptions, TextGenerator
+from doctune.inference.generation import Completion, TextGenerator
 from doctune.inference.onednn import PackedLinear
+from doctune.inference.options import GenerationOptions
 from doctune.inference.slot_cache import SlotCache
 from tests.evaluation.tiny_models import write_model
 

@@ -101,6 +101,22 @@ def test_a_condition_on_a_field_of_the_loops_item_is_met_by_the_right_round(tmp_
     assert result.given("say", "text") == ["eggs"]
 
 
+def test_a_condition_guards_steps_that_take_artifacts(tmp_path: Path) -> None:
+    @dsl.pipeline(name="p")
+    def pipeline(text: str = "yes") -> None:
+        note = write(text="kept")
+        with dsl.If(text == "yes"):
+            read(note=note.outputs["note"])
+        with dsl.If(text == "no"):
+            shout(text="never")
+
+    result = run(pipeline, tmp_path, write, read, shout)
+
+    assert result.succeeded
+    assert len(result.given("read", "note")) == 1
+    assert result.given("shout", "text") == []
+
+
 def test_a_loop_over_a_field_of_the_outer_loops_item(tmp_path: Path) -> None:
     items = [{"who": "a", "tags": ["x", "y"]}, {"who": "b", "tags": ["z"]}]
 

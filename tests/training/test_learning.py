@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from doctune.inference.generation import GenerationOptions, TextGenerator
+from doctune.inference.generation import TextGenerator
+from doctune.inference.options import GenerationOptions
 from doctune.training import TrainingOptions, tune_model
 from tests.training.conftest import write_rows
 

@@ -30,7 +30,8 @@ def tuned(
 def test_better_answers_gain_on_the_worse(
     method: Literal["dpo", "kto"], tuned: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    from doctune.inference.generation import GenerationOptions, TextGenerator
+    from doctune.inference.generation import TextGenerator
+    from doctune.inference.options import GenerationOptions
 
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text(

@@ -16,9 +16,8 @@ import aiohttp
 
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status, invalid
-from doctune.localvertex.jobs.processes import JobFailedError
-from doctune.localvertex.jobs.tracker import JobKind
 from doctune.localvertex.serving import ServingProcess
+from doctune.localvertex.tracker import JobFailedError, JobKind
 from doctune.localvertex.vertex import Vertex
 
 BATCH = JobKind("BatchPredictionJob")

@@ -17,9 +17,10 @@ from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import Status, invalid
 from doctune.localvertex.jobs.packages import install_packages
-from doctune.localvertex.jobs.processes import JobFailedError, exit_reason, run_program
+from doctune.localvertex.jobs.processes import exit_reason, run_program
 from doctune.localvertex.ports import LOOPBACK, free_port
 from doctune.localvertex.programs import container_environment, expand, resolve_program
+from doctune.localvertex.tracker import JobFailedError
 from doctune.localvertex.vertex import Vertex
 from doctune.runner.overlay import make_overlay, overlay_environment
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from doctune.localvertex.jobs.processes import JobFailedError, exit_reason, run_program
+from doctune.localvertex.jobs.processes import exit_reason, run_program
 from doctune.localvertex.names import identifier
+from doctune.localvertex.tracker import JobFailedError
 from doctune.localvertex.vertex import Vertex
 
 

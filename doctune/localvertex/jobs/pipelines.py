@@ -14,10 +14,11 @@ from doctune.files import write_json
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import Status, invalid
-from doctune.localvertex.jobs.processes import JobFailedError, exit_reason, run_program
+from doctune.localvertex.jobs.processes import exit_reason, run_program
 from doctune.localvertex.jobs.task_details import TaskDetails
 from doctune.localvertex.objects import split_uri
 from doctune.localvertex.programs import container_environment
+from doctune.localvertex.tracker import JobFailedError
 from doctune.localvertex.vertex import Vertex
 from doctune.runner.events import EventReader
 from doctune.runner.parameters import ParameterError, check_parameters

@@ -5,19 +5,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from doctune.localvertex.api.errors import ApiError, Status, precondition
+from doctune.localvertex.api.errors import precondition
 from doctune.localvertex.programs import last_lines
 from doctune.processes import start_process, stop_process
 
 _POLL_SECONDS = 0.1
-
-
-class JobFailedError(Exception):
-    """A job ended without success; the message is the job's error."""
-
-    def __init__(self, message: str, status: Status = Status.INTERNAL) -> None:
-        super().__init__(message)
-        self.error = ApiError(status, message).operation_error()
 
 
 async def run_program(

@@ -7,9 +7,8 @@ from doctune.errors import DoctuneError
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status
-from doctune.localvertex.jobs.processes import JobFailedError
-from doctune.localvertex.jobs.tracker import JobKind
 from doctune.localvertex.lineage import Lineage
+from doctune.localvertex.tracker import JobFailedError, JobKind
 from doctune.localvertex.vertex import Vertex
 from doctune.runner.events import Event, EventReader
 

@@ -17,7 +17,6 @@ from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import invalid
 from doctune.localvertex.jobs.custom import TrialSettings, check_job_spec, run_job_spec
-from doctune.localvertex.jobs.processes import JobFailedError
 from doctune.localvertex.jobs.search_space import (
     Values,
     check_parameters,
@@ -26,7 +25,7 @@ from doctune.localvertex.jobs.search_space import (
     flags,
     grid,
 )
-from doctune.localvertex.jobs.tracker import JobKind
+from doctune.localvertex.tracker import JobFailedError, JobKind
 from doctune.localvertex.vertex import Vertex
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from doctune.localvertex.api.codec import Document, snake_case
 from doctune.localvertex.dispatch import Call, handles
-from doctune.localvertex.jobs.tracker import JobKind
 from doctune.localvertex.services import resources
+from doctune.localvertex.tracker import JobKind
 
 
 def register_job_methods(service: str, kind: JobKind) -> None:

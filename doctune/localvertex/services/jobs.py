@@ -5,10 +5,10 @@ from doctune.localvertex.api.codec import Document
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.jobs.batch import BATCH, check_batch_job, run_batch_job
 from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
-from doctune.localvertex.jobs.tracker import JobKind
 from doctune.localvertex.jobs.tuning import TUNING, check_tuning_job, run_tuning_job
 from doctune.localvertex.services import models, resources
 from doctune.localvertex.services.job_methods import register_job_methods
+from doctune.localvertex.tracker import JobKind
 
 CUSTOM = JobKind("CustomJob")
 

@@ -13,7 +13,7 @@ from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status, invalid, precondition
 from doctune.localvertex.api.masks import apply_mask
 from doctune.localvertex.dispatch import Call
-from doctune.localvertex.jobs.tracker import JobKind
+from doctune.localvertex.tracker import JobKind
 
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")

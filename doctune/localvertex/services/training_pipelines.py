@@ -8,10 +8,9 @@ from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
-from doctune.localvertex.jobs.processes import JobFailedError
-from doctune.localvertex.jobs.tracker import JobKind
 from doctune.localvertex.services import jobs, models, resources
 from doctune.localvertex.services.job_methods import register_job_methods
+from doctune.localvertex.tracker import JobFailedError, JobKind
 from doctune.localvertex.vertex import Vertex
 
 TRAINING = JobKind("TrainingPipeline", prefix="PIPELINE_STATE")

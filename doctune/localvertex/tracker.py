@@ -10,12 +10,19 @@ from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.background import BackgroundTasks
-from doctune.localvertex.jobs.processes import JobFailedError
 from doctune.localvertex.store import Store, Transaction
 
 _STOPPED = "localvertex was stopped while this job ran."
 
 logger = logging.getLogger("doctune.localvertex")
+
+
+class JobFailedError(Exception):
+    """A job ended without success; the message is the job's error."""
+
+    def __init__(self, message: str, status: Status = Status.INTERNAL) -> None:
+        super().__init__(message)
+        self.error = ApiError(status, message).operation_error()
 
 
 @dataclass(frozen=True)
