@@ -1,4 +1,4 @@
-"""Split a folder of PDFs into shards of about as many pages each."""
+"""Split a folder of PDFs into shards of about as many bytes each."""
 
 from kfp import dsl
 
@@ -16,7 +16,7 @@ def plan_shards(
 
     Args:
         pdfs: A folder that holds PDFs, at any depth.
-        plan: JSON: each shard's files and pages.
+        plan: JSON: each shard's files and bytes.
         shards: How many at most; there are never more than files.
         corpus_digest: Digest of the PDFs. It is how the cache notices that the folder's contents
             have changed, since a folder's URI does not tell.

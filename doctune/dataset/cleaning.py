@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import re
 import zlib
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from doctune.dataset.options import DatasetOptions
@@ -35,6 +37,9 @@ _SHINGLE_WORDS = 3
 _TELLING_WORDS = 5
 # A shorter sentence ("Wear gloves.") may stand in two documents without giving one away.
 _GUARDED_WORDS = 6
+# Texts whose shingles are kept: few documents are divided up to twenty times, and are
+# looked at anew each time.
+_REMEMBERED = 1 << 13
 _GARBLED = re.compile(r"\ufffd|\(cid:\d+\)|[\ue000-\uf8ff]|(?:\b\w\s){8,}|(.)\1{7,}")
 _MAX_QUESTION_TOKENS = 96
 # Answers of these kinds are lists: they may take twice the length.
@@ -174,21 +179,25 @@ class NearIndex:
 
         self._threshold = threshold
         self._index = RMinHashLSH(threshold, PERMUTATIONS, _bands(threshold))
-        self._entries: list[tuple[frozenset[int], Any]] = []
+        # Arrays take a fiftieth of what sets of Python's integers do.
+        self._entries: list[tuple[array[int], Any]] = []
         self._last: tuple[frozenset[int], RMinHash] | None = None
 
-    def find(self, hashes: frozenset[int]) -> list[Any]:
-        """Returns what was added with sets at or above the threshold, the oldest first."""
-        return [
-            self._entries[number][1]
-            for number in sorted(self._index.query(self._signature(hashes)))
-            if similarity(hashes, self._entries[number][0]) >= self._threshold
-        ]
+    def find(self, hashes: frozenset[int]) -> Iterator[Any]:
+        """Yields what was added with sets at or above the threshold, the oldest first."""
+        return (value for _, value in self.matches(hashes))
+
+    def matches(self, hashes: frozenset[int]) -> Iterator[tuple[float, Any]]:
+        """Yields what `find` does, each with its similarity; one is compared when asked for."""
+        for number in sorted(self._index.query(self._signature(hashes))):
+            known, value = self._entries[number]
+            if (likeness := similarity(hashes, frozenset(known))) >= self._threshold:
+                yield likeness, value
 
     def add(self, hashes: frozenset[int], value: Any) -> None:
         """Adds a set of shingles with what `find` shall return for it."""
         self._index.insert(len(self._entries), self._signature(hashes))
-        self._entries.append((hashes, value))
+        self._entries.append((array("I", hashes), value))
 
     def _signature(self, hashes: frozenset[int]) -> RMinHash:
         # A text is mostly looked for and then added.
@@ -242,7 +251,7 @@ class Deduplicator:
     def _is_near_copy(self, fact: Fact, owner: str, text: str) -> bool:
         # Texts that differ in a number state different facts, however alike they are: the numbers
         # go into every shingle, so that such texts have none in common.
-        hashes = shingles(text, salt=" ".join(_numbers(text)))
+        hashes = _fact_shingles(text)
         for near in self._near.find(hashes):
             if near.owner != owner or (near.kind == fact.kind and near.text != text):
                 return True
@@ -268,6 +277,11 @@ class _Known:
     owner: str
     kind: str
     text: str
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _fact_shingles(text: str) -> frozenset[int]:
+    return shingles(text, salt=" ".join(_numbers(text)))
 
 
 def _numbers(text: str) -> tuple[str, ...]:

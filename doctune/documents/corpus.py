@@ -11,7 +11,7 @@ from typing import Any
 from doctune.documents import store
 from doctune.documents.duplicates import sketch
 from doctune.documents.errors import PdfError
-from doctune.documents.files import combine_digests, digest_pdfs, gather_pdfs, name_under, readable
+from doctune.documents.files import combine_digests, digest_pdfs, gather_pdfs, named_pdfs, readable
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
 from doctune.documents.reading import FileResult, read_files, settings_digest
@@ -45,10 +45,10 @@ def parse_corpus(
     options = options or ParseOptions()
     out_dir = Path(out_dir)
     start = time.monotonic()
-    folder, paths = gather_pdfs(pdfs)
-    if sources is not None:
-        chosen = set(sources)
-        paths = [path for path in paths if name_under(folder, path) in chosen]
+    if sources is not None and isinstance(pdfs, str | Path):
+        folder, paths = Path(pdfs), named_pdfs(Path(pdfs), sources)
+    else:
+        folder, paths = gather_pdfs(pdfs)
     digests = digest_pdfs(folder, paths)
     results = _begin(paths, digests)
     finished = store.FinishedDocuments(out_dir, settings_digest(options))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from doctune.digests import digest_file, digest_value
 from doctune.errors import CorpusError
@@ -50,6 +50,23 @@ def gather_pdfs(pdfs: Path | str | Sequence[Path | str]) -> tuple[Path, list[Pat
     if not found:
         raise CorpusError("There is nothing to read: give PDFs or folders that hold some.")
     return Path(os.path.commonpath([path.parent for path in found])), sorted(found)
+
+
+def named_pdfs(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Returns the files of some names under a folder, sorted, as `name_under` gave the names.
+
+    The folder is listed only where a name holds escapes, since what it stood for is not known then.
+
+    Raises:
+        CorpusError: A name leads out of the folder.
+    """
+    if any("\\x" in name for name in names):
+        chosen = set(names)
+        return [path for path in list_pdfs(folder) if name_under(folder, path) in chosen]
+    for name in names:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise CorpusError(f"{name} is not a name under {folder}: plan the shards again.")
+    return sorted(folder / name for name in names)
 
 
 def corpus_digest(folder: Path) -> str:

@@ -76,16 +76,6 @@ def read_files(
             pool.run([task for i in readable for task in handler.begin(i)], handler)
 
 
-def count_pages(paths: Sequence[Path], options: ParseOptions) -> dict[Path, int]:
-    """Returns how many pages each file has, 0 for one that cannot be opened."""
-    results = [FileResult(path, path.name, "") for path in paths]
-    with WorkerPool(_worker_count(options), options) as pool:
-        pool.run(
-            [Task(i, path) for i, path in enumerate(paths)], _FactsHandler(results, lambda *_: None)
-        )
-    return {result.path: result.page_count for result in results}
-
-
 def settings_digest(options: ParseOptions) -> str:
     """Returns the digest of the settings that what is read from a file depends on."""
     settings = options.model_dump(exclude={"workers", "max_failure_share", "password"})

@@ -8,9 +8,8 @@ from heapq import heapify, heapreplace
 from pathlib import Path, PurePosixPath
 
 from doctune.documents import store
-from doctune.documents.files import combine_digests, digest_pdfs, list_pdfs
+from doctune.documents.files import combine_digests, digest_pdf, list_pdfs, name_under
 from doctune.documents.options import ParseOptions
-from doctune.documents.reading import count_pages
 from doctune.documents.report import write_report
 from doctune.documents.summary import CorpusSummary, check, summarize
 from doctune.errors import CorpusError
@@ -19,18 +18,19 @@ from doctune.files import write_json
 
 @dataclass(frozen=True)
 class Shard:
-    """Files for one machine, by their names under the folder, and how many pages they have."""
+    """Files for one machine, by their names under the folder, and how many bytes they have."""
 
     sources: tuple[str, ...]
-    pages: int
+    bytes: int
 
 
-def plan_shards(folder: Path | str, count: int, options: ParseOptions | None = None) -> list[Shard]:
-    """Splits the PDFs under a folder into shards of about as many pages each.
+def plan_shards(folder: Path | str, count: int) -> list[Shard]:
+    """Splits the PDFs under a folder into shards of about as many bytes each.
 
-    The longest file goes first, each to the shard that has fewest pages. A file that cannot be
-    opened counts as one page: it goes somewhere, to be rejected there. Copies of a file go where it
-    goes, to be found to be copies there.
+    Planning is done by one machine, so it neither opens nor reads the files: how many bytes each
+    has is known from listing them. The largest file goes first, each to the shard that has fewest
+    bytes. Copies of a file go where it goes, to be found to be copies there; only files of the same
+    size can be copies, and only those are read.
 
     Args:
         count: How many shards at most; there are never more than different files.
@@ -42,37 +42,51 @@ def plan_shards(folder: Path | str, count: int, options: ParseOptions | None = N
     paths = list_pdfs(folder)
     if count < 1:
         raise CorpusError(f"A corpus cannot be split into {count} shards: ask for 1 or more.")
-    copies: dict[str, list[str]] = defaultdict(list)
-    for source, digest in digest_pdfs(folder, paths).items():
-        copies[digest or source].append(source)
-    firsts = [folder / sources[0] for sources in copies.values()]
-    pages = count_pages(firsts, options or ParseOptions())
-    groups = [
-        (pages[first], sources) for first, sources in zip(firsts, copies.values(), strict=True)
-    ]
+    groups = _copies_together(folder, paths)
     loads: list[tuple[int, int]] = [(0, number) for number in range(min(count, len(groups)))]
     heapify(loads)
     members: list[list[str]] = [[] for _ in loads]
     totals = [0] * len(loads)
-    for group_pages, sources in sorted(groups, key=lambda group: (-group[0], group[1])):
+    for size, sources in sorted(groups, key=lambda group: (-group[0], group[1])):
         load, number = loads[0]
-        heapreplace(loads, (load + max(1, group_pages), number))
+        heapreplace(loads, (load + max(1, size), number))
         members[number] += sources
-        totals[number] += group_pages
+        totals[number] += size
     return [
         Shard(tuple(sorted(sources)), total) for sources, total in zip(members, totals, strict=True)
     ]
 
 
-def write_plan(
-    folder: Path | str, count: int, path: Path, options: ParseOptions | None = None
-) -> list[str]:
+def _copies_together(folder: Path, paths: Sequence[Path]) -> list[tuple[int, list[str]]]:
+    """Returns the size of each different file, and the names of all that are the same."""
+    of_size: dict[int, list[Path]] = defaultdict(list)
+    for path in paths:
+        of_size[_size(path)].append(path)
+    groups = []
+    for size, same_size in of_size.items():
+        copies: dict[str, list[str]] = defaultdict(list)
+        for path in same_size:
+            source = name_under(folder, path)
+            digest = digest_pdf(path) if len(same_size) > 1 else ""
+            copies[digest or source].append(source)
+        groups += [(size, sources) for sources in copies.values()]
+    return groups
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # it goes somewhere, to be rejected there
+
+
+def write_plan(folder: Path | str, count: int, path: Path) -> list[str]:
     """Plans shards, writes them as JSON and returns their names, for `read_shard`.
 
     Raises:
         CorpusError: There is no such folder, or no PDF in it.
     """
-    shards = plan_shards(folder, count, options)
+    shards = plan_shards(folder, count)
     plan = {f"{number}-of-{len(shards)}": shard for number, shard in enumerate(shards, start=1)}
     write_json(Path(path), {name: asdict(shard) for name, shard in plan.items()})
     return list(plan)

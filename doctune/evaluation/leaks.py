@@ -8,12 +8,12 @@ normalized, or nearly (`NEAR` of the five-word runs of both texts together are s
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from doctune.errors import EvaluationError
-from doctune.evaluation.test_set import Example, load_test_set
+from doctune.evaluation.test_set import Example, read_examples
 from doctune.evaluation.text_metrics import normalize_answer
 
 NEAR = 0.9
@@ -32,8 +32,12 @@ class Leak:
     likeness: float  # 1 for the same words
 
 
-def find_leaks(test: Sequence[Example], train: Sequence[Example]) -> list[Leak]:
-    """Returns the test examples that are in the training set, each with its closest likeness."""
+def find_leaks(test: Sequence[Example], train: Iterable[Example]) -> list[Leak]:
+    """Returns the test examples that are in the training set, each with its closest likeness.
+
+    Args:
+        train: Gone through once; only what leaks is held.
+    """
     words = [_words(example) for example in test]
     same: dict[tuple[str, ...], list[int]] = defaultdict(list)
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -62,7 +66,7 @@ def refuse_leaks(test: Sequence[Example], train_path: Path) -> None:
     Raises:
         EvaluationError: A test example is in the training set; the message shows it.
     """
-    leaks = find_leaks(test, load_test_set(train_path).examples)
+    leaks = find_leaks(test, read_examples(train_path))
     if not leaks:
         return
     first = leaks[0]

@@ -1,7 +1,7 @@
 """The frozen test set: examples in chat form, checked line by line, with a digest."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from doctune.digests import digest_file
 from doctune.errors import EvaluationError
+from doctune.files import text_lines
 
 Message = dict[str, str]
 
@@ -57,18 +58,7 @@ def load_test_set(path: Path, *, max_examples: int | None = None, seed: int = 0)
     Raises:
         EvaluationError: The file is missing, empty, or a line is not a chat example.
     """
-    if not path.is_file():
-        raise EvaluationError(f"{path}: no such test set; prepare_dataset writes one.")
-    examples = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for index, line in enumerate(file):
-                if line.strip():
-                    examples.append(_example(path, index, line))
-    except UnicodeDecodeError as error:
-        raise EvaluationError(f"{path} is not UTF-8 text: {error.reason}.") from error
-    if not examples:
-        raise EvaluationError(f"{path} holds no examples: give the dataset more documents.")
+    examples = list(read_examples(path))
     caps: tuple[str, ...] = ()
     if max_examples is not None and max_examples < len(examples):
         caps = (
@@ -78,6 +68,24 @@ def load_test_set(path: Path, *, max_examples: int | None = None, seed: int = 0)
         drawn = np.random.default_rng(seed).choice(len(examples), max_examples, replace=False)
         examples = [examples[position] for position in sorted(drawn)]
     return TestSet(examples=tuple(examples), digest=digest_file(path), caps=caps)
+
+
+def read_examples(path: Path) -> Iterator[Example]:
+    """Yields the examples of a JSONL file, one at a time.
+
+    Raises:
+        EvaluationError: As `load_test_set`.
+    """
+    if not path.is_file():
+        raise EvaluationError(f"{path}: no such test set; prepare_dataset writes one.")
+    number = 0
+    try:
+        for number, line in text_lines(path):
+            yield _example(path, number - 1, line)
+    except UnicodeDecodeError as error:
+        raise EvaluationError(f"{path} is not UTF-8 text: {error.reason}.") from error
+    if not number:
+        raise EvaluationError(f"{path} holds no examples: give the dataset more documents.")
 
 
 def _example(path: Path, index: int, line: str) -> Example:

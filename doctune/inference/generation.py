@@ -4,7 +4,7 @@ One implementation serves the model server, the evaluation and the command line,
 scored is what is deployed. It decodes with the key-value cache, and does no work that no answer
 needs:
 
-- as many prompts are answered together as `batch_size` and `CACHE_BYTES` allow;
+- as many prompts are answered together as `batch_size` and free memory allow;
 - what all prompts begin with (the template's system turn) is read once;
 - an answer that has ended leaves at once, and the next prompts take its place: a long answer never
   makes short ones wait, and each pass over the weights serves as many answers as it can;
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctune.errors import ModelError
 from doctune.inference.chat_template import Message, knows_system_role, without_system_role
+from doctune.inference.memory import cache_budget
 from doctune.inference.options import GenerationOptions
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from doctune.inference.decoding import Decoder
 
-CACHE_BYTES = 512 << 20  # most memory that a batch's keys and values may take
 PREFILL_TOKENS = 4096  # most prompt tokens that are read together, but for one long prompt
 PREFILL_TOKENS_ON_CPU = 512
 
@@ -68,6 +68,8 @@ class TextGenerator:
         self.model: Any = model
         self.tokenizer: Any = tokenizer
         self._knows_system_role: bool | None = None
+        # Most memory that a batch's keys and values may take.
+        self.cache_bytes = cache_budget(self.model.device)
 
     @classmethod
     def load(cls, folder: Path) -> TextGenerator:
@@ -170,11 +172,11 @@ class TextGenerator:
         return PREFILL_TOKENS_ON_CPU if small else PREFILL_TOKENS
 
     def rows_in_cache(self, widest: int, max_new_tokens: int) -> int:
-        """Returns how many rows fit `CACHE_BYTES`, with prompts and answers of these lengths."""
+        """Returns how many rows fit `cache_bytes`, with prompts and answers of these lengths."""
         from doctune.inference.decoding import SLACK_COLUMNS
 
         columns = widest + max_new_tokens + SLACK_COLUMNS
-        return CACHE_BYTES // (self._cache_bytes_per_token() * columns)
+        return self.cache_bytes // (self._cache_bytes_per_token() * columns)
 
     def _decode(
         self, prompts: Sequence[list[int]], options: GenerationOptions, batch_size: int

@@ -160,6 +160,6 @@ def test_near_index_finds_only_what_is_above_the_threshold(first: str, second: s
     index = NearIndex(0.6)
     index.add(shingles(first), "first")
 
-    if index.find(shingles(second)):
+    if list(index.find(shingles(second))):
         assert similarity(shingles(first), shingles(second)) >= 0.6
-    assert index.find(shingles(first)) == ["first"]
+    assert list(index.find(shingles(first))) == ["first"]

@@ -134,3 +134,45 @@ def test_same_input_same_bytes(made: list[Paper], seed: int) -> None:
                 return
             digests.append([digest_file(path) for path in sorted(Path(folder).glob("*.*"))])
     assert digests[0] == digests[1]
+
+
+def test_every_near_copy_of_a_large_group_is_found_however_many_there_are() -> None:
+    """A form filled in five hundred times, each differently, and texts of their own between."""
+    form = " ".join(f"field{number} of the form is" for number in range(120))
+    texts = {}
+    for number in range(500):
+        own = " ".join(f"value{number}x{field}" for field in range(number % 60))
+        texts[f"form-{number}"] = f"{form} {own}"
+        texts[f"own-{number}"] = " ".join(f"word{number}y{at}" for at in range(200))
+    texts |= {f"copy-{number}": texts["form-7"] for number in range(500)}
+
+    groups = group_units([Unit(key, 1) for key in texts], texts.__getitem__)
+
+    sizes = sorted(map(len, groups))
+    assert sizes == [1] * 500 + [1000]
+
+
+def test_grouping_takes_time_in_proportion_to_the_units() -> None:
+    """Twice the near copies, not four times the comparisons."""
+    from doctune.dataset import cleaning
+
+    form = " ".join(f"field{number} of the form is" for number in range(120))
+    counts = []
+    for size in (200, 400, 800):
+        texts = {f"{number}": f"{form} value{number} " * 2 for number in range(size)}
+        compared = 0
+        plain = cleaning.similarity
+
+        def counting(first: frozenset[int], second: frozenset[int]) -> float:
+            nonlocal compared
+            compared += 1
+            return plain(first, second)  # noqa: B023
+
+        cleaning.similarity = counting
+        try:
+            group_units([Unit(key, 1) for key in texts], texts.__getitem__)
+        finally:
+            cleaning.similarity = plain
+        counts.append(compared)
+    assert counts[1] <= 2.2 * counts[0]
+    assert counts[2] <= 2.2 * counts[1]

@@ -55,8 +55,8 @@ def folder(tmp_path: Path, manual: Path) -> Path:
     return folder
 
 
-def test_shards_are_balanced_by_pages_and_hold_each_file_once(folder: Path) -> None:
-    shards = plan_shards(folder, 2, OPTIONS)
+def test_shards_are_balanced_by_bytes_and_hold_each_file_once(folder: Path) -> None:
+    shards = plan_shards(folder, 2)
     assert sorted(source for shard in shards for source in shard.sources) == [
         "bad.pdf",
         "long.pdf",
@@ -64,20 +64,58 @@ def test_shards_are_balanced_by_pages_and_hold_each_file_once(folder: Path) -> N
         "manual.pdf",
         "short.pdf",
     ]
-    assert sorted(shard.pages for shard in shards) == [13, 14]
+    sizes = sorted(path.stat().st_size for path in folder.glob("*.pdf"))
+    assert sum(shard.bytes for shard in shards) == sum(sizes)
+    assert abs(shards[0].bytes - shards[1].bytes) <= sizes[-1]
+
+
+def test_planning_opens_no_file_that_has_no_twin(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from doctune.documents import shards
+
+    shutil.copy(folder / "manual.pdf", folder / "copy.pdf")
+    opened = []
+    digest = shards.digest_pdf
+    monkeypatch.setattr(shards, "digest_pdf", lambda path: opened.append(path) or digest(path))
+
+    planned = plan_shards(folder, 50)
+
+    assert sorted(path.name for path in opened) == ["copy.pdf", "manual.pdf"]
+    assert ("copy.pdf", "manual.pdf") in [shard.sources for shard in planned]
+
+
+def test_a_shard_lists_no_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from doctune.documents import files
+
+    (shard, *_) = plan_shards(folder, 2)
+    monkeypatch.setattr(files, "list_pdfs", None)  # would fail if it were called
+
+    parse_corpus(folder, tmp_path / "part", OPTIONS, sources=shard.sources)
+
+    rows = pq.read_table(tmp_path / "part" / "documents.parquet").to_pylist()
+    assert tuple(row["source"] for row in rows) == shard.sources
+
+
+@pytest.mark.parametrize("name", ["../secret.pdf", "/etc/secret.pdf", "a/../../b.pdf"])
+def test_a_name_of_a_plan_stays_under_the_folder(folder: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(CorpusError, match="not a name under"):
+        parse_corpus(folder, tmp_path / "out", OPTIONS, sources=[name])
 
 
 def test_there_are_never_more_shards_than_files(folder: Path) -> None:
-    assert len(plan_shards(folder, 50, OPTIONS)) == 5
+    assert len(plan_shards(folder, 50)) == 5
     with pytest.raises(CorpusError, match="shards"):
-        plan_shards(folder, 0, OPTIONS)
+        plan_shards(folder, 0)
 
 
 def test_shards_joined_are_what_one_run_gives(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "manual.pdf", folder / "copy.pdf")
     whole = parse_corpus(folder, tmp_path / "whole", OPTIONS)
     parts = []
-    for number, shard in enumerate(plan_shards(folder, 2, OPTIONS)):
+    for number, shard in enumerate(plan_shards(folder, 2)):
         parts.append(tmp_path / f"part-{number}")
         parse_corpus(folder, parts[-1], OPTIONS, sources=shard.sources)
     joined = join_shards(parts, tmp_path / "joined", OPTIONS)

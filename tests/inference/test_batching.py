@@ -223,7 +223,7 @@ def test_the_cache_bounds_how_many_are_answered_together(
 ) -> None:
     columns = len(request(generator, "How?").prompt) + GREEDY.max_new_tokens + 64
     per_token = generator._cache_bytes_per_token()
-    monkeypatch.setattr("doctune.inference.generation.CACHE_BYTES", per_token * columns * 2)
+    monkeypatch.setattr(generator, "cache_bytes", per_token * columns * 2)
     widths: list[int] = []
     pick = batching.pick_tokens
 

@@ -8,7 +8,7 @@ import torch
 from transformers import MistralConfig, MistralForCausalLM
 
 from doctune.errors import ModelError
-from doctune.inference import decoding, generation
+from doctune.inference import decoding
 from doctune.inference.decoding import SLACK_COLUMNS
 from doctune.inference.generation import Completion, TextGenerator
 from doctune.inference.onednn import PackedLinear
@@ -148,7 +148,7 @@ def test_the_cache_keeps_to_its_bound(
     longest = max(answer.prompt_tokens for answer in expected)
     per_token = 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, size of a head, float32
     row = longest + GREEDY.max_new_tokens + SLACK_COLUMNS
-    monkeypatch.setattr(generation, "CACHE_BYTES", 2 * row * per_token)
+    monkeypatch.setattr(generator, "cache_bytes", 2 * row * per_token)
     shapes = watch(generator, monkeypatch)
 
     answers = generator.generate(CONVERSATIONS, GREEDY)
