@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from doctune.knowledge.options import KnowledgeOptions
 
 if TYPE_CHECKING:
-    from doctune.knowledge.answering import REFUSAL, Answer, Answerer, Source
+    from doctune.knowledge.answering import Answer, Answerer, Source
     from doctune.knowledge.build import IndexSummary, build_index
     from doctune.knowledge.index import Found, KnowledgeIndex
+    from doctune.knowledge.prompt import REFUSAL
 
 _MODULES = {
-    "REFUSAL": "answering",
+    "REFUSAL": "prompt",
     "Answer": "answering",
     "Answerer": "answering",
     "Found": "index",

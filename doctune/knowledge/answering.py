@@ -11,11 +11,11 @@ import numpy as np
 
 from doctune.knowledge.compose import compose
 from doctune.knowledge.confidence import Signals, confidence
-from doctune.knowledge.evidence import Evidence, gather
+from doctune.knowledge.evidence import TYPED, Evidence, gather, names_unknown, suits
 from doctune.knowledge.index import KnowledgeIndex
+from doctune.knowledge.prompt import REFUSAL
 from doctune.knowledge.questions import Question, read_question
 
-REFUSAL = "The documents do not say."
 _SAME_QUESTION = 0.62  # cosine from which two questions ask the same
 _SOURCES = 3
 
@@ -72,12 +72,18 @@ class Answerer:
         """
         question = read_question(text)
         evidence = gather(self.index, question, groups)
-        if not evidence:
+        if not evidence or names_unknown(self.index, question.text):
             return Answer(text, REFUSAL, (), 0.0)
         sure = confidence(self.signals(question, evidence))
         if sure < self.index.record.options.refuse_below:
             return Answer(text, REFUSAL, (), sure)
-        composed = compose(question, evidence, self.index.words, partial(self._asks_same, question))
+        composed = compose(
+            question,
+            evidence,
+            self.index.words,
+            partial(self._asks_same, question),
+            self.index.passage_words.idf,
+        )
         return Answer(text, composed.text, self._sources(composed.used, evidence), sure)
 
     def _asks_same(self, question: Question, heading: str) -> bool:
@@ -112,7 +118,11 @@ class Answerer:
             covered=sum(weights[word] for word in words if word in said) / total,
             covered_near=sum(weights[word] for word in words if word in said_near) / total,
             unknown=sum(weights[word] for word in unknown) / total,
-            words=len(words),
+            likeness=max(one.hit.likeness for one in near),
+            stated=max(one.covered for one in near),
+            suited=float(
+                question.form not in TYPED or any(suits(question, one.unit.text) for one in near)
+            ),
         )
 
 

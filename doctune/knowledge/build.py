@@ -18,11 +18,13 @@ from doctune.dataset.records import Document, read_corpus
 from doctune.digests import digest_file, digest_folder, digest_value
 from doctune.errors import DatasetError, StorageError
 from doctune.files import atomic_folder, write_json
+from doctune.knowledge.aliases import find_aliases
 from doctune.knowledge.encoder import Floats, encode, encoder_folder
 from doctune.knowledge.lexical import tokens, write_bm25
 from doctune.knowledge.options import KnowledgeOptions
 from doctune.knowledge.passages import Passage, Unit, cut_document
 from doctune.knowledge.store import (
+    ALIASES,
     BM25_PASSAGES,
     BM25_UNITS,
     INDEX,
@@ -189,6 +191,12 @@ def _write(
     np.save(folder / VECTORS, vectors.astype(np.float16))
     write_bm25(folder / BM25_UNITS, unit_words)
     write_bm25(folder / BM25_PASSAGES, passage_words)
+    aliases = find_aliases(
+        (unit.text for cut in cuts for _, unit in cut.units),
+        [row["text"] for row in passages],
+        tokens,
+    )
+    write_json(folder / ALIASES, [alias.model_dump() for alias in aliases])
     record = IndexRecord(
         version=VERSION,
         options=options,

@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from doctune.knowledge.evidence import Evidence, suits
+from doctune.knowledge.evidence import TYPED, Evidence, names_code, suits
 from doctune.knowledge.passages import Passage, Unit
 from doctune.knowledge.polarity import (
     Side,
     contradicts,
+    denies,
     denies_premise,
     is_negated,
     leading_side,
@@ -29,6 +30,10 @@ from doctune.knowledge.tables import Row
 
 Stems = Callable[[str], list[str]]
 _MOST_WORDS = 75  # of an answer that is no list
+_PROCEDURE_WORDS, _EXPLANATION_WORDS = 70, 45
+_LISTS_TRIED = 6
+_ABOUT = 0.3  # of a question's words, by rarity, that what leads to a list must have
+_NEAR_DENIAL = 0.35
 _NEAR = 0.3  # how far below the best a further unit may score
 _LEANS = re.compile(
     r"^(?:it|its|they|their|them|he|she|this|that|these|those|such|then|otherwise|both|neither|each|"
@@ -52,6 +57,7 @@ def compose(
     evidence: Sequence[Evidence],
     stems: Stems,
     asked_before: Callable[[str], bool],
+    rarity: Callable[[str], float],
 ) -> Composed:
     """Returns the answer that evidence gives.
 
@@ -60,17 +66,26 @@ def compose(
         evidence: Best first; at least one.
         stems: Words of a text as the index counts them.
         asked_before: Whether a heading asks the same as the question.
+        rarity: How much a stem tells, by how seldom it is.
     """
+    for one in evidence[:3]:
+        heading = one.passage.heading[-1] if one.passage.heading else ""
+        near = one.score >= evidence[0].score - _NEAR
+        if near and heading.endswith("?") and asked_before(heading):
+            return _answered_in_text(question, one, heading, stems)
+    evidence = _denial_first(question, evidence, stems)
     first = evidence[0]
     heading = first.passage.heading[-1] if first.passage.heading else ""
-    if heading.endswith("?") and asked_before(heading):
-        return _answered_in_text(question, first, heading, stems)
-    for one in evidence[: 4 if question.form in ("list", "how_to") else 1]:
-        if one.score < first.score - _NEAR:
-            break
-        if (listed := _whole_list(question, one, stems)) is not None:
-            return Composed(_with_side(question, listed, one, stems), (one,))
-    quoted = [_quote(question, first)]
+    if (listed := _list_asked(question, evidence, stems, rarity)) is not None:
+        one, text = listed
+        return Composed(_with_side(question, text, one, stems), (one,))
+    if (
+        question.form in ("open", "definition", "how_to", "reason")
+        and heading
+        and names_code(question.text, heading)
+    ):
+        return Composed(f"{heading}: {_lead(first.passage)}", (first,))
+    quoted = [_continued(question, first)]
     used = [first]
     words = len(quoted[0].split())
     for one in evidence[1:6]:
@@ -83,6 +98,20 @@ def compose(
         used.append(one)
         words += len(text.split())
     return Composed(_with_side(question, " ".join(quoted), first, stems), tuple(used))
+
+
+def _denial_first(
+    question: Question, evidence: Sequence[Evidence], stems: Stems
+) -> Sequence[Evidence]:
+    """Moves evidence to the front that denies a yes/no question, where the best is only near it."""
+    if question.form != "yes_no":
+        return evidence
+    first = evidence[0]
+    for one in evidence[:4]:
+        near = one.score >= first.score - _NEAR_DENIAL and one.covered >= first.covered
+        if near and denies(question, one.unit.text, stems):
+            return [one, *(other for other in evidence if other is not one)]
+    return evidence
 
 
 def _answered_in_text(question: Question, first: Evidence, heading: str, stems: Stems) -> Composed:
@@ -101,6 +130,15 @@ def _answered_in_text(question: Question, first: Evidence, heading: str, stems: 
             text = f"{opposite(side).capitalize()}. {rest[:1].upper()}{rest[1:]}"
         return Composed(text, (first,))
     return Composed(_with_side(question, text, first, stems), (first,))
+
+
+def _lead(passage: Passage, most: int = _MOST_WORDS) -> str:
+    """Returns the first sentences of a passage."""
+    text = ""
+    for unit in passage.units:
+        if unit.kind == "sentence" and len(f"{text} {unit.text}".split()) <= most:
+            text = f"{text} {unit.text}".strip()
+    return text or passage.units[0].text
 
 
 def _asks_negated(heading: str) -> bool:
@@ -138,7 +176,47 @@ def _chooses(question: Question, text: str) -> bool:
     return named[0] != named[1]
 
 
-def _whole_list(question: Question, first: Evidence, stems: Stems) -> str | None:
+def _list_asked(
+    question: Question, evidence: Sequence[Evidence], stems: Stems, rarity: Callable[[str], float]
+) -> tuple[Evidence, str] | None:
+    """Returns the list that answers, where a question asks for one or the best unit is one."""
+    first = evidence[0]
+    if question.form not in ("list", "how_to"):
+        return (first, _list_text(first.unit)) if first.unit.kind == "list" else None
+    for one in evidence[:_LISTS_TRIED]:
+        if one.score < first.score - _NEAR:
+            break
+        if one.unit.kind == "list":
+            return one, _list_text(one.unit)
+        if one is first and (text := _whole_list(question, one, stems, rarity)) is not None:
+            return one, text
+    return None
+
+
+def _continued(question: Question, one: Evidence) -> str:
+    """Returns a quoted unit with the sentences after it, where the question wants more than one.
+
+    An explanation goes on; a figure is followed only where the unit itself has none.
+    """
+    text = _quote(question, one)
+    if one.unit.kind not in ("sentence", "item"):
+        return text
+    wants = question.form in ("how_to", "reason", "definition", "open")
+    wants = wants or (question.form != "yes_no" and wrong_figure(question, text))
+    most = _PROCEDURE_WORDS if question.form == "how_to" else _EXPLANATION_WORDS
+    for unit in one.passage.units[one.at + 1 :]:
+        typed = question.form in TYPED and not suits(question, text)
+        if unit.kind != "sentence" or unit.box != one.unit.box or not (wants or typed):
+            break
+        if len(text.split()) + len(unit.text.split()) > most:
+            break
+        text = f"{text} {unit.text}"
+    return text
+
+
+def _whole_list(
+    question: Question, first: Evidence, stems: Stems, rarity: Callable[[str], float]
+) -> str | None:
     """Returns the list to quote, where a question asks for one or its lead-in is what was found."""
     unit = first.unit
     if unit.kind == "list":
@@ -152,7 +230,8 @@ def _whole_list(question: Question, first: Evidence, stems: Stems) -> str | None
         ):
             continue
         about = set(stems(" ".join([*first.passage.heading[-1:], other.lead])))
-        if len(wanted & about) * 2 >= len(wanted) or (unit.kind == "item" and wanted & about):
+        shared = sum(map(rarity, wanted & about))
+        if shared >= _ABOUT * sum(map(rarity, wanted)) or (unit.kind == "item" and shared):
             return _list_text(other)
     return None
 

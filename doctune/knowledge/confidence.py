@@ -21,7 +21,9 @@ class Signals:
         covered: Share of the question's words, by rarity, that the best passage has.
         covered_near: The same of the best three passages together.
         unknown: Share of the question's words, by rarity, that stand in no document.
-        words: How many words the question has, stop words apart.
+        likeness: Of the best three units' vectors, the highest.
+        stated: Share of the question's words that a single unit of the best three has, the highest.
+        suited: 0 where the question asks for a figure, time or price that none of them has, else 1.
     """
 
     score: float
@@ -29,11 +31,21 @@ class Signals:
     covered: float
     covered_near: float
     unknown: float
-    words: int
+    likeness: float
+    stated: float
+    suited: float
 
 
-INTERCEPT = -6.0
-WEIGHTS = {"score": 3.0, "margin": 0.5, "covered": 2.0, "covered_near": 1.0, "unknown": -3.0}
+INTERCEPT = -8.1
+WEIGHTS = {
+    "score": 3.0,
+    "margin": 1.6,
+    "covered": 1.1,
+    "covered_near": 2.2,
+    "unknown": -1.7,
+    "stated": -3.3,  # which the score counts already
+    "suited": 2.0,
+}
 
 
 def confidence(signals: Signals) -> float:

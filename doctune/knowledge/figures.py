@@ -36,7 +36,7 @@ _UNITS: dict[str, tuple[str, float]] = {
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _FIGURE = re.compile(
-    rf"(?<![\w.,-])(?P<sign>-)?(?P<currency>[$€£])?(?P<number>{_NUMBER}|"
+    rf"(?<![\w.,-])(?P<sign>-|minus )?(?P<currency>[$€£])?(?P<number>{_NUMBER}|"
     rf"(?:{'|'.join(_WORDS)})\b)(?: (?P<scale>thousand|million|billion)\b)?"
     r"[ -]?(?:full |whole |working |square |cubic )?(?P<unit>%|[A-Za-z]+)?",
     re.IGNORECASE,

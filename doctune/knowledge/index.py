@@ -7,6 +7,7 @@ was as good as any (true passage among the first three: 61; BM25 alone 53, vecto
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from doctune.knowledge.aliases import implied_terms
 from doctune.knowledge.encoder import Floats, encode, encoder_folder
 from doctune.knowledge.lexical import Bm25, tokens
 from doctune.knowledge.passages import BBox, Passage, Unit
@@ -24,10 +26,12 @@ from doctune.knowledge.store import (
     VECTORS,
     IndexRecord,
     map_units,
+    read_aliases,
     read_passages,
     read_record,
 )
 
+NUMBERED = re.compile(r"\b([A-Z][a-z]{2,})s? (\d{1,4})\b(?!\.\d|,\d| ?%)")
 _WORDS_SHARE = 0.3  # of the best BM25, beside vectors whose product is at most 2.5
 
 
@@ -39,12 +43,14 @@ class Hit:
         number: Its row in the index.
         passage: The row of its passage.
         score: How well it fits: higher is better, at most about 3.
+        likeness: The vectors' part of the score, which does not depend on the other units.
     """
 
     number: int
     passage: int
     unit: Unit
     score: float
+    likeness: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class KnowledgeIndex:
         self.record: IndexRecord = read_record(folder)
         self._encoder = encoder_folder(self.record.options.encoder)
         self._passages = read_passages(folder)
+        self._aliases = read_aliases(folder)
         self._units = map_units(folder)
         self._vectors: npt.NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
         self.unit_words = Bm25(folder / BM25_UNITS)
@@ -95,6 +102,15 @@ class KnowledgeIndex:
         return names
 
     @cached_property
+    def numbered(self) -> dict[str, frozenset[str]]:
+        """The numbers by which the documents tell things of one name apart: Nimbrel, 3, 7, 12."""
+        found: dict[str, set[str]] = {}
+        for text in self._passages.column("text").to_pylist():
+            for name, number in NUMBERED.findall(text):
+                found.setdefault(name, set()).add(number)
+        return {name: frozenset(numbers) for name, numbers in found.items()}
+
+    @cached_property
     def languages(self) -> tuple[str, ...]:
         """The languages of the documents."""
         return tuple(sorted({str(name or "en") for name in self._column("language")}))
@@ -105,26 +121,32 @@ class KnowledgeIndex:
     def words(self, text: str) -> list[str]:
         """Returns the stems of a question, in each language of the documents."""
         found = [word for language in self.languages for word in tokens(text, language)]
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(map(self.passage_words.nearest, found)))
 
     def vector(self, text: str) -> Floats:
         """Returns a text's vector."""
         vector: Floats = encode([text], self._encoder)[0]
         return vector
 
-    def scores(self, question: str, groups: Collection[str] | None = None) -> Floats:
-        """Returns the score of each unit.
+    def expanded(self, question: str) -> str:
+        """Returns a question with the documents' own names of what it means."""
+        terms = implied_terms(self.words(question), self._aliases, tokens, self.passage_words.idf)
+        return f"{question} ({', '.join(terms)})" if terms else question
+
+    def scores(self, question: str, groups: Collection[str] | None = None) -> tuple[Floats, Floats]:
+        """Returns the score of each unit, and its likeness.
 
         Args:
             groups: The access groups of who asks; None sees everything.
         """
+        question = self.expanded(question)
         words = self.words(question)
-        total = np.asarray(self._vectors, dtype=np.float32) @ self.vector(question)
-        total += _WORDS_SHARE * _relative(self.unit_words.scores(words))
+        likeness = np.asarray(self._vectors, dtype=np.float32) @ self.vector(question)
+        total = likeness + _WORDS_SHARE * _relative(self.unit_words.scores(words))
         total += _WORDS_SHARE * _relative(self.passage_words.scores(words))[self.owners]
         if groups is not None:
             total[~self._visible(frozenset(groups))[self.owners]] = -np.inf
-        return total
+        return total, likeness
 
     def _visible(self, groups: frozenset[str]) -> npt.NDArray[np.bool_]:
         column = self._passages.column("groups").to_pylist()
@@ -132,10 +154,16 @@ class KnowledgeIndex:
 
     def best(self, question: str, top: int, groups: Collection[str] | None = None) -> list[Hit]:
         """Returns the best units, best first."""
-        scores = self.scores(question, groups)
+        scores, likeness = self.scores(question, groups)
         order = np.argsort(-scores, kind="stable")[:top]
         return [
-            Hit(int(at), int(self.owners[at]), self.unit(int(at)), float(scores[at]))
+            Hit(
+                int(at),
+                int(self.owners[at]),
+                self.unit(int(at)),
+                float(scores[at]),
+                float(likeness[at]),
+            )
             for at in order
             if np.isfinite(scores[at])
         ]

@@ -6,6 +6,7 @@ number typed without its hyphen is found.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from doctune.dataset.text import words
 
 K1, B = 1.2, 0.6
+_LEAST_LETTERS, _ALIKE = 5, 0.82  # of a word that may be a misspelt one
 _SNOWBALL = {
     "ar": "arabic",
     "da": "danish",
@@ -96,6 +98,17 @@ class Bm25:
     def knows(self, word: str) -> bool:
         """Whether a stem stands in any document."""
         return word in self._index.vocab_dict
+
+    def nearest(self, word: str) -> str:
+        """Returns the stem that a misspelt one most likely means; itself where none is near."""
+        if self.knows(word) or len(word) < _LEAST_LETTERS or not word.isalpha():
+            return word
+        near = [
+            known
+            for known in self._index.vocab_dict
+            if known[:1] == word[:1] and abs(len(known) - len(word)) <= 2 and known.isalpha()
+        ]
+        return next(iter(difflib.get_close_matches(word, near, n=1, cutoff=_ALIKE)), word)
 
     def idf(self, word: str) -> float:
         """Returns how rare a stem is; the highest for one that stands nowhere."""

@@ -24,6 +24,12 @@ _NEGATION = re.compile(
     r"instead of)\b|n't\b|\bdoes no\b",
     re.IGNORECASE,
 )
+_NEGATED_VERB = re.compile(
+    r"\b(?:is|are|was|were|be|do|does|did|can|could|may|must|should|shall|will|would|has|have|need)"
+    r" (?:\w+ )?not\b|n't\b|\b(?:cannot|never|nobody|nothing|none|no longer|avoid)\b|"
+    r"^\W*(?:not|no) ",
+    re.IGNORECASE,
+)
 # What holds a negative word and denies nothing.
 _NO_DENIAL = re.compile(
     r"\b(?:no|without|free of|at no) (?:charge|cost|fee|fault|problem|trouble|harm)\b|\bnot only\b|"
@@ -42,6 +48,7 @@ _QUESTION_NEGATION = re.compile(
     r"n't\b(?! (?:i|you|we|it|they|that|this)\b)",
     re.IGNORECASE,
 )
+_RELATIVE = re.compile(r"\b(?:that|which|who)(?: (?:is|are|was|has|have))? $", re.IGNORECASE)
 _LEAVE = re.compile(
     r"\b(?:can|may|could|should|shall|must) (?:i|we|you|one|they|somebody|an? |the )|\b(?:ok|okay|"
     r"safe|allowed|fine|alright|possible|permitted|good idea)\b",
@@ -117,29 +124,40 @@ def side_of(question: Question, evidence: str, stems: Stems) -> Side:
     return "no" if denied != is_negated(question) else "yes"
 
 
+def denies(question: Question, evidence: str, stems: Stems) -> bool:
+    """Whether evidence speaks against a question in so many words, not by leaving it out."""
+    said = _NO_DENIAL.sub("", evidence)
+    harmed = bool(_LEAVE.search(question.asking) and _HARM.search(said))
+    return harmed or _denies(question, said, stems)
+
+
 def _denies(question: Question, evidence: str, stems: Stems) -> bool:
     """Whether words of the question stand in negated clauses of the evidence and in no other."""
     asked = set(stems(question.asking))
     denied: set[str] = set()
     affirmed: set[str] = set()
     for clause in _CLAUSES.split(evidence):
-        shared = asked & set(stems(clause or ""))
-        if _negates(clause or "", asked, stems):
-            denied |= shared
-        else:
-            affirmed |= shared
+        before, after = _negated_part(clause or "", asked, stems)
+        denied |= asked & set(stems(after))
+        affirmed |= asked & set(stems(before))
     return bool(denied - affirmed)
 
 
-def _negates(clause: str, asked: set[str], stems: Stems) -> bool:
+def _negated_part(clause: str, asked: set[str], stems: Stems) -> tuple[str, str]:
+    """Returns the parts of a clause outside and within its negation.
+
+    A negated verb takes the whole clause with it, "no", "not the" and "without" what follows.
+    """
     match = _NEGATION.search(clause)
     if match is None:
-        return False
+        return clause, ""
     if match[0].casefold().startswith("only"):
         # "Only the blue cloth" allows the blue cloth and forbids every other.
         after = stems(clause[match.end() :])[:2]
-        return not set(after) <= asked
-    return True
+        return (clause, "") if set(after) <= asked else ("", clause)
+    if _NEGATED_VERB.search(clause):
+        return "", clause
+    return clause[: match.start()], clause[match.end() :]
 
 
 def contradicts(question: str, clause: str, stems: Stems) -> bool:
@@ -166,6 +184,8 @@ def denies_premise(question: Question, evidence: str, stems: Stems) -> bool:
         return False
     asked = set(stems(question.asking))
     for match in _STRONG_NEGATION.finditer(evidence):
+        if _RELATIVE.search(evidence[: match.start()]):
+            continue
         after = stems(re.split(r"[.;:,]", evidence[match.end() :])[0])[:4]
         shared = asked & set(after)
         before = stems(re.split(r"[.;:,]", evidence[: match.start()])[-1])[-4:]
@@ -199,8 +219,21 @@ def _figures_side(question: str, evidence: str) -> Side | None:
     return _compared(question, evidence, figure, rivals)
 
 
+def _allowed(evidence: str, figure: Figure) -> Side | None:
+    """Returns whether a figure lies within what the evidence gives as a range or a lower bound."""
+    number = r"(-?\d+(?:\.\d+)?)"
+    if span := re.search(rf"(?<![\w.]){number} to {number}\b", evidence):
+        low, high = float(span[1]), float(span[2])
+        return "yes" if low <= figure.value <= high else "no"
+    if floor := re.search(rf"\bdown to {number}", evidence):
+        return "yes" if figure.value >= float(floor[1]) else "no"
+    return None
+
+
 def _compared(question: str, evidence: str, figure: Figure, rivals: list[Figure]) -> Side:
     limit = rivals[0]
+    if (allowed := _allowed(evidence, figure)) is not None:
+        return allowed
     if _MORE.search(question):
         return "yes" if limit.value > figure.value else "no"
     if _LESS.search(question):

@@ -13,7 +13,7 @@ from typing import Literal
 from doctune.dataset.lexicon import DASHES
 from doctune.dataset.text import collapse, sentences
 
-Form = Literal["yes_no", "list", "how_to", "time", "price", "count", "reason", "open"]
+Form = Literal["yes_no", "list", "how_to", "time", "price", "count", "reason", "definition", "open"]
 
 _AUXILIARY = (
     r"(?:is|are|was|were|am|do|does|did|can|could|may|might|must|should|shall|will|would|has|have|"
@@ -61,7 +61,7 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
     (
         "count",
         re.compile(
-            r"\b(?:how (?:many|much|big|large|heavy|high|tall|far|loud|thick|wide|"
+            r"\b(?:how (?:many|much|big|large|heavy|high|tall|far|loud|thick|wide|quiet|"
             r"deep|fast|hot|cold|strong|warm|tight)|what (?:percentage|share|number|size|weight|"
             r"distance|speed|temperature|pressure|wind|level|amount|value)|"
             r"whats the (?:size|weight))\b",
@@ -91,6 +91,24 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
 )
 
 
+_TERM = r"[\"']?(?P<term>[\w-]+(?: [\w-]+){0,2}?)[\"']?"
+_ENDING = r"(?: (?:exactly|actually|then|please|here|anyway|supposed to be))*\s*[?.!]*$"
+_DEFINITIONS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"^(?:what(?:'?s| is| are| was)|who(?:'?s| is| are)) (?:an? |the )?{_TERM}{_ENDING}",
+        rf"^what (?:do(?:es)? )(?:an? |the )?(?:word |term |code )?{_TERM} (?:\w+ my display )?"
+        rf"(?:mean|stand for)s?\b.*$",
+        rf"^what is (?:meant|understood) by (?:an? |the )?{_TERM}{_ENDING}",
+        rf"^(?:define|explain|describe) (?:an? |the )?{_TERM}{_ENDING}",
+        rf"^(?:the )?{_TERM},? (?:- )?what(?:'?s| is| are) (?:that|this|it|those){_ENDING}",
+        rf"^(?:what|who) (?:an? |the )?{_TERM} (?:is|are|means?){_ENDING}",
+        rf"^(?:who|what) counts as (?:an? |the )?{_TERM}{_ENDING}",
+        rf"^(?:the )?meaning of (?:the )?{_TERM}{_ENDING}",
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question and what it asks for.
@@ -99,11 +117,13 @@ class Question:
         text: All that was written, on one line.
         asking: The clause that asks, without wrapping.
         form: The kind of answer wanted.
+        term: Of a definition, what is to be explained; empty of any other.
     """
 
     text: str
     asking: str
     form: Form
+    term: str = ""
 
 
 def read_question(text: str) -> Question:
@@ -117,10 +137,22 @@ def read_question(text: str) -> Question:
         verb = re.search(rf"\b{_AUXILIARY}\b|\b(?:right|ok|okay|allowed|true)\b", bare, re.I)
         if verb and len(bare.split()) >= 4:  # "So I can wash it, right?"; "The sill's price?"
             return Question(text, bare, "yes_no")
+    if (term := _defined_term(bare)) and not any(
+        pattern.search(bare) for form, pattern in _FORMS if form in ("price", "time", "count")
+    ):
+        return Question(text, bare, "definition", term)
     for form, pattern in _FORMS:
         if pattern.search(bare):
             return Question(text, bare, form)
     return Question(text, bare, "open")
+
+
+def _defined_term(asking: str) -> str:
+    """Returns what a question wants explained; empty where it asks for something else."""
+    for pattern in _DEFINITIONS:
+        if match := pattern.match(asking):
+            return match["term"].strip(" \"'?.,")
+    return ""
 
 
 def _asking_clause(text: str) -> str:

@@ -5,6 +5,7 @@
     units.npy          one vector a unit: its own, its context's and half its passage's, added up
     bm25-units/        BM25 over units with their context
     bm25-passages/     BM25 over passages
+    aliases.json       what the documents call things that users call otherwise
     index.json         versions, settings, digests, thresholds
 
 Everything is in order of the files' names and of the text, so the same input gives the same bytes.
@@ -21,11 +22,13 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from doctune.errors import StorageError
+from doctune.knowledge.aliases import Alias
 from doctune.knowledge.options import KnowledgeOptions
 
 VERSION = 1
 PASSAGES, UNITS, VECTORS = "passages.parquet", "units.arrow", "units.npy"
 BM25_UNITS, BM25_PASSAGES, INDEX = "bm25-units", "bm25-passages", "index.json"
+ALIASES = "aliases.json"
 
 PASSAGE_SCHEMA = pa.schema(
     [
@@ -101,6 +104,12 @@ def read_record(folder: Path) -> IndexRecord:
             f"{path} has version {record.version}, not {VERSION}: build the index again."
         )
     return record
+
+
+def read_aliases(folder: Path) -> list[Alias]:
+    """Returns the aliases."""
+    rows = json.loads((folder / ALIASES).read_bytes())
+    return [Alias.model_validate(row) for row in rows]
 
 
 def read_passages(folder: Path) -> pa.Table:

@@ -48,6 +48,8 @@ class Row:
             if only is None or at in only
         ]
         label = f"{self.head} {self.label}" if _names_code(self.head, self.label) else self.label
+        if len(self.cells) == 1 and normalise(self.cells[0][0]) in lexicon("value_headers"):
+            return f"{label}: {self.cells[0][1]}"
         return f"{label} — {'; '.join(named)}" if named else label
 
 

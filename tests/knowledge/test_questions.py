@@ -19,7 +19,7 @@ from doctune.knowledge.questions import read_question
         ("Why does it hum?", "reason"),
         ("Which tools do I need?", "list"),
         ("The lid is open, right?", "yes_no"),
-        ("What is a skeen?", "open"),
+        ("What is a skeen?", "definition"),
     ],
 )
 def test_the_form_is_read_from_the_clause_that_asks(text: str, form: str) -> None:

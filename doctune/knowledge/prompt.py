@@ -1,0 +1,41 @@
+"""The prompt of a grounded question, written by one function for all who ask with passages.
+
+A model learns the form that it is trained on, so the data set, the evaluation, the agent and the
+server must write the same one. Its version is kept with each model (`training.json`); a change of
+a single character here is a new version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+PROMPT_VERSION = 1
+REFUSAL = "The documents do not say."
+_TASK = (
+    "Answer the question from the passages below, in their words, with figures and units as they "
+    f"stand. Name the passage in brackets. If none of them says it, answer: {REFUSAL}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPassage:
+    """What a prompt shows of a passage."""
+
+    title: str
+    page: int
+    text: str
+
+
+def grounded_prompt(question: str, passages: Sequence[PromptPassage]) -> str:
+    """Returns the user's message of a grounded question.
+
+    Args:
+        question: As the user put it.
+        passages: In the order in which they are numbered, from [1].
+    """
+    parts = [_TASK]
+    for number, one in enumerate(passages, 1):
+        parts.append(f"[{number}] {one.title}, page {one.page}\n{one.text.strip()}")
+    parts.append(f"Question: {' '.join(question.split())}")
+    return "\n\n".join(parts)
