@@ -37,9 +37,13 @@ def deploy_model(
         judged_against: The output of find_champion, with which the model was compared.
         run: Name of the pipeline run: a try that was killed is taken up by the next one.
         smoke_prompt: What the new deployment must answer before it gets all of the traffic.
-        accelerator_type: Such as NVIDIA_L4; "" for none.
-        service_account: E-mail of the account that the server runs as; "" for Vertex AI's own.
-        traffic_percentage: The first share of the traffic, 1 to 100.
+        machine_type: Machine of Compute Engine for each replica.
+        min_replica_count: Fewest replicas.
+        max_replica_count: Most replicas.
+        accelerator_type: Such as NVIDIA_L4; empty for none.
+        accelerator_count: Accelerators of each replica.
+        service_account: E-mail of the account that the model server runs as; else Vertex AI's own.
+        traffic_percentage: First share of traffic of a new version, before its test.
     """
     from doctune.vertex import ServingMachine, deploy_model, init_session
 

@@ -31,8 +31,10 @@ def evaluate_model(
         report: One self-contained file that opens with the verdict.
         summary: Verdict and numbers in short.
         champion_uri: The artifact of the incumbent; "" where there is none.
-        primary_metric: The metric that decides; higher is better for all but perplexity.
-        min_gain: Least improvement over base and champion, in the metric's unit.
+        primary_metric: The metric that decides; lower is better for perplexity alone.
+        min_gain: Least improvement over base and champion, in the metric's unit; for perplexity
+            the share by which it falls (0.05: 5 % lower).
+        max_new_tokens: Most tokens in an answer.
         advanced: Any other field of `doctune.evaluation.EvaluationOptions`.
     """
     from pathlib import Path

@@ -40,7 +40,7 @@ def pick_trial(
         report: History, parallel coordinates, importance, a table of trials.
         tuning_job: `gcp_resources` of the tuning job. Without one the search runs in this step,
             with Optuna.
-        max_trials: How many trials such a search makes.
+        max_trials: Most trials of a search.
         training: Fields of `TrainingOptions` that all trials have in common.
         search: Any other field of `SearchOptions`.
     """

@@ -29,10 +29,11 @@ def tune_model(
         base_model: The bundled SmolLM2, a hub id, a local folder, or a gs:// folder.
         learning_rate: Peak learning rate of the adapter.
         num_train_epochs: Passes over the training set, at most.
+        per_device_train_batch_size: Examples in a step of each worker.
         max_length: Most tokens in an example.
         lora_r: Rank of the adapter.
         lora_alpha: Scale of the adapter.
-        checkpoint_dir: Where a run that is cut short goes on from when it is run again.
+        checkpoint_dir: Folder or gs:// folder; empty: AIP_CHECKPOINT_DIR where set, else none.
         advanced: Any other field of `doctune.training.TrainingOptions`.
     """
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Write the README of each Terraform module and environment from its variables and outputs.
+"""Write the README of each Terraform module from its variables and outputs.
 
     python infra/readme.py [--check]
 
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def folders() -> list[Path]:
     """Returns every folder that Terraform can be run in or called from."""
-    return sorted(path.parent for path in HERE.glob("*/*/variables.tf"))
+    return [HERE, *sorted(path.parent for path in HERE.glob("*/*/variables.tf"))]
 
 
 def up_to_date(folder: Path) -> bool:
@@ -42,7 +42,8 @@ def up_to_date(folder: Path) -> bool:
 
 def readme(folder: Path) -> str:
     """Returns the README of one folder: what it is for, its variables, its outputs."""
-    parts = [f"# {folder.parent.name}/{folder.name}", "", purpose(folder), ""]
+    title = folder.name if folder == HERE else f"{folder.parent.name}/{folder.name}"
+    parts = [f"# {title}", "", purpose(folder), ""]
     parts += ["| variable | type | default | what it is |", "|---|---|---|---|"]
     for name, variable in blocks(folder / "variables.tf", "variable"):
         default = expression(variable["default"]) if "default" in variable else "required"

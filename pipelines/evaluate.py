@@ -2,11 +2,13 @@
 
 from kfp import dsl
 
-from components.evaluate_model import evaluate_model
-from components.find_champion import find_champion
 from components.find_version import find_version
 from components.import_evaluation import import_evaluation
+from doctune.evaluation.options import EvaluationOptions
 from pipelines import machines
+from pipelines.steps.judge_model import judge_afresh
+
+EVALUATION = EvaluationOptions()
 
 
 @dsl.pipeline(name="evaluate", description="A registered version, evaluated on a test set.")
@@ -18,11 +20,13 @@ def evaluate(
     model_name: str,
     version: str = "champion",
     train_set: str = "",
-    primary_metric: str = "perplexity",
-    min_gain: float = 0.0,
-    max_new_tokens: int = 64,
+    primary_metric: str = EVALUATION.primary_metric,
+    min_gain: float = EVALUATION.min_gain,
+    max_new_tokens: int = EVALUATION.max_new_tokens,
     evaluation_advanced: dict = {},
 ) -> None:
+    vertex = {"project": project, "location": location, "staging_bucket": staging_bucket}
+
     questions = dsl.importer(artifact_uri=test_set, artifact_class=dsl.Dataset, reimport=True)
     questions.set_display_name("Test set")
 
@@ -30,39 +34,25 @@ def evaluate(
         model_name=model_name,
         version=version,
         train_uri=train_set,
-        project=project,
-        location=location,
-        staging_bucket=staging_bucket,
+        **vertex,
     ).set_display_name("Find version")
 
-    champion = find_champion(
-        model=found.outputs["model"],
-        model_name=model_name,
-        project=project,
-        location=location,
-        staging_bucket=staging_bucket,
-    ).set_display_name("Find champion")
-
-    verdict = evaluate_model(
+    verdict = judge_afresh(
         model=found.outputs["model"],
         test_set=questions.output,
         train_set=found.outputs["train_set"],
-        champion_uri=champion.output,
+        model_name=model_name,
         primary_metric=primary_metric,
         min_gain=min_gain,
         max_new_tokens=max_new_tokens,
-        advanced=evaluation_advanced,
-    ).set_display_name("Evaluate model")
+        evaluation_advanced=evaluation_advanced,
+        **vertex,
+    ).set_display_name("Judge model")
 
     imported = import_evaluation(
-        scores=verdict.outputs["scores"],
-        version_name=found.outputs["Output"],
-        project=project,
-        location=location,
-        staging_bucket=staging_bucket,
+        scores=verdict.outputs["scores"], version_name=found.outputs["Output"], **vertex
     ).set_display_name("Import evaluation")
 
-    # A test set may change under its name, and so may what an alias names.
-    machines.training(verdict).set_caching_options(enable_caching=False)
-    for task in (found, champion, imported):
+    # What an alias names may change.
+    for task in (found, imported):
         machines.ops(task).set_caching_options(enable_caching=False)

@@ -2,21 +2,17 @@
 
 from kfp import dsl
 
-from components import images
 from components.build_index import build_index
-from components.deploy_model import deploy_model
-from components.evaluate_model import evaluate_model
-from components.find_champion import find_champion
-from components.join_documents import join_documents
-from components.parse_pdfs import parse_pdfs
-from components.plan_shards import plan_shards
-from components.prepare_dataset import prepare_dataset
-from components.register_model import register_model
 from components.tune_model import tune_model
-from doctune.configuration.settings import load_vertex_settings
+from doctune.dataset.options import DatasetOptions
+from doctune.evaluation.options import EvaluationOptions
+from doctune.training.options import TrainingOptions
 from pipelines import machines
+from pipelines.steps.judge_model import judge_model
+from pipelines.steps.prepare_examples import prepare_examples
+from pipelines.steps.release_model import release_model
 
-ENDPOINT = load_vertex_settings().endpoint
+DATASET, TRAINING, EVALUATION = DatasetOptions(), TrainingOptions(), EvaluationOptions()
 
 
 @dsl.pipeline(name="train-and-deploy", description="PDFs to an answering endpoint.")
@@ -30,56 +26,39 @@ def train_and_deploy(
     question: str,
     corpus_digest: str = "",
     shards: int = 1,
-    base_model: str = "smollm2-135m-instruct",
-    chunk_tokens: int = 256,
-    learning_rate: float = 1e-3,
-    num_train_epochs: float = 2.0,
-    per_device_train_batch_size: int = 8,
-    max_length: int = 512,
-    lora_r: int = 16,
-    lora_alpha: int = 32,
-    primary_metric: str = "perplexity",
-    min_gain: float = 0.0,
-    max_new_tokens: int = 64,
+    base_model: str = TRAINING.base_model,
+    chunk_tokens: int = DATASET.chunk_tokens,
+    learning_rate: float = TRAINING.learning_rate,
+    num_train_epochs: float = TRAINING.num_train_epochs,
+    per_device_train_batch_size: int = TRAINING.per_device_train_batch_size,
+    max_length: int = TRAINING.max_length,
+    lora_r: int = TRAINING.lora_r,
+    lora_alpha: int = TRAINING.lora_alpha,
+    primary_metric: str = EVALUATION.primary_metric,
+    min_gain: float = EVALUATION.min_gain,
+    max_new_tokens: int = EVALUATION.max_new_tokens,
     documents_advanced: dict = {},
     dataset_advanced: dict = {},
     knowledge_advanced: dict = {},
     training_advanced: dict = {},
     evaluation_advanced: dict = {},
 ) -> None:
-    source = dsl.importer(artifact_uri=pdfs, artifact_class=dsl.Artifact, reimport=True)
-    source.set_display_name("PDFs")
+    vertex = {"project": project, "location": location, "staging_bucket": staging_bucket}
 
-    planned = plan_shards(
-        pdfs=source.output, shards=shards, corpus_digest=corpus_digest
-    ).set_display_name("Plan shards")
-
-    with dsl.ParallelFor(planned.outputs["Output"], name="shards") as shard:
-        parsed = parse_pdfs(
-            pdfs=source.output,
-            plan=planned.outputs["plan"],
-            shard=shard,
-            corpus_digest=corpus_digest,
-            advanced=documents_advanced,
-        ).set_display_name("Parse PDFs")
-
-    joined = join_documents(
-        pdfs=source.output,
-        parts=dsl.Collected(parsed.outputs["documents"]),
+    examples = prepare_examples(
+        pdfs=pdfs,
         corpus_digest=corpus_digest,
-        advanced=documents_advanced,
-    ).set_display_name("Join documents")
-
-    examples = prepare_dataset(
-        documents=joined.outputs["documents"],
+        shards=shards,
         base_model=base_model,
         chunk_tokens=chunk_tokens,
-        advanced=dataset_advanced,
-    ).set_display_name("Prepare data set")
+        documents_advanced=documents_advanced,
+        dataset_advanced=dataset_advanced,
+    ).set_display_name("Prepare examples")
 
     indexed = build_index(
-        documents=joined.outputs["documents"], advanced=knowledge_advanced
+        documents=examples.outputs["documents"], advanced=knowledge_advanced
     ).set_display_name("Build index")
+    machines.training(indexed)
 
     tuned = machines.on_workers(tune_model)(
         train_set=examples.outputs["train_set"],
@@ -94,64 +73,28 @@ def train_and_deploy(
         checkpoint_dir=f"{staging_bucket}/checkpoints",
         advanced=training_advanced,
     ).set_display_name("Tune model")
+    machines.tuning(tuned)
 
-    champion = find_champion(
-        model=tuned.outputs["model"],
-        model_name=model_name,
-        project=project,
-        location=location,
-        staging_bucket=staging_bucket,
-    ).set_display_name("Find champion")
-
-    verdict = evaluate_model(
+    verdict = judge_model(
         model=tuned.outputs["model"],
         test_set=examples.outputs["test_set"],
         train_set=examples.outputs["train_set"],
-        champion_uri=champion.output,
+        model_name=model_name,
         primary_metric=primary_metric,
         min_gain=min_gain,
         max_new_tokens=max_new_tokens,
-        advanced=evaluation_advanced,
-    ).set_display_name("Evaluate model")
+        evaluation_advanced=evaluation_advanced,
+        **vertex,
+    ).set_display_name("Judge model")
 
-    with dsl.If(verdict.outputs["Output"] == True, name="passed"):
-        version = register_model(
+    with dsl.If(verdict.outputs["passed"] == True, name="passed"):
+        release_model(
             model=tuned.outputs["model"],
             scores=verdict.outputs["scores"],
             index=indexed.outputs["index"],
+            judged_against=verdict.outputs["champion"],
             model_name=model_name,
-            serving_image=images.SERVING,
-            project=project,
-            location=location,
-            staging_bucket=staging_bucket,
-            run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-            commit=images.TAG,
-        ).set_display_name("Register model")
-
-        deployed = deploy_model(
-            model_version=version.outputs["model_version"],
             endpoint_name=endpoint_name,
-            project=project,
-            location=location,
-            staging_bucket=staging_bucket,
-            judged_against=champion.output,
-            run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-            smoke_prompt=question,
-            machine_type=ENDPOINT.machine_type,
-            min_replica_count=ENDPOINT.min_replica_count,
-            max_replica_count=ENDPOINT.max_replica_count,
-            accelerator_type=ENDPOINT.accelerator_type,
-            accelerator_count=ENDPOINT.accelerator_count,
-            service_account=ENDPOINT.service_account,
-            traffic_percentage=ENDPOINT.traffic_percentage,
-        ).set_display_name("Deploy model")
-
-    for task in (planned, parsed, joined, examples):
-        machines.documents(task)
-    machines.tuning(tuned)
-    for task in (indexed, verdict):
-        machines.training(task)
-    # What the registry and the endpoints hold is not known to the cache: these steps always run,
-    # and change nothing when all is as it should be.
-    for task in (champion, version, deployed):
-        machines.ops(task).set_caching_options(enable_caching=False)
+            question=question,
+            **vertex,
+        ).set_display_name("Release model")

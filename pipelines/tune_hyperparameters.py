@@ -7,26 +7,15 @@ from google_cloud_pipeline_components.v1.hyperparameter_tuning_job import (
 from kfp import dsl
 
 from components import images
-from components.join_documents import join_documents
-from components.parse_pdfs import parse_pdfs
-from components.pick_trial import pick_trial
-from components.plan_shards import plan_shards
 from components.plan_trials import plan_trials
-from components.prepare_dataset import prepare_dataset
-from components.tune_model import tune_model
+from doctune.dataset.options import DatasetOptions
+from doctune.training.options import TrainingOptions
+from doctune.training.search_options import SearchOptions
 from pipelines import machines
+from pipelines.steps.prepare_examples import prepare_examples
+from pipelines.steps.tune_with_best import tune_with_best
 
-# What `pick_trial` hands to `tune_model`.
-_PARAMETERS = (
-    "base_model",
-    "learning_rate",
-    "num_train_epochs",
-    "per_device_train_batch_size",
-    "max_length",
-    "lora_r",
-    "lora_alpha",
-    "advanced",
-)
+DATASET, TRAINING, SEARCH = DatasetOptions(), TrainingOptions(), SearchOptions()
 
 
 @dsl.pipeline(
@@ -39,10 +28,10 @@ def tune_hyperparameters(
     staging_bucket: str,
     corpus_digest: str = "",
     shards: int = 1,
-    base_model: str = "smollm2-135m-instruct",
-    chunk_tokens: int = 256,
+    base_model: str = TRAINING.base_model,
+    chunk_tokens: int = DATASET.chunk_tokens,
     search_service: str = "vertex",
-    max_trials: int = 8,
+    max_trials: int = SEARCH.max_trials,
     parallel_trials: int = 1,
     machine_type: str = machines.TRIAL.machine_type or "n1-standard-8",
     accelerator_type: str = machines.TRIAL.accelerator_type,
@@ -52,70 +41,35 @@ def tune_hyperparameters(
     training: dict = {},
     search: dict = {},
 ) -> None:
-    source = dsl.importer(artifact_uri=pdfs, artifact_class=dsl.Artifact, reimport=True)
-    source.set_display_name("PDFs")
-
-    planned = plan_shards(
-        pdfs=source.output, shards=shards, corpus_digest=corpus_digest
-    ).set_display_name("Plan shards")
-
-    with dsl.ParallelFor(planned.outputs["Output"], name="shards") as shard:
-        parsed = parse_pdfs(
-            pdfs=source.output,
-            plan=planned.outputs["plan"],
-            shard=shard,
-            corpus_digest=corpus_digest,
-            advanced=documents_advanced,
-        ).set_display_name("Parse PDFs")
-
-    joined = join_documents(
-        pdfs=source.output,
-        parts=dsl.Collected(parsed.outputs["documents"]),
+    examples = prepare_examples(
+        pdfs=pdfs,
         corpus_digest=corpus_digest,
-        advanced=documents_advanced,
-    ).set_display_name("Join documents")
-
-    examples = prepare_dataset(
-        documents=joined.outputs["documents"],
+        shards=shards,
         base_model=base_model,
         chunk_tokens=chunk_tokens,
-        advanced=dataset_advanced,
-    ).set_display_name("Prepare data set")
-
-    for task in (planned, parsed, joined, examples):
-        machines.documents(task)
-
-    def tune_with_best(tuning_job: object) -> None:
-        best = pick_trial(
-            train_set=examples.outputs["train_set"],
-            validation_set=examples.outputs["validation_set"],
-            tuning_job=tuning_job,
-            project=project,
-            location=location,
-            staging_bucket=staging_bucket,
-            max_trials=max_trials,
-            training=training,
-            search=search,
-        ).set_display_name("Pick trial")
-        tuned = tune_model(
-            train_set=examples.outputs["train_set"],
-            validation_set=examples.outputs["validation_set"],
-            **{name: best.outputs[name] for name in _PARAMETERS},
-            checkpoint_dir=f"{staging_bucket}/checkpoints",
-        ).set_display_name("Tune model")
-        machines.training(best)
-        machines.training(tuned)
+        documents_advanced=documents_advanced,
+        dataset_advanced=dataset_advanced,
+    ).set_display_name("Prepare examples")
+    sets = {name: examples.outputs[name] for name in ("train_set", "validation_set")}
+    tuning = {
+        **sets,
+        "project": project,
+        "location": location,
+        "staging_bucket": staging_bucket,
+        "max_trials": max_trials,
+        "training": training,
+        "search": search,
+    }
 
     with dsl.If(search_service == "vertex", name="by Vertex AI"):
         plan = plan_trials(
-            train_set=examples.outputs["train_set"],
-            validation_set=examples.outputs["validation_set"],
             image=images.TRAINING,
             machine_type=machine_type,
             accelerator_type=accelerator_type,
             accelerator_count=accelerator_count,
             training=training,
             search=search,
+            **sets,
         ).set_display_name("Plan trials")
         machines.ops(plan)
         job = HyperparameterTuningJobRunOp(
@@ -130,7 +84,7 @@ def tune_hyperparameters(
             project=project,
             location=location,
         ).set_display_name("Search")
-        tune_with_best(job.outputs["gcp_resources"])
+        tune_with_best(tuning_job=job.outputs["gcp_resources"], **tuning)
 
     with dsl.If(search_service != "vertex", name="in this pipeline"):
-        tune_with_best("")
+        tune_with_best(tuning_job="", **tuning)

@@ -98,11 +98,13 @@ class EndpointSettings(_Section):
 
     name: str = Field(min_length=1, max_length=128)
     profile: str = Field("", description="One of profiles; what is said beside it wins over it.")
-    machine_type: str = "n1-standard-4"
-    min_replica_count: int = Field(1, ge=1)
-    max_replica_count: int = Field(1, ge=1)
-    accelerator_type: str = ""
-    accelerator_count: int = Field(0, ge=0, le=16)
+    machine_type: str = Field(
+        "n1-standard-4", description="Machine of Compute Engine for each replica."
+    )
+    min_replica_count: int = Field(1, ge=1, description="Fewest replicas.")
+    max_replica_count: int = Field(1, ge=1, description="Most replicas.")
+    accelerator_type: str = Field("", description="Such as NVIDIA_L4; empty for none.")
+    accelerator_count: int = Field(0, ge=0, le=16, description="Accelerators of each replica.")
     service_account: str = Field(
         "",
         pattern=r"^$|^[^@\s]+@[^@\s]+$",

@@ -10,7 +10,9 @@ class DatasetOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    chunk_tokens: int = Field(256, ge=32, le=4096, description="Most tokens in a chunk.")
+    chunk_tokens: int = Field(
+        256, ge=32, le=4096, description="Most tokens in a chunk, as the base model counts them."
+    )
     answer_tokens: int = Field(
         80, ge=16, le=1024, description="Tokens an answer should stay under; lists may take twice."
     )

@@ -99,7 +99,7 @@ class EvaluationOptions(_Policy):
         description="Further models to compare with, which do not decide: name to folder or gs:// "
         "URI of a model that tune_model wrote.",
     )
-    max_new_tokens: int = Field(default=64, ge=1, le=4096)
+    max_new_tokens: int = Field(default=64, ge=1, le=4096, description="Most tokens in an answer.")
     batch_size: int = Field(
         default=32, ge=1, description="Most conversations decoded together, if memory allows."
     )

@@ -17,20 +17,26 @@ class TrainingOptions(BaseModel):
         min_length=1,
         description="The bundled SmolLM2, a hub id, a local folder, or a gs:// folder.",
     )
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    num_train_epochs: float = Field(default=2.0, gt=0, le=1000)
+    learning_rate: float = Field(
+        default=1e-3, gt=0, le=1, description="Peak learning rate of the adapter."
+    )
+    num_train_epochs: float = Field(
+        default=2.0, gt=0, le=1000, description="Passes over the training set, at most."
+    )
     max_steps: int = Field(
         default=-1, ge=-1, description="Most optimizer steps; -1 for no such limit."
     )
-    per_device_train_batch_size: int = Field(default=8, ge=1)
+    per_device_train_batch_size: int = Field(
+        default=8, ge=1, description="Examples in a step of each worker."
+    )
     gradient_accumulation_steps: int = Field(default=1, ge=1)
     max_length: int = Field(default=512, ge=16, description="Most tokens in an example.")
     lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
     warmup_ratio: float = Field(default=0.05, ge=0, le=1)
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, ge=0, description="0: gradients are not clipped.")
-    lora_r: int = Field(default=16, ge=1)
-    lora_alpha: int = Field(default=32, ge=1)
+    lora_r: int = Field(default=16, ge=1, description="Rank of the adapter.")
+    lora_alpha: int = Field(default=32, ge=1, description="Scale of the adapter.")
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
     evals_per_epoch: int = Field(default=1, ge=1, description="Validations in an epoch.")

@@ -48,7 +48,7 @@ class SearchOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     space: SearchSpace = SearchSpace()
-    max_trials: int = Field(default=8, ge=1, le=1000)
+    max_trials: int = Field(default=8, ge=1, le=1000, description="Most trials of a search.")
     algorithm: Literal["tpe", "random"] = "tpe"
     pruning_warmup: int = Field(
         default=3, ge=0, description="Finished trials before a bad one is cut short."

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"
-ENVIRONMENTS = ("dev", "staging", "prod")
+ENVIRONMENTS = sorted(path.stem for path in INFRA.glob("environments/*.tfvars"))
 
 
 @dataclass(frozen=True)
@@ -45,18 +44,24 @@ class Terraform:
             if found["severity"] == "error"
         ]
 
-    def plan(self, folder: str, **values: Any) -> dict[str, Any]:
+    def plan(self, folder: str, environment: str = "", **values: Any) -> dict[str, Any]:
         """Returns the planned resources by address; fails where there is no plan."""
-        done = self.try_plan(folder, **values)
+        done = self.try_plan(folder, environment, **values)
         assert done.returncode == 0, done.stdout + done.stderr
         shown = self.run(folder, "show", "-json", "plan.bin")
         changes = json.loads(shown.stdout)["resource_changes"]
-        return {change["address"].removeprefix("module.platform."): change for change in changes}
+        return {change["address"]: change for change in changes}
 
-    def try_plan(self, folder: str, **values: Any) -> subprocess.CompletedProcess[str]:
+    def try_plan(
+        self, folder: str, environment: str = "", **values: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Plans with the values of an environment, and with those of a project over them."""
         self.run(folder, "get")
-        (self.infra / folder / "test.auto.tfvars.json").write_text(json.dumps(values))
-        return self.run(folder, "plan", "-input=false", "-no-color", "-out=plan.bin")
+        (self.infra / folder / "given.tfvars.json").write_text(json.dumps(values))
+        files = [f"environments/{environment}.tfvars"] if environment else []
+        files.append("given.tfvars.json")
+        flags = [f"-var-file={file}" for file in files]
+        return self.run(folder, "plan", "-input=false", "-no-color", "-out=plan.bin", *flags)
 
 
 @pytest.fixture(scope="session")
@@ -83,10 +88,11 @@ def new_terraform(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Terr
 
     def copy() -> Terraform:
         infra = tmp_path_factory.mktemp("copy") / "infra"
-        shutil.copytree(INFRA, infra, ignore=shutil.ignore_patterns(".terraform", "*.tfvars"))
-        for path in infra.glob("environments/*/versions.tf"):
-            local = re.sub(r'  backend "gcs" \{.*?\n  \}\n', "", path.read_text(), flags=re.S)
-            path.write_text(local)
+        shutil.copytree(
+            INFRA, infra, ignore=shutil.ignore_patterns(".terraform*", "*.project.tfvars")
+        )
+        versions = infra / "versions.tf"
+        versions.write_text(versions.read_text().replace('  backend "gcs" {}\n', ""))
         return Terraform(infra, variables)
 
     return copy

@@ -34,7 +34,7 @@ REPOSITORY = "projects/p/locations/l/connections/c/repositories/r"
 @pytest.fixture(scope="module")
 def production(terraform: Terraform) -> dict[str, Any]:
     """What production plans with everything switched on."""
-    return terraform.plan("environments/prod", **FULL)
+    return terraform.plan(".", "prod", **FULL)
 
 
 def planned(plan: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
@@ -64,7 +64,7 @@ def test_the_files_are_formatted(terraform: Terraform) -> None:
 
 @pytest.mark.parametrize(
     "folder",
-    sorted(str(path.parent.relative_to(INFRA)) for path in INFRA.glob("*/*/main.tf")),
+    [".", *sorted(str(path.parent.relative_to(INFRA)) for path in INFRA.glob("*/*/main.tf"))],
 )
 def test_terraform_finds_it_valid(terraform: Terraform, folder: str) -> None:
     assert terraform.problems(folder) == []
@@ -72,7 +72,7 @@ def test_terraform_finds_it_valid(terraform: Terraform, folder: str) -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_project_is_all_that_must_be_given(terraform: Terraform, environment: str) -> None:
-    plan = terraform.plan(f"environments/{environment}", **MINIMAL)
+    plan = terraform.plan(".", environment, **MINIMAL)
 
     assert len(planned(plan, "google_storage_bucket")) == 5
     assert not planned(plan, "google_project")
@@ -223,7 +223,7 @@ def test_the_dashboard_is_a_dashboard(production: dict[str, Any]) -> None:
 
 def test_staging_has_the_triggers_of_the_build_files(terraform: Terraform) -> None:
     plan = terraform.plan(
-        "environments/staging",
+        *(".", "staging"),
         **MINIMAL,
         build_repository=REPOSITORY,
         build_substitutions={"release": {"_PROD_PROJECT": "my-prod"}},
@@ -296,6 +296,45 @@ def test_workflows_act_on_trusted_refs_alone(production: dict[str, Any]) -> None
         assert not re.search(pattern[1], ref)
 
 
+def test_each_environment_has_a_state_of_its_own() -> None:
+    prefixes = {
+        path.name.split(".")[0]: path.read_text().strip()
+        for path in INFRA.glob("environments/*.gcs.tfbackend")
+    }
+
+    assert prefixes == {name: f'prefix = "doctune/{name}"' for name in ENVIRONMENTS}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environments_file_names_itself_and_what_there_is(
+    terraform: Terraform, environment: str
+) -> None:
+    text = (INFRA / f"environments/{environment}.tfvars").read_text()
+    done = terraform.try_plan(".", environment, **MINIMAL)
+
+    assert re.search(rf'^environment += "{environment}"$', text, re.MULTILINE)
+    # Terraform only warns of a value for a variable that is not declared.
+    assert "undeclared" not in done.stdout + done.stderr
+
+
+def test_another_environments_values_are_refused_by_a_state(
+    new_terraform: Callable[[], Terraform],
+) -> None:
+    terraform = new_terraform()
+    terraform.plan(".", "dev", **MINIMAL)
+    files = ("-var-file=environments/dev.tfvars", "-var-file=given.tfvars.json")
+    target = "-target=terraform_data.environment"
+    done = terraform.run(".", "apply", "-auto-approve", "-input=false", target, *files)
+    assert done.returncode == 0, done.stderr
+
+    same, other = terraform.try_plan(".", "dev", **MINIMAL), terraform.try_plan(".", "prod", **FULL)
+
+    assert same.returncode == 0, same.stderr
+    assert other.returncode == 1
+    said = " ".join(other.stderr.split())
+    assert "terraform_data.environment has lifecycle.prevent_destroy" in said
+
+
 def test_every_skipped_check_says_why() -> None:
     skips = [
         line.partition("checkov:skip=")[2]
@@ -355,7 +394,7 @@ def test_production_is_closed(production: dict[str, Any]) -> None:
 def test_wrong_values_are_refused_in_plain_words(
     terraform: Terraform, given: dict[str, Any], said: str
 ) -> None:
-    done = terraform.try_plan("environments/prod", **(FULL | given))
+    done = terraform.try_plan(".", "prod", **(FULL | given))
 
     assert done.returncode == 1
     assert said in done.stderr.replace("\n", " ")

@@ -8,11 +8,9 @@ terraform {
     }
   }
 
-  # The bucket is given to `terraform init -backend-config=bucket=NAME`: it is made before all this
-  # (docs/gcp-setup.md). Cloud Storage locks the state while somebody applies.
-  backend "gcs" {
-    prefix = "doctune/dev"
-  }
+  # The bucket and the environment's prefix are given to `terraform init` (docs/gcp-setup.md). Cloud
+  # Storage locks the state while somebody applies.
+  backend "gcs" {}
 }
 
 provider "google" {

@@ -1,4 +1,5 @@
-# All of doctune in one project. The environments call this module and differ in values alone.
+# All of doctune in one project. Environments differ in values alone: `environments/NAME.tfvars`, and
+# yours in `NAME.project.tfvars`. Each has a state of its own: `environments/NAME.gcs.tfbackend`.
 
 locals {
   labels = merge({ app = "doctune", environment = var.environment }, var.labels)
@@ -26,13 +27,19 @@ locals {
     ],
     var.customer_managed_key ? ["cloudkms.googleapis.com"] : [],
     var.private_google_apis ? ["dns.googleapis.com"] : [],
-    var.budget == null ? [] : ["billingbudgets.googleapis.com"],
+    local.budget == null ? [] : ["billingbudgets.googleapis.com"],
     var.perimeter == null ? [] : ["accesscontextmanager.googleapis.com"],
   ))
 
   kms_key = one(module.encryption[*].key)
 
   builders = merge({ build = module.identities.members["build"] }, var.builders)
+
+  budget = var.monthly_budget == null ? null : {
+    billing_account = var.billing_account
+    units           = var.monthly_budget
+    currency        = var.budget_currency
+  }
 
   buckets = {
     training-data = {
@@ -71,8 +78,17 @@ locals {
   }
 }
 
+# A state belongs to one environment: another's values would replace this, which is refused.
+resource "terraform_data" "environment" {
+  triggers_replace = var.environment
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
 module "project" {
-  source = "../project"
+  source = "./modules/project"
 
   project_id      = var.project_id
   create          = var.create_project
@@ -85,14 +101,14 @@ module "project" {
 }
 
 module "identities" {
-  source = "../identities"
+  source = "./modules/identities"
 
   project_id = module.project.project_id
   builders   = var.builders
 }
 
 module "encryption" {
-  source = "../encryption"
+  source = "./modules/encryption"
   count  = var.customer_managed_key ? 1 : 0
 
   project_id     = module.project.project_id
@@ -102,7 +118,7 @@ module "encryption" {
 }
 
 module "storage" {
-  source = "../storage"
+  source = "./modules/storage"
 
   project_id    = module.project.project_id
   prefix        = var.project_id
@@ -114,7 +130,7 @@ module "storage" {
 }
 
 module "registry" {
-  source = "../registry"
+  source = "./modules/registry"
 
   project_id = module.project.project_id
   location   = var.location
@@ -125,7 +141,7 @@ module "registry" {
 }
 
 module "builds" {
-  source = "../builds"
+  source = "./modules/builds"
 
   project_id      = module.project.project_id
   location        = var.location
@@ -142,7 +158,7 @@ module "builds" {
 }
 
 module "retraining" {
-  source = "../retraining"
+  source = "./modules/retraining"
 
   project_id        = module.project.project_id
   location          = var.location
@@ -155,7 +171,7 @@ module "retraining" {
 }
 
 module "network" {
-  source = "../network"
+  source = "./modules/network"
 
   project_id          = module.project.project_id
   location            = var.location
@@ -164,7 +180,7 @@ module "network" {
 }
 
 module "database" {
-  source = "../database"
+  source = "./modules/database"
   count  = var.database == null ? 0 : 1
 
   project_id          = module.project.project_id
@@ -181,7 +197,7 @@ module "database" {
 }
 
 module "secrets" {
-  source = "../secrets"
+  source = "./modules/secrets"
 
   project_id          = module.project.project_id
   location            = var.location
@@ -192,7 +208,7 @@ module "secrets" {
 }
 
 module "gateway" {
-  source = "../gateway"
+  source = "./modules/gateway"
 
   project_id      = module.project.project_id
   location        = var.location
@@ -219,7 +235,7 @@ module "gateway" {
 }
 
 module "monitoring" {
-  source = "../monitoring"
+  source = "./modules/monitoring"
 
   project_id            = module.project.project_id
   project_number        = module.project.number
@@ -229,12 +245,12 @@ module "monitoring" {
   latency_p99_ms        = var.latency_p99_ms
   endpoint_max_replicas = var.endpoint_max_replicas
   retraining_days       = var.retraining_days
-  budget                = var.budget
+  budget                = local.budget
   labels                = local.labels
 }
 
 module "github" {
-  source = "../github"
+  source = "./modules/github"
 
   project_id      = module.project.project_id
   repository      = var.github.repository
@@ -243,7 +259,7 @@ module "github" {
 }
 
 module "perimeter" {
-  source = "../perimeter"
+  source = "./modules/perimeter"
   count  = var.perimeter == null ? 0 : 1
 
   access_policy  = var.perimeter.access_policy

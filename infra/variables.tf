@@ -39,7 +39,12 @@ variable "create_project" {
 variable "billing_account" {
   type        = string
   default     = null
-  description = "Billing account of a project that is made."
+  description = "Billing account, for a project that is made and for the budget."
+
+  validation {
+    condition     = var.billing_account != null || (!var.create_project && var.monthly_budget == null)
+    error_message = "create_project and monthly_budget need billing_account."
+  }
 }
 
 variable "org_id" {
@@ -202,15 +207,21 @@ variable "retraining_days" {
   description = "Days without a successful run after which an alert is raised."
 }
 
-variable "budget" {
-  type = object({
-    billing_account = string
-    units           = number
-    currency        = optional(string, "USD")
-    thresholds      = optional(list(number), [0.5, 0.9, 1.0])
-  })
+variable "monthly_budget" {
+  type        = number
   default     = null
-  description = "Budget of a month; null for none."
+  description = "Budget of a month in whole units of budget_currency; null for none. It warns, it does not stop."
+}
+
+variable "budget_currency" {
+  type        = string
+  default     = "USD"
+  description = "Currency of the billing account."
+
+  validation {
+    condition     = can(regex("^[A-Z]{3}$", var.budget_currency))
+    error_message = "A currency is written USD."
+  }
 }
 
 variable "github" {

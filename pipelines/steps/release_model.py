@@ -1,0 +1,61 @@
+"""A model that passed to a registered version that answers behind the endpoint."""
+
+from kfp import dsl
+
+from components import images
+from components.deploy_model import deploy_model
+from components.register_model import register_model
+from doctune.configuration.settings import load_vertex_settings
+from pipelines import machines
+
+ENDPOINT = load_vertex_settings().endpoint
+
+
+@dsl.pipeline(name="release-model", description="A registered version behind the endpoint.")
+def release_model(
+    model: dsl.Input[dsl.Model],
+    scores: dsl.Input[dsl.Metrics],
+    index: dsl.Input[dsl.Artifact],
+    judged_against: str,
+    model_name: str,
+    endpoint_name: str,
+    question: str,
+    project: str,
+    location: str,
+    staging_bucket: str,
+) -> None:
+    version = register_model(
+        model=model,
+        scores=scores,
+        index=index,
+        model_name=model_name,
+        serving_image=images.SERVING,
+        project=project,
+        location=location,
+        staging_bucket=staging_bucket,
+        run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        commit=images.TAG,
+    ).set_display_name("Register model")
+
+    deployed = deploy_model(
+        model_version=version.outputs["model_version"],
+        endpoint_name=endpoint_name,
+        project=project,
+        location=location,
+        staging_bucket=staging_bucket,
+        judged_against=judged_against,
+        run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        smoke_prompt=question,
+        machine_type=ENDPOINT.machine_type,
+        min_replica_count=ENDPOINT.min_replica_count,
+        max_replica_count=ENDPOINT.max_replica_count,
+        accelerator_type=ENDPOINT.accelerator_type,
+        accelerator_count=ENDPOINT.accelerator_count,
+        service_account=ENDPOINT.service_account,
+        traffic_percentage=ENDPOINT.traffic_percentage,
+    ).set_display_name("Deploy model")
+
+    # What the registry and the endpoints hold is not known to the cache: these steps always run,
+    # and change nothing when all is as it should be.
+    for task in (version, deployed):
+        machines.ops(task).set_caching_options(enable_caching=False)
