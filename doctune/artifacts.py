@@ -1,7 +1,7 @@
 """A local copy of a folder or file that a URI names.
 
 The stages read local paths only; what they are given may be a path, a Cloud Storage FUSE mount or
-any URL that fsspec knows (`gs://`, `s3://`, ...). This is the one place that tells them apart.
+any URL that fsspec knows (`gs://`, `s3://`, ...). Only this module distinguishes them.
 """
 
 import os

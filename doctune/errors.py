@@ -1,7 +1,7 @@
-"""The errors that users see: one plain line that says what is wrong and how to mend it.
+"""The errors that users see: one plain line that says what is wrong and how to fix it.
 
 The command line prints the message and exits with `exit_code`; a stack trace is shown only with
-`--debug`. Anything that is not a `DoctuneError` is a defect of ours.
+`--debug`. Anything that is not a `DoctuneError` is a bug in doctune.
 """
 
 
@@ -12,7 +12,7 @@ class DoctuneError(Exception):
 
 
 class UsageError(DoctuneError):
-    """The user asked for something that cannot be. Exit code 2."""
+    """The arguments are invalid or contradict each other. Exit code 2."""
 
     exit_code = 2
 

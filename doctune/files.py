@@ -1,4 +1,4 @@
-"""Whole files or none: written beside their place, then renamed into it."""
+"""Atomic writes: files are written beside their destination, then renamed into place."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
         if not replace:
             _move_unless_there(temporary, path)
         elif path.exists():
-            # The old folder steps aside first: a rename cannot replace a folder that is not empty.
+            # The old folder is moved away: a rename cannot replace a folder that is not empty.
             aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
             path.replace(aside / path.name)
             temporary.replace(path)

@@ -10,5 +10,5 @@ class Finding:
     name: str
     ok: bool
     found: str
-    mend: str = ""
+    fix: str = ""
     required: bool = True

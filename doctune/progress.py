@@ -17,10 +17,10 @@ logger = logging.getLogger("doctune.progress")
 
 
 class Bar(Protocol):
-    """What the work that is watched calls."""
+    """The progress bar that the work updates."""
 
     def advance(self, amount: float = 1, note: str = "") -> None:
-        """Adds to what is done; `note` says what is worth seeing now, such as the loss."""
+        """Adds to what is done; `note` is shown beside it, such as the current loss."""
 
     def set_total(self, total: float | None) -> None:
         """Sets the total when it becomes known only later."""

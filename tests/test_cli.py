@@ -73,7 +73,7 @@ def test_the_reference_of_the_settings_is_the_page_in_docs() -> None:
     assert doctune("config", "reference").stdout == (ROOT / "docs/configuration.md").read_text()
 
 
-def test_doctor_names_what_is_missing_and_how_to_mend_it(tmp_path: Path) -> None:
+def test_doctor_names_what_is_missing_and_how_to_fix_it(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
 
     done = doctune("doctor", cwd=tmp_path, COLUMNS="200")

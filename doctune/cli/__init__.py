@@ -1,4 +1,4 @@
-"""The `doctune` command. A module a group of verbs; importing it adds them."""
+"""The `doctune` command. One module a group of subcommands; importing it registers them."""
 
 from doctune.cli import (
     answers,

@@ -20,7 +20,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Runs the command; what a user can mend is one line, exit code 1 or 2."""
+    """Runs the command. Errors that a user can fix are one line, with exit code 1 or 2."""
     signal.signal(signal.SIGTERM, _exit_on_signal)
     try:
         app()

@@ -1,4 +1,4 @@
-"""`doctune config`: look at the configuration, carry it, compare environments."""
+"""`doctune config`: show, validate, export, import and compare the configuration."""
 
 import json
 from dataclasses import asdict
@@ -18,7 +18,7 @@ app.add_typer(config_app, name="config")
 
 @config_app.command("show")
 def show_config() -> None:
-    """Print the settings in force: files, the environment's over them, then variables."""
+    """Print the effective settings: files, then the environment's, then variables."""
     from doctune.configuration.exchange import settings_in_force
 
     typer.echo(json.dumps(settings_in_force(), indent=2))
@@ -43,7 +43,7 @@ def validate_config() -> None:
 def export_config(
     out: Annotated[Path | None, typer.Argument(help="File to write; else it is printed.")] = None,
 ) -> None:
-    """Write all settings in force as one YAML file, without secrets."""
+    """Write all effective settings as one YAML file, without secrets."""
     from doctune.configuration.exchange import export_settings
     from doctune.files import write_text
 

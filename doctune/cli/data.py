@@ -1,4 +1,4 @@
-"""`doctune data`: folders to and from Cloud Storage."""
+"""`doctune data`: copy folders to and from Cloud Storage."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from doctune.cli.session import AsJson, Impersonate, Local, vertex_session
 if TYPE_CHECKING:
     from doctune.vertex import TransferSummary
 
-data_app = typer.Typer(help="Copy folders to and from Cloud Storage.", no_args_is_help=True)
+data_app = typer.Typer(help="Copy copy folders to and from Cloud Storage.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 Uri = Annotated[str, typer.Argument(metavar="URI", help="gs://BUCKET/FOLDER.")]
@@ -29,7 +29,7 @@ def upload(
     local: Local = True,
     impersonate: Impersonate = "",
 ) -> None:
-    """Copy what changed below a folder to gs://, checked by checksum."""
+    """Upload the changed files of a folder to gs://, verified by checksum."""
     from doctune.vertex import upload_folder
 
     with vertex_session(local, impersonate):
@@ -43,7 +43,7 @@ def download(
     local: Local = True,
     impersonate: Impersonate = "",
 ) -> None:
-    """Copy what changed below a gs:// folder to one here, checked by checksum."""
+    """Download the changed files of a gs:// folder, verified by checksum."""
     from doctune.vertex import download_folder
 
     with vertex_session(local, impersonate):
@@ -54,7 +54,7 @@ def download(
 def list_objects(
     uri: Uri, local: Local = True, impersonate: Impersonate = "", as_json: AsJson = False
 ) -> None:
-    """List what is below a gs:// folder."""
+    """List the objects of a gs:// folder."""
     from doctune.vertex import list_folder
 
     with vertex_session(local, impersonate):

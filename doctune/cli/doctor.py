@@ -1,4 +1,4 @@
-"""`doctune doctor`: what is missing, and how to mend it."""
+"""`doctune doctor`: what is missing, and how to fix it."""
 
 import json
 from dataclasses import asdict
@@ -31,7 +31,7 @@ def doctor(
     impersonate: Impersonate = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check what is missing on this machine, or on Google Cloud, and how to mend it."""
+    """Check what is missing on this machine, or on Google Cloud, and how to fix it."""
     from doctune.runner.doctor import diagnose
 
     findings = _cloud_findings(impersonate) if cloud else diagnose(spec)
@@ -55,8 +55,8 @@ def _cloud_findings(impersonate: str) -> "list[Finding]":
 
 
 def _show(findings: "list[Finding]") -> None:
-    table = Table("", "check", "found", "mend", box=None, pad_edge=False)
+    table = Table("", "check", "found", "fix", box=None, pad_edge=False)
     for finding in findings:
         mark = "ok" if finding.ok else ("MISSING" if finding.required else "optional")
-        table.add_row(mark, finding.name, finding.found, "" if finding.ok else finding.mend)
+        table.add_row(mark, finding.name, finding.found, "" if finding.ok else finding.fix)
     Console().print(table)

@@ -1,4 +1,4 @@
-"""Watching a run: a line for each step that starts or ends, and its log as it grows."""
+"""Follow a run: a line for each step that starts or ends, and its log as it grows."""
 
 import time
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def task_table(run: "Run") -> Table:
 
 
 def _pauses() -> Iterator[float]:
-    """Yields seconds to wait between looks: short ones first, for runs that soon end."""
+    """Yields the seconds between polls: short ones first, for runs that end soon."""
     seconds = _FIRST_PAUSE_SECONDS
     while True:
         yield seconds

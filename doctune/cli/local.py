@@ -27,7 +27,7 @@ def up() -> None:
 
 @local_app.command()
 def status() -> None:
-    """Show whether it runs, and where. Exit code 1 where it does not."""
+    """Show whether it is running, and where. Exit code 1 if it is not."""
     from doctune.localvertex import status as look
 
     running = look(local_config())
@@ -44,7 +44,7 @@ def status() -> None:
 
 @local_app.command()
 def down() -> None:
-    """Stop it and all it started; what it holds is kept."""
+    """Stop it and everything it started; its state is kept."""
     from doctune.localvertex import down as stop
 
     typer.echo("Stopped." if stop(local_config()) else "It was not running.")
@@ -54,7 +54,7 @@ def down() -> None:
     "exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )
 def execute(context: typer.Context) -> None:
-    """Run any program inside it: doctune local exec -- CMD ARGS."""
+    """Run any program against it: doctune local exec -- CMD ARGS."""
     from doctune.localvertex import execute as run_inside
 
     if not context.args:

@@ -1,4 +1,4 @@
-"""Vertex AI on this machine, for the verbs that need it."""
+"""The local Vertex AI, for the commands that need it."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ def local_config(programs: Mapping[str, list[str]] | None = None) -> "LocalVerte
 
 @contextmanager
 def local_vertex(programs: Mapping[str, list[str]] | None = None) -> Iterator[dict[str, str]]:
-    """Points this process at the Vertex AI of this machine, which is started if none runs.
+    """Points this process at the local Vertex AI, starting it if it is not running.
 
     Args:
         programs: What stands for images in one that is started, before what the settings say.

@@ -20,7 +20,7 @@ from doctune.configuration.settings import (
 
 
 class Runner(StrEnum):
-    """What a step runs in."""
+    """Where a step runs."""
 
     SUBPROCESS = "subprocess"
     DOCKER = "docker"

@@ -1,4 +1,4 @@
-"""Where the command finds and leaves things, from the folder it is called in."""
+"""Paths that the command reads and writes, relative to the working directory."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Runs of compiled pipelines: compile, publish, submit, and what becomes of them."""
+"""Pipeline runs: compile, publish, submit, follow and cancel."""
 
 import json
 import subprocess
@@ -167,7 +167,7 @@ def logs(
     local: Local = True,
     impersonate: Impersonate = "",
 ) -> None:
-    """Print what the steps of a run have written."""
+    """Print the logs of a run's steps."""
     with vertex_session(local, impersonate):
         for line in follow_logs(run or _latest(), task=task, follow=follow):
             typer.echo(f"{line.time} {line.task} {line.severity} {line.text}")

@@ -1,4 +1,4 @@
-"""`doctune quota` and `doctune cost`: what a run needs of the project, and of its budget."""
+"""`doctune quota` and `doctune cost`: the quota and the money that a run needs."""
 
 import json
 from datetime import UTC, datetime
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 @app.command()
 def quota(
     offline: Annotated[
-        bool, typer.Option("--offline", help="Say what is needed; ask Google nothing.")
+        bool, typer.Option("--offline", help="Show what is needed without asking Google.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what a run needs of each quota with what the project has.
+    """Compare the quota that a run needs with the project's limits.
 
-    Exit code 1 where the project has too little of one.
+    Exit code 1 if a limit is too low.
     """
     from doctune.compute.prices import load_prices
     from doctune.compute.quotas import compare, needs_of

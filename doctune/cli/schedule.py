@@ -1,4 +1,4 @@
-"""`doctune schedule`: runs by the clock."""
+"""`doctune schedule`: recurring runs."""
 
 import json
 from dataclasses import asdict
@@ -43,7 +43,7 @@ def create(
     impersonate: Impersonate = "",
     as_json: AsJson = False,
 ) -> None:
-    """Create a schedule, or change the one of this name to what is said here.
+    """Create a schedule, or update the one with this name.
 
     Each run reads the folder of PDFs as it is then, so nothing is reused between runs unless
     --cache is given.
@@ -54,7 +54,7 @@ def create(
     with vertex_session(local, impersonate, keep_running=True) as vertex:
         signature = read_signature(spec)
         values = run_parameters(signature, vertex, given=param or (), file=parameters, pdfs=pdfs)
-        # The digest is of the folder as it is today, which later runs must not go by.
+        # The digest is of the folder as it is today; later runs read what is there then.
         values.pop("corpus_digest", None)
         made = create_schedule(
             name,
@@ -97,7 +97,7 @@ def list_all(local: Local = True, impersonate: Impersonate = "", as_json: AsJson
 
 @schedule_app.command()
 def pause(name: Name, local: Local = True, impersonate: Impersonate = "") -> None:
-    """Start no run until it is resumed."""
+    """Pause a schedule: it starts no run until it is resumed."""
     from doctune.vertex.schedules import pause_schedule
 
     with vertex_session(local, impersonate):
@@ -107,7 +107,7 @@ def pause(name: Name, local: Local = True, impersonate: Impersonate = "") -> Non
 
 @schedule_app.command()
 def resume(name: Name, local: Local = True, impersonate: Impersonate = "") -> None:
-    """Let a paused schedule start runs again."""
+    """Resume a paused schedule."""
     from doctune.vertex.schedules import resume_schedule
 
     with vertex_session(local, impersonate, keep_running=True):

@@ -1,4 +1,4 @@
-"""A session with Vertex AI: this machine's or Google's, by the same code from there on."""
+"""A session with Vertex AI, local or Google's: everything after it is the same code."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

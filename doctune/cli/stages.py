@@ -24,7 +24,7 @@ def parse(
         bool, typer.Option("--parquet", help="blocks.parquet, documents.parquet, report.")
     ] = False,
 ) -> None:
-    """Read PDFs to Markdown, JSON or Parquet. Exit code 1 where one could not be read."""
+    """Convert PDFs to Markdown, JSON or Parquet. Exit code 1 if one cannot be read."""
     from doctune.documents import ParseOptions
     from doctune.documents.paths import parse_paths
     from doctune.vertex.secrets import with_secrets
@@ -52,7 +52,7 @@ def train(
     model_dir: Annotated[Path, typer.Option(help="Folder for the model.")],
     curves: Annotated[Path | None, typer.Option(help="HTML file for the loss curve.")] = None,
 ) -> None:
-    """Tune a model on examples that are there, with the settings of `training`."""
+    """Tune a model on existing examples, with the settings in `training`."""
     from doctune.training import tune_model
 
     summary = tune_model(
@@ -76,7 +76,7 @@ def evaluate(
         typer.Option(metavar="NAME=URI", help="A further model to compare with; may be repeated."),
     ] = None,
 ) -> None:
-    """Score a model against its base, the champion and others, by the settings of `evaluation`."""
+    """Score a model against its base and others, with the settings in `evaluation`."""
     from doctune.evaluation import evaluate_model
 
     others = dict(_name_and_uri(pair) for pair in models or ())
@@ -110,7 +110,7 @@ def gate(
         bool, typer.Option("--dry-run", help="Exit with 0 whatever the verdict.")
     ] = False,
 ) -> None:
-    """Decide on stored scores by the policy of `evaluation`. Exit code 1: not released."""
+    """Apply the release policy in `evaluation` to stored scores. Exit code 1: not released."""
     from doctune.evaluation import replay_gate
 
     replay = replay_gate(scores, load_settings().evaluation)

@@ -1,4 +1,4 @@
-"""`doctune export`, `search-settings` and `prefer`: what comes before and after training."""
+"""`doctune export`, `search-settings` and `prefer`: search, export and preference tuning."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from doctune.configuration.settings import load_settings
 
 
 class Format(StrEnum):
-    """What a model can be exported as."""
+    """Formats that a model can be exported to."""
 
     SAFETENSORS = "safetensors"
     INT8 = "int8"
@@ -22,7 +22,7 @@ class Format(StrEnum):
 
 
 class Method(StrEnum):
-    """How preferences are learnt."""
+    """Methods of preference tuning."""
 
     DPO = "dpo"
     KTO = "kto"
@@ -40,7 +40,7 @@ def export(
         float, typer.Option(help="Greatest loss in quality that is let through: 0.05 is 5%.")
     ] = 0.05,
 ) -> None:
-    """Write a tuned model in another form. Exit code 1: it would lose too much quality."""
+    """Export a tuned model. Exit code 1 if it would lose too much quality."""
     from doctune.training import export_model
 
     summary = export_model(
@@ -59,7 +59,7 @@ def search_settings(
     validation_set: Annotated[Path, typer.Option("--validation", help="JSONL to compare by.")],
     out: Annotated[Path, typer.Option(help="Folder for search.json and search.html.")],
 ) -> None:
-    """Search for the best training settings on this machine, within `search` of config.yaml."""
+    """Search for the best hyperparameters on this machine, within `search` of config.yaml."""
     from doctune.training import search_hyperparameters
 
     settings = load_settings()
@@ -91,7 +91,7 @@ def prefer(
     learning_rate: Annotated[float, typer.Option(min=1e-9, max=1)] = 5e-5,
     epochs: Annotated[float, typer.Option(min=1e-3, max=100)] = 1.0,
 ) -> None:
-    """Tune a tuned model on preferences: answers that people liked and did not like."""
+    """Tune a model further on preferences: chosen and rejected answers."""
     from doctune.training import tune_preferences
     from doctune.training.preferences import PreferenceOptions
 

@@ -1,4 +1,4 @@
-"""`doctune versions` and `doctune compare`: what the registry's evaluations say of versions."""
+"""`doctune versions` and `doctune compare`: evaluations of registered versions."""
 
 import json
 from dataclasses import asdict, replace
@@ -29,7 +29,7 @@ def versions(
     impersonate: Impersonate = "",
     as_json: AsJson = False,
 ) -> None:
-    """List a model's versions with a metric of their evaluations, over versions and time."""
+    """List a model's versions with one metric of their evaluations."""
     from doctune.evaluation import render_versions, render_versions_markdown, version_rows
     from doctune.files import write_text
 
@@ -58,7 +58,7 @@ def compare(
     impersonate: Impersonate = "",
     as_json: AsJson = False,
 ) -> None:
-    """Compare two versions, example by example, from what their evaluations have stored."""
+    """Compare two versions example by example, from their stored predictions."""
     from doctune.evaluation import compare_predictions
 
     settings = load_settings()

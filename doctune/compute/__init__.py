@@ -1,1 +1,1 @@
-"""The machines that a run takes: their profiles, the quota they need, and what they cost."""
+"""The machines of a run: quota and cost."""

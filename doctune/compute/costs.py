@@ -15,7 +15,7 @@ HOURS_A_MONTH = 730.0
 
 @dataclass(frozen=True)
 class StepCost:
-    """What one step costs, or one replica of the endpoint."""
+    """The cost of a step, or of one replica of the endpoint."""
 
     name: str
     machine: str
@@ -29,7 +29,7 @@ class StepCost:
 
 @dataclass(frozen=True)
 class RunCost:
-    """What a run costs, and the endpoint in a month after it."""
+    """The cost of a run, and of the endpoint for a month after it."""
 
     steps: list[StepCost]
     pipeline_run: float
@@ -37,7 +37,7 @@ class RunCost:
 
     @property
     def total(self) -> float:
-        """The run alone; the endpoint goes on costing as long as it is there."""
+        """The cost of the run; the endpoint's is extra for as long as it is deployed."""
         return sum(step.cost for step in self.steps) + self.pipeline_run
 
 
@@ -76,7 +76,7 @@ def estimate(settings: VertexSettings, prices: PriceTable, hours: Mapping[str, f
 def hours_of_last_run(path: Path) -> dict[str, float]:
     """Returns the hours that each step of the last run on this machine took.
 
-    A step whose outputs were reused took next to none.
+    A cached step takes almost none.
 
     Raises:
         UsageError: There has been no run, or the file is not of one.

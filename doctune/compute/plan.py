@@ -1,4 +1,4 @@
-"""What a run of train-and-deploy takes: which step runs on which machine, how many side by side."""
+"""The machine of each step of train-and-deploy, and how many run in parallel."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ STEP_MACHINES = {
     "parse-pdfs": "documents",
     "join-documents": "documents",
     "prepare-dataset": "documents",
+    "build-index": "training",
     "tune-model": "training",
     "find-champion": "ops",
     "evaluate-model": "training",

@@ -1,4 +1,4 @@
-"""The price table: config/prices.yaml, dated, for anyone to edit."""
+"""The price table, config/prices.yaml: edit it when prices change."""
 
 import datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ class MachinePrice(_Section):
 
 
 class PriceTable(_Section):
-    """What machines cost on a date in a region."""
+    """Prices of machines in a region on a date."""
 
     date: datetime.date
     currency: str = Field(pattern=r"^[A-Z]{3}$")
@@ -56,7 +56,7 @@ class PriceTable(_Section):
     def machine_for(self, machine: Machine) -> str:
         """Returns the machine type that a step or an endpoint runs on.
 
-        That is the one it names, else the cheapest that has its CPUs, memory and accelerators.
+        The named machine type, or the cheapest with enough CPUs, memory and accelerators.
 
         Raises:
             ConfigurationError: None of the table does.
@@ -78,7 +78,7 @@ class PriceTable(_Section):
         return min(fitting, key=lambda name: self.machines[name].hour)
 
     def hour(self, machine: Machine) -> float:
-        """Returns what Vertex AI asks for an hour of the machine, its fee included.
+        """Returns the hourly price of a machine on Vertex AI, including its management fee.
 
         Raises:
             ConfigurationError: The table lacks the machine or its accelerators.

@@ -1,4 +1,4 @@
-"""What a run needs of each quota of Vertex AI, and what the project may have.
+"""The Vertex AI quota that a run needs, compared with the project's limits.
 
 Vertex AI keeps quotas of its own for training and serving, by region: CPUs by family of machines,
 and accelerators by type. They are apart from Compute Engine's, which machines of Vertex AI do not
@@ -37,14 +37,14 @@ _ACCELERATORS = {
 }
 
 
-# The metric of CPUs without a family's name is that of these; the others' is told by the same rule,
-# which Google's pages show for some families and do not state.
+# Families whose CPUs are counted by the metric without a family's name. For the other families the
+# metric's name is derived; Google documents some of these names, but not the rule.
 _PLAIN_FAMILIES = ("n1", "e2")
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a run takes of one quota at its peak."""
+    """The peak use of one quota by a run."""
 
     metric: str  # such as aiplatform.googleapis.com/custom_model_training_cpus
     amount: int
@@ -54,7 +54,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Standing:
-    """A need beside what the project may have."""
+    """A need and the project's limit."""
 
     need: Need
     limit: int | None  # None: the project has no such quota; UNLIMITED: as much as it likes
@@ -67,7 +67,7 @@ class Standing:
 
 
 def needs_of(settings: VertexSettings, prices: PriceTable) -> list[Need]:
-    """Returns what a run of train-and-deploy takes, by metric.
+    """Returns the peak quota that train-and-deploy needs, by metric.
 
     Steps follow one another, so training needs what its largest step does; PDFs are read on
     `shards` machines at once. While a new version takes over, the one before still serves, so

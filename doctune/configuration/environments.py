@@ -1,4 +1,4 @@
-"""Environments: what development, staging and production change of the configuration.
+"""Environments: how development, staging and production differ from the base configuration.
 
 An environment is a folder under `environments/` beside the two files. It may hold a `config.yaml`
 and a `vertex_config.yaml` of its own, with only the keys that differ; mappings are merged, anything
@@ -26,7 +26,7 @@ def chosen_environment() -> str:
 
 
 def choose_laptop(config_folder: Path) -> None:
-    """Chooses `laptop` for this process, if no environment is chosen and there is one so called."""
+    """Chooses `laptop` for this process, if that environment exists and none is chosen."""
     if not chosen_environment() and LAPTOP in environments(config_folder):
         os.environ[VARIABLE] = LAPTOP
 
@@ -38,7 +38,7 @@ def environments(config_folder: Path) -> list[str]:
 
 
 def layers(file: Path, environment: str) -> list[Path]:
-    """Returns the file and what the environment lays over it, where it does.
+    """Returns the base file, and the environment's file of that name if there is one.
 
     Raises:
         ConfigurationError: There is no such environment.
@@ -54,7 +54,7 @@ def layers(file: Path, environment: str) -> list[Path]:
 
 
 def overlay(file: Path, environment: str) -> Path:
-    """Returns where an environment's part of a file is, whether or not it is there.
+    """Returns the path of an environment's file, whether or not it exists.
 
     Raises:
         ConfigurationError: The name cannot be an environment's.

@@ -1,4 +1,4 @@
-"""Configurations as one file that can be carried, written back and compared."""
+"""Export, import and compare configurations."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ class Difference:
 
 
 def settings_in_force(environment: str | None = None) -> Values:
-    """Returns every setting by name, secrets left out.
+    """Returns every effective setting by name, without secrets.
 
     Args:
         environment: None for the chosen one, "" for none.
@@ -59,7 +59,7 @@ def settings_in_force(environment: str | None = None) -> Values:
 
 
 def export_settings() -> str:
-    """Returns all settings in force as one YAML text, which `import_settings` takes."""
+    """Returns all effective settings as YAML that `import_settings` reads."""
     return yaml.safe_dump(settings_in_force(), sort_keys=False, allow_unicode=True)
 
 
@@ -70,7 +70,7 @@ def import_settings(source: Path, *, overwrite: bool = False) -> list[Path]:
     base files are written.
 
     Args:
-        overwrite: Whether files that are there may be replaced; their comments go with them.
+        overwrite: Whether existing files may be replaced; their comments are lost.
 
     Returns:
         The files written.
@@ -155,7 +155,7 @@ def _secrets(settings: BaseModel) -> dict[str, Any]:
 
 
 def _beyond(values: Mapping[str, Any], base: Mapping[str, Any]) -> Values:
-    """Returns what must be laid over a base to give the values."""
+    """Returns the values that differ from a base."""
     found: Values = {}
     for key, value in values.items():
         there = base.get(key, _ABSENT)

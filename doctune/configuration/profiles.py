@@ -1,4 +1,4 @@
-"""Machine profiles: a name for a machine, so that a step says `standard-l4` and no more."""
+"""Machine profiles: named machines, such as `standard-l4`, that steps refer to."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ _ENDPOINT_FIELDS = ("machine_type", "accelerator_type", "accelerator_count")
 
 
 class Machine(BaseModel):
-    """A machine, by what a container may use of it."""
+    """A machine type, and the limits of a container on it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,12 +33,12 @@ class Machine(BaseModel):
 
 
 def with_profiles(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings of vertex_config.yaml with each named profile's values filled in.
+    """Returns the settings of vertex_config.yaml with the values of named profiles filled in.
 
-    What a step or the endpoint says itself wins over its profile.
+    Values of the step or the endpoint itself override its profile.
 
     Raises:
-        ValueError: A profile is named that is not there.
+        ValueError: There is no such profile.
     """
     filled = dict(settings)
     profiles = settings.get("profiles") or {}

@@ -1,4 +1,4 @@
-"""The reference of every setting, made from the settings classes so that it cannot drift."""
+"""The reference of every setting, generated from the settings classes."""
 
 import types
 from collections.abc import Iterator

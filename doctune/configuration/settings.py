@@ -33,7 +33,7 @@ from doctune.training.search_options import SearchOptions
 CONFIG_FILE = "config.yaml"
 VERTEX_CONFIG_FILE = "vertex_config.yaml"
 
-# Read by other parts of doctune than the two settings classes.
+# Environment variables that are not settings.
 _OTHER_VARIABLES = {
     "DOCTUNE_CACHE",
     "DOCTUNE_CONFIG",
@@ -65,11 +65,11 @@ class ImageSettings(_Section):
 class MachineSettings(Machine):
     """The machine one step runs on."""
 
-    profile: str = Field("", description="One of profiles; what is said beside it wins over it.")
+    profile: str = Field("", description="One of `profiles`; values beside it override it.")
 
 
 class TrainingMachineSettings(MachineSettings):
-    """The machine that training runs on, or the machines."""
+    """The machines that training runs on."""
 
     replica_count: int = Field(
         1,
@@ -97,7 +97,7 @@ class EndpointSettings(_Section):
     """The endpoint and the machines behind it."""
 
     name: str = Field(min_length=1, max_length=128)
-    profile: str = Field("", description="One of profiles; what is said beside it wins over it.")
+    profile: str = Field("", description="One of `profiles`; values beside it override it.")
     machine_type: str = Field(
         "n1-standard-4", description="Machine of Compute Engine for each replica."
     )
@@ -116,7 +116,7 @@ class EndpointSettings(_Section):
 
 
 class RunsSettings(_Section):
-    """How pipeline runs and schedules are run; what is empty is left to Vertex AI."""
+    """Options of pipeline runs and schedules; empty ones are left to Vertex AI."""
 
     service_account: str = Field(
         "", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="E-mail of the account that steps act as."
@@ -162,7 +162,7 @@ class LocalSettings(_Section):
 
 
 class _FileSettings(BaseSettings):
-    """Settings whose file is given by its values, with the environment over them."""
+    """Settings from the values of a file, overridden by environment variables."""
 
     @classmethod
     def settings_customise_sources(
@@ -255,10 +255,10 @@ _S = TypeVar("_S", Settings, VertexSettings)
 
 
 def check_values(settings_class: type[_S], values: dict[str, Any], *sources: Path) -> _S:
-    """Returns settings of some values, with the variables over them.
+    """Returns settings from values, overridden by environment variables.
 
     Args:
-        sources: The files that the values come from, the last one on top.
+        sources: The files that the values come from; the last one wins.
 
     Raises:
         ConfigurationError: A key is unknown, or a value is bad.

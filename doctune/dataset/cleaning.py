@@ -33,7 +33,7 @@ PERMUTATIONS = 64
 _SEED = 1
 _RECALL = 0.99
 _SHINGLE_WORDS = 3
-# Below this many words an answer says too little to be told apart by itself ("Yes.").
+# Below this many words an answer is too common to count as a duplicate by itself ("Yes.").
 _TELLING_WORDS = 5
 # A shorter sentence ("Wear gloves.") may stand in two documents without giving one away.
 _GUARDED_WORDS = 6

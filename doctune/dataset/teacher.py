@@ -4,7 +4,7 @@ Each chunk is sent once with a request for question and answer pairs as JSON of 
 comes back is kept on disk by the digest of model, settings and prompt, so a second run asks nothing
 again and a run that broke off goes on where it was. Busy and failing answers (408, 429, 5xx, lost
 connections) are tried again with growing pauses; an answer that is not the JSON asked for is
-counted and left out; a refusal that no repeat can mend (a wrong key, an unknown model) ends the run
+counted and left out; a refusal that a retry cannot fix (a wrong key, an unknown model) ends the run
 with one line.
 
 The key or the project come from the environment alone, as google-genai reads them: GOOGLE_API_KEY,
@@ -191,13 +191,13 @@ class GeminiGenerator:
                 f"The teacher {model} stayed busy ({code}: {said}): run again later; what it has "
                 "answered so far is kept."
             )
-        mend = {
+        fix = {
             400: "check the key and the model's name",
             401: "check GOOGLE_API_KEY or the project's credentials",
             403: "check that the key or account may use this model",
             404: "check teacher_model",
         }.get(code, "check the request")
-        return f"The teacher {model} refused ({code}: {said}): {mend}, or set teacher=none."
+        return f"The teacher {model} refused ({code}: {said}): {fix}, or set teacher=none."
 
 
 def _client(retries: Retries) -> Any:

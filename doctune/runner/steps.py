@@ -175,7 +175,7 @@ class StepRunner:
 
 
 def _announce(task: Task) -> None:
-    """Says in the run's log which step the lines that follow are of; logs are told apart by it."""
+    """Writes to the run's log which step the following lines belong to; readers split it there."""
     clock = datetime.now().strftime("%H:%M:%S.%f")[:-3]
     sys.stdout.write(f"{clock} - INFO - Executing task '{task.name}'\n")
     sys.stdout.flush()

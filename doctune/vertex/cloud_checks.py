@@ -1,4 +1,4 @@
-"""What a project on Google Cloud lacks before runs can be sent to it, and how to mend it."""
+"""What a project on Google Cloud lacks before runs can be sent to it, and how to fix it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def diagnose_cloud(settings: VertexSettings) -> list[Finding]:
             _enable("aiplatform", project),
             lambda: _vertex(settings),
         ),
-        _checked("staging bucket", _bucket_mend(settings), lambda: _bucket(settings)),
+        _checked("staging bucket", _bucket_fix(settings), lambda: _bucket(settings)),
         _checked(
             "image repository",
             f"{_enable('artifactregistry', project)}, and make the repository: docs/gcp-setup.md",
@@ -81,16 +81,16 @@ def _enable(service: str, project: str) -> str:
     return f"gcloud services enable {service}.googleapis.com --project {project}"
 
 
-def _checked(name: str, mend: str, check: Callable[[], str]) -> Finding:
+def _checked(name: str, fix: str, check: Callable[[], str]) -> Finding:
     """Returns what a check found; what Google or doctune raises is why it failed."""
     try:
         return Finding(name, True, check())
     except DoctuneError as error:
-        return Finding(name, False, str(error), mend)
+        return Finding(name, False, str(error), fix)
     except google_error_types() as error:
         if any(sign in str(error) for sign in _DISABLED):
-            return Finding(name, False, "the API is not enabled", mend)
-        return Finding(name, False, explain(error), mend)
+            return Finding(name, False, "the API is not enabled", fix)
+        return Finding(name, False, explain(error), fix)
 
 
 def _credentials() -> str:
@@ -138,7 +138,7 @@ def _bucket(settings: VertexSettings) -> str:
     return f"{settings.staging_bucket} in {place}"
 
 
-def _bucket_mend(settings: VertexSettings) -> str:
+def _bucket_fix(settings: VertexSettings) -> str:
     return (
         f"gcloud storage buckets create {settings.staging_bucket} --project {settings.project} "
         f"--location {settings.location}, and give the account roles/storage.objectUser and "
@@ -196,8 +196,8 @@ def _quota(settings: VertexSettings) -> Iterator[Finding]:
         needs = needs_of(settings, load_prices())
         limits = limits_of(settings.project, settings.location, [need.metric for need in needs])
     except ConfigurationError as error:
-        mend = "roles/cloudquotas.viewer, or look yourself: doctune quota --offline"
-        yield Finding("quota", False, str(error), mend, required=False)
+        fix = "roles/cloudquotas.viewer, or look yourself: doctune quota --offline"
+        yield Finding("quota", False, str(error), fix, required=False)
         return
     lacking = [standing for standing in compare(needs, limits) if not standing.enough]
     for standing in lacking:

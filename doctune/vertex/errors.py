@@ -1,4 +1,4 @@
-"""Google's errors in one plain line each, with what mends them."""
+"""Google's errors as one plain line each, with how to fix them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def google_error_types() -> tuple[type[Exception], ...]:
 
 
 def explain(error: BaseException) -> str:
-    """Returns one line: what Google's client says is wrong, and how to mend it."""
+    """Returns one line: what Google's client says is wrong, and how to fix it."""
     said = _first_line(error)
     advice = _advice(error)
     return f"{said}. {advice}" if advice else f"{said}."
@@ -53,7 +53,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _advice(error: BaseException) -> str:
-    """Returns how to mend an error; "" where its own message is all that can be said."""
+    """Returns how to fix an error; "" where there is nothing to add to its own message."""
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
     from requests.exceptions import RequestException

@@ -1,4 +1,4 @@
-"""What a project may use of each quota, as Cloud Quotas knows it."""
+"""The quota limits of a project, from the Cloud Quotas API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def limits_of(
     project: str, location: str, metrics: Iterable[str], client: CloudQuotasClient | None = None
 ) -> dict[str, int | None]:
-    """Returns the project's limit of each metric in a region, as Cloud Quotas knows it.
+    """Returns the project's limit of each metric in a region.
 
     Args:
         client: Google's client; one with the default credentials where None.

@@ -4,7 +4,7 @@ One registered model holds all versions of a name. A version carries in its labe
 from, and in its aliases what it is: `candidate` (registered, not yet released), `champion` and
 `default` (released), `previous` (what was released before, for rollback). A version is the same as
 an earlier one when the model's digest and the serving image are: registering it again returns the
-earlier one. The image counts because a version cannot change it: a mended server is a new version.
+earlier one. The image counts because a version cannot change it: a fixed server is a new version.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def test_this_machines_project_has_no_quotas() -> None:
     assert "--offline" in str(done.exception)
 
 
-def test_no_credentials_is_one_line_that_mends(
+def test_no_credentials_is_one_line_that_says_the_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCTUNE_VERTEX_PROJECT", "my-project")

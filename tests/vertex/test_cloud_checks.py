@@ -1,4 +1,4 @@
-"""`doctune doctor --cloud`: each line says what was found, or what is missing and its mend."""
+"""`doctune doctor --cloud`: each line says what was found, or what is missing and its fix."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_a_bucket_that_is_not_there_is_missing_with_the_command_that_makes_it() 
     finding = _findings(staging_bucket="gs://not-there-at-all")["staging bucket"]
 
     assert not finding.ok
-    assert "gcloud storage buckets create gs://not-there-at-all" in finding.mend
+    assert "gcloud storage buckets create gs://not-there-at-all" in finding.fix
 
 
 def test_a_bucket_in_another_region_is_said() -> None:
@@ -77,10 +77,10 @@ def test_permissions_that_the_account_lacks_are_named(monkeypatch: pytest.Monkey
     assert not finding.ok
     assert PROJECT_PERMISSIONS[0] in finding.found
     assert PROJECT_PERMISSIONS[1] not in finding.found
-    assert "roles/aiplatform.user" in finding.mend
+    assert "roles/aiplatform.user" in finding.fix
 
 
-def test_an_api_that_is_not_enabled_is_mended_by_enabling_it(
+def test_an_api_that_is_not_enabled_is_fixed_by_enabling_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
@@ -91,7 +91,7 @@ def test_an_api_that_is_not_enabled_is_mended_by_enabling_it(
     finding = _findings()["Vertex AI"]
 
     assert (finding.ok, finding.found) == (False, "the API is not enabled")
-    assert finding.mend == f"gcloud services enable aiplatform.googleapis.com --project {PROJECT}"
+    assert finding.fix == f"gcloud services enable aiplatform.googleapis.com --project {PROJECT}"
 
 
 def test_without_credentials_nothing_else_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_without_credentials_nothing_else_is_asked(monkeypatch: pytest.MonkeyPat
     (finding,) = diagnose_cloud(_settings())
 
     assert (finding.name, finding.ok) == ("credentials", False)
-    assert "gcloud auth application-default login" in finding.mend
+    assert "gcloud auth application-default login" in finding.fix
 
 
 def test_a_quota_that_is_too_small_is_named_with_what_is_needed(
@@ -120,4 +120,4 @@ def test_a_quota_that_is_too_small_is_named_with_what_is_needed(
     assert lacking
     assert all("1 of " in finding.found for finding in lacking)
     assert all(finding.required for finding in lacking)
-    assert f"project={PROJECT}" in lacking[0].mend
+    assert f"project={PROJECT}" in lacking[0].fix

@@ -59,7 +59,7 @@ def test_importing_the_package_imports_nothing_of_googles() -> None:
         (api.RetryError("timeout", api.InternalServerError("broken disk")), "broken disk. It took"),
     ],
 )
-def test_each_kind_of_error_comes_with_its_mend(error: Exception, says: str) -> None:
+def test_each_kind_of_error_comes_with_its_fix(error: Exception, says: str) -> None:
     with pytest.raises(DeploymentError) as caught, google_errors("try", DeploymentError):
         raise error
     assert says in str(caught.value)
