@@ -1,5 +1,9 @@
 """`doctune local`: Vertex AI on this machine."""
 
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -7,6 +11,9 @@ from rich.table import Table
 from doctune.cli.app import app
 from doctune.cli.local_vertex import local_config
 from doctune.errors import UsageError
+
+if TYPE_CHECKING:
+    from doctune.localvertex.notebooks.report import CellReport
 
 local_app = typer.Typer(
     help="Vertex AI on this machine: start it, look at it, run a program inside it.",
@@ -60,3 +67,57 @@ def execute(context: typer.Context) -> None:
     if not context.args:
         raise UsageError("give a command after `--`, such as: doctune local exec -- python a.py")
     raise typer.Exit(run_inside(local_config(), context.args))
+
+
+@local_app.command()
+def notebook(
+    file: Annotated[Path, typer.Argument(help="The notebook, an .ipynb file.")],
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE for a name that the notebook sets."),
+    ] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Run the cells after one that failed, too.")
+    ] = False,
+    cell_timeout: Annotated[
+        float, typer.Option(help="Seconds that one cell may take.", min=1)
+    ] = 1800,
+) -> None:
+    """Run a notebook inside it, and say for each cell: passed, skipped or failed."""
+    from doctune.localvertex import LocalVertex
+    from doctune.localvertex.notebooks.run import run_notebook
+
+    given = dict(_assignment(text) for text in values or [])
+    config = local_config()
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = config.state_dir / "notebooks" / f"{file.stem}-{stamp}"
+    with LocalVertex.attach_or_start(config) as local:
+        result = run_notebook(
+            file,
+            local,
+            folder,
+            values=given,
+            on_cell=_show_cell,
+            timeout_seconds=cell_timeout,
+            keep_going=keep_going,
+        )
+    for problem in result.problems:
+        typer.echo(f"failed: {problem}")
+    counts = ", ".join(
+        f"{result.count(state)} {state}" for state in ("passed", "skipped", "failed")
+    )
+    typer.echo(f"{'PASSED' if result.passed else 'FAILED'} {file.name}: {counts} ({folder})")
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def _show_cell(cell: "CellReport") -> None:
+    note = f"  {cell.reason}" if cell.reason else ""
+    typer.echo(f"[{cell.number:>3}] {cell.state:<8} {cell.seconds:7.1f} s  {cell.title}{note}")
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UsageError(f"--set takes NAME=VALUE, not {text!r}.")
+    return name, value

@@ -1,0 +1,25 @@
+"""A command that a notebook calls and that is not run here: its name is the first argument.
+
+pip is the exception: what does not install is run.
+"""
+
+import shlex
+import subprocess
+import sys
+
+from doctune.localvertex.notebooks.skips import skip_here
+
+_CHANGES = ("install", "uninstall", "download")
+
+
+def main(arguments: list[str]) -> int:
+    """Shows the command and notes it; returns the exit code."""
+    name, *rest = arguments
+    if name in ("pip", "pip3") and not set(_CHANGES) & set(rest):
+        return subprocess.run([sys.executable, "-m", "pip", *rest], check=False).returncode
+    skip_here(shlex.join(arguments))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

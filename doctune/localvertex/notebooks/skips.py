@@ -1,0 +1,29 @@
+"""Commands of a notebook that are not run here, noted by whoever meets them."""
+
+import os
+from pathlib import Path
+
+# Where commands that stand for gcloud and the like note what they leave out.
+SKIPS_VARIABLE = "LOCALVERTEX_NOTEBOOK_SKIPS"
+
+
+def add_skip(path: Path, command: str) -> None:
+    """Notes a command, in one line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(" ".join(command.split())[:200] + "\n")
+
+
+def skip_here(command: str) -> None:
+    """Notes a command where a notebook runs, and says so where anybody sees it."""
+    if path := os.environ.get(SKIPS_VARIABLE):
+        add_skip(Path(path), command)
+    print(f"[not run here] {command}", flush=True)  # noqa: T201 the command's own output
+
+
+def take_skips(path: Path) -> list[str]:
+    """Returns what has been noted, and forgets it."""
+    if not path.is_file():
+        return []
+    noted = path.read_text(encoding="utf-8").split("\n")
+    path.unlink()
+    return [line for line in noted if line]
