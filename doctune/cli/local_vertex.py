@@ -25,6 +25,7 @@ def local_config(programs: Mapping[str, list[str]] | None = None) -> "LocalVerte
         state_dir=vertex.local.state_dir.absolute(),
         programs={**(programs or {}), **vertex.local.programs},
         buckets=(vertex.staging_bucket,),
+        trusted_models=vertex.local.trusted_models,
         refuse_folder_renames=vertex.local.refuse_folder_renames,
     )
 

@@ -152,6 +152,9 @@ class LocalSettings(_Section):
         default_factory=dict,
         description="What runs for an image: pattern of the image's URI to a command line.",
     )
+    trusted_models: tuple[str, ...] = Field(
+        (), description="Folders (gs://...) whose models may be loaded from pickles."
+    )
     refuse_folder_renames: bool = Field(
         False,
         description=(

@@ -25,6 +25,13 @@ class LocalVertexConfig(BaseModel):
     buckets: tuple[str, ...] = Field(
         (), description="Cloud Storage buckets that exist from the start."
     )
+    trusted_models: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Folders (gs://...) whose models may be loaded from pickles by the programs that stand "
+            "for Google's prebuilt prediction containers. A pickle runs code when it is loaded."
+        ),
+    )
     refuse_folder_renames: bool = Field(
         False,
         description=(

@@ -14,10 +14,12 @@ from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.api.table import Method
 from doctune.localvertex.certificates import Certificates
 from doctune.localvertex.dispatch import dispatch
+from doctune.localvertex.peers import REFUSAL, is_own
 from doctune.localvertex.ports import LOOPBACK
 from doctune.localvertex.vertex import Vertex
 
 _MAX_MESSAGE_BYTES = 64 << 20
+_KNOWN_PEERS = 1000
 _OPERATIONS_SERVICE = "/google.longrunning.Operations/"
 _OPERATION_VERBS = {
     "GetOperation": "get",
@@ -40,7 +42,8 @@ async def start_grpc_server(
             ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
-        ]
+        ],
+        interceptors=[_RefuseOthers(port)],
     )
     server.add_generic_rpc_handlers((_Handlers(vertex),))
     credentials = grpc.ssl_server_credentials(
@@ -49,6 +52,44 @@ async def start_grpc_server(
     server.add_secure_port(f"{LOOPBACK}:{port}", credentials)
     await server.start()
     return server
+
+
+class _RefuseOthers(grpc.aio.ServerInterceptor):
+    """Answers the programs of this user alone, which come straight or through the proxy."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._known: dict[str, bool] = {}
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = await continuation(details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+
+        async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            if not self._is_own(context.peer()):
+                await context.abort(grpc.StatusCode.PERMISSION_DENIED, REFUSAL)
+            return await handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _is_own(self, peer: str) -> bool:
+        """Whether a peer such as `ipv4:127.0.0.1:40000` is this user's.
+
+        A port says who it is for as long as its connection lives; many calls share one.
+        """
+        port = peer.rpartition(":")[2]
+        if not port.isdecimal():
+            return False
+        if not self._known.get(peer):
+            if len(self._known) > _KNOWN_PEERS:
+                self._known.clear()
+            self._known[peer] = is_own(int(port), self._port)
+        return self._known[peer]
 
 
 class _Handlers(grpc.GenericRpcHandler):

@@ -151,7 +151,7 @@ def execute(config: LocalVertexConfig, command: Sequence[str]) -> int:
 @contextmanager
 def _start_lock(config: LocalVertexConfig) -> Iterator[None]:
     """Lets one process at a time start or end a server over a state folder."""
-    config.state_dir.mkdir(parents=True, exist_ok=True)
+    config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (config.state_dir / "start.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import socket
 
+from doctune.localvertex.peers import REFUSAL, connection_is_own
 from doctune.localvertex.ports import LOOPBACK
 
 # Dedicated endpoints have a host each under the last of them.
@@ -51,6 +52,9 @@ class ConnectProxy:
             writer.close()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not connection_is_own(writer.transport):
+            await _refuse(writer, "403 Forbidden", REFUSAL)
+            return
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         method, _, rest = head.partition(" ")
         target = rest.partition(" ")[0]

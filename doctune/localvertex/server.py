@@ -34,6 +34,7 @@ from doctune.localvertex.config import LocalVertexConfig
 from doctune.localvertex.environment import client_environment
 from doctune.localvertex.grpc_server import start_grpc_server
 from doctune.localvertex.metadata_server import metadata_routes, new_token
+from doctune.localvertex.peers import refuse_others
 from doctune.localvertex.ports import LOOPBACK, free_port
 from doctune.localvertex.proxy import ConnectProxy
 from doctune.localvertex.rest import MAX_BODY_BYTES, RestApi
@@ -45,6 +46,8 @@ from doctune.localvertex.vertex import Vertex
 PORTS = ("http", "rest", "grpc", "proxy", "storage", "gcs")
 HEALTH_ROUTE = "/localvertex/health"
 _GRPC_STOP_SECONDS = 0.2
+_UMASK = 0o077
+_REFUSING = (refuse_others, refuse_browsers)
 _STORAGE_HOST = "storage.googleapis.com"
 
 logger = logging.getLogger("doctune.localvertex")
@@ -84,7 +87,9 @@ async def serve(config: LocalVertexConfig) -> None:
         LocalVertexError: Another server holds the state folder, or a part does not start.
     """
     files = ServerFiles(config.state_dir)
+    os.umask(_UMASK)  # what is kept here, secrets among it, is this user's alone
     config.state_dir.mkdir(parents=True, exist_ok=True)
+    config.state_dir.chmod(0o700)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -93,6 +98,7 @@ async def serve(config: LocalVertexConfig) -> None:
         async with AsyncExitStack() as stack:
             record = await _start(config, files, stack)
             write_json(files.record, record)
+            files.record.chmod(0o600)
             stack.callback(files.record.unlink, missing_ok=True)
             logger.info("localvertex answers on %s", record["ports"])
             await stop.wait()
@@ -176,7 +182,9 @@ async def _listen(
     api = await _set_up(_application(vertex, front), stack)
     await web.TCPSite(api, LOOPBACK, ports["http"]).start()
     await web.TCPSite(api, LOOPBACK, ports["rest"], ssl_context=tls).start()
-    objects = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[refuse_browsers])
+    objects = web.Application(
+        client_max_size=MAX_BODY_BYTES, middlewares=[refuse_others, refuse_browsers]
+    )
     objects.router.add_route("*", "/{path:.*}", front.answer)
     await web.TCPSite(await _set_up(objects, stack), LOOPBACK, ports["storage"]).start()
     grpc_server = await start_grpc_server(vertex, ports["grpc"], certificates)
@@ -215,7 +223,9 @@ def _application(vertex: Vertex, front: StorageFront) -> web.Application:
             return await registry_front.answer(vertex, request)
         return await api.answer(request)
 
-    application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[refuse_browsers])
+    application = web.Application(
+        client_max_size=MAX_BODY_BYTES, middlewares=[refuse_others, refuse_browsers]
+    )
     application.add_routes([web.get(HEALTH_ROUTE, health), web.post("/token", token)])
     application.add_routes(metadata_routes(vertex.config))
     application.router.add_route("*", "/{path:.*}", answer)
@@ -245,4 +255,5 @@ def _choose_ports(remembered: Path) -> dict[str, int]:
             port = free_port()
         ports[name] = port
     write_json(remembered, ports)
+    remembered.chmod(0o600)
     return ports

@@ -40,6 +40,9 @@ _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
 )
 _CHUNK = 1 << 20
+# Uploads whose first part, or whole body, is the object's metadata as JSON.
+_NAMED_IN_BODY = ("multipart", "resumable")
+_NAME = re.compile(rb'"name"\s*:\s*(?P<name>"(?:[^"\\]|\\.)*")')
 
 
 class StorageFront:
@@ -66,13 +69,15 @@ class StorageFront:
         """Answers one request."""
         if (match := _IAM.fullmatch(request.path)) is not None:
             return await self._iam(request, match["bucket"], testing=match["test"] is not None)
+        kind = request.query.get("uploadType", "")
+        if _leaves_its_bucket(request, await _name_in_body(request, kind)):
+            return _invalid_name()
         await self._adopt_files(request)
         if (refusal := await self._refused_by_precondition(request)) is not None:
             return refusal
         if _BUCKET.fullmatch(request.path) is not None:
             return await self._bucket(request)
-        begins_upload = request.query.get("uploadType") == "resumable"
-        if begins_upload and request.method == "POST":
+        if request.method == "POST" and kind in _NAMED_IN_BODY:
             return await self._pass_on(request, await request.read())
         return await self._pass_on(request, request.content if request.body_exists else None)
 
@@ -186,6 +191,27 @@ class StorageFront:
             if answer.status != 200:
                 return "0"
             return str((await answer.json()).get("generation", "0"))
+
+
+async def _name_in_body(request: web.Request, kind: str) -> str:
+    """Returns the name that an upload gives in its body; it has come whole, then."""
+    if request.method != "POST" or kind not in _NAMED_IN_BODY:
+        return ""
+    match = _NAME.search(await request.read())
+    return str(json.loads(match["name"])) if match else ""
+
+
+def _leaves_its_bucket(request: web.Request, name: str) -> bool:
+    """Whether a name would be a file outside of its bucket's folder, where objects are files."""
+    path = unquote(request.raw_path.partition("?")[0])
+    names = [name, path, request.query.get("name", ""), request.query.get("prefix", "")]
+    return any(part in ("..", ".") for name in names for part in name.split("/"))
+
+
+def _invalid_name() -> web.Response:
+    message = "Object and bucket names with a part `.` or `..` are refused here."
+    error = {"code": 400, "message": message, "errors": [{"message": message, "reason": "invalid"}]}
+    return web.json_response({"error": error}, status=400)
 
 
 async def _target(request: web.Request) -> tuple[str, str] | None:

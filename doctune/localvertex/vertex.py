@@ -1,6 +1,7 @@
 """What the handlers share: state, message types, running programs."""
 
 import asyncio
+import json
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from doctune.localvertex.api.codec import Codec, Document
 from doctune.localvertex.api.table import Table
 from doctune.localvertex.background import BackgroundTasks
 from doctune.localvertex.config import LocalVertexConfig
+from doctune.localvertex.model_server import TRUSTED_VARIABLE
 from doctune.localvertex.names import ProjectNumbers, identifier, location, project
 from doctune.localvertex.objects import Objects
 from doctune.localvertex.operations import Operations
+from doctune.localvertex.prebuilt import PROGRAMS
 from doctune.localvertex.programs import container_environment, expand, resolve_program
 from doctune.localvertex.request_log import RequestLog
 from doctune.localvertex.serving import ServingPool, ServingProcess, ServingSpec
@@ -41,7 +44,8 @@ class Vertex:
         self.config = config
         self.table = table
         self.codec = Codec(table)
-        self.environment = {**environment, **config.environment}
+        trusted = json.dumps(config.trusted_models)
+        self.environment = {**environment, TRUSTED_VARIABLE: trusted, **config.environment}
         self.client = client
         self.projects = ProjectNumbers(
             config.project, config.project_number, config.state_dir / "projects.json"
@@ -100,7 +104,7 @@ class Vertex:
             variables[variable["name"]] = expand(variable.get("value", ""), variables)
         command = resolve_program(
             container.get("image_uri", ""),
-            self.config.programs,
+            self.programs,
             command=[expand(part, variables) for part in container.get("command", ())],
             arguments=[expand(part, variables) for part in container.get("args", ())],
         )
@@ -138,6 +142,12 @@ class Vertex:
     def storage_folder(self) -> Path:
         """The folder in which the storage emulator keeps a folder for each bucket."""
         return self.config.state_dir / "storage"
+
+    @property
+    def programs(self) -> dict[str, list[str]]:
+        """What runs for an image: the configuration's, then Google's prebuilt ones."""
+        own = self.config.programs
+        return {**own, **{key: value for key, value in PROGRAMS.items() if key not in own}}
 
     @property
     def mounting(self) -> list[str]:

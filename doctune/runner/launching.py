@@ -4,6 +4,7 @@ A Python component runs whatever its base image is; another container's command 
 table of the configuration has its image. GCPC's own image stands for this environment.
 """
 
+import fnmatch
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from doctune.errors import ProgramError
 from doctune.runner.gcs_mount import mounting
 from doctune.runner.overlay import OverlayError, overlay_environment, step_overlay
+from doctune.runner.payloads import spelled_for_launchers
 from doctune.runner.programs import resolve_program
 from doctune.runner.steps import Launched
 
@@ -64,6 +66,8 @@ class LocalPrograms:
     def _line(self, image: str, command: Sequence[str], arguments: Sequence[str]) -> list[str]:
         if is_python_component(command):
             return [*command, *arguments]
+        if fnmatch.fnmatchcase(image, GCPC_IMAGES):
+            arguments = spelled_for_launchers(arguments)
         programs = {**self.programs, GCPC_IMAGES: []}
         return resolve_program(image, programs, command=command, arguments=arguments)
 

@@ -168,7 +168,7 @@ async def _run_replica(
 
 
 def _command(vertex: Vertex, pool: Document, variables: Mapping[str, str]) -> list[str]:
-    programs = vertex.config.programs
+    programs = vertex.programs
     if "container_spec" in pool:
         container = pool["container_spec"]
         return resolve_program(

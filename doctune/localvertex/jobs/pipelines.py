@@ -107,7 +107,7 @@ def _command(vertex: Vertex, job: Document) -> list[str]:
     root = str(runtime["gcs_output_directory"])
     write_json(folder / "spec.yaml", dict(job["pipeline_spec"]))  # JSON is YAML
     write_json(folder / "arguments.json", runtime.get("parameter_values", {}))
-    write_json(folder / "programs.json", vertex.config.programs)
+    write_json(folder / "programs.json", vertex.programs)
     options = [
         *("--programs", str(folder / "programs.json"), "--storage", str(vertex.storage_folder)),
         *("--spec", str(folder / "spec.yaml"), "--arguments", str(folder / "arguments.json")),
