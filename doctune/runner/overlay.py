@@ -161,7 +161,7 @@ def _fill(folder: Path, install: str, environment: Mapping[str, str]) -> None:
         errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR:")]
         raise OverlayError(
             "what the component installs cannot be installed: "
-            + (" ".join(errors[-2:]) or done.stdout.strip()[-500:])
+            + " ".join((" ".join(errors[-2:]) or done.stdout[-500:]).split())
         )
 
 
