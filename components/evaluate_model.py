@@ -19,6 +19,7 @@ def evaluate_model(
     min_gain: float = 0.0,
     max_new_tokens: int = 64,
     advanced: dict = {},
+    index: dsl.Input[dsl.Artifact] = None,
 ) -> bool:
     """Returns whether the model may be released.
 
@@ -36,6 +37,8 @@ def evaluate_model(
             the share by which it falls (0.05: 5 % lower).
         max_new_tokens: Most tokens in an answer.
         advanced: Any other field of `doctune.evaluation.EvaluationOptions`.
+        index: The output of build_index; without it questions are asked from memory and with their
+            true passage only.
     """
     from pathlib import Path
 
@@ -57,10 +60,12 @@ def evaluate_model(
             **advanced,
         ),
         champion_uri=champion_uri,
+        index_uri=getattr(index, "uri", ""),
     )
     for name, value in evaluation.scores.items():
         scores.log_metric(name, value)
     scores.metadata.update(
+        **evaluation.product.facts,
         outcome=evaluation.outcome,
         reason=evaluation.reason,
         primary_metric=primary_metric,

@@ -79,6 +79,7 @@ def train_and_deploy(
         model=tuned.outputs["model"],
         test_set=examples.outputs["test_set"],
         train_set=examples.outputs["train_set"],
+        index=indexed.outputs["index"],
         model_name=model_name,
         primary_metric=primary_metric,
         min_gain=min_gain,

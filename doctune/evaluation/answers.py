@@ -18,7 +18,7 @@ from doctune.digests import digest_files
 from doctune.evaluation.checkpoint import Checkpoint
 from doctune.evaluation.context import fit_prompt
 from doctune.evaluation.perplexity import Likelihood, score_answers
-from doctune.evaluation.test_set import Example
+from doctune.evaluation.test_set import Example, Message
 from doctune.inference.generation import Completion, TextGenerator
 from doctune.inference.options import GenerationOptions
 from doctune.progress import progress
@@ -32,6 +32,7 @@ class Answers:
         latencies: Seconds from when an example's prompt was read to the end of its answer.
         seconds: Time spent on answering, over all attempts.
         prompts_cut: How many prompts were shortened to fit the model's context.
+        quiz: The answers to the quiz's prompts; empty without one.
         general: Likelihoods of the general prompts' answers; empty where not probed.
         digest: SHA-256 of the model's weights, configuration and tokenizer.
         reused: Whether an earlier evaluation had asked it everything.
@@ -43,6 +44,7 @@ class Answers:
     seconds: float
     prompts_cut: int
     general: tuple[Likelihood, ...]
+    quiz: tuple[str, ...]
     digest: str
     reused: bool
 
@@ -71,9 +73,10 @@ class Interview:
         test_digest: str,
         max_new_tokens: int,
         batch_size: int,
+        quiz: Sequence[Sequence[Message]] = (),
     ) -> None:
         self._name, self._folder = name, folder
-        self._examples, self._general = examples, general
+        self._examples, self._general, self._quiz = examples, general, quiz
         self._options = GenerationOptions(max_new_tokens=max_new_tokens)
         self._batch_size = batch_size
         self.digest = model_digest(folder)
@@ -83,6 +86,7 @@ class Interview:
                 "test": test_digest,
                 "examples": [example.index for example in examples],
                 "general": [example.reference for example in general],
+                "quiz": [list(messages) for messages in quiz],
                 "max_new_tokens": max_new_tokens,
                 "libraries": _libraries(),
                 "sources": _sources(),
@@ -99,12 +103,18 @@ class Interview:
             self._missing("completion", self._examples)
             or self._missing("score", self._examples)
             or self._missing("general", self._general)
+            or self._missing("quiz", self._quiz)
         )
         if not reused:
             generator = TextGenerator.load(self._folder)
             self._score(generator, "score", self._examples, f"Scoring the {self._name} model")
             self._score(generator, "general", self._general, f"Probing the {self._name} model")
-            self._generate(generator)
+            prompts = [example.prompt for example in self._examples]
+            self._generate(
+                generator, "completion", prompts, f"Answering with the {self._name} model"
+            )
+            title = f"Asking the {self._name} model the quiz"
+            self._generate(generator, "quiz", self._quiz, title)
             del generator
             gc.collect()
         completions = [self._stored("completion", i) for i in range(len(self._examples))]
@@ -119,6 +129,7 @@ class Interview:
             general=tuple(
                 Likelihood(**self._stored("general", i)) for i in range(len(self._general))
             ),
+            quiz=tuple(self._stored("quiz", i)["text"] for i in range(len(self._quiz))),
             digest=self.digest,
             reused=reused,
         )
@@ -126,8 +137,8 @@ class Interview:
     def _stored(self, kind: str, position: int) -> dict[str, Any]:
         return dict(self.checkpoint.get(kind, position) or {})
 
-    def _missing(self, kind: str, examples: Sequence[Example]) -> list[int]:
-        return [i for i in range(len(examples)) if self.checkpoint.get(kind, i) is None]
+    def _missing(self, kind: str, asked: Sequence[Any]) -> list[int]:
+        return [i for i in range(len(asked)) if self.checkpoint.get(kind, i) is None]
 
     def _score(
         self, generator: TextGenerator, kind: str, examples: Sequence[Example], title: str
@@ -144,9 +155,17 @@ class Interview:
                 on_score=lambda i, score: self.checkpoint.add(kind, left[i], asdict(score)),
             )
 
-    def _generate(self, generator: TextGenerator) -> None:
-        left = self._missing("completion", self._examples)
-        asked = [self._examples[i].prompt for i in left]
+    def _generate(
+        self,
+        generator: TextGenerator,
+        kind: str,
+        conversations: Sequence[Sequence[Message]],
+        title: str,
+    ) -> None:
+        left = self._missing(kind, conversations)
+        if not left:
+            return
+        asked = [tuple(conversations[i]) for i in left]
         prompts = [fit_prompt(generator, one, self._options.max_new_tokens) for one in asked]
         last = time.monotonic()
 
@@ -154,13 +173,11 @@ class Interview:
             nonlocal last
             waited, last = time.monotonic() - last, time.monotonic()
             row = {**asdict(completion), "waited": waited, "cut": prompts[i] != asked[i]}
-            self.checkpoint.add("completion", left[i], row)
+            self.checkpoint.add(kind, left[i], row)
             bar.advance(1)
 
-        with progress(
-            f"Answering with the {self._name} model", len(self._examples), "examples"
-        ) as bar:
-            bar.advance(len(self._examples) - len(left))
+        with progress(title, len(conversations), "questions") as bar:
+            bar.advance(len(conversations) - len(left))
             generator.generate(prompts, self._options, batch_size=self._batch_size, on_answer=keep)
 
 

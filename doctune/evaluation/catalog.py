@@ -34,6 +34,48 @@ METRICS: dict[str, MetricInfo] = {
     info.name: info
     for info in (
         _info(
+            "answer_accuracy_grounded",
+            "Answers right, from passages found",
+            "higher",
+            "Share of questions answered right from the passages that the index finds; 0 to 1.",
+        ),
+        _info(
+            "answer_accuracy_oracle",
+            "Answers right, from the true passage",
+            "higher",
+            "The same with the passage that answers: what reading alone is worth; 0 to 1.",
+        ),
+        _info(
+            "answer_accuracy_closed",
+            "Answers right, from memory",
+            "higher",
+            "The same without any passage: what the model has learnt; 0 to 1.",
+        ),
+        _info(
+            "cited_page",
+            "Cited page right",
+            "higher",
+            "Share of right answers that name a passage which answers; 0 to 1.",
+        ),
+        _info(
+            "unsupported",
+            "Unsupported answers",
+            "lower",
+            "Share of answers from passages that say what no passage says; 0 to 1.",
+        ),
+        _info(
+            "refused_right",
+            "Refused rightly",
+            "higher",
+            "Share of the questions without an answer that are refused; 0 to 1.",
+        ),
+        _info(
+            "refused_wrong",
+            "Refused wrongly",
+            "lower",
+            "Share of the questions with an answer that are refused; 0 to 1.",
+        ),
+        _info(
             "perplexity",
             "Perplexity",
             "lower",

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from doctune.artifacts import local_file, local_folder
+from doctune.digests import digest_file
+from doctune.errors import EvaluationError
 from doctune.evaluation.answers import Answers, Interview
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.clusters import clusters_of
@@ -25,9 +28,12 @@ from doctune.evaluation.leaks import refuse_leaks
 from doctune.evaluation.models import Models, find_models
 from doctune.evaluation.options import EvaluationOptions, JudgeOptions
 from doctune.evaluation.outputs import caps_of, provenance_of, write_predictions
+from doctune.evaluation.quiz import Quiz, make_quiz
+from doctune.evaluation.quiz_comparison import compare_quiz, product_answers
+from doctune.evaluation.quiz_scores import mark_all
 from doctune.evaluation.report import ReportData, render_report
 from doctune.evaluation.samples import Sample
-from doctune.evaluation.score_card import ScoreCard, make_card
+from doctune.evaluation.score_card import ProductAnswers, ScoreCard, make_card
 from doctune.evaluation.similarity import encoder_folder
 from doctune.evaluation.slices import Slice, slice_gains, worst_slice
 from doctune.evaluation.summary import render_summary
@@ -47,6 +53,7 @@ class Evaluation:
     scores: Mapping[str, float]
     test_digest: str
     examples: int
+    product: ProductAnswers
     caps: tuple[str, ...] = ()
 
 
@@ -61,6 +68,7 @@ def evaluate_model(
     champion_uri: str = "",
     train_path: Path | None = None,
     summary_path: Path | None = None,
+    index_uri: str = "",
 ) -> Evaluation:
     """Scores a tuned model on a test set, decides, and writes scores, predictions and report.
 
@@ -73,8 +81,11 @@ def evaluate_model(
         champion_uri: A folder like `model_dir`, or "" where there is no incumbent.
         train_path: The training examples; the test set is refused if it holds one of them.
         summary_path: Markdown to write: verdict and numbers in short.
+        index_uri: The knowledge index to answer from; "" asks from memory and with the true passage
+            only.
 
     Raises:
+        StorageError: `index_uri` names no index.
         EvaluationError: The test set or a model folder is missing or wrong, or the test set leaks.
         ModelError: A model cannot be loaded.
     """
@@ -83,8 +94,9 @@ def evaluate_model(
     if train_path is not None:
         refuse_leaks(test.examples, train_path)
     models = find_models(model_dir, champion_uri=champion_uri, others=chosen.others)
-    interviews = _interviews(models, test, chosen)
-    data = _measure(models, interviews, test, chosen, champion_uri)
+    quiz = _quiz(test, chosen, index_uri)
+    interviews = _interviews(models, test, quiz, chosen)
+    data = _measure(models, interviews, test, quiz, chosen, champion_uri)
     card, verdict = data.card, data.verdict
     write_predictions(predictions_path, test, data.answers, data.samples)
     write_text(report_path, render_report(data))
@@ -99,6 +111,7 @@ def evaluate_model(
         scores=card.scores,
         test_digest=test.digest,
         examples=card.examples,
+        product=data.product,
         caps=card.caps,
     )
 
@@ -107,6 +120,7 @@ def _measure(
     models: Models,
     interviews: Mapping[str, Interview],
     test: TestSet,
+    quiz: Quiz,
     chosen: EvaluationOptions,
     champion_uri: str,
 ) -> ReportData:
@@ -123,11 +137,14 @@ def _measure(
         seed=chosen.seed,
         clusters=clusters_of(test.examples),
     )
+    result = mark_all(quiz, {name: given.quiz for name, given in answers.items()})
     comparison = _compare_all(test.examples, answers, samples, bootstrap, chosen.judge)
+    comparison = merge([compare_quiz(result, bootstrap), comparison])
     slices = slice_gains(test.examples, samples, bootstrap, min_examples=chosen.min_slice_examples)
     provenance = provenance_of(test, models, answers, chosen, champion_uri)
     card = _decided_card(comparison, slices, answers, test, chosen, provenance)
-    card = card.model_copy(update={"caps": caps_of(test, models)})
+    product = product_answers(result, bootstrap)
+    card = card.model_copy(update={"caps": caps_of(test, models), "product": product})
     verdict = decide(card, chosen)
     return ReportData(
         card=card,
@@ -136,10 +153,28 @@ def _measure(
         answers=answers,
         samples=samples,
         training=models.training,
+        quiz=result,
+        product=product,
     )
 
 
-def _interviews(models: Models, test: TestSet, options: EvaluationOptions) -> dict[str, Interview]:
+def _quiz(test: TestSet, options: EvaluationOptions, index_uri: str) -> Quiz:
+    questions = local_file(options.questions) if options.questions else None
+    if questions and options.questions_digest not in ("", digest_file(questions)):
+        raise EvaluationError(
+            f"{options.questions} has changed since the run began: start it anew."
+        )
+    if not index_uri:
+        return make_quiz(test.examples, questions_path=questions, knowledge=None)
+    from doctune.evaluation.grounding import IndexKnowledge
+
+    knowledge = IndexKnowledge(local_folder(index_uri))
+    return make_quiz(test.examples, questions_path=questions, knowledge=knowledge)
+
+
+def _interviews(
+    models: Models, test: TestSet, quiz: Quiz, options: EvaluationOptions
+) -> dict[str, Interview]:
     general = general_examples() if options.general_prompts else ()
     return {
         name: Interview(
@@ -150,6 +185,7 @@ def _interviews(models: Models, test: TestSet, options: EvaluationOptions) -> di
             test_digest=test.digest,
             max_new_tokens=options.max_new_tokens,
             batch_size=options.batch_size,
+            quiz=[prompt.messages for prompt in quiz.prompts_for(name)],
         )
         for name, folder in models.folders.items()
     }

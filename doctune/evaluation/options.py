@@ -5,6 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Metric = Literal[
+    "answer_accuracy_grounded",
+    "answer_accuracy_oracle",
+    "answer_accuracy_closed",
     "perplexity",
     "bits_per_byte",
     "token_f1",
@@ -19,7 +22,19 @@ Metric = Literal[
     "judge",
     "judge_faithfulness",
 ]
-GuardedMetric = Metric | Literal["general_perplexity", "refusal_rate", "repetition_rate", "latency"]
+GuardedMetric = (
+    Metric
+    | Literal[
+        "cited_page",
+        "unsupported",
+        "refused_right",
+        "refused_wrong",
+        "general_perplexity",
+        "refusal_rate",
+        "repetition_rate",
+        "latency",
+    ]
+)
 SliceKind = Literal["kind", "document", "length"]
 
 
@@ -50,6 +65,23 @@ class RequiredSlice(_Policy):
         default=0.0, ge=0, description="It fails when the gain is below -max_loss with confidence."
     )
     min_examples: int = Field(default=5, ge=2)
+
+
+class AnswerBounds(_Policy):
+    """What the product's answers must keep to, whatever it is compared with.
+
+    The product is the model or the index' quotation, whichever is right more often.
+    """
+
+    least_right: float = Field(
+        default=0.5, ge=0, le=1, description="The floor: least share of questions answered right."
+    )
+    most_unsupported: float = Field(
+        default=0.1, ge=0, le=1, description="Most answers that say what no passage says."
+    )
+    most_refused_wrong: float = Field(
+        default=0.1, ge=0, le=1, description="Most answerable questions that are refused."
+    )
 
 
 class JudgeOptions(_Policy):
@@ -93,6 +125,21 @@ class EvaluationOptions(_Policy):
     )
     min_slice_examples: int = Field(
         default=8, ge=2, description="Fewest examples that make a slice of their own."
+    )
+    questions: str = Field(
+        default="",
+        description="JSONL of users' questions with their key facts, a path or gs:// URI; those "
+        "about files that the index does not hold are left out. Empty: the test set's questions.",
+    )
+    questions_digest: str = Field(
+        default="",
+        description="SHA-256 of `questions`; `doctune run` sets it, so that a step is not reused "
+        "for others.",
+    )
+    bounds: AnswerBounds | None = Field(
+        default=AnswerBounds(),
+        description="What answers must keep to where there is an index to answer from; None for "
+        "nothing.",
     )
     others: dict[str, str] = Field(
         default_factory=dict,

@@ -1,6 +1,7 @@
 """The report that people read: one HTML file that needs nothing else.
 
-It opens with the verdict and every rule behind it, then shows metrics with intervals, differences,
+It leads with how many questions are answered right and the verdict with every rule behind it, shows
+each wrong answer beside passage and page, then metrics with intervals, differences,
 slices, latency and the training curve, then each example side by side with its source passage, and
 ends with how all of it was made. It needs no network, reads in print and in the dark, and works
 with the keyboard alone; without its script it only lacks the search.
@@ -21,8 +22,10 @@ from doctune.evaluation import plots
 from doctune.evaluation.answers import Answers
 from doctune.evaluation.catalog import METRICS, MetricInfo
 from doctune.evaluation.comparison import TUNED, example_gains
+from doctune.evaluation.quiz_comparison import wrong_answers
+from doctune.evaluation.quiz_scores import QuizResult
 from doctune.evaluation.samples import Floats, Sample
-from doctune.evaluation.score_card import ScoreCard, StoredGain, StoredSlice
+from doctune.evaluation.score_card import ProductAnswers, ScoreCard, StoredGain, StoredSlice
 from doctune.evaluation.test_set import Example
 from doctune.evaluation.verdict import Verdict, format_gain
 
@@ -47,6 +50,8 @@ class ReportData:
     answers: Mapping[str, Answers]
     samples: Mapping[str, Mapping[str, Sample]]
     training: Mapping[str, Any]
+    quiz: QuizResult
+    product: ProductAnswers
 
 
 def render_report(data: ReportData) -> str:
@@ -81,6 +86,7 @@ def render_report(data: ReportData) -> str:
             label="Share of answers that were complete after so many seconds",
         ),
         curve=_training_curve(data.training),
+        wrong=_wrong_rows(data.quiz),
         kinds=sorted({example.kind for example in data.examples if example.kind}),
         examples=_example_rows(data),
     )
@@ -100,6 +106,38 @@ def _metric_rows(card: ScoreCard, opponents: Sequence[str]) -> list[dict[str, An
         for info in METRICS.values()
         if any(f"{info.name}_{model}" in card.scores for model in card.models)
     ]
+
+
+def _wrong_rows(result: QuizResult) -> list[dict[str, Any]]:
+    """Returns each question that the product answers wrong, beside passage and page."""
+    rows = []
+    for number, marked in wrong_answers(result):
+        item = result.quiz.items[number]
+        question = item.question
+        cited = marked.cited[0] if marked.cited else None
+        faults = [f"missing: {fact}" for fact in marked.grade.missing]
+        faults += [f"contradicted: {said}" for said in marked.grade.contradicted]
+        if marked.grade.refused:
+            faults = ["refused"]
+        elif question.expects == "refusal":
+            faults = ["the documents do not say"]
+        rows.append(
+            {
+                "number": number + 1,
+                "question": question,
+                "answer": marked.text,
+                "faults": "; ".join(faults),
+                "place": _place(question.source, question.page),
+                "truth": item.truth.text if item.truth else question.fact,
+                "cited": cited.text if cited else "",
+                "cited_place": _place(cited.file, cited.pages[0]) if cited and cited.pages else "",
+            }
+        )
+    return rows
+
+
+def _place(file: str, page: int) -> str:
+    return f"{file}, page {page}" if file and page else file
 
 
 def _value_cell(card: ScoreCard, info: MetricInfo, model: str) -> dict[str, str]:

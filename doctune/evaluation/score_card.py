@@ -54,6 +54,44 @@ class StoredSlice(_Part):
         return f"{self.by} {self.value}"
 
 
+class ProductAnswers(_Part):
+    """What the product answered: the model's words or the index' quotation, the better of both."""
+
+    answering: Literal["model", "quote"] = Field(description="Which was right more often.")
+    questions: int = Field(ge=1)
+    right: int = Field(ge=0)
+    grounded: bool = Field(description="Whether there was an index to answer from.")
+    low: float = Field(description="Lower end of the interval of right / questions.")
+    high: float = Field(description="Upper end of the interval of right / questions.")
+    unsupported: float | None = Field(default=None, description="Share; None for no answers.")
+    refused_right: float | None = Field(default=None, description="Share; None where none asked.")
+    refused_wrong: float | None = Field(default=None, description="Share; None where none asked.")
+    recall_at_3: float | None = Field(default=None, description="Of the index; None without one.")
+    note: str = Field(default="", description="What was left out of the questions, and why.")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the metadata of the scores says of it; what is undefined is left out."""
+        shares = {
+            f"product_{name}": getattr(self, name)
+            for name in ("unsupported", "refused_right", "refused_wrong")
+        }
+        return {
+            "answers": self.sentence,
+            "answering": self.answering,
+            "questions": self.questions,
+            "questions_right": self.right,
+            **{name: share for name, share in shares.items() if share is not None},
+        }
+
+    @property
+    def sentence(self) -> str:
+        """What the report leads with."""
+        means = {"model": "by the model", "quote": "by quotation"}[self.answering]
+        where = f"from the documents, {means}" if self.grounded else "from memory"
+        return f"Answers {self.right} of {self.questions} questions right ({where})"
+
+
 class ScoreCard(_Part):
     """All numbers of one evaluation."""
 
@@ -78,6 +116,9 @@ class ScoreCard(_Part):
     gains: Gains = Field(description="The gains by opponent and metric, with p-values.")
     slices: tuple[StoredSlice, ...] = Field(
         default=(), description="The same gains on parts of the test set."
+    )
+    product: ProductAnswers | None = Field(
+        default=None, description="None for scores made before answers were marked."
     )
     worst_slice: str = Field(default="", description="Least gain over base, primary metric.")
     caps: tuple[str, ...] = Field(

@@ -14,6 +14,7 @@ def render_summary(card: ScoreCard, verdict: Verdict) -> str:
     opponents = [model for model in card.models if model != TUNED]
     head = ["metric", *card.models, *(f"gain over {name}" for name in opponents)]
     lines = [
+        *([f"**{card.product.sentence}.**", ""] if card.product else []),
         f"## {OUTCOME_TITLES[verdict.outcome]}",
         "",
         verdict.reason,

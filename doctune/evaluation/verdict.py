@@ -7,7 +7,8 @@ which they decide:
 
 1. too few examples, or a required slice with too few: `too_few_examples`
 2. a metric that a rule needs is missing: `missing_metric`
-3. worse than base or champion, a guardrail broken, a slice got worse: `lose`
+3. worse than base or champion, a guardrail or a bound broken, the product's answers below the
+   floor, a slice got worse: `lose`
 4. a difference that could be chance, or is less than `min_gain`: `tie` (a first release may be
    content with any gain: `first_release: better`)
 5. otherwise `win`, or `no_incumbent` where there is no champion. Only these two pass.
@@ -21,8 +22,13 @@ from typing import Literal
 
 from doctune.evaluation.catalog import METRICS, MetricInfo
 from doctune.evaluation.comparison import BASE, CHAMPION, TUNED
-from doctune.evaluation.options import EvaluationOptions, Guardrail, RequiredSlice
-from doctune.evaluation.score_card import ScoreCard, StoredGain, StoredSlice
+from doctune.evaluation.options import (
+    AnswerBounds,
+    EvaluationOptions,
+    Guardrail,
+    RequiredSlice,
+)
+from doctune.evaluation.score_card import ProductAnswers, ScoreCard, StoredGain, StoredSlice
 
 Outcome = Literal["win", "lose", "tie", "no_incumbent", "missing_metric", "too_few_examples"]
 
@@ -94,6 +100,8 @@ def _checks(card: ScoreCard, options: EvaluationOptions) -> Iterator[Check]:
         for opponent in card.opponents:
             if guardrail.against in (opponent, "both"):
                 yield _guardrail(card, guardrail, opponent)
+    if options.bounds is not None and card.product is not None and card.product.grounded:
+        yield from _bounds(card.product, options.bounds)
     for required in options.required_slices:
         yield from _required_slice(card, required, options)
     if options.slice_regressions == "fail":
@@ -129,6 +137,33 @@ def _primary(card: ScoreCard, opponent: str, options: EvaluationOptions) -> Chec
         text = f"{text}, less than the least gain of {least}"
         return Check(rule="primary", outcome="tie", text=text)
     return Check(rule="primary", outcome="win", text=text)
+
+
+def _bounds(product: ProductAnswers, bounds: AnswerBounds) -> Iterator[Check]:
+    share = product.right / product.questions
+    held = share >= bounds.least_right
+    yield Check(
+        rule="floor",
+        outcome="win" if held else "lose",
+        text=f"The product answers {product.right} of {product.questions} questions right, "
+        f"{'no less' if held else 'less'} than the floor of {_percent(bounds.least_right)}",
+    )
+    for name, value, most in (
+        ("Unsupported answers", product.unsupported, bounds.most_unsupported),
+        ("Wrong refusals", product.refused_wrong, bounds.most_refused_wrong),
+    ):
+        if value is not None:
+            held = value <= most
+            yield Check(
+                rule="bound",
+                outcome="win" if held else "lose",
+                text=f"{name} are {_percent(value)}, {'within' if held else 'over'} the bound of "
+                f"{_percent(most)}",
+            )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
 
 
 def _guardrail(card: ScoreCard, guardrail: Guardrail, opponent: str) -> Check:

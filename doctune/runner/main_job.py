@@ -9,12 +9,13 @@ from typing import Any
 from rich.console import Console
 
 from doctune.configuration.settings import Settings, VertexSettings
+from doctune.digests import digest_file
 from doctune.errors import DeploymentError, UsageError
 from doctune.files import write_json
 from doctune.runner.arguments import pipeline_arguments
 from doctune.runner.display import watch
 from doctune.runner.run import Runner, RunResult, run_pipeline
-from doctune.runner.summary import RunSummary, copy_reports, read_rejects
+from doctune.runner.summary import RunSummary, answer_scores, copy_reports, read_rejects
 
 LAST_RUN = "last_run.json"
 LATEST_INDEX = "latest_index.json"
@@ -52,7 +53,7 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
         raise UsageError(f"{job.pdfs} is not a folder on this machine: copy the PDFs to one first.")
     pdfs = Path(job.pdfs).expanduser().absolute()
     arguments = pipeline_arguments(
-        job.settings,
+        _with_questions(job.settings),
         job.vertex,
         read_signature(job.spec).parameters,
         pdfs=str(pdfs),
@@ -76,6 +77,20 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
         summary = _summarise(job, result)
     write_json(job.root / LAST_RUN, summary.model_dump(mode="json"))
     return summary
+
+
+def _with_questions(settings: Settings) -> Settings:
+    """Returns the settings with the file of questions by its full path and its digest."""
+    if not settings.evaluation.questions or "://" in settings.evaluation.questions:
+        return settings
+    path = Path(settings.evaluation.questions).expanduser().absolute()
+    if not path.is_file():
+        raise UsageError(
+            f"evaluation.questions: {path} is not a file: give one, or leave it empty."
+        )
+    update = {"questions": str(path), "questions_digest": digest_file(path)}
+    evaluation = settings.evaluation.model_copy(update=update)
+    return settings.model_copy(update={"evaluation": evaluation})
 
 
 def answer_by_endpoint(vertex: VertexSettings, question: str) -> tuple[str, str]:
@@ -143,6 +158,7 @@ def _summarise(job: MainJob, result: RunResult) -> RunSummary:
         perplexity_base=scores["perplexity_base"],
         perplexity_tuned=scores["perplexity_tuned"],
         perplexity_gain_interval=interval,
+        **answer_scores(scores).model_dump(),
         passed=passed,
         outcome=scores["outcome"],
         reason=scores["reason"],

@@ -1,5 +1,6 @@
 """The summary of a train-and-deploy run: what a person wants to know, and the same as JSON."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,46 @@ class Reject(BaseModel):
     reason: str
 
 
-class RunSummary(BaseModel):
+class AnswerScores(BaseModel):
+    """How many questions got a right answer; None where none was asked so."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sentence: str = Field(description='Such as "Answers 84 of 120 questions right (...)".')
+    questions: int
+    questions_right: int
+    answering: str = Field(description="model or quote: what answers the product's users.")
+    answer_accuracy_closed: float | None = Field(description="The tuned model, from memory.")
+    answer_accuracy_grounded: float | None = Field(description="The product, from the documents.")
+    answer_accuracy_model_grounded: float | None = Field(description="The tuned model's words.")
+    answer_accuracy_quoted: float | None = Field(description="By quotation alone.")
+    answer_accuracy_base_grounded: float | None = Field(description="Base, the same passages.")
+    recall_at_3: float | None
+    refused_right: float | None
+    refused_wrong: float | None
+
+
+def answer_scores(scores: Mapping[str, Any]) -> AnswerScores:
+    """Returns what evaluate_model's scores say about answers."""
+    questions, right = int(scores["questions"]), int(scores["questions_right"])
+    grounded = "answer_accuracy_grounded_quoted" in scores
+    return AnswerScores(
+        sentence=scores["answers"],
+        questions=questions,
+        questions_right=right,
+        answering=scores["answering"],
+        answer_accuracy_closed=scores.get("answer_accuracy_closed_tuned"),
+        answer_accuracy_grounded=right / questions if grounded else None,
+        answer_accuracy_model_grounded=scores.get("answer_accuracy_grounded_tuned"),
+        answer_accuracy_quoted=scores.get("answer_accuracy_grounded_quoted"),
+        answer_accuracy_base_grounded=scores.get("answer_accuracy_grounded_base"),
+        recall_at_3=scores.get("recall_at_3_index"),
+        refused_right=scores.get("product_refused_right"),
+        refused_wrong=scores.get("product_refused_wrong"),
+    )
+
+
+class RunSummary(AnswerScores):
     """What came of a train-and-deploy run; `.doctune/last_run.json` holds it."""
 
     model_config = ConfigDict(frozen=True)
@@ -91,6 +131,7 @@ def _facts(summary: RunSummary) -> list[tuple[str, RenderableType]]:
         ("tokens trained", Text(f"{summary.tokens_trained:,}")),
         ("loss", Text(f"{summary.loss_before:.3f} before, {summary.loss_after:.3f} after")),
         ("perplexity", Text(perplexity)),
+        ("answers", Text(_answers(summary), style="bold")),
         ("verdict", verdict),
         ("", Text(summary.reason)),
         *([("capped", Text(summary.capped, style="yellow"))] if summary.capped else []),
@@ -101,6 +142,18 @@ def _facts(summary: RunSummary) -> list[tuple[str, RenderableType]]:
         ("steps", Text(steps)),
         ("in all", Text(f"{summary.seconds:.0f} s")),
     ]
+
+
+def _answers(summary: RunSummary) -> str:
+    shares = [
+        ("from memory", summary.answer_accuracy_closed),
+        ("base with the same passages", summary.answer_accuracy_base_grounded),
+        ("true passage among the first 3", summary.recall_at_3),
+        ("refused rightly", summary.refused_right),
+        ("refused wrongly", summary.refused_wrong),
+    ]
+    known = [f"{name} {share:.0%}" for name, share in shares if share is not None]
+    return f"{summary.sentence}; {', '.join(known)}" if known else summary.sentence
 
 
 def _rejects(summary: RunSummary) -> Text:

@@ -12,6 +12,7 @@ from doctune.cli import app
 from doctune.configuration.environments import choose_laptop
 from doctune.configuration.settings import load_settings, load_vertex_settings
 from doctune.errors import ConfigurationError, UsageError
+from doctune.evaluation.options import AnswerBounds
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +58,7 @@ CAPS: dict[str, dict[str, Any]] = {
         "slice_regressions": "fail",
         "min_examples": 8,
         "required_slices": (),
+        "bounds": AnswerBounds(),
     },
 }
 

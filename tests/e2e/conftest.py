@@ -69,6 +69,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Itera
     for name in PDFS:
         shutil.copy(ROOT / "samples/pdfs" / name, folder / "pdfs" / name)
     shutil.copytree(ROOT / "config", folder / "config")
+    (folder / "samples").mkdir()
+    shutil.copy(ROOT / "samples/questions.jsonl", folder / "samples/questions.jsonl")
     path = folder / "config/environments/laptop/config.yaml"
     config = yaml.safe_load(path.read_text())
     config["pdfs"] = "pdfs"

@@ -242,7 +242,7 @@ def test_the_summary_says_verdict_and_numbers_in_markdown(
 ) -> None:
     run(tmp_path, tuned_dir, test_path, summary_path=tmp_path / "summary.md")
     text = (tmp_path / "summary.md").read_text()
-    assert text.startswith("## ")
+    assert text.startswith("**Answers ")
     assert "| **Perplexity** |" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({row.count("|") for row in rows}) == 1

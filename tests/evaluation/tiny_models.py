@@ -18,6 +18,7 @@ _TEXT = (
     "seal bolt litre minute when what how many which for to is are with before after check clean"
 )
 _WORDS = _TEXT.split()
+_TRAINING_STEPS, _LEARNT = 400, 0.01
 _END, _PAD = "<|end|>", "<|pad|>"
 
 
@@ -77,6 +78,38 @@ def write_tuned(folder: Path, base: Path, *, seed: int) -> Path:
     write_model(folder / "model", seed=seed)
     training = {"base_model": str(base), "base_model_digest": "0" * 64}
     (folder / "training.json").write_text(json.dumps(training), encoding="utf-8")
+    write_manifest(folder)
+    return folder
+
+
+def write_trained(folder: Path, base: Path, pairs: Sequence[tuple[str, str]]) -> Path:
+    """Writes a model like `write_tuned` that was trained to give these answers, seconds' worth."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    write_tuned(folder, base, seed=5)
+    write_model(folder / "model", seed=5, hidden_size=64)
+    tokenizer = make_tokenizer()
+    model = LlamaForCausalLM.from_pretrained(folder / "model").train()
+    rows = []
+    for question, answer in pairs:
+        turns = [{"role": "user", "content": question}]
+        start = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        ids = tokenizer(f"{start}{answer}{_END}", add_special_tokens=False)["input_ids"]
+        asked = len(tokenizer(start, add_special_tokens=False)["input_ids"])
+        rows.append((ids, [-100] * asked + ids[asked:]))
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.tensor([ids + [tokenizer.pad_token_id] * (width - len(ids)) for ids, _ in rows])
+    labels = torch.tensor([line + [-100] * (width - len(line)) for _, line in rows])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    for _ in range(_TRAINING_STEPS):
+        loss = model(input_ids=ids, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if float(loss) < _LEARNT:
+            break
+    model.eval().save_pretrained(folder / "model")
     write_manifest(folder)
     return folder
 

@@ -1,0 +1,68 @@
+"""The knowledge index as the evaluation asks it: passages, pages, and the answer by quotation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cached_property
+from pathlib import Path
+
+from doctune.evaluation.quiz import Passage, Quoted
+from doctune.knowledge.answering import Answerer
+
+
+class IndexKnowledge:
+    """What a `KnowledgeIndex` gives.
+
+    Raises:
+        StorageError: The folder holds no index.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._answerer = Answerer.open(folder)
+        self._index = self._answerer.index
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """The files that the index holds."""
+        return frozenset(self._index.sources)
+
+    def find(self, question: str, top: int) -> tuple[Passage, ...]:
+        """Returns the passages that fit a question best."""
+        return tuple(
+            _passage(found.file, found.title, found.pages, found.heading, found.text)
+            for found in self._index.search(question, top)
+        )
+
+    def quote(self, question: str) -> Quoted:
+        """Answers by quotation."""
+        answer = self._answerer.answer(question)
+        return Quoted(
+            answer=answer.answer,
+            sources=tuple(
+                Passage(file=source.file, pages=(source.page,), text=source.text)
+                for source in answer.sources
+            ),
+        )
+
+    def passages_of(self, file: str, page: int) -> tuple[Passage, ...]:
+        """Returns the passages that stand on a page."""
+        return tuple(self._by_page.get((file, page), ()))
+
+    @cached_property
+    def _by_page(self) -> dict[tuple[str, int], list[Passage]]:
+        places: dict[tuple[str, int], list[Passage]] = defaultdict(list)
+        for number, file in enumerate(self._index.sources):
+            passage = self._index.passage(number)
+            title = self._index.titles[number]
+            shown = _passage(file, title, passage.pages, passage.heading, passage.text)
+            for page in passage.pages:
+                places[file, page].append(shown)
+        return places
+
+
+def _passage(
+    file: str, title: str, pages: tuple[int, ...], heading: tuple[str, ...], text: str
+) -> Passage:
+    path = " > ".join(heading)
+    shown = f"{path}: {text}" if path else text
+    return Passage(file=file, title=title, pages=tuple(pages), text=shown)

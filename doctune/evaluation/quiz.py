@@ -1,0 +1,248 @@
+"""Users' questions, asked three ways: from memory, from the passages found, from the true passage.
+
+The questions are those of a file (`questions.py`) or, without one, the test set's own. From an
+index come the passages that a user would get and the answer by quotation alone; without an index
+only memory and the true passage can be asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from doctune.digests import digest_value
+from doctune.evaluation.answer_accuracy import derive_key_facts
+from doctune.evaluation.comparison import TUNED
+from doctune.evaluation.questions import Question, load_questions
+from doctune.evaluation.test_set import Example, Message
+from doctune.knowledge.prompt import PromptPassage, grounded_prompt
+
+Way = Literal["closed", "grounded", "oracle"]
+WAYS: tuple[Way, ...] = ("closed", "grounded", "oracle")
+SHOWN = 3  # passages in a grounded prompt
+# Share of a fact's words from which a passage counts as the one that answers.
+_HOLDS = 0.8
+# Below so many questions of files that the index holds, a question file is of another corpus.
+_LEAST_KNOWN = 0.5
+
+
+_MARK = re.compile(r"\s*\[(\d{1,2})\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A passage that is shown with a question, and where it stands."""
+
+    file: str
+    pages: tuple[int, ...]
+    text: str
+    title: str = ""
+
+
+def cited_passages(answer: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    """Returns the passages that an answer names by their numbers, in its order, each once."""
+    numbers = dict.fromkeys(int(number) for number in _MARK.findall(answer))
+    return tuple(passages[number - 1] for number in numbers if 0 < number <= len(passages))
+
+
+def without_marks(answer: str) -> str:
+    """Returns an answer without its passages' numbers."""
+    return _MARK.sub("", answer).strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quoted:
+    """What the index answers without a model."""
+
+    answer: str
+    sources: tuple[Passage, ...]
+
+
+class Knowledge(Protocol):
+    """What an index gives."""
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The files that it holds."""
+
+    def find(self, question: str, top: int) -> tuple[Passage, ...]:
+        """Returns the passages that fit a question best."""
+
+    def quote(self, question: str) -> Quoted:
+        """Answers by quotation."""
+
+    def passages_of(self, file: str, page: int) -> tuple[Passage, ...]:
+        """Returns the passages that stand on a page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One question with all that is shown with it.
+
+    Attributes:
+        found: What the index finds for it, best first; empty without an index.
+        truth: The passage that answers it, where one is known.
+        quoted: The answer by quotation; None without an index.
+    """
+
+    question: Question
+    found: tuple[Passage, ...] = ()
+    truth: Passage | None = None
+    quoted: Quoted | None = None
+
+    @property
+    def known_source(self) -> bool:
+        """Whether it is known where the answer stands."""
+        return bool(self.question.source and self.question.fact)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One way of asking one question."""
+
+    way: Way
+    item: int
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quiz:
+    """All questions and prompts of one evaluation."""
+
+    items: tuple[Item, ...]
+    prompts: tuple[Prompt, ...]
+    digest: str
+    note: str = ""
+
+    def prompts_for(self, model: str) -> tuple[Prompt, ...]:
+        """Returns what a model is asked: what reading alone is worth, only the tuned one."""
+        return tuple(p for p in self.prompts if model == TUNED or p.way != "oracle")
+
+    @property
+    def grounded(self) -> bool:
+        """Whether there was an index to ask from."""
+        return any(prompt.way == "grounded" for prompt in self.prompts)
+
+
+def make_quiz(
+    examples: Sequence[Example], *, questions_path: Path | None, knowledge: Knowledge | None
+) -> Quiz:
+    """Returns the questions of a file, or else of the test set, ready to be asked.
+
+    Raises:
+        EvaluationError: The file of questions cannot be read.
+    """
+    note = ""
+    questions: tuple[Question, ...] = ()
+    if questions_path is not None:
+        questions, note = _of_this_corpus(load_questions(questions_path), knowledge)
+    passages = {}
+    if not questions:
+        questions = tuple(_question(example) for example in examples)
+        passages = {at: _truth_of(example) for at, example in enumerate(examples)}
+    items = tuple(
+        _item(question, knowledge, passages.get(at)) for at, question in enumerate(questions)
+    )
+    prompts = tuple(
+        Prompt(way=way, item=at, messages=messages)
+        for at, item in enumerate(items)
+        for way in WAYS
+        if (messages := _messages(way, item, knowledge is not None)) is not None
+    )
+    digest = digest_value([list(prompt.messages) for prompt in prompts])
+    return Quiz(items=items, prompts=prompts, digest=digest, note=note)
+
+
+def holds_fact(item: Item, passage: Passage) -> bool:
+    """Says whether a passage answers a question: it is the true one, or has the fact's words."""
+    question = item.question
+    if item.truth is not None and passage.text == item.truth.text:
+        return True
+    wanted, said = _words(question.fact), set(_words(passage.text))
+    if not wanted:
+        return False
+    share = sum(word in said for word in wanted) / len(wanted)
+    same_page = passage.file == question.source and question.page in passage.pages
+    return share >= (_HOLDS if same_page else 1.0)
+
+
+def _of_this_corpus(
+    questions: tuple[Question, ...], knowledge: Knowledge | None
+) -> tuple[tuple[Question, ...], str]:
+    """Keeps the questions about files that the index holds; none where they are of others."""
+    if knowledge is None:
+        return questions, ""
+    about = [question for question in questions if question.source]
+    known = [question for question in about if question.source in knowledge.files]
+    if len(known) < _LEAST_KNOWN * len(about) or not known:
+        return (), (
+            f"the questions given are of other documents ({len(known)} of {len(about)} are about "
+            "a file of this corpus), so those of the test set were asked"
+        )
+    kept = tuple(q for q in questions if not q.source or q.source in knowledge.files)
+    left_out = len(questions) - len(kept)
+    return kept, f"{left_out} questions are about files not in this corpus" if left_out else ""
+
+
+def _question(example: Example) -> Question:
+    pages = example.source.get("pages")
+    refusal = example.kind == "unanswerable"
+    facts = derive_key_facts(example.question, example.reference)
+    return Question(
+        question=example.question,
+        answer=example.reference,
+        # Without a number or a name the reference itself is what is compared with.
+        key_facts=() if refusal else facts or (example.reference,),
+        fact="" if refusal else example.passage,
+        source="" if refusal else example.document,
+        page=int(pages[0]) if isinstance(pages, list) and pages and not refusal else 0,
+        kind=example.kind,
+        expects="refusal" if refusal else "answer",
+    )
+
+
+def _truth_of(example: Example) -> Passage | None:
+    if not example.passage or example.kind == "unanswerable":
+        return None
+    pages = example.source.get("pages")
+    numbers = tuple(int(page) for page in pages) if isinstance(pages, list) else ()
+    return Passage(file=example.document, pages=numbers, text=example.passage)
+
+
+def _item(question: Question, knowledge: Knowledge | None, truth: Passage | None) -> Item:
+    if knowledge is None:
+        return Item(question=question, truth=truth)
+    item = Item(
+        question=question,
+        found=knowledge.find(question.question, SHOWN),
+        truth=truth,
+        quoted=knowledge.quote(question.question),
+    )
+    if truth is None and question.source:
+        at_page = knowledge.passages_of(question.source, question.page)
+        truth = next((passage for passage in at_page if holds_fact(item, passage)), None)
+    return Item(question=question, found=item.found, truth=truth, quoted=item.quoted)
+
+
+def _messages(way: Way, item: Item, indexed: bool) -> tuple[Message, ...] | None:
+    text = item.question.question
+    if way == "closed":
+        return ({"role": "user", "content": text},)
+    if way == "grounded":
+        return _grounded(text, item.found) if indexed else None
+    return _grounded(text, (item.truth,)) if item.truth else None
+
+
+def _grounded(question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    shown = [
+        PromptPassage(one.title or one.file, one.pages[0] if one.pages else 0, one.text)
+        for one in passages
+    ]
+    return ({"role": "user", "content": grounded_prompt(question, shown)},)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())

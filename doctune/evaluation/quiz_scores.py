@@ -1,0 +1,193 @@
+"""What came of the quiz: each answer marked, and the metrics over all questions.
+
+Accuracy counts every question: a refusal is right where the documents do not say. The product
+answers in the way that was right more often, the model's words or the index' quotation; that choice
+is made on the questions that measure it, between two, so its accuracy is that of the better one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from doctune.evaluation.answer_accuracy import Grade, grade_answer
+from doctune.evaluation.behaviour import faithfulness
+from doctune.evaluation.quantities import read_names, read_quantities
+from doctune.evaluation.quiz import (
+    Item,
+    Passage,
+    Quiz,
+    Way,
+    cited_passages,
+    holds_fact,
+    without_marks,
+)
+from doctune.evaluation.samples import Sample, mean_sample
+
+Answering = Literal["model", "quote"]
+# An answer stands on its passages when they hold so much of what it adds to the question.
+SUPPORTED = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked:
+    """One answer with its marks.
+
+    Attributes:
+        cited_right: Whether the passage that it names answers the question; None for an answer
+            that is not right, or a refusal.
+        unsupported: Whether it says what no passage shown says; None for a refusal.
+    """
+
+    text: str
+    grade: Grade
+    cited: tuple[Passage, ...] = ()
+    cited_right: bool | None = None
+    unsupported: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuizResult:
+    """Every answer of every model, and of the index alone."""
+
+    quiz: Quiz
+    marked: Mapping[str, Mapping[Way, Sequence[Marked | None]]]  # by model
+    quoted: Sequence[Marked] = ()
+
+    def samples(self, model: str) -> dict[str, Sample]:
+        """Returns a model's metrics, each of all questions."""
+        ways = self.marked[model]
+        found = {
+            f"answer_accuracy_{way}": mean_sample(_rights(marked)) for way, marked in ways.items()
+        }
+        if "grounded" in ways:
+            found |= self._behaviour(ways["grounded"])
+        return found
+
+    def quoted_samples(self) -> dict[str, Sample]:
+        """Returns the metrics of quotation."""
+        accuracy = {"answer_accuracy_grounded": mean_sample(_rights(self.quoted))}
+        return accuracy | self._behaviour(self.quoted)
+
+    def recall(self, top: int = 3) -> Sample:
+        """Returns the share of questions whose true passage is among the first ones found."""
+        return mean_sample(
+            [
+                float(any(holds_fact(item, passage) for passage in item.found[:top]))
+                if item.known_source
+                else None
+                for item in self.quiz.items
+            ]
+        )
+
+    def product(self, model: str) -> tuple[Answering, Sequence[Marked]]:
+        """Returns the way of answering that was right more often, and its answers."""
+        own = [marked for marked in self.marked[model].get("grounded", ()) if marked is not None]
+        if not self.quoted:
+            fallback = self.marked[model]["closed"]
+            return "model", own or [marked for marked in fallback if marked is not None]
+        if own and _right_count(own) > _right_count(self.quoted):
+            return "model", own
+        return "quote", self.quoted
+
+    def _behaviour(self, marked: Sequence[Marked | None]) -> dict[str, Sample]:
+        pairs = list(zip(self.quiz.items, marked, strict=True))
+        return {
+            "cited_page": mean_sample(
+                [_number(one.cited_right if one else None) for _, one in pairs]
+            ),
+            "unsupported": mean_sample(
+                [_number(one.unsupported if one else None) for _, one in pairs]
+            ),
+            "refused_right": mean_sample(
+                [
+                    float(one.grade.right) if one and _wants_refusal(item) else None
+                    for item, one in pairs
+                ]
+            ),
+            "refused_wrong": mean_sample(
+                [
+                    float(one.grade.refused) if one and not _wants_refusal(item) else None
+                    for item, one in pairs
+                ]
+            ),
+        }
+
+
+def mark_all(quiz: Quiz, answers: Mapping[str, Sequence[str]]) -> QuizResult:
+    """Marks every model's answers to the quiz's prompts, in their order, and the quotations."""
+    marked: dict[str, dict[Way, list[Marked | None]]] = {}
+    for model, texts in answers.items():
+        ways: dict[Way, list[Marked | None]] = {}
+        for prompt, text in zip(quiz.prompts_for(model), texts, strict=True):
+            item = quiz.items[prompt.item]
+            row = ways.setdefault(prompt.way, [None] * len(quiz.items))
+            row[prompt.item] = _mark(item, text, _shown(item, prompt.way))
+        marked[model] = ways
+    quoted = [
+        _mark(item, item.quoted.answer, item.quoted.sources, cites_first=True)
+        for item in quiz.items
+        if item.quoted is not None
+    ]
+    return QuizResult(quiz=quiz, marked=marked, quoted=quoted)
+
+
+def _mark(item: Item, text: str, shown: Sequence[Passage], *, cites_first: bool = False) -> Marked:
+    question = item.question
+    answer = without_marks(text)
+    grade = grade_answer(
+        question.question,
+        answer,
+        reference=question.answer,
+        key_facts=question.key_facts,
+        expects=question.expects,
+    )
+    cited = tuple(shown[:1]) if cites_first else cited_passages(text, shown)
+    silent = grade.refused or not shown
+    rated = grade.right and not grade.refused and bool(shown) and item.known_source
+    return Marked(
+        text=answer,
+        grade=grade,
+        cited=cited,
+        cited_right=any(holds_fact(item, one) for one in cited) if rated else None,
+        unsupported=None if silent else not is_supported(answer, question.question, shown),
+    )
+
+
+def is_supported(answer: str, question: str, shown: Sequence[Passage]) -> bool:
+    """Says whether passages say what an answer adds to its question: numbers, names and words."""
+    said = "\n".join(passage.text for passage in shown)
+    known = [*read_quantities(said), *read_quantities(question)]
+    for quantity in read_quantities(answer):
+        if not any(quantity.same(one) for one in known):
+            return False
+    names = {name for _, name in read_names(f"{said}\n{question}")}
+    if any(name not in names for _, name in read_names(answer)):
+        return False
+    share = faithfulness(answer, question, said)
+    return share is None or share >= SUPPORTED
+
+
+def _shown(item: Item, way: Way) -> Sequence[Passage]:
+    if way == "closed":
+        return ()
+    if way == "grounded":
+        return item.found
+    return (item.truth,) if item.truth else ()
+
+
+def _rights(marked: Sequence[Marked | None]) -> list[float | None]:
+    return [None if one is None else float(one.grade.right) for one in marked]
+
+
+def _right_count(marked: Sequence[Marked]) -> int:
+    return sum(one.grade.right for one in marked)
+
+
+def _wants_refusal(item: Item) -> bool:
+    return item.question.expects == "refusal"
+
+
+def _number(value: bool | None) -> float | None:
+    return None if value is None else float(value)
