@@ -15,6 +15,7 @@ from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.clusters import clusters_of
 from doctune.evaluation.comparison import (
     BASE,
+    CHAMPION,
     TUNED,
     Comparison,
     compare,
@@ -22,6 +23,7 @@ from doctune.evaluation.comparison import (
     merge,
     model_samples,
 )
+from doctune.evaluation.fairness import Fairness, compare_fairly, judge_fairness
 from doctune.evaluation.general_prompts import general_examples
 from doctune.evaluation.judge import GeminiJudge, judge_samples
 from doctune.evaluation.leaks import refuse_leaks
@@ -32,7 +34,6 @@ from doctune.evaluation.quiz import Quiz, make_quiz
 from doctune.evaluation.quiz_comparison import compare_quiz, product_answers
 from doctune.evaluation.quiz_scores import mark_all
 from doctune.evaluation.report import ReportData, render_report
-from doctune.evaluation.samples import Sample
 from doctune.evaluation.score_card import ProductAnswers, ScoreCard, make_card
 from doctune.evaluation.similarity import encoder_folder
 from doctune.evaluation.slices import Slice, slice_gains, worst_slice
@@ -93,10 +94,15 @@ def evaluate_model(
     test = load_test_set(test_path, max_examples=chosen.max_examples, seed=chosen.seed)
     if train_path is not None:
         refuse_leaks(test.examples, train_path)
+    champion = local_folder(champion_uri) if champion_uri else None
+    fairness = judge_fairness(test.examples, model_dir, champion)
+    if fairness.kept.sum() < chosen.min_examples <= len(test.examples):
+        # A champion that was trained on other documents is no champion.
+        champion_uri = ""
     models = find_models(model_dir, champion_uri=champion_uri, others=chosen.others)
     quiz = _quiz(test, chosen, index_uri)
     interviews = _interviews(models, test, quiz, chosen)
-    data = _measure(models, interviews, test, quiz, chosen, champion_uri)
+    data = _measure(models, interviews, test, quiz, fairness, chosen, champion_uri)
     card, verdict = data.card, data.verdict
     write_predictions(predictions_path, test, data.answers, data.samples)
     write_text(report_path, render_report(data))
@@ -121,6 +127,7 @@ def _measure(
     interviews: Mapping[str, Interview],
     test: TestSet,
     quiz: Quiz,
+    fairness: Fairness,
     chosen: EvaluationOptions,
     champion_uri: str,
 ) -> ReportData:
@@ -138,13 +145,18 @@ def _measure(
         clusters=clusters_of(test.examples),
     )
     result = mark_all(quiz, {name: given.quiz for name, given in answers.items()})
-    comparison = _compare_all(test.examples, answers, samples, bootstrap, chosen.judge)
+    first = compare_fairly(samples, bootstrap, fairness)
+    comparison = _compare_all(first, test.examples, answers, bootstrap, chosen.judge)
     comparison = merge([compare_quiz(result, bootstrap), comparison])
-    slices = slice_gains(test.examples, samples, bootstrap, min_examples=chosen.min_slice_examples)
+    fair = samples
+    if not fairness.whole:
+        fair = {name: own for name, own in samples.items() if name != CHAMPION}
+    slices = slice_gains(test.examples, fair, bootstrap, min_examples=chosen.min_slice_examples)
     provenance = provenance_of(test, models, answers, chosen, champion_uri)
     card = _decided_card(comparison, slices, answers, test, chosen, provenance)
     product = product_answers(result, bootstrap)
-    card = card.model_copy(update={"caps": caps_of(test, models), "product": product})
+    facts = {"caps": caps_of(test, models), "product": product, "fairness": fairness.note}
+    card = card.model_copy(update=facts)
     verdict = decide(card, chosen)
     return ReportData(
         card=card,
@@ -202,14 +214,14 @@ def _clean_up(interviews: Mapping[str, Interview], options: EvaluationOptions) -
 
 
 def _compare_all(
+    first: Comparison,
     examples: Sequence[Example],
     answers: Mapping[str, Answers],
-    samples: Mapping[str, Mapping[str, Sample]],
     bootstrap: Bootstrap,
     judge: JudgeOptions | None,
 ) -> Comparison:
     """Compares on the test set, the general prompts and by the judge, corrected as a whole."""
-    parts = [compare(samples, bootstrap)]
+    parts = [first]
     if all(given.general for given in answers.values()):
         general = {
             name: {"general_perplexity": likelihood_sample(given.general)}

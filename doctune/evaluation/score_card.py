@@ -120,6 +120,9 @@ class ScoreCard(_Part):
     product: ProductAnswers | None = Field(
         default=None, description="None for scores made before answers were marked."
     )
+    fairness: str = Field(
+        default="", description="What champion and model were not compared on, and why."
+    )
     worst_slice: str = Field(default="", description="Least gain over base, primary metric.")
     caps: tuple[str, ...] = Field(
         default=(), description="What settings left out of data, training and evaluation."

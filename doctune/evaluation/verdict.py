@@ -17,7 +17,7 @@ which they decide:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from doctune.evaluation.catalog import METRICS, MetricInfo
@@ -62,6 +62,14 @@ class Verdict:
 
 def decide(card: ScoreCard, options: EvaluationOptions) -> Verdict:
     """Applies the policy in `options` to the numbers of an evaluation."""
+    verdict = _decide(card, options)
+    if not card.fairness:
+        return verdict
+    note = f"{card.fairness[:1].upper()}{card.fairness[1:]}."
+    return replace(verdict, reason=f"{verdict.reason} {note}")
+
+
+def _decide(card: ScoreCard, options: EvaluationOptions) -> Verdict:
     checks = tuple(_checks(card, options))
     worst: Outcome = min((check.outcome for check in checks), key=_SEVERITY.index)
     deciding = [check for check in checks if check.outcome == worst]

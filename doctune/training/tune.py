@@ -13,6 +13,7 @@ from doctune.digests import digest_file, digest_folder, digest_value
 from doctune.errors import DatasetError
 from doctune.files import write_json
 from doctune.inference.base_model import resolve_base_model
+from doctune.learnt import LEARNT_FILE, write_learnt
 from doctune.progress import progress
 from doctune.publishing import published_folder
 from doctune.training.batches import Curriculum, Phase
@@ -86,6 +87,7 @@ def tune_model(
                 digest = digest_folder(stage.base)
                 record |= {"base_model_digest": digest, "data": stage.digests}
                 write_json(folder / "training.json", record)
+                write_learnt(train_path, folder / LEARNT_FILE)
             if curves_path is not None:
                 write_curves(course, curves_path, run_facts(summary, course, chosen, stage.machine))
             if run.checkpoints is not None:
