@@ -28,7 +28,7 @@ def finish(draft: Draft, number: int, vocabulary: Vocabulary, body: float) -> Bl
         return Block(
             number,
             "table",
-            table_markdown(grid.rows),
+            table_markdown(grid.rows, grid.spans, grid.header_rows),
             _round(grid.bbox),
             rows=grid.rows,
             spans=grid.spans,

@@ -160,9 +160,19 @@ def render_markdown(blocks: Iterable[Block]) -> str:
     return "".join(parts) + "\n" if parts else ""
 
 
-def table_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Returns rows of cells as a table whose first row is the header."""
+def table_markdown(
+    rows: Sequence[Sequence[str]],
+    spans: Sequence[tuple[int, int, int, int]] = (),
+    header_rows: int = 0,
+) -> str:
+    """Returns rows of cells as a table whose first row is the header.
+
+    A name that goes over several columns is repeated in each of them: Markdown has no such cells.
+    """
     cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
+    for row, column, _, across in spans:
+        if row < header_rows:
+            cells[row][column : column + across] = [cells[row][column]] * across
     lines = ["| " + " | ".join(row) + " |" for row in cells]
     lines.insert(1, "|" + " --- |" * len(cells[0]))
     return "\n".join(lines)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from doctune.documents import fonts
+from doctune.documents.language import detect_language
 from doctune.documents.lines import Line
 
 _LEAST_LINES = 3  # of prose, to tell it from a comment or a message
@@ -67,4 +68,6 @@ def is_prose(lines: Sequence[str]) -> bool:
         and len(_SIGNS.findall(text)) <= _MOST_SIGNS * solid
         and sum(map(len, words)) >= _LEAST_WORDS * solid
         and lower >= _LEAST_LOWER * len(words)
+        # The output of programs has words, but hardly the little ones that make sentences.
+        and detect_language(text) != ""
     )

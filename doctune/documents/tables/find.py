@@ -2,6 +2,8 @@
 
 from doctune.documents.drawing import Drawing
 from doctune.documents.lines import Line, PageText
+from doctune.documents.model import BBox
+from doctune.documents.tables.free_rows import with_free_rows
 from doctune.documents.tables.grid import Grid
 from doctune.documents.tables.pieces import cut_lines
 from doctune.documents.tables.ruled import find_ruled_tables
@@ -11,21 +13,27 @@ from doctune.documents.tables.unruled import find_unruled_tables
 def find_tables(lines: list[Line], drawing: Drawing, text: PageText, unruled: bool) -> list[Grid]:
     """Returns the tables of a page: those with rules, then, if `unruled`, those without."""
     ruled, listings = find_ruled_tables(drawing, lines, text)
+    if ruled:
+        free = _outside(lines, [table.bbox for table in ruled], text)
+        ruled = [with_free_rows(table, free, text, drawing) for table in ruled]
     if not unruled:
         return ruled
     if listings:
         # Code is set in columns too, but it is no table.
         listed = set(map(id, listings))
         lines = [line for line in lines if id(line) not in listed]
-    boxes = [table.bbox for table in ruled]
-    if boxes:
-        lines = [
-            line
-            for line in cut_lines(lines, boxes, text)
-            if not any(
-                box[0] - 2 <= (line.x0 + line.x1) / 2 <= box[2] + 2
-                and box[1] - 1 <= (line.y0 + line.y1) / 2 <= box[3] + 1
-                for box in boxes
-            )
-        ]
+    lines = _outside(lines, [table.bbox for table in ruled], text)
     return ruled + find_unruled_tables(lines, drawing, text)
+
+
+def _outside(lines: list[Line], boxes: list[BBox], text: PageText) -> list[Line]:
+    """The lines, and parts of lines, that are in none of the tables."""
+    return [
+        line
+        for line in (cut_lines(lines, boxes, text) if boxes else lines)
+        if not any(
+            box[0] - 2 <= (line.x0 + line.x1) / 2 <= box[2] + 2
+            and box[1] - 1 <= (line.y0 + line.y1) / 2 <= box[3] + 1
+            for box in boxes
+        )
+    ]

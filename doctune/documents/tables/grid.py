@@ -23,12 +23,14 @@ class Grid:
         spans: Row, column, rows and columns of each cell that covers more than one place; the
             other places that it covers are empty in `rows`.
         header_rows: How many rows at the top name the columns.
+        columns: Of a drawn table, the left and right side of each column.
     """
 
     bbox: BBox
     rows: tuple[tuple[str, ...], ...]
     spans: tuple[Span, ...] = ()
     header_rows: int = 1
+    columns: tuple[tuple[float, float], ...] = ()
 
     @property
     def filled(self) -> int:
@@ -67,7 +69,19 @@ def grid_of_cells(cells: Sequence[tuple[BBox, str]]) -> Grid:
     bbox = box_of_cells([box for box, _ in cells])
     whole = tuple(map(tuple, table))
     spans.sort()
-    return Grid(bbox, whole, tuple(spans), count_header_rows(whole, spans))
+    sides = _sides(lefts, columns, bbox[2])
+    return Grid(bbox, whole, tuple(spans), count_header_rows(whole, spans), sides)
+
+
+def _sides(
+    lefts: Sequence[float], columns: dict[int, int], right: float
+) -> tuple[tuple[float, float], ...]:
+    """The left and right side of each column, from the left sides of cells."""
+    begins: dict[int, float] = {}
+    for place, number in sorted(columns.items()):
+        begins.setdefault(number, lefts[place])
+    found = [begins[number] for number in sorted(begins)]
+    return tuple(zip(found, [*found[1:], right], strict=True))
 
 
 def count_header_rows(rows: Sequence[Sequence[str]], spans: Sequence[Span]) -> int:

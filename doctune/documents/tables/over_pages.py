@@ -137,12 +137,14 @@ def _join(begun: Block, part: Block) -> Block:
     shift = len(above) - repeated
     spans = [(row + shift, *span) for row, *span in part.spans if row >= repeated]
     whole = above + rest
+    all_spans = begun.spans + tuple((a, b, c, d) for a, b, c, d in spans)
+    # What is repeated on the next page are the names of the columns.
+    header_rows = max(begun.header_rows, repeated)
     return replace(
         begun,
         rows=whole,
-        text=table_markdown(whole),
-        spans=begun.spans + tuple((a, b, c, d) for a, b, c, d in spans),
-        # What is repeated on the next page are the names of the columns.
-        header_rows=max(begun.header_rows, repeated),
+        text=table_markdown(whole, all_spans, header_rows),
+        spans=all_spans,
+        header_rows=header_rows,
         links=begun.links + part.links,
     )

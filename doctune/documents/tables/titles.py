@@ -38,7 +38,7 @@ def title_places(
         if ruled is not None and ruled[1] > ruled[0]:
             places[number] = max(least, ruled[0]), min(most, ruled[1])
         elif not _is_over(piece, (first, last), columns):
-            places[number] = _centred(piece, (first, last), (least, most), columns, named)
+            places[number] = centred(piece, (first, last), (least, most), columns, named)
     return places
 
 
@@ -85,10 +85,16 @@ def _off(piece: Piece, x0: float, x1: float) -> float:
     return abs(piece.x0 + piece.x1 - x0 - x1) / 2
 
 
-def _centred(
+def centred(
     piece: Piece, places: Places, most: Places, columns: Sequence[Interval], named: set[int]
 ) -> Places:
-    """The widest range of columns whose middle a piece is over."""
+    """Returns the widest range of columns whose middle a piece is over.
+
+    Args:
+        places: The columns that it stands over itself.
+        most: The first and last column that it may have.
+        named: The columns with names of their own below it.
+    """
     best = places
     for first in range(most[0], places[0] + 1):
         for last in range(places[1], most[1] + 1):
