@@ -625,6 +625,50 @@ static PyObject *read_styles(PyObject *module, PyObject *const *args, Py_ssize_t
     return found;
 }
 
+/* How often each character occurs: account.py */
+
+enum { COMMON_CODES = 0x2100 };
+
+static int set_count(PyObject *counts, Py_UCS4 code, long count) {
+    PyObject *key = PyUnicode_FromOrdinal((int)code), *value = PyLong_FromLong(count);
+    int set = key && value && PyDict_SetItem(counts, key, value) == 0;
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return set;
+}
+
+static PyObject *count_codes(PyObject *module, PyObject *text) {
+    static long common[COMMON_CODES]; /* all zero between calls */
+    if (!PyUnicode_Check(text)) {
+        PyErr_SetString(PyExc_TypeError, "count_codes(text)");
+        return NULL;
+    }
+    PyObject *counts = PyDict_New();
+    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
+    int kind = PyUnicode_KIND(text), right = counts != NULL;
+    const void *data = PyUnicode_DATA(text);
+    for (Py_ssize_t place = 0; right && place < size; place++) {
+        Py_UCS4 code = PyUnicode_READ(kind, data, place);
+        if (code < COMMON_CODES) {
+            common[code]++;
+            continue;
+        }
+        PyObject *key = PyUnicode_FromOrdinal((int)code);
+        PyObject *known = key ? PyDict_GetItemWithError(counts, key) : NULL;
+        right = key && !PyErr_Occurred() &&
+                set_count(counts, code, known ? PyLong_AsLong(known) + 1 : 1);
+        Py_XDECREF(key);
+    }
+    for (Py_UCS4 code = 0; code < COMMON_CODES; code++) {
+        if (right && common[code])
+            right = set_count(counts, code, common[code]);
+        common[code] = 0;
+    }
+    if (!right)
+        Py_CLEAR(counts);
+    return counts;
+}
+
 static PyMethodDef METHODS[] = {
     {"function_names", function_names, METH_NOARGS, "The functions of PDFium that are asked."},
     {"bind", bind, METH_O, "Takes the addresses of the functions, in that order."},
@@ -632,6 +676,7 @@ static PyMethodDef METHODS[] = {
     {"find_words", (PyCFunction)(void (*)(void))find_words, METH_FASTCALL, "See characters.py."},
     {"read_drawing", (PyCFunction)(void (*)(void))read_drawing, METH_FASTCALL, "See drawing.py."},
     {"read_styles", (PyCFunction)(void (*)(void))read_styles, METH_FASTCALL, "See hidden.py."},
+    {"count_codes", count_codes, METH_O, "See account.py."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -6,43 +6,60 @@ a table may go on over pages and stands where it begins: what a page's blocks ho
 text is set against the pages after it.
 """
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
+from doctune.documents import native
 from doctune.documents.model import Block
 from doctune.documents.page_lines import PageLines
 from doctune.documents.words import clean_text
 
-_NOT_COUNTED = bytes([*range(33), ord("-"), 127])  # white space, hyphens (those at line ends go)
-_NOT_ASCII = re.compile("[^\x00-\x7f]+")
-_SIGNS = frozenset("-\u00ad\u2010\u2011\ufffe\ufffd\ufeff")  # hyphens, and what is no character
+_NOT_COUNTED = frozenset("-\u00ad\u2010\u2011\ufffe\ufffd\ufeff")  # hyphens; what is no character
 
-Counts = Counter[int]
+Counts = dict[str, int]
 
 
 def count_characters(text: str) -> Counts:
-    """Counts the characters of a text by code, without white space, hyphens and accents."""
-    if text.isascii():
-        return Counter(text.encode("ascii").translate(None, _NOT_COUNTED))
-    found = Counter(text.encode("ascii", "ignore").translate(None, _NOT_COUNTED))
-    odd = unicodedata.normalize("NFKD", clean_text("".join(_NOT_ASCII.findall(text))))
-    found.update(
-        ord(char)
-        for char in odd
-        if char not in _SIGNS and not char.isspace() and unicodedata.category(char)[0] not in "MCZ"
+    """Counts the characters of a text, without white space, hyphens and accents."""
+    counts: Counts = {}
+    # Each character that occurs is looked at once, not each of the page's.
+    for char, count in _occurrences(text).items():
+        for plain in _plain(char):
+            counts[plain] = counts.get(plain, 0) + count
+    return counts
+
+
+def _occurrences(text: str) -> dict[str, int]:
+    """How often each character occurs."""
+    if native.module and hasattr(native.module, "count_codes"):
+        return native.module.count_codes(text)
+    return Counter(text)
+
+
+@lru_cache(maxsize=20_000)
+def _plain(char: str) -> str:
+    """What a character counts as: its letters without accents; "" for what is not counted."""
+    return "".join(
+        part
+        for part in unicodedata.normalize("NFKD", clean_text(char))
+        if part not in _NOT_COUNTED
+        and not part.isspace()
+        and (part.isascii() or unicodedata.category(part)[0] not in "MCZ")
+        and part.isprintable()
     )
-    return found
 
 
 def count_page(page: PageLines) -> Counts:
     """Counts what there is for a reader on a page, with glyphs as they were mended."""
     there = count_characters(page.text)
     if page.text and page.mended:
-        there -= count_characters("".join([old for old, _ in page.mended]))
-        there += count_characters("".join([new for _, new in page.mended]))
-    return there - count_characters("".join(page.hidden)) if page.hidden else there
+        _add(there, count_characters("".join([new for _, new in page.mended])))
+        _take(there, count_characters("".join([old for old, _ in page.mended])))
+    if page.hidden:
+        _take(there, count_characters("".join(page.hidden)))
+    return there
 
 
 def count_lost(texts: Sequence[Counts], blocks: Sequence[Sequence[Block]]) -> list[int]:
@@ -53,12 +70,26 @@ def count_lost(texts: Sequence[Counts], blocks: Sequence[Sequence[Block]]) -> li
         blocks: Of each page.
     """
     lost = []
-    held: Counts = Counter()
+    held: Counts = {}
     for there, page in zip(texts, blocks, strict=True):
-        held += count_characters("".join([_text_of(block) for block in page]))
-        lost.append((there - held).total())
-        held -= there
+        _add(held, count_characters("".join([_text_of(block) for block in page])))
+        lost.append(_take(held, there))
     return lost
+
+
+def _add(counts: Counts, more: Counts) -> None:
+    for char, count in more.items():
+        counts[char] = counts.get(char, 0) + count
+
+
+def _take(counts: Counts, less: Counts) -> int:
+    """Takes counts away; returns how many were not there to be taken."""
+    missing = 0
+    for char, count in less.items():
+        left = counts.get(char, 0) - count
+        counts[char] = max(0, left)
+        missing -= min(0, left)
+    return missing
 
 
 def _text_of(block: Block) -> str:

@@ -13,11 +13,11 @@ from functools import cached_property
 from itertools import pairwise
 
 from doctune.documents.lines import Line, PageText
-from doctune.documents.tables.pieces import Piece, split_line
+from doctune.documents.tables.pieces import Piece, has_gaps, split_line
 
 _BAND = 0.13  # of the page's height
 _EDGE = 0.065  # of the page's height: no text begins there on a page with margins
-_MAX_SIZE, _LARGEST, _SMALL = 1.15, 2.0, 0.92  # of the text's
+_MAX_SIZE, _LARGEST, _SMALLER, _SMALL = 1.15, 2.0, 0.98, 0.92  # of the text's
 _MAX_CHARS = 110
 _MOST_ROWS, _OUTERMOST = 4, 14  # of a side that are looked at: rows, lines
 _SAME_ROW = 4.0  # points
@@ -56,6 +56,17 @@ _STAMP = re.compile(
     r"^doi:?\s*10\.\d+/\S+$|^https?://\S+(?:\s+\d+/\d+)?$|^www\.\S+\.\w{2,}$|\| www\.\S+$|"
     r"^(?:p-|e-)?issn[: ]",
     re.IGNORECASE,
+)
+# One of these is in each of them: to be asked first, as searching is slow.
+_STAMP_HINTS = (
+    *("download", "subject to", "terms", "freely", "open access", "published", "digitized"),
+    *("provided", "metadata", "brought", "authorized", "personal use", "electronic", "cite"),
+    *("upload", "printed", "generated", "copyright", "\u00a9", "(c)", "rights", "arxiv", "doi"),
+    *("http", "www.", "issn"),
+)
+_RUNNING_HINTS = (
+    *("et al", "vol", "rev", "ver", "edition", "issue", "release", "p/n", "part n", "doc", "ref"),
+    *("order no", "ch"),
 )
 # Forms that running lines have, and now and then a line of a text.
 _RUNNING = re.compile(
@@ -145,6 +156,11 @@ class _Page:
         if any(len(line.text) > _MAX_CHARS for line in row):
             return False
         gap, high = _gap(row, inner), max(line.y1 - line.y0 for line in row)
+        apart = gap > _LEAST_GAP * high
+        if not (apart or marked or any(line.size < _SMALLER * self._size for line in row)) and (
+            len(row) == 1 and not has_gaps(row[0])
+        ):
+            return False  # as the first line of a text is set
         pieces = [piece for line in row for piece in split_line(line, self._text)]
         # On covers and forms most text is small print; what has the form throughout may be larger.
         formal = len(pieces) > 1 and all(_is_formal(piece.text.strip()) for piece in pieces)
@@ -154,15 +170,14 @@ class _Page:
         if not self._is_within(row, side, _BAND):
             return side == "footer" and self._is_far_number(pieces, inner, gap, high)
         texts = [piece.text.strip() for piece in pieces]
-        if any(map(_STAMP.search, texts)):
+        if any(map(_is_stamp, texts)):
             return True
-        apart = gap > _LEAST_GAP * high
         if len(pieces) == 1:
             return self._is_lone(row, texts[0], apart, side)
         numbered = _is_number(texts[0]) or _is_number(texts[-1])
-        worded = formal or any(_RUNNING.search(text) or _PAGE_OF.match(text) for text in texts)
+        worded = formal or any(_is_worded(text) or _PAGE_OF.match(text) for text in texts)
         wide = pieces[-1].x1 - pieces[0].x0 > _MIN_WIDTH * (self._right - self._left)
-        if formal and wide and any(map(_RUNNING.search, texts)):
+        if formal and wide and any(map(_is_worded, texts)):
             return True
         return (numbered or worded) and (apart or marked) and wide and not _are_values(texts)
 
@@ -177,7 +192,7 @@ class _Page:
             return True
         if not apart:
             return False
-        if _is_number(text) or _RUNNING.search(text):
+        if _is_number(text) or _is_worded(text):
             return True
         if _DATE.match(text) and side == "footer":
             return True
@@ -194,13 +209,24 @@ class _Page:
         return centred and below_text and gap > _FAR_GAP * high
 
 
+def _is_stamp(text: str) -> bool:
+    low = text.lower()
+    return any(hint in low for hint in _STAMP_HINTS) and _STAMP.search(text) is not None
+
+
+def _is_worded(text: str) -> bool:
+    low = text.lower()
+    hinted = any(hint in low for hint in _RUNNING_HINTS) or low[:1].isdigit()
+    return hinted and _RUNNING.search(text) is not None
+
+
 def _is_number(text: str) -> bool:
     return _PAGE_NUMBER.match(text) is not None
 
 
 def _is_formal(text: str) -> bool:
     """Tells whether a part of a row has the form of a running line's."""
-    forms = (_RUNNING.search, _PAGE_OF.match, _DATE.match, _PAGE_NUMBER.match, _STAMP.search)
+    forms = (_is_worded, _PAGE_OF.match, _DATE.match, _PAGE_NUMBER.match, _is_stamp)
     return any(form(text) for form in forms)
 
 

@@ -130,7 +130,7 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
             page.unmapped_count,
             page.confidence,
             page.unread,
-            texts[place].total(),
+            sum(texts[place].values()),
             lost[place],
             sum(map(len, page.hidden)),
             stages.on(page.number),
