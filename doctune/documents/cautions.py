@@ -63,6 +63,12 @@ def _of_ocr(parts: Sequence[PartPage]) -> list[str]:
         found.append(
             f"{len(scanned)} of {len(parts)} pages were read by OCR, {mean:.0f} % sure of words."
         )
+    unsure = [part.number for part in parts if part.unsure]
+    if unsure:
+        have = "page has" if len(unsure) == 1 else "pages have"
+        found.append(
+            f"{len(unsure)} {have} handwriting or drawings that were not read: {_named(unsure)}."
+        )
     return found
 
 

@@ -26,6 +26,9 @@ ADVICE = "Install Tesseract (Debian: tesseract-ocr) to read scans."
 _DPI = 250
 _MAX_PIXELS = 40_000_000
 _MIN_CONFIDENCE = 30.0  # per cent: words below are specks
+# Of a line and of a page, in per cent: what is read with less is handwriting, a drawing or noise.
+_SURE_LINE, _SURE_PAGE = 55.0, 65.0
+_LEFT_OUT = 0.25  # of a page's characters, above which it is told
 _TIMEOUT_SECONDS = 90
 
 # Called after each page: reading takes seconds, and who waits wants to know that it goes on.
@@ -37,12 +40,15 @@ class OcrResult:
     """Lines of a page, and the mean confidence of their words in per cent.
 
     Attributes:
+        unsure: Whether much of the page was left out, as handwriting and drawings are: what
+            Tesseract makes of them is noise, of which it is not sure.
         lines: Their boxes are on the page as it is when it has been straightened.
         shown: Maps such a box to the page as it is shown; None where that is the same.
     """
 
     lines: list[ScannedLine]
     confidence: float
+    unsure: bool = False
     shown: Callable[[BBox], BBox] | None = None
 
 
@@ -97,7 +103,7 @@ def _upright(result: OcrResult, skew: float, space: PageSpace) -> OcrResult:
     """Turns the lines of a page that stands on its side or head, so that they are level."""
     from doctune.documents import scans
 
-    quarters = scans.quarters_of(result.lines)
+    quarters = scans.quarters_of(result.lines) if result.lines else 0
     if not quarters and not skew:
         return result
     for line in result.lines:
@@ -143,4 +149,11 @@ def _lines_of(table: str, scale: float) -> OcrResult | None:
     set_sizes(found)
     for line in found:
         line.hyphen = line.text.endswith("-")
-    return OcrResult(found, sum(confidences) / len(confidences))
+    sure = [line for line in found if line.confidence >= _SURE_LINE]
+    chars = sum(len(line.text) for line in found)
+    left_out = chars - sum(len(line.text) for line in sure)
+    mean = sum(line.confidence * len(line.text) for line in sure)
+    mean /= max(1, sum(len(line.text) for line in sure))
+    if mean < _SURE_PAGE:
+        return OcrResult([], 0.0, unsure=True)
+    return OcrResult(sure, mean, unsure=left_out > _LEFT_OUT * chars)

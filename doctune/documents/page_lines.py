@@ -30,6 +30,7 @@ class PageLines:
     engine: str = "pdfium"
     confidence: float = 0.0
     unread: bool = False  # it shows text that nothing here can read
+    unsure: bool = False  # it shows handwriting or a drawing that OCR makes nothing of
     figures: list[BBox] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     shown: Callable[[BBox], BBox] | None = None  # maps boxes of a straightened page to the page

@@ -206,7 +206,10 @@ def _read_scan(
 
     read = ocr.read_page(page, space)
     result.unread = read is None and ocr.find_program() is None
-    if read is None or (lines and not legibility.is_better(read, lines)):
+    if not lines and not result.unread:
+        # It shows rows of strokes, of which nothing or little can be read.
+        result.unsure = read is None or read.unsure
+    if read is None or not read.lines or (lines and not legibility.is_better(read, lines)):
         return False
     result.confidence, result.engine = read.confidence, ocr.ENGINE
     result.lines, result.shown = list(read.lines), read.shown

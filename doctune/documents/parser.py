@@ -133,6 +133,7 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
             sum(texts[place].values()),
             lost[place],
             sum(map(len, page.hidden)),
+            page.unsure,
             stages.on(page.number),
         )
         for place, page in enumerate(pages)

@@ -21,4 +21,5 @@ class PartPage:
     text_chars: int = 0  # that PDFium has
     lost_chars: int = 0  # of these, that no block holds
     hidden_chars: int = 0  # that a reader of the page does not see
+    unsure: bool = False  # it shows handwriting or a drawing that OCR makes nothing of
     faults: tuple[Fault, ...] = ()

@@ -107,6 +107,7 @@ def pack_page(page: PartPage) -> list[Any]:
         page.text_chars,
         page.lost_chars,
         page.hidden_chars,
+        page.unsure,
     )
     faults = [(fault.stage, fault.page, fault.error) for fault in page.faults]
     return [page.number, page.width, page.height, *counts, faults, blocks]

@@ -1,10 +1,13 @@
 """Scanned pages: read by Tesseract where it is, said plainly where it is not."""
 
+import random
 import shutil
 from pathlib import Path
 
 import pypdfium2
 import pytest
+from PIL import Image, ImageDraw
+from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
@@ -147,3 +150,29 @@ def test_a_broken_text_layer_is_said_where_nothing_can_read_it(
     monkeypatch.setattr(ocr, "find_program", lambda: None)
     document = parse_pdf(write_scan(tmp_path / "scan.pdf", manual, 0, SHIFTED))
     assert document.warnings == (f"1 of 1 pages show text that only OCR can read. {ocr.ADVICE}",)
+
+
+def draw_scribble(path: Path) -> Path:
+    """A page of loops and strokes, as a hand writes that no program reads."""
+    chance = random.Random(3)  # noqa: S311
+    picture = Image.new("L", (1240, 1754), 255)
+    pen = ImageDraw.Draw(picture)
+    for line in range(14):
+        x, y = 120.0, 160.0 + 110 * line
+        points = [(x, y)]
+        while x < 1080:
+            x += chance.uniform(-6, 22)
+            y = 160 + 110 * line + chance.uniform(-34, 34)
+            points.append((x, y))
+        pen.line(points, fill=30, width=4, joint="curve")
+    canvas = Canvas(str(path), pagesize=A4)
+    canvas.drawImage(ImageReader(picture), 0, 0, *A4)
+    canvas.save()
+    return path
+
+
+@pytest.mark.skipif(ocr.find_program() is None, reason="Tesseract is not installed")
+def test_what_ocr_is_unsure_of_is_no_text_and_is_told(tmp_path: Path) -> None:
+    document = parse_pdf(draw_scribble(tmp_path / "letter.pdf"))
+    assert document.text == ""
+    assert document.warnings == ("1 page has handwriting or drawings that were not read: page 1.",)
