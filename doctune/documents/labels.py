@@ -83,9 +83,11 @@ def _is_text(stack: Sequence[Line]) -> bool:
     if not _has_words(stack):
         return False
     words = len(_WORD.findall(whole))
+    ends = whole[-1] in ".!?:" and len(whole) >= _SENTENCE_CHARS
+    if ends and words >= _STACK_WORDS:
+        return True
     if len(stack) == 1:
-        ends = whole[-1] in ".!?:" and len(whole) >= _SENTENCE_CHARS
-        return (ends and words >= _STACK_WORDS) or len(whole) >= _TEXT_CHARS
+        return len(whole) >= _TEXT_CHARS
     longest = max(len(line.text) for line in stack)
     return longest >= _STACK_CHARS and words >= _STACK_WORDS * (len(stack) - 1)
 
