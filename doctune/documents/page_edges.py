@@ -18,7 +18,7 @@ from doctune.documents.tables.pieces import Piece, has_gaps, split_line
 _BAND = 0.13  # of the page's height
 _EDGE = 0.065  # of the page's height: no text begins there on a page with margins
 _MAX_SIZE, _LARGEST, _SMALLER, _SMALL = 1.15, 2.0, 0.98, 0.92  # of the text's
-_MAX_CHARS = 110
+_MAX_CHARS, _LEAST_CHARS = 110, 5
 _MOST_ROWS, _OUTERMOST = 4, 14  # of a side that are looked at: rows, lines
 _SAME_ROW = 4.0  # points
 _LEAST_GAP = 0.7  # of a line's height, between a running line and the text
@@ -29,9 +29,9 @@ _LONG_CHARS = 25
 
 _ROMAN = r"[ivxlcdm]{1,7}|[IVXLCDM]{1,7}"
 _PAGE_NUMBER = re.compile(
-    r"^(?:[-\u2013\u2014~|\[(\u2022\u00b7]\s*)?"
+    r"^(?:[-\u2013\u2014~|\[\u2022\u00b7]\s*)?"  # in round brackets, it numbers a formula
     rf"(?:\d{{1,4}}|{_ROMAN}|[A-Z]-?\d{{1,3}}|\d{{1,2}}-\d{{1,3}})"
-    r"(?:\s*[-\u2013\u2014~|\])\u2022\u00b7])?$"
+    r"(?:\s*[-\u2013\u2014~|\]\u2022\u00b7])?$"
 )
 _PAGE = (
     r"page|p\.|seite|p\u00e1gina|pagina|sida|side|strona|\u0441\u0442\u0440\.?|"
@@ -196,6 +196,8 @@ class _Page:
             return True
         if _DATE.match(text) and side == "footer":
             return True
+        if len(text) < _LEAST_CHARS:
+            return False  # the label of a figure
         small = row[0].size < _SMALL * self._size and not row[0].bold
         return small and self._is_within(row, side, _EDGE) and text[-1:] not in ".:;,"
 
