@@ -56,6 +56,11 @@ form_object_at = _prototype("FPDFFormObj_GetObject", c_void_p, c_void_p, c_ulong
 annotation_count = _prototype("FPDFPage_GetAnnotCount", c_int, c_void_p)
 annotation_at = _prototype("FPDFPage_GetAnnot", c_void_p, c_void_p, c_int)
 annotation_kind = _prototype("FPDFAnnot_GetSubtype", c_int, c_void_p)
+annotation_rect = _prototype("FPDFAnnot_GetRect", c_int, c_void_p, c_void_p)
+annotation_text = _prototype(
+    "FPDFAnnot_GetStringValue", c_ulong, c_void_p, ctypes.c_char_p, c_void_p, c_ulong
+)
+annotation_appearance = _prototype("FPDFAnnot_GetAP", c_ulong, c_void_p, c_int, c_void_p, c_ulong)
 close_annotation = _prototype("FPDFPage_CloseAnnot", None, c_void_p)
 next_link = _prototype("FPDFLink_Enumerate", c_int, c_void_p, c_void_p, c_void_p)
 link_action = _prototype("FPDFLink_GetAction", c_void_p, c_void_p)

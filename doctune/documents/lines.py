@@ -25,6 +25,7 @@ _OVERLAP_GAP, _PRIME_GAP = -0.35, -1.0
 _WATERMARK_SIZE = 24.0  # points: smaller slanted text may be the head of a column
 _LEAST_SLANT = 0.1  # radians
 _WORD_GAP = 0.12  # of a line's height
+_FIRST_VERTICAL = "\u2e7f"  # scripts that are written downwards come after it
 _UPSIDE_DOWN = 2
 _ASKED_FOR_ANGLE = 6  # lines of a page
 _BROKEN = 9  # place in a Reading
@@ -144,7 +145,11 @@ class PageText:
         told: list[Line] = []
         for line in lines:
             start = line.spans[0][1]
-            line.turn = self.turn_at(start)
+            turn = self.turn_at(start)
+            if line.turn == 1 and turn == 0 and line.text[0] > _FIRST_VERTICAL:
+                told.append(line)  # a column of vertical writing, whose letters stand upright
+                continue
+            line.turn = turn
             if self.turn_at(start + len(line.text) - 1) == line.turn:
                 told.append(line)
                 continue

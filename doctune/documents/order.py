@@ -24,14 +24,28 @@ def reading_order(
     Args:
         tables: The boxes of its tables.
         text: Where given, lines that run over the gutter between columns are cut there.
-        turned: Whether the lines stand on their side on the page, where the file's order is worth
-            less: PDFium mixes it.
+        turned: Whether the file's order is worth less: PDFium mixes that of lines that stand on
+            their side, and fields come after all else.
     """
     cut = cut_columns(lines, tables, text) if text else lines
     limit, least = (_TURNED_LIMIT, 1) if turned else (_DISORDER_LIMIT, 4)
     if cut is not lines or (len(lines) > least and disorder(lines) > limit):
         return _cut(cut, 0)
     return lines
+
+
+def beside_labels(lines: list[Line]) -> list[Line]:
+    """Returns lines with values of form fields behind their labels; the file has them last."""
+    placed: list[Line] = []
+    for line in lines:
+        place = len(placed)
+        if placed and line.y1 < placed[-1].y1 - 2:
+            for index, other in enumerate(placed):
+                middle = (line.y0 + line.y1) / 2
+                if other.y0 < middle < other.y1 and other.x1 <= line.x0 + 2:
+                    place = index + 1
+        placed.insert(place, line)
+    return placed
 
 
 def disorder(lines: list[Line]) -> float:

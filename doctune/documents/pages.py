@@ -6,6 +6,7 @@ Each look at the page is a stage of its own: one that fails costs what it looks 
 from functools import partial
 from typing import Any
 
+from doctune.documents.annotations import write_fields
 from doctune.documents.drawing import Drawing, read_drawing
 from doctune.documents.furniture import mark_figure_text, mark_figures
 from doctune.documents.geometry import PageSpace, page_space
@@ -17,7 +18,7 @@ from doctune.documents.margins import mark_line_numbers
 from doctune.documents.model import BBox
 from doctune.documents.monospace import unmark_prose
 from doctune.documents.options import ParseOptions
-from doctune.documents.order import reading_order
+from doctune.documents.order import beside_labels, reading_order
 from doctune.documents.page_edges import mark_page_edges
 from doctune.documents.page_lines import PageLines
 from doctune.documents.pdfium import PdfFile
@@ -168,9 +169,14 @@ class _Reader:
 
         def in_order() -> list[Line]:
             cut = cut_lines(lines, boxes, text)
-            return reading_order(cut, boxes, text, self._space is not self._shown_space)
+            # Fields are made part of the page after all that it says itself.
+            mixed = self._file.has_fields or self._space is not self._shown_space
+            ordered = reading_order(cut, boxes, text, mixed)
+            return beside_labels(ordered) if self._file.has_fields else ordered
 
         result.lines = run("the reading order", in_order, lines)
+        if self._file.fields and result is self._result:
+            run("form fields", partial(write_fields, result.lines, self._file.fields))
 
     def _run(self, stage: str, look: Any, default: Any = None) -> Any:
         return self._stages.run(stage, self._result.number, look, default)

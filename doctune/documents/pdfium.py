@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pypdfium2.raw as pdfium
 
 from doctune.documents import foreign
-from doctune.documents.annotations import Link, flatten, has_drawn, read_links
+from doctune.documents.annotations import Field, Link, flatten, has_drawn, read_fields, read_links
 from doctune.documents.errors import PdfError
 from doctune.documents.geometry import PageSpace, page_space
 
@@ -48,6 +48,7 @@ class PdfFile:
             raise _explain_failure(path, pdfium.FPDF_GetLastError(), password)
         # Whether the page that `page` gave last has annotations that were made part of it.
         self.has_fields = False
+        self.fields: list[Field] = []
         self._links: list[Link] | None = None
         self.page_count: int = pdfium.FPDF_GetPageCount(self._document)
 
@@ -61,10 +62,11 @@ class PdfFile:
     def page(self, index: int) -> Iterator[Any]:
         """Yields the raw handle of the page at `index` (from 0), or None if it cannot be loaded."""
         page = pdfium.FPDF_LoadPage(self._document, index)
-        self.has_fields, self._links = False, None
+        self.has_fields, self._links, self.fields = False, None, []
         if page and has_drawn(page):
             # Flattening takes the links away, too.
             self._links = read_links(self._document, page, page_space(page))
+            self.fields = read_fields(page, page_space(page))
             self.has_fields = flatten(page)
         if self.has_fields:
             pdfium.FPDF_ClosePage(page)

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import itemgetter
 
 from doctune.documents.model import BBox
@@ -81,7 +82,7 @@ def _sides(
     for place, number in sorted(columns.items()):
         begins.setdefault(number, lefts[place])
     found = [begins[number] for number in sorted(begins)]
-    return tuple(zip(found, [*found[1:], right], strict=True))
+    return tuple(pairwise([*found, right])) if found else ()
 
 
 def count_header_rows(rows: Sequence[Sequence[str]], spans: Sequence[Span]) -> int:
