@@ -43,7 +43,12 @@ def prepare_dataset(
         tokenizer=resolve_tokenizer(base_model),
     )
     made_from = {"documents_digest": documents.metadata["digest"], "digest": summary.digest}
-    train_set.metadata.update(made_from, examples=summary.train, caps=list(summary.caps))
+    train_set.metadata.update(
+        made_from,
+        examples=summary.train,
+        caps=list(summary.caps),
+        documents_kept_out=summary.kept_out,
+    )
     validation_set.metadata.update(made_from, examples=summary.validation)
     test_set.metadata.update(made_from, examples=summary.test)
     manifest.metadata.update(made_from, examples=summary.examples, kinds=summary.kinds)

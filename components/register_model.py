@@ -50,6 +50,7 @@ def register_model(
             "index": index.metadata["digest"],
             "run": run,
             "commit": commit,
+            "documents_kept_out": model.metadata.get("documents_kept_out", ""),
             "capped": bool(scores.metadata.get("capped")),
         },
         scores={**scores.metadata, "run": run},

@@ -63,8 +63,11 @@ def tune_model(
         steps=summary.steps,
         loss_before=summary.loss_before,
         loss_after=summary.loss_after,
+        answers_before=summary.answers_before,
+        answers_after=summary.answers_after,
         digest=summary.digest,
         caps=list(summary.caps),
+        documents_kept_out=train_set.metadata.get("documents_kept_out", 0),
         dataset_digest=train_set.metadata["digest"],
         documents_digest=train_set.metadata["documents_digest"],
     )

@@ -4,6 +4,9 @@ The unit is the document. Where fewer than three differ, it is the chapter, the 
 or the passage, the coarsest at which no side stays empty. After the division no sentence may stand
 on two sides: of a text that several documents share, train keeps the copy, so that the model may
 learn it and is never tested on it.
+
+Where validation is to tell what was learnt (`options.validation` is "phrasings"), documents are
+kept out for the test alone, and validation takes phrasings out of train whose facts stay there.
 """
 
 from __future__ import annotations
@@ -82,6 +85,8 @@ def divide(
             side_of = assign_sides(groups, options, attempt)
             tally = replace(removed, filtered=Counter(removed.filtered))
             sides = _guarded(examples, unit_of, side_of, options, tally)
+            if options.validation == "phrasings":
+                sides |= _hold_out(sides["train"], options)
             if all(sides.values()):
                 together = tuple(
                     tuple(unit.key for unit in group) for group in groups if len(group) > 1
@@ -155,6 +160,30 @@ def _guarded(
     removed.add(deduplicator)
     removed.filtered += Counter()  # drops the reasons that never occurred
     return kept
+
+
+def _hold_out(
+    learnt: tuple[Example, ...], options: DatasetOptions
+) -> dict[str, tuple[Example, ...]]:
+    """Divides phrasings: of facts that are asked for in several, some lose one to validation.
+
+    Each fact stays in train, so validation asks whether what was learnt is known in other words.
+    The facts are drawn by the seed, so that few more examples move few of them.
+    """
+    by_fact: dict[int, list[Example]] = {}
+    for example in learnt:
+        by_fact.setdefault(example.fact, []).append(example)
+    several = [own for own in by_fact.values() if len(own) > 1]
+    several.sort(key=lambda own: stable_hash("hold out", options.seed, own[0].fact_id))
+    wanted = round(options.validation_share * len(learnt))
+    held = {
+        id(min(own, key=lambda one: stable_hash("phrasing", options.seed, one.question)))
+        for own in several[:wanted]
+    }
+    return {
+        "train": tuple(example for example in learnt if id(example) not in held),
+        "validation": tuple(example for example in learnt if id(example) in held),
+    }
 
 
 def _without_copies(

@@ -37,6 +37,8 @@ _NOTES = {
     ),
 }
 
+_HELD_OUT = "Validation asks in phrasings that train does not hold about facts that it holds."
+
 
 def manifest_of(
     views: list[View],
@@ -61,7 +63,7 @@ def manifest_of(
         "schema_version": SCHEMA_VERSION,
         "digest": digest_value(digests),
         "split_by": division.level,
-        "note": _NOTES[division.level],
+        "note": _note(division.level, options),
         "seed": options.seed,
         "settings": options.model_dump(),
         "tokenizer": counter.name,
@@ -80,6 +82,12 @@ def manifest_of(
         "copies_left_out": list(corpus.copies),
         "rejected": list(corpus.rejected),
     }
+
+
+def _note(level: str, options: DatasetOptions) -> str:
+    if options.validation == "documents":
+        return _NOTES[level]
+    return f"{_NOTES[level].replace('on two sides', 'in train and test')} {_HELD_OUT}"
 
 
 def _entry(view: View, division: Division, counts: dict[str, int]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class DatasetOptions(BaseModel):
@@ -18,6 +18,12 @@ class DatasetOptions(BaseModel):
     )
     phrasings: int = Field(
         3, ge=1, le=6, description="Most questions about one fact; more teach it more firmly."
+    )
+    validation: Literal["documents", "phrasings"] = Field(
+        "documents",
+        description="What validation asks: of documents of its own, or in phrasings that are held "
+        "out about facts that are learnt. With phrasings, documents are kept out for the test "
+        "alone.",
     )
     validation_share: float = Field(0.1, gt=0, lt=0.5, description="Share of validation examples.")
     test_share: float = Field(0.15, gt=0, lt=0.5, description="Share of test examples.")
@@ -37,3 +43,9 @@ class DatasetOptions(BaseModel):
     teacher_concurrency: int = Field(
         4, ge=1, le=64, description="Requests to the teacher at one time."
     )
+
+    @model_validator(mode="after")
+    def _phrasings_can_be_held_out(self) -> "DatasetOptions":
+        if self.validation == "phrasings" and self.phrasings < 2:
+            raise ValueError("validation: phrasings needs phrasings of 2 or more, to hold one out")
+        return self

@@ -48,6 +48,7 @@ class DatasetSummary:
     filtered: dict[str, int]
     digest: str
     split_by: str = "document"
+    kept_out: int = 0  # documents that train holds nothing of, for the other sides' sake
     caps: tuple[str, ...] = ()  # what a setting made smaller than it could be
 
 
@@ -106,6 +107,10 @@ def prepare_dataset(
         filtered=dict(sorted(removed.filtered.items())),
         digest=digest_value(digests),
         split_by=division.level,
+        kept_out=sum(
+            entry["examples"] > 0 and not entry["examples_by_side"]["train"]
+            for entry in manifest["documents"]
+        ),
         caps=_caps(removed.filtered[OVER_MAX_EXAMPLES], len(examples)),
     )
 

@@ -21,6 +21,7 @@ class TrainingCourse:
     best_step: int = 0
     train_losses: list[float] = field(default_factory=list)  # one a step
     validations: list[tuple[int, float]] = field(default_factory=list)  # (step, loss)
+    answers: list[float] = field(default_factory=list)  # of each validation, the share right
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> TrainingCourse:
@@ -36,8 +37,16 @@ class TrainingCourse:
 
     @property
     def best_loss(self) -> float:
-        """Lowest validation loss: that of the adapter that is kept."""
-        return min(loss for _, loss in self.validations)
+        """Validation loss of the adapter that is kept."""
+        return next(loss for step, loss in self.validations if step == self.best_step)
+
+    @property
+    def best_answers(self) -> float:
+        """Share of the validation answers that the adapter that is kept gives word for word."""
+        kept = (step for step, _ in self.validations)
+        return next(
+            share for step, share in zip(kept, self.answers, strict=True) if step == self.best_step
+        )
 
     @property
     def recent_loss(self) -> float:

@@ -82,7 +82,7 @@ class Run:
 
 
 def train(run: Run) -> TrainingCourse:
-    """Trains the adapter in place and leaves the weights with the lowest validation loss in it.
+    """Trains the adapter in place and leaves the best weights by `stop_by` in it.
 
     Raises:
         TrainingError: The loss is no longer a number, memory or disk is full, or the process was
@@ -120,11 +120,13 @@ def train(run: Run) -> TrainingCourse:
     return course
 
 
-def validation_loss(run: Run) -> float:
-    """Returns the mean loss, in nats, of the taught tokens that the run validates with."""
+def validate(run: Run) -> tuple[float, float]:
+    """Returns the mean loss of the taught tokens that the run validates with, in nats, and the
+    share of its examples whose answer is right word for word.
+    """
     network, examples = run.network, run.validation
     # Where the network is: the workers of GPUs add up nothing that is elsewhere.
-    total = torch.zeros(2, dtype=torch.float64, device=network.device)
+    total = torch.zeros(4, dtype=torch.float64, device=network.device)
     network.model.eval()
     own = len(range(run.workers.rank, len(examples), run.workers.count))
     with torch.no_grad(), progress("Validating", own, "examples") as bar:
@@ -132,13 +134,14 @@ def validation_loss(run: Run) -> float:
         packs = (run.packs(examples[start : start + _VALIDATION_BLOCK]) for start in blocks)
         for group, counts in chain.from_iterable(packs):
             pack = network.pack(group)
-            loss = network.loss(pack).item()
+            loss, right = network.check(pack, group)
             if counts:
-                total += torch.tensor([loss, len(pack.targets)], device=network.device)
+                told = [loss, len(pack.targets), right, len(group)]
+                total += torch.tensor(told, dtype=total.dtype, device=network.device)
                 bar.advance(len(group))
     network.model.train()
     run.workers.add_up(total)
-    return float(total[0] / total[1])
+    return float(total[0] / total[1]), float(total[2] / total[3])
 
 
 def _step(run: Run, told_to_end: bool) -> bool:
@@ -188,15 +191,23 @@ def _gradient(weight: torch.Tensor) -> torch.Tensor:
 
 def _validate(run: Run) -> None:
     course = run.course
-    loss = validation_loss(run)
+    loss, answers = validate(run)
     if not math.isfinite(loss):
         remedy = "lower training.learning_rate" if course.steps else "choose another base model"
         raise TrainingError(f"The validation loss is {loss} after {course.steps} steps: {remedy}.")
-    if not course.validations or loss < course.best_loss:
+    if not course.validations or _is_better(run, loss, answers):
         course.best_step = course.steps
         run.best = [weight.detach().clone() for weight in run.network.weights]
     course.validations.append((course.steps, loss))
-    run.events.add(course.steps, {"validation/loss": loss})
+    course.answers.append(answers)
+    run.events.add(course.steps, {"validation/loss": loss, "validation/answers": answers})
+
+
+def _is_better(run: Run, loss: float, answers: float) -> bool:
+    course = run.course
+    if run.options.stop_by == "answers" and answers != course.best_answers:
+        return answers > course.best_answers
+    return loss < course.best_loss
 
 
 def _save(run: Run) -> None:
@@ -291,6 +302,7 @@ def _note(course: TrainingCourse, memory: float) -> str:
     speed = course.tokens / max(course.seconds, 1e-9)
     validation = course.validations[-1][1]
     return (
-        f"loss {course.recent_loss:.3f}, validation {validation:.3f}, {speed:,.0f} tokens/s, "
+        f"loss {course.recent_loss:.3f}, validation {validation:.3f}, "
+        f"answers {course.answers[-1]:.0%}, {speed:,.0f} tokens/s, "
         f"{memory / 2**30:.1f} GiB"
     )

@@ -190,6 +190,21 @@ class AnswerNetwork:
         logits = self.logits(pack, pack.predicting)
         return torch.nn.functional.cross_entropy(logits.float(), pack.targets, reduction="sum")
 
+    def check(self, pack: Pack, examples: Sequence[Example]) -> tuple[float, int]:
+        """Returns the loss, as `loss`, and how many answers are right word for word.
+
+        An answer is what greedy decoding would give exactly if each of its tokens is the likeliest
+        after those before it, so nothing need be generated to know.
+
+        Args:
+            examples: Those that the pack was made of, in its order.
+        """
+        logits = self.logits(pack, pack.predicting).float()
+        loss = torch.nn.functional.cross_entropy(logits, pack.targets, reduction="sum").item()
+        hits = (logits.argmax(-1) == pack.targets).cpu()
+        answers = hits.split([example.labels for example in examples])
+        return loss, sum(bool(answer.all()) for answer in answers)
+
     def logits(self, pack: Pack, positions: torch.Tensor) -> torch.Tensor:
         """Returns the logits [positions, vocabulary] after the tokens at some positions."""
         if self.shares_prefix:

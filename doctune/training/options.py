@@ -43,7 +43,12 @@ class TrainingOptions(BaseModel):
     early_stopping_patience: int = Field(
         default=2,
         ge=0,
-        description="Evaluations without a better validation loss before stopping; 0: never.",
+        description="Evaluations without a better one before stopping, by stop_by; 0: never.",
+    )
+    stop_by: Literal["loss", "answers"] = Field(
+        default="loss",
+        description="What makes one validation better than another: its loss, or the share of its "
+        "answers that greedy decoding would give word for word.",
     )
     seed: int = Field(default=13, ge=0)
     pretraining_epochs: float = Field(

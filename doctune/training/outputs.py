@@ -30,6 +30,8 @@ class TrainingSummary:
     train_loss: float
     loss_before: float
     loss_after: float
+    answers_before: float  # share of the validation answers that are right word for word
+    answers_after: float
     stopped_early: bool
     seconds: float
     digest: str
@@ -106,7 +108,10 @@ def run_record(
         },
         "curve": {
             "train": course.train_losses,
-            "validation": [{"step": s, "loss": loss} for s, loss in course.validations],
+            "validation": [
+                {"step": step, "loss": loss, "answers": share}
+                for (step, loss), share in zip(course.validations, course.answers, strict=True)
+            ],
         },
     }
 
@@ -128,6 +133,8 @@ def run_facts(
         "Share of padding": f"{padding_share(course):.1%}",
         "Validation loss before": f"{summary.loss_before:.4f}",
         "Validation loss after": f"{summary.loss_after:.4f}",
+        "Validation answers right, before": f"{summary.answers_before:.1%}",
+        "Validation answers right, after": f"{summary.answers_after:.1%}",
         "Learning rate": f"{options.learning_rate:g}",
         "LoRA rank": str(options.lora_r),
         "Machine": machine.description,

@@ -42,7 +42,7 @@ from doctune.vertex_environment import checkpoint_folder, tensorboard_folder
 logger = logging.getLogger("doctune.training")
 
 # Part of a run's fingerprint: raise it when what a checkpoint says changes its meaning.
-_CHECKPOINT_FORM = 2
+_CHECKPOINT_FORM = 3
 
 
 def tune_model(
@@ -213,6 +213,8 @@ def _summary(
         train_loss=course.recent_loss,
         loss_before=course.loss_before,
         loss_after=course.best_loss,
+        answers_before=course.answers[0],
+        answers_after=course.best_answers,
         stopped_early=course.stopped_early,
         seconds=round(seconds, 3),
         digest=digest_value([weights.hexdigest(), run.options.model_dump(exclude=INCIDENTAL)]),
