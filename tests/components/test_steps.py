@@ -98,6 +98,7 @@ def registered(
         artifacts={
             "model": as_input(tuned["model"], dsl.Model),
             "scores": as_input(evaluated["scores"], dsl.Metrics),
+            "index": Artifact("gs://bucket/index", dsl.Artifact, {"digest": "c" * 64}),
         },
         environment=local_vertex,
         model_name="handbook",
