@@ -11,7 +11,7 @@ from rich.console import Console
 from doctune.configuration.settings import Settings, VertexSettings
 from doctune.digests import digest_file
 from doctune.errors import DeploymentError, UsageError
-from doctune.files import write_json
+from doctune.files import write_json, write_text
 from doctune.runner.arguments import pipeline_arguments
 from doctune.runner.display import watch
 from doctune.runner.run import Runner, RunResult, run_pipeline
@@ -53,7 +53,7 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
         raise UsageError(f"{job.pdfs} is not a folder on this machine: copy the PDFs to one first.")
     pdfs = Path(job.pdfs).expanduser().absolute()
     arguments = pipeline_arguments(
-        _with_questions(job.settings),
+        _with_questions(job.settings, job.root),
         job.vertex,
         read_signature(job.spec).parameters,
         pdfs=str(pdfs),
@@ -79,8 +79,8 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
     return summary
 
 
-def _with_questions(settings: Settings) -> Settings:
-    """Returns the settings with the file of questions by its full path and its digest."""
+def _with_questions(settings: Settings, root: Path) -> Settings:
+    """Returns the settings with a copy of the questions that steps in containers see, too."""
     if not settings.evaluation.questions or "://" in settings.evaluation.questions:
         return settings
     path = Path(settings.evaluation.questions).expanduser().absolute()
@@ -88,7 +88,11 @@ def _with_questions(settings: Settings) -> Settings:
         raise UsageError(
             f"evaluation.questions: {path} is not a file: give one, or leave it empty."
         )
-    update = {"questions": str(path), "questions_digest": digest_file(path)}
+    digest = digest_file(path)
+    copy = root.absolute() / "pipeline_root" / f"questions-{digest[:16]}.jsonl"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    write_text(copy, path.read_text(encoding="utf-8"))
+    update = {"questions": str(copy), "questions_digest": digest_file(copy)}
     evaluation = settings.evaluation.model_copy(update=update)
     return settings.model_copy(update={"evaluation": evaluation})
 
