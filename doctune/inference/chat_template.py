@@ -1,4 +1,4 @@
-"""System messages for chat templates that know no system role (Gemma's, for one)."""
+"""System messages for chat templates without a system role, such as Gemma's."""
 
 from collections.abc import Sequence
 from typing import Any

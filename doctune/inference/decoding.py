@@ -1,4 +1,4 @@
-"""The rows that a model answers at the same time: they join, take a token at a time, and leave."""
+"""Continuous batching: rows join the batch, get one token a step, and leave when they end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Decoder:
         return max(self._widths, default=0)
 
     def reserve(self, max_new_tokens: int) -> None:
-        """Says how many tokens a row in flight, or one that joins next, takes after its prompt."""
+        """Reserves tokens after the prompt, for the rows in flight and those that join next."""
         self._room = max_new_tokens + SLACK_COLUMNS
 
     def join(self, prompts: Sequence[list[int]], most_rows: int) -> None:
@@ -75,7 +75,7 @@ class Decoder:
         self._mask, self.logits = mask, logits
 
     def leave(self, rows: Sequence[int]) -> list[int]:
-        """Lets rows go; the last ones take their numbers.
+        """Removes rows; the last rows take their numbers.
 
         Returns:
             The former number of each row that stays.
@@ -165,7 +165,7 @@ def _of_one_width(*masks: torch.Tensor) -> list[torch.Tensor]:
 
 
 def shared_prefix(model: Any, prompts: Sequence[list[int]]) -> list[int]:
-    """Returns the first tokens that all prompts share, if that is worth it.
+    """Returns the common prefix of all prompts, or nothing where it is too short to pay.
 
     At least one token of each prompt is left over. Where a layer sees only the last tokens, padding
     within the prompt would count as seen, so nothing is shared.

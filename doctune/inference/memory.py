@@ -1,4 +1,4 @@
-"""How much memory keys and values may take: by what is free, not the same on every machine."""
+"""The memory budget of the key-value cache, from the free memory of the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def cache_budget(device: torch.device) -> int:
-    """Returns how many bytes the keys and values of a batch may take on a device."""
+    """Returns how many bytes the key-value cache of a batch may use on a device."""
     if device.type == "cuda":
         import torch
 
@@ -26,7 +26,7 @@ def cache_budget(device: torch.device) -> int:
 
 
 def free_memory(cgroup: Path = _CGROUP) -> int:
-    """Returns the bytes that this process may still take: the machine's, or its container's."""
+    """Returns the free memory of this process in bytes: the machine's, or its container's limit."""
     import psutil
 
     free = int(psutil.virtual_memory().available)

@@ -1,4 +1,4 @@
-"""The next token of each row: the likeliest, or one drawn within top-p."""
+"""Token sampling for each row: greedy, or by temperature and top-p."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Sampler:
-    """How one row chooses its tokens. With a seed it draws the same ones in any batch."""
+    """The sampler of one row. With a seed it draws the same tokens in any batch."""
 
     def __init__(self, options: GenerationOptions, device: Any) -> None:
         import torch

@@ -1,4 +1,4 @@
-"""A key-value cache whose rows come and go while the others are decoded.
+"""A key-value cache whose rows are added and removed while the others are decoded.
 
 The dynamic cache of transformers copies all tokens of all rows at every step and whenever a row
 leaves, and no row can join it. Here memory is set aside once: a new token is written into its

@@ -8,7 +8,7 @@ _INCOMPLETE = "\ufffd"  # what a decoder gives for the first bytes of a characte
 
 
 class TextStream:
-    """Turns tokens into pieces of text that can be shown and never have to be taken back.
+    """Turns tokens into pieces of text that later tokens do not change.
 
     A piece is held back while it may change: the first bytes of a character, white space at the
     end, and what may be the beginning of a stop string. All pieces together are `text`.
@@ -47,7 +47,7 @@ class TextStream:
         return self._show(self._safe_length())
 
     def finish(self) -> str:
-        """Returns what was held back, now that no more tokens come."""
+        """Returns the text that was held back, once there are no more tokens."""
         if not self.stopped:
             before = self._decode(self._tokens[self._context : self._read])
             self._add(self._decode(self._tokens[self._context :])[len(before) :])

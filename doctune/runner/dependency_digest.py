@@ -1,4 +1,4 @@
-"""The digest of what a step's code stands on: Python and the installed versions of its libraries.
+"""The digest of a step's dependencies: Python and the installed versions of its libraries.
 
 On Vertex AI an image's tag tells them. On this machine an upgrade changes what a step does without
 a changed line of doctune, so a step that was run with other versions is not reused. Only what

@@ -1,4 +1,4 @@
-"""How a run looks while it goes on: a live table on a terminal, a line an event elsewhere."""
+"""The display of a running pipeline: a live table on a terminal, one line an event elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _WORDS = {"task_succeeded": "done", "task_cached": "unchanged, reused", "task_fa
 
 @contextmanager
 def watch(console: Console) -> Iterator[Watcher]:
-    """Yields what shows a run on this console."""
+    """Yields the watcher that displays a run on this console."""
     if console.is_terminal:
         table = _LiveTable()
         with Live(get_renderable=table.render, console=console, refresh_per_second=8):

@@ -40,7 +40,7 @@ _SHARED_MEMORY = "1g"  # what torch's data loaders pass batches through; engines
 
 @contextmanager
 def connect() -> Iterator["DockerClient"]:
-    """Yields a client of the engine that DOCKER_HOST names, or the one at its usual place.
+    """Yields a client of the engine that DOCKER_HOST names, or of the default socket.
 
     Raises:
         UsageError: None answers there.

@@ -1,4 +1,4 @@
-"""What a running pipeline reports: one JSON object a line, written as it happens.
+"""Events of a running pipeline: one JSON object a line, written as they happen.
 
 The worker appends to `events.jsonl`; whoever watches (the terminal, localvertex's PipelineJobs)
 reads it. A line is written with one call, so that a reader never sees half of one but the last.
@@ -37,7 +37,7 @@ def new_task_id() -> str:
 
 
 class Event(BaseModel):
-    """One thing that happened in a run."""
+    """An event of a run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,7 +75,7 @@ class EventLog:
 
 
 class EventReader:
-    """Reads the events that have been added since the last look."""
+    """Reads the events added since the last call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

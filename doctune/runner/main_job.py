@@ -25,7 +25,7 @@ _STARTING_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class MainJob:
-    """What one run of the main job needs to know."""
+    """The inputs of one run of the main job."""
 
     settings: Settings
     vertex: VertexSettings

@@ -27,7 +27,7 @@ _ERROR_LINE = re.compile(r"^\s*(?:[\w.]+\.)?(\w*(?:Error|Exception|Interrupt|Exi
 
 
 class Watcher(Protocol):
-    """Shows a run while it goes on."""
+    """Observes a run: override the callbacks to display it."""
 
     def on_event(self, event: Event) -> None:
         """Called for each event."""
@@ -41,7 +41,7 @@ class Watcher(Protocol):
 
 @dataclass
 class RunResult:
-    """What came of a run."""
+    """The result of a run."""
 
     folder: Path
     seconds: float = 0.0

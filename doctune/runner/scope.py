@@ -24,7 +24,7 @@ class Outcome(Enum):
 
 @dataclass
 class Ended:
-    """What came of a task."""
+    """The result of a task."""
 
     outcome: Outcome
     outputs: dict[str, Any] = field(default_factory=dict)

@@ -31,7 +31,7 @@ _BACKOFF_FACTOR = 2.0
 
 @dataclass(frozen=True)
 class Launched:
-    """What became of a step's program."""
+    """The result of a step's program."""
 
     code: int
     error: str = ""

@@ -1,4 +1,4 @@
-"""Serve a model over HTTP as Vertex AI asks: `python -m doctune.serving`.
+"""Serve a model over HTTP by the container contract of Vertex AI: `python -m doctune.serving`.
 
 It listens at once and loads the model behind; health says 503 with the reason until it is loaded.
 A model that cannot be loaded ends the process: one log line with the reason, exit code 1. On
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(options: ServingOptions) -> int:
-    """Serves until SIGTERM or SIGINT, or until the model turns out not to load."""
+    """Serves until SIGTERM or SIGINT, or until the model fails to load."""
     import uvicorn
 
     from doctune.serving.app import Readiness, create_app

@@ -39,7 +39,7 @@ logger = logging.getLogger("doctune.serving")
 
 
 class Readiness:
-    """Which engine answers, or why none does."""
+    """The engine that answers, or why there is none."""
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
@@ -163,7 +163,7 @@ def _chat_error(message: str, status: int, retry_seconds: int | None = None) -> 
 
 
 async def _answer(engine: Engine, body: bytes, request: Request) -> list[Completion]:
-    """Checks a request off the event loop, then waits for its answers or for its client to go."""
+    """Checks a request off the event loop, then waits for answers or for a disconnect."""
 
     def check() -> list[Batched]:
         return engine.check(parse_request(body))

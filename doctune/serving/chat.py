@@ -86,7 +86,7 @@ def chat_error(message: str, status: int, param: str = "", code: str = "") -> di
 
 
 def refused(error: ChatRequestError | RequestError) -> JSONResponse:
-    """Returns the response to a request that cannot be answered as it is."""
+    """Returns the response to an invalid request."""
     if isinstance(error, ChatRequestError):
         return JSONResponse(chat_error(str(error), 400, error.param, error.code), 400)
     return JSONResponse(chat_error(str(error), error.status), error.status)
@@ -99,7 +99,7 @@ async def _events(
     place: contextlib.ExitStack,
     timeout_seconds: float,
 ) -> AsyncIterator[bytes]:
-    """Yields the events of a stream; the request is given up when the client leaves."""
+    """Yields the events of a stream; the request is cancelled when the client disconnects."""
     head = _head(chat, "chat.completion.chunk")
     try:
         with place:

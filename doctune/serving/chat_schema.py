@@ -1,4 +1,4 @@
-"""What a request to `/v1/chat/completions` may hold: OpenAI's fields that can be honoured.
+"""The request of `/v1/chat/completions`: those of OpenAI's fields that are supported.
 
 A field that OpenAI has and that changes nothing as it is given (`n: 1`, `tools: []`) is taken; with
 any other value it is refused by name, never ignored.
@@ -52,7 +52,7 @@ _Stop = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class ChatRequestError(ValueError):
-    """A request that cannot be answered as it is. `param` is the field, "" for the whole."""
+    """An invalid request. `param` is the field; "" for the whole body."""
 
     def __init__(self, message: str, param: str = "", code: str = "") -> None:
         super().__init__(message)
@@ -111,7 +111,7 @@ class StreamOptions(_Strict):
 
 
 class ChatRequest(_Strict):
-    """A conversation to go on with, and how."""
+    """A conversation to continue, and how to decode."""
 
     model: str = Field(default="", max_length=256)
     messages: list[ChatTurn] = Field(min_length=1)

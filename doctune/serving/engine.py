@@ -1,4 +1,4 @@
-"""The loaded model: finds the weights, checks requests, hands them to the batches."""
+"""The loaded model: finds the weights, checks requests, queues them for batching."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Engine:
         return self._batcher.healthy
 
     def check(self, request: PredictRequest) -> list[Request]:
-        """Returns the instances of a request that is within the bounds, ready to be queued.
+        """Returns the instances of a request that is within the limits, ready to be queued.
 
         Raises:
             RequestError: It is not; the message names the field.
@@ -133,7 +133,7 @@ class Engine:
         return requests
 
     def check_chat(self, request: ChatRequest, on_text: Callable[[str], None]) -> Request:
-        """Returns a chat request that is within the bounds, ready to be queued.
+        """Returns a chat request that is within the limits, ready to be queued.
 
         Args:
             on_text: Called with each piece of the answer, in the worker's thread.
@@ -161,7 +161,7 @@ class Engine:
         return self._batcher.submit(requests)
 
     def close(self) -> None:
-        """Answers what waits, then stops."""
+        """Answers the queued requests, then stops."""
         self.check_thread.shutdown()
         self._batcher.close(self._options.shutdown_seconds)
 

@@ -1,4 +1,4 @@
-"""What the model server may be told: Vertex AI's `AIP_*` variables, then command-line flags."""
+"""Options of the model server: Vertex AI's `AIP_*` variables, overridden by flags."""
 
 from collections.abc import Mapping
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What a prediction request may hold, and what is said to one that holds something else.
+"""The schema of prediction requests, and the errors of invalid ones.
 
 The bodies are those of Vertex AI: `{"instances": [...], "parameters": {...}}`. An unknown field is
 refused rather than ignored: a misspelt `max_new_token` would otherwise change nothing in silence.
@@ -12,7 +12,7 @@ from doctune.errors import UsageError
 
 
 class RequestError(UsageError):
-    """A request that cannot be answered as it is. `status` is the HTTP status."""
+    """An invalid request. `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)

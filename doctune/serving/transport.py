@@ -1,4 +1,4 @@
-"""What every route of the model server needs: bounded bodies, admission, clients that leave."""
+"""Shared by all routes of the model server: body limits, admission, disconnected clients."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from doctune.serving.schema import RequestError
 
 
 class Admission:
-    """Bounds the requests in the house, so that their bodies cannot fill the memory."""
+    """Limits the requests in progress, so that their bodies cannot fill the memory."""
 
     def __init__(self, most: int) -> None:
         self._most, self._inside = most, 0
@@ -35,7 +35,7 @@ class Admission:
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:
-    """Returns the body, without ever holding much more than the limit.
+    """Reads the body; never holds much more than the limit.
 
     Raises:
         RequestError: It is larger.
@@ -56,7 +56,7 @@ async def bounded_body(request: Request, limit: int) -> bytes:
 async def answers_while_client_waits(
     request: Request, tickets: Sequence[Ticket]
 ) -> list[Completion]:
-    """Waits for answers; what nobody waits for any more is not decoded any further.
+    """Waits for answers; cancels the request when the client disconnects.
 
     Raises:
         RequestError: The client has gone.
@@ -77,6 +77,6 @@ async def answers_while_client_waits(
 
 
 async def _client_is_gone(request: Request) -> None:
-    """Returns when the client has closed its connection."""
+    """Waits until the client has closed its connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
