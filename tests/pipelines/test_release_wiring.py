@@ -1,0 +1,70 @@
+"""train-and-deploy's parts hand on what they should, and release nothing that did not pass."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import dsl
+
+from doctune.runner.dag import DagRunner, Task
+from doctune.runner.events import EventLog
+from doctune.runner.scope import Ended, Outcome
+from pipelines.train_and_deploy import train_and_deploy
+
+CHAMPION = "gs://bucket/champion"
+
+
+def _run(folder: Path, *, passed: bool) -> dict[str, list[dict[str, Any]]]:
+    """Runs the DAG with every step answered at once; returns what each step was given."""
+    spec = train_and_deploy.pipeline_spec
+    returned = {
+        "plan-shards": ["1-of-2", "2-of-2"],
+        "find-champion": CHAMPION,
+        "evaluate-model": passed,
+    }
+    given: dict[str, list[dict[str, Any]]] = {}
+
+    def run_step(task: Task, component: Any, inputs: Mapping[str, Any]) -> tuple[Ended, bool]:
+        given.setdefault(task.name, []).append(
+            {name: getattr(value, "uri", value) for name, value in inputs.items()}
+        )
+        outputs: dict[str, Any] = {
+            name: dsl.Artifact(name=name, uri=f"{task.name}/{name}")
+            for name in component.output_definitions.artifacts
+        }
+        if "Output" in component.output_definitions.parameters:
+            outputs["Output"] = returned[task.name]
+        return Ended(Outcome.SUCCEEDED, outputs), False
+
+    log = EventLog(folder / "events.jsonl")
+    runner = DagRunner(dict(spec.components), run_step, log, job="jobs/1", fail_fast=False)
+    required = ("pdfs", "project", "location", "staging_bucket", "model_name", "endpoint_name")
+    ended = runner.run(spec.root, {name: f"a {name}" for name in (*required, "question")})
+    assert ended.outcome is Outcome.SUCCEEDED, ended.error
+    return given
+
+
+def test_what_passed_is_registered_and_deployed(tmp_path: Path) -> None:
+    given = _run(tmp_path, passed=True)
+
+    assert [parsed["shard"] for parsed in given["parse-pdfs"]] == ["1-of-2", "2-of-2"]
+    assert given["tune-model"][0]["train_set"] == "prepare-dataset/train_set"
+    assert given["evaluate-model"][0]["model"] == "tune-model/model"
+    assert given["evaluate-model"][0]["test_set"] == "prepare-dataset/test_set"
+    assert given["evaluate-model"][0]["champion_uri"] == CHAMPION
+    (registered,), (deployed,) = given["register-model"], given["deploy-model"]
+    assert registered["model"] == "tune-model/model"
+    assert registered["scores"] == "evaluate-model/scores"
+    assert registered["index"] == "build-index/index"
+    assert deployed["model_version"] == "register-model/model_version"
+    assert deployed["judged_against"] == CHAMPION
+    assert deployed["smoke_prompt"] == "a question"
+
+
+@pytest.mark.parametrize("step", ["register-model", "deploy-model"])
+def test_what_did_not_pass_is_not_released(tmp_path: Path, step: str) -> None:
+    given = _run(tmp_path, passed=False)
+
+    assert "evaluate-model" in given
+    assert step not in given
