@@ -18,6 +18,7 @@ def evaluate_model(
     primary_metric: str = "perplexity",
     min_gain: float = 0.0,
     max_new_tokens: int = 64,
+    cache_uri: str = "",
     advanced: dict = {},
     index: dsl.Input[dsl.Artifact] = None,
 ) -> bool:
@@ -36,6 +37,8 @@ def evaluate_model(
         min_gain: Least improvement over base and champion, in the metric's unit; for perplexity
             the share by which it falls (0.05: 5 % lower).
         max_new_tokens: Most tokens in an answer.
+        cache_uri: gs:// folder in which the answers of models are kept, for a step that is tried
+            again and for later ones; where it is not mounted, the cache of this machine.
         advanced: Any other field of `doctune.evaluation.EvaluationOptions`.
         index: The output of build_index; without it questions are asked from memory and with their
             true passage only.
@@ -44,24 +47,26 @@ def evaluate_model(
 
     from doctune.artifacts import local_file, local_folder
     from doctune.evaluation import EvaluationOptions, evaluate_model
+    from doctune.kept_cache import mirrored_cache
 
-    evaluation = evaluate_model(
-        local_folder(model.uri),
-        local_file(test_set.uri),
-        train_path=local_file(train_set.uri),
-        scores_path=Path(scores.path),
-        predictions_path=Path(predictions.path),
-        report_path=Path(report.path),
-        summary_path=Path(summary.path),
-        options=EvaluationOptions(
-            primary_metric=primary_metric,
-            min_gain=min_gain,
-            max_new_tokens=max_new_tokens,
-            **advanced,
-        ),
-        champion_uri=champion_uri,
-        index_uri=getattr(index, "uri", ""),
-    )
+    with mirrored_cache(cache_uri, "evaluations"):
+        evaluation = evaluate_model(
+            local_folder(model.uri),
+            local_file(test_set.uri),
+            train_path=local_file(train_set.uri),
+            scores_path=Path(scores.path),
+            predictions_path=Path(predictions.path),
+            report_path=Path(report.path),
+            summary_path=Path(summary.path),
+            options=EvaluationOptions(
+                primary_metric=primary_metric,
+                min_gain=min_gain,
+                max_new_tokens=max_new_tokens,
+                **advanced,
+            ),
+            champion_uri=champion_uri,
+            index_uri=getattr(index, "uri", ""),
+        )
     for name, value in evaluation.scores.items():
         scores.log_metric(name, value)
     scores.metadata.update(

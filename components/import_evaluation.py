@@ -12,15 +12,23 @@ def import_evaluation(
     project: str,
     location: str,
     staging_bucket: str,
+    evaluation_bucket: str = "",
+    data_bucket: str = "",
 ) -> str:
     """Returns the evaluation's resource name; the same scores are imported once.
 
     Args:
         scores: The output of evaluate_model.
         version_name: Resource name of the version, with its number.
+        evaluation_bucket: gs://NAME where its results are kept; derived from staging_bucket where
+            empty.
+        data_bucket: The same for the sets that it was made with.
     """
     from doctune.artifacts import local_file
-    from doctune.vertex import import_evaluation, init_session
+    from doctune.vertex import import_evaluation, init_session, keep_evaluation
 
     init_session(project, location, staging_bucket)
-    return import_evaluation(version_name, scores.metadata, local_file(scores.uri))
+    kept = keep_evaluation(
+        scores.metadata, evaluation_bucket=evaluation_bucket, data_bucket=data_bucket
+    )
+    return import_evaluation(version_name, kept, local_file(scores.uri))

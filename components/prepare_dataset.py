@@ -15,6 +15,7 @@ def prepare_dataset(
     card: dsl.Output[dsl.Markdown],
     base_model: str = "smollm2-135m-instruct",
     chunk_tokens: int = 256,
+    cache_uri: str = "",
     advanced: dict = {},
 ) -> None:
     """Writes three JSONL files of chat examples, the manifest of the split and a data set card.
@@ -25,12 +26,15 @@ def prepare_dataset(
         card: What the data set holds, for people.
         base_model: Whose tokenizer counts, as `tune_model` takes it.
         chunk_tokens: Most tokens in a chunk, as the base model counts them.
+        cache_uri: gs:// folder in which the teacher's answers, which cost money, are kept for later
+            runs; where it is not mounted, the cache of this machine.
         advanced: Any other field of `doctune.dataset.DatasetOptions`.
     """
     from pathlib import Path
 
     from doctune.dataset import DatasetOptions, prepare_dataset
     from doctune.inference.base_model import resolve_tokenizer
+    from doctune.kept_cache import kept_cache_folder
 
     summary = prepare_dataset(
         Path(documents.path),
@@ -41,6 +45,7 @@ def prepare_dataset(
         card_path=Path(card.path),
         options=DatasetOptions(chunk_tokens=chunk_tokens, **advanced),
         tokenizer=resolve_tokenizer(base_model),
+        teacher_cache=kept_cache_folder(cache_uri, "teacher"),
     )
     made_from = {"documents_digest": documents.metadata["digest"], "digest": summary.digest}
     train_set.metadata.update(

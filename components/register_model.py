@@ -19,9 +19,17 @@ def register_model(
     staging_bucket: str,
     run: str,
     commit: str,
+    serving_args: list = [],
+    serving_environment: dict = {},
+    shared_memory_mb: int = 0,
+    deployment_seconds: int = 0,
+    model_bucket: str = "",
+    evaluation_bucket: str = "",
+    data_bucket: str = "",
 ) -> None:
     """Registers the model with alias `candidate` and imports its evaluation, slices and all.
 
+    The model, and the sets and results of its evaluation, are copied to where they are kept.
     Registering the same model again gives the same version.
 
     Args:
@@ -31,18 +39,31 @@ def register_model(
         model_version: The version in the Model Registry.
         model_name: Display name in the Model Registry.
         serving_image: The image that serves it.
+        serving_args: Arguments of its command.
+        serving_environment: Its variables.
+        shared_memory_mb: 0 leaves it to Vertex AI.
+        deployment_seconds: How long it may take until it is healthy; 0 likewise.
         run: Name of the pipeline run, for the version's labels.
         commit: What the images were built from, for the version's labels.
+        model_bucket: gs://NAME where models are kept; derived from staging_bucket where empty.
+        evaluation_bucket: The same for results of evaluations.
+        data_bucket: The same for training and test sets.
     """
     from doctune.artifacts import local_file
-    from doctune.vertex import init_session, register_model
+    from doctune.vertex import ServingContainer, init_session, keep_evaluation, register_model
 
     init_session(project, location, staging_bucket)
     registered = register_model(
         model.uri,
         model_name=model_name,
-        serving_image=serving_image,
-        staging_bucket=staging_bucket,
+        serving_image=ServingContainer(
+            image=serving_image,
+            arguments=tuple(serving_args),
+            environment=serving_environment,
+            shared_memory_mb=shared_memory_mb,
+            deployment_seconds=deployment_seconds,
+        ),
+        model_bucket=model_bucket,
         digest=model.metadata["digest"],
         labels={
             "documents": model.metadata["documents_digest"],
@@ -53,7 +74,11 @@ def register_model(
             "documents_kept_out": model.metadata.get("documents_kept_out", ""),
             "capped": bool(scores.metadata.get("capped")),
         },
-        scores={**scores.metadata, "run": run},
+        scores=keep_evaluation(
+            {**scores.metadata, "run": run},
+            evaluation_bucket=evaluation_bucket,
+            data_bucket=data_bucket,
+        ),
         scores_path=local_file(scores.uri),
     )
     model_version.uri = registered.artifact_uri

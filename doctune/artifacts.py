@@ -13,7 +13,7 @@ from typing import Any
 
 from doctune.digests import digest_value
 from doctune.errors import StorageError
-from doctune.files import atomic_folder
+from doctune.files import atomic_folder, exclusively
 from doctune.vertex_environment import mounted_path
 
 
@@ -35,7 +35,10 @@ def local_folder(uri: str) -> Path:
         return path
     target = cache_folder() / "artifacts" / digest_value(uri.rstrip("/"))
     if not target.is_dir():
-        _download(uri.rstrip("/"), target)
+        # Whoever comes second finds it there: a folder that is read is never replaced.
+        with exclusively(target, f"downloading {uri}"):
+            if not target.is_dir():
+                _download(uri.rstrip("/"), target)
     return target
 
 
@@ -54,8 +57,10 @@ def local_file(uri: str) -> Path:
         target = cache_folder() / "artifacts" / digest_value([uri, filesystem.ukey(root)])
         path = target / Path(root).name
         if not path.is_file():
-            with atomic_folder(target, replace=False) as folder:
-                filesystem.get_file(root, str(folder / path.name))
+            with exclusively(target, f"downloading {uri}"):
+                if not path.is_file():
+                    with atomic_folder(target, replace=False) as folder:
+                        filesystem.get_file(root, str(folder / path.name))
     return path
 
 

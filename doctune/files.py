@@ -1,13 +1,24 @@
 """Atomic writes: files are written beside their destination, then renamed into place."""
 
+import fcntl
 import json
+import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from doctune.errors import StorageError
+
+_LONGEST_WAIT_SECONDS = 4 * 3600.0
+_SILENT_SECONDS = 2.0
+_PAUSE_SECONDS = 0.1
+
+logger = logging.getLogger("doctune.files")
 
 
 @contextmanager
@@ -61,6 +72,39 @@ def _move_unless_there(source: Path, target: Path) -> None:
     except OSError:
         if not target.is_dir():
             raise
+
+
+@contextmanager
+def exclusively(path: Path, doing: str) -> Iterator[None]:
+    """Lets one process, or thread, at a time make what will be at `path`; the others wait.
+
+    Args:
+        path: What is made; the lock is a file beside it, which stays.
+        doing: For the log of those who wait: "downloading gs://...".
+
+    Raises:
+        StorageError: Another process has been at it for hours.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    start, said = time.monotonic(), False
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        while True:
+            try:
+                # Opened anew by each thread, so threads exclude one another too.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waited = time.monotonic() - start
+            if waited > _LONGEST_WAIT_SECONDS:
+                raise StorageError(
+                    f"another process has been {doing} for {waited:.0f} s: end it, then run this "
+                    "again."
+                )
+            if waited > _SILENT_SECONDS and not said:
+                logger.info("Waiting for another process that is %s", doing)
+                said = True
+            time.sleep(_PAUSE_SECONDS)
+        yield
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:

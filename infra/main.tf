@@ -46,7 +46,8 @@ locals {
       retention_days      = var.retention_days
       nearline_after_days = 90
       members = {
-        "roles/storage.objectViewer" = { for name in ["pipeline", "training"] : name => module.identities.members[name] }
+        "roles/storage.objectUser"   = { pipeline = module.identities.members["pipeline"] }
+        "roles/storage.objectViewer" = { training = module.identities.members["training"] }
       }
     }
     model-artifacts = {

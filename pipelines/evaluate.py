@@ -19,6 +19,8 @@ def evaluate(
     staging_bucket: str,
     model_name: str,
     version: str = "champion",
+    evaluation_bucket: str = "",
+    data_bucket: str = "",
     train_set: str = "",
     primary_metric: str = EVALUATION.primary_metric,
     min_gain: float = EVALUATION.min_gain,
@@ -50,7 +52,11 @@ def evaluate(
     ).set_display_name("Judge model")
 
     imported = import_evaluation(
-        scores=verdict.outputs["scores"], version_name=found.outputs["Output"], **vertex
+        scores=verdict.outputs["scores"],
+        version_name=found.outputs["Output"],
+        evaluation_bucket=evaluation_bucket,
+        data_bucket=data_bucket,
+        **vertex,
     ).set_display_name("Import evaluation")
 
     # What an alias names may change.

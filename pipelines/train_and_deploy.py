@@ -25,6 +25,9 @@ def train_and_deploy(
     endpoint_name: str,
     question: str,
     corpus_digest: str = "",
+    model_bucket: str = "",
+    evaluation_bucket: str = "",
+    data_bucket: str = "",
     shards: int = 1,
     base_model: str = TRAINING.base_model,
     chunk_tokens: int = DATASET.chunk_tokens,
@@ -51,6 +54,7 @@ def train_and_deploy(
         shards=shards,
         base_model=base_model,
         chunk_tokens=chunk_tokens,
+        cache_uri=f"{staging_bucket}/cache",
         documents_advanced=documents_advanced,
         dataset_advanced=dataset_advanced,
     ).set_display_name("Prepare examples")
@@ -97,5 +101,8 @@ def train_and_deploy(
             model_name=model_name,
             endpoint_name=endpoint_name,
             question=question,
+            model_bucket=model_bucket,
+            evaluation_bucket=evaluation_bucket,
+            data_bucket=data_bucket,
             **vertex,
         ).set_display_name("Release model")

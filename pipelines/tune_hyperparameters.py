@@ -47,6 +47,7 @@ def tune_hyperparameters(
         shards=shards,
         base_model=base_model,
         chunk_tokens=chunk_tokens,
+        cache_uri=f"{staging_bucket}/cache",
         documents_advanced=documents_advanced,
         dataset_advanced=dataset_advanced,
     ).set_display_name("Prepare examples")

@@ -15,6 +15,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
 # Cloud Logging files lines a few seconds after they were written.
 _LAST_LINES_SECONDS = 5.0
+_MOST_LAST_LOOKS = 12
 _STYLES = {"succeeded": "green", "skipped": "green", "failed": "red", "cancelled": "red"}
 
 
@@ -43,24 +44,27 @@ def follow_run(run: str, console: Console) -> "Run":
 def follow_logs(run: str, *, task: str = "", follow: bool = False) -> Iterator["LogLine"]:
     """Yields the lines of a run's log; with `follow`, also those that come until it is over."""
     from doctune.vertex.jobs import status
-    from doctune.vertex.run_logs import run_logs
+    from doctune.vertex.run_logs import RunLog
 
-    if not follow:
-        yield from run_logs(run, task=task)
-        return
-    last, pauses = "", _pauses()
-    while True:
+    log, pauses = RunLog(run, task=task), _pauses()
+    looks = 0
+    while follow:
         now = status(run)
-        if now.is_over:
-            time.sleep(_LAST_LINES_SECONDS)
         # A step that is named may not have started yet.
         started = not task or any(found.name == task and found.started for found in now.tasks)
-        for line in run_logs(run, task=task, since=last) if started or now.is_over else ():
-            last = max(last, line.time)
-            yield line
+        if not (started or now.is_over):
+            time.sleep(next(pauses))
+            continue
+        found = list(log.new_lines())
+        yield from found
         if now.is_over:
-            return
-        time.sleep(next(pauses))
+            looks += 1
+            if (looks > 1 and not found) or looks == _MOST_LAST_LOOKS:
+                return
+            time.sleep(_LAST_LINES_SECONDS)
+        else:
+            time.sleep(next(pauses))
+    yield from log.new_lines()
 
 
 def task_table(run: "Run") -> Table:

@@ -26,6 +26,7 @@ def local_config(programs: Mapping[str, list[str]] | None = None) -> "LocalVerte
         programs={**(programs or {}), **vertex.local.programs},
         buckets=(vertex.staging_bucket,),
         trusted_models=vertex.local.trusted_models,
+        allowed_hosts=vertex.local.allowed_hosts,
         refuse_folder_renames=vertex.local.refuse_folder_renames,
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from doctune.cli.upload_pdfs import reachable_pdfs
 from doctune.configuration.settings import VertexSettings, load_settings
 from doctune.errors import UsageError
 
@@ -21,17 +22,19 @@ def run_parameters(
     given: Sequence[str] = (),
     file: Path | None = None,
     pdfs: str = "",
+    yes: bool = False,
 ) -> dict[str, Any]:
     """Returns the parameters of a run; what the pipeline does not declare is left out or refused.
 
     Args:
         given: NAME=VALUE pairs of the command line; they win.
         file: YAML or JSON object of parameters; they win over the configuration.
-        pdfs: Folder of PDFs, here or in Cloud Storage; else `pdfs` of config.yaml. A folder here is
-            uploaded to the staging bucket.
+        pdfs: Folder of PDFs, here or in Cloud Storage; else `pdfs` of config.yaml. The PDFs of a
+            folder here are uploaded to the staging bucket.
+        yes: Whether many are uploaded without a question.
 
     Raises:
-        UsageError: A pair, or the file, is not what it should be.
+        UsageError: A pair, or the file, is not what it should be, or nothing is to be uploaded.
     """
     from doctune.runner.arguments import pipeline_arguments
     from doctune.vertex.specs import parse_parameter
@@ -45,7 +48,7 @@ def run_parameters(
     settings = load_settings()
     source, digest = "", ""
     if "pdfs" in signature.parameters and "pdfs" not in chosen:
-        source, digest = _reachable(pdfs or settings.pdfs, vertex.staging_bucket)
+        source, digest = reachable_pdfs(pdfs or settings.pdfs, vertex.staging_bucket, yes=yes)
     configured = pipeline_arguments(
         settings,
         vertex,
@@ -71,18 +74,3 @@ def _from_file(file: Path | None) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UsageError(f"{file} must hold an object: a line NAME: VALUE for each parameter.")
     return dict(json.loads(json.dumps(values)))
-
-
-def _reachable(pdfs: str, staging_bucket: str) -> tuple[str, str]:
-    """Returns where steps on other machines find the PDFs, and the digest of what lies there."""
-    from doctune.digests import digest_value
-    from doctune.documents import corpus_digest
-    from doctune.vertex import list_folder, upload_folder
-
-    if pdfs.startswith("gs://"):
-        return pdfs, digest_value([[item.relative, item.crc32c] for item in list_folder(pdfs)])
-    folder = Path(pdfs).expanduser()
-    digest = corpus_digest(folder)
-    uri = f"{staging_bucket}/pdfs/{digest[:16]}"
-    upload_folder(folder, uri)
-    return uri, digest

@@ -39,8 +39,11 @@ ParameterFile = Annotated[
 ]
 Pdfs = Annotated[
     str,
-    typer.Option(help="Folder of PDFs, gs:// or here (then it is uploaded); else config.yaml's."),
+    typer.Option(
+        help="Folder of PDFs, gs:// or here (its PDFs are then uploaded); else config.yaml's."
+    ),
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Upload many PDFs without a question.")]
 Cache = Annotated[
     bool | None, typer.Option("--cache/--no-cache", help="Else as vertex_config.yaml and the spec.")
 ]
@@ -98,6 +101,7 @@ def submit(
     param: Parameters = None,
     parameters: ParameterFile = None,
     pdfs: Pdfs = "",
+    yes: Yes = False,
     display_name: Annotated[str, typer.Option(help="Else the pipeline's name.")] = "",
     job_id: Annotated[str, typer.Option(help="Else made from name and time.")] = "",
     wait: Annotated[
@@ -119,7 +123,7 @@ def submit(
     # A run that nobody waits for needs a Vertex AI that goes on.
     with vertex_session(local, impersonate, keep_running=True) as vertex:
         values = run_parameters(
-            read_signature(spec), vertex, given=param or (), file=parameters, pdfs=pdfs
+            read_signature(spec), vertex, given=param or (), file=parameters, pdfs=pdfs, yes=yes
         )
         run = start(
             spec,

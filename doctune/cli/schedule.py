@@ -11,7 +11,7 @@ from rich.table import Table
 from doctune.cli.app import app
 from doctune.cli.paths import SPEC
 from doctune.cli.pipeline_values import run_parameters
-from doctune.cli.pipelines import Cache, ParameterFile, Parameters, Pdfs
+from doctune.cli.pipelines import Cache, ParameterFile, Parameters, Pdfs, Yes
 from doctune.cli.session import AsJson, Impersonate, Local, run_settings, vertex_session
 
 schedule_app = typer.Typer(help="Run pipelines by the clock.", no_args_is_help=True)
@@ -38,6 +38,7 @@ def create(
     param: Parameters = None,
     parameters: ParameterFile = None,
     pdfs: Pdfs = "",
+    yes: Yes = False,
     cache: Cache = None,
     local: Local = True,
     impersonate: Impersonate = "",
@@ -53,7 +54,9 @@ def create(
 
     with vertex_session(local, impersonate, keep_running=True) as vertex:
         signature = read_signature(spec)
-        values = run_parameters(signature, vertex, given=param or (), file=parameters, pdfs=pdfs)
+        values = run_parameters(
+            signature, vertex, given=param or (), file=parameters, pdfs=pdfs, yes=yes
+        )
         # The digest is of the folder as it is today; later runs read what is there then.
         values.pop("corpus_digest", None)
         made = create_schedule(

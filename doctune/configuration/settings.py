@@ -144,6 +144,24 @@ class RunsSettings(_Section):
     labels: dict[str, str] = Field(default_factory=dict, description="Labels of every run.")
 
 
+_BUCKET = r"^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$"
+_BUCKET_OR_EMPTY = f"^$|{_BUCKET}"
+
+
+class BucketsSettings(_Section):
+    """Where things are kept when what runs wrote is deleted; else as Terraform names them."""
+
+    models: str = Field(
+        "", pattern=_BUCKET_OR_EMPTY, description="Registered models; else ...-model-artifacts."
+    )
+    evaluations: str = Field(
+        "", pattern=_BUCKET_OR_EMPTY, description="Results; else ...-evaluation-results."
+    )
+    data: str = Field(
+        "", pattern=_BUCKET_OR_EMPTY, description="Training and test sets; else ...-training-data."
+    )
+
+
 class LocalSettings(_Section):
     """Vertex AI on this machine."""
 
@@ -154,6 +172,13 @@ class LocalSettings(_Section):
     )
     trusted_models: tuple[str, ...] = Field(
         (), description="Folders (gs://...) whose models may be loaded from pickles."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Hosts that programs may reach beside the local Vertex AI, such as huggingface.co, "
+            "*.hf.co or generativelanguage.googleapis.com."
+        ),
     )
     refuse_folder_renames: bool = Field(
         False,
@@ -206,9 +231,8 @@ class VertexSettings(_FileSettings):
 
     project: str = Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")
     location: str = Field("us-central1", pattern=r"^[a-z]+-[a-z]+\d+$")
-    staging_bucket: str = Field(
-        pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", description="gs://NAME."
-    )
+    staging_bucket: str = Field(pattern=_BUCKET, description="gs://NAME.")
+    buckets: BucketsSettings = BucketsSettings()
     images: ImageSettings
     profiles: dict[str, Machine] = Field(
         default_factory=dict, description="Machines by name, for machines and endpoint."

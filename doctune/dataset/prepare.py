@@ -62,6 +62,7 @@ def prepare_dataset(
     card_path: Path,
     options: DatasetOptions | None = None,
     tokenizer: Any = None,
+    teacher_cache: Path | None = None,
 ) -> DatasetSummary:
     """Makes training examples from parsed documents.
 
@@ -74,6 +75,7 @@ def prepare_dataset(
         card_path: Gets the dataset card, Markdown.
         options: Settings; None for the defaults.
         tokenizer: The base model's, as a folder or an object, to count tokens with; None estimates.
+        teacher_cache: Where the teacher's answers are kept; None for doctune's own cache.
 
     Raises:
         DatasetError: The input is missing or wrong, there is too little text for three splits, or
@@ -84,7 +86,7 @@ def prepare_dataset(
     corpus = read_corpus(documents_dir)
     views = view_documents(corpus, counter, options)
     removed = Removals()
-    examples = _make_examples(views, options, counter, removed)
+    examples = _make_examples(views, options, counter, removed, teacher_cache)
     division, removed = divide(views, _capped(examples, options, removed), options, removed)
     paths = {"train": train_path, "validation": validation_path, "test": test_path}
     with ExitStack() as stack:
@@ -116,14 +118,18 @@ def prepare_dataset(
 
 
 def _make_examples(
-    views: list[View], options: DatasetOptions, counter: TokenCounter, removed: Removals
+    views: list[View],
+    options: DatasetOptions,
+    counter: TokenCounter,
+    removed: Removals,
+    teacher_cache: Path | None,
 ) -> list[Example]:
     """Returns the cleaned examples of all documents, in their order."""
     generators: list[ExampleGenerator] = [RuleGenerator()]
     if options.teacher == "gemini":
         from doctune.dataset.teacher import GeminiGenerator
 
-        generators.append(GeminiGenerator(options, removed.filtered))
+        generators.append(GeminiGenerator(options, removed.filtered, cache=teacher_cache))
     examples: list[Example] = []
     facts = 0
     with progress("Making examples", len(views), "documents") as bar:

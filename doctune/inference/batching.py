@@ -66,8 +66,23 @@ class Ticket:
 class Batcher:
     """A bounded queue of requests and the thread that answers them."""
 
-    def __init__(self, generator: TextGenerator, *, max_batch_size: int, max_waiting: int) -> None:
+    def __init__(
+        self,
+        generator: TextGenerator,
+        *,
+        max_batch_size: int,
+        max_waiting: int,
+        stuck_seconds: float = 120.0,
+    ) -> None:
+        """
+        Args:
+            max_batch_size: Most requests that are decoded together.
+            max_waiting: Most that wait.
+            stuck_seconds: With work but without a token for so long, the worker counts as stuck.
+        """
         self._generator = generator
+        self._stuck_seconds = stuck_seconds
+        self._busy_since: float | None = None  # the last token, or when work came; None when idle
         self._max_batch_size, self._max_waiting = max_batch_size, max_waiting
         self._waiting: deque[Ticket] = deque()
         self._changed = threading.Condition()
@@ -78,8 +93,19 @@ class Batcher:
 
     @property
     def healthy(self) -> bool:
-        """Whether batches succeed."""
-        return self._failures_in_a_row < FAILURES_UNTIL_UNHEALTHY
+        """Whether batches succeed, and tokens come where there is work."""
+        return not self.problem
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the worker; "" where nothing is."""
+        if self._failures_in_a_row >= FAILURES_UNTIL_UNHEALTHY:
+            return "the last batches failed: see the server's log"
+        since = self._busy_since
+        silent = 0.0 if since is None else time.monotonic() - since
+        if silent > self._stuck_seconds:
+            return f"requests wait, but there has been no token for {silent:.0f} s"
+        return ""
 
     def submit(self, requests: Sequence[Request]) -> list[Ticket]:
         """Queues requests: all of them or none.
@@ -113,6 +139,7 @@ class Batcher:
         with torch.inference_mode():
             flight = _Flight(self._generator)
             while self._wait(flight):
+                self._busy_since = time.monotonic()
                 try:
                     flight.remove_given_up()
                     for group in self._admitted(flight):
@@ -128,6 +155,8 @@ class Batcher:
     def _wait(self, flight: _Flight) -> bool:
         """Returns once there is work; False when closed and nothing is left."""
         with self._changed:
+            if not (len(flight) or self._waiting):
+                self._busy_since = None
             self._changed.wait_for(lambda: len(flight) or self._waiting or self._closed)
             return bool(len(flight) or self._waiting)
 

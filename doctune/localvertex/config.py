@@ -1,8 +1,11 @@
 """What a local Vertex AI is told when it starts."""
 
+import re
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_ALLOWED_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?")
 
 
 class LocalVertexConfig(BaseModel):
@@ -39,6 +42,14 @@ class LocalVertexConfig(BaseModel):
             "Storage FUSE on buckets without a hierarchical namespace."
         ),
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Hosts beside Google's that programs may reach through the proxy, really: a name, "
+            "*.name for all below it, name:port for another port than 443. Google's own names lead "
+            "here unless they are named."
+        ),
+    )
     environment: dict[str, str] = Field(
         default_factory=dict, description="Further variables for the programs that are run."
     )
@@ -48,6 +59,17 @@ class LocalVertexConfig(BaseModel):
     restart_seconds: float = Field(
         5.0, gt=0, description="Wait before a dead serving program is started again; it doubles."
     )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if not _ALLOWED_HOST.fullmatch(value):
+                raise ValueError(
+                    f"{value!r} is no host: write huggingface.co, *.hf.co or name:port, without "
+                    "https://"
+                )
+        return values
 
     @field_validator("state_dir")
     @classmethod

@@ -1,15 +1,19 @@
-"""The loopback CONNECT proxy: Google's API names lead here, every other host is refused.
+"""The loopback CONNECT proxy: Google's API names lead here, other hosts are refused.
 
 A client that honours `https_proxy` asks for `us-central1-aiplatform.googleapis.com:443`; its first
 TLS record says by ALPN what it speaks, and the connection is handed to the listener for that. gRPC
 offers `h2` alone; curl and browsers' clients offer `http/1.1` beside it, and get REST in that.
-Nothing is ever sent to another machine.
+Nothing is sent to another machine, but for the hosts that the configuration names: those are really
+reached, through the proxy that this server was started with where there is one.
 """
 
 import asyncio
+import base64
 import contextlib
 import logging
 import socket
+from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
 
 from doctune.localvertex.peers import REFUSAL, connection_is_own
 from doctune.localvertex.ports import LOOPBACK
@@ -19,6 +23,7 @@ GOOGLE_HOSTS = (".googleapis.com", ".pkg.dev", ".prediction.vertexai.goog")
 _HEAD_LIMIT = 16384
 _CHUNK = 1 << 18
 _HELLO_SECONDS = 30.0
+_CONNECT_SECONDS = 30.0
 
 logger = logging.getLogger("doctune.localvertex")
 
@@ -26,8 +31,18 @@ logger = logging.getLogger("doctune.localvertex")
 class ConnectProxy:
     """Listens for CONNECT and splices connections to the local listeners."""
 
-    def __init__(self, rest_port: int, grpc_port: int) -> None:
+    def __init__(
+        self, rest_port: int, grpc_port: int, allowed_hosts: Sequence[str] = (), upstream: str = ""
+    ) -> None:
+        """
+        Args:
+            allowed_hosts: What is let through to other machines: NAME, *.NAME, each with :PORT
+                where it is not 443.
+            upstream: The HTTP proxy through which other machines are reached; "" for none.
+        """
         self._rest_port, self._grpc_port = rest_port, grpc_port
+        self._allowed = tuple(host.lower() for host in allowed_hosts)
+        self._upstream = upstream
         self._server: asyncio.Server | None = None
 
     async def start(self, port: int) -> None:
@@ -62,9 +77,17 @@ class ConnectProxy:
             await _refuse(writer, "405 Method Not Allowed", "only CONNECT is answered here")
             return
         host, _, port = target.rpartition(":")
+        if self._lets_through(host.lower(), port):
+            await self._let_through(target, reader, writer)
+            return
         if port != "443" or not host.lower().endswith(GOOGLE_HOSTS):
             logger.info("refused a connection to %s", target)
-            await _refuse(writer, "403 Forbidden", f"localvertex lets nothing leave: {target}")
+            await _refuse(
+                writer,
+                "403 Forbidden",
+                f"localvertex lets nothing leave: {target}; to let it through, name "
+                f"{host if port == '443' else target} in local.allowed_hosts of vertex_config.yaml",
+            )
             return
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await writer.drain()
@@ -77,6 +100,48 @@ class ConnectProxy:
         client = writer.get_extra_info("socket")
         _acknowledge_at_once(client)
         await asyncio.gather(_pipe(reader, local_writer, client), _pipe(local_reader, writer))
+
+    def _lets_through(self, host: str, port: str) -> bool:
+        for allowed in self._allowed:
+            name, _, its_port = allowed.partition(":")
+            same = host.endswith(name[1:]) if name.startswith("*.") else host == name
+            if same and port == (its_port or "443"):
+                return True
+        return False
+
+    async def _let_through(
+        self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                far_reader, far_writer = await self._reach(target)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            reason = f"{target} cannot be reached from here: {error or 'no answer in time'}"
+            await _refuse(writer, "502 Bad Gateway", reason)
+            return
+        logger.info("let a connection to %s through", target)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await writer.drain()
+        await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
+
+    async def _reach(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connects to another machine, through the proxy that is set for this one, if any."""
+        host, _, port = target.rpartition(":")
+        if not self._upstream:
+            return await asyncio.open_connection(host, int(port))
+        proxy = urlsplit(self._upstream)
+        reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port or 80)
+        writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n".encode())
+        if proxy.username:
+            pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
+            writer.write(b"Proxy-Authorization: Basic " + base64.b64encode(pair) + b"\r\n")
+        writer.write(b"\r\n")
+        await writer.drain()
+        status = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n", 1)[0].decode("latin-1")
+        if status.split(" ")[1:2] != ["200"]:
+            writer.close()
+            raise ConnectionError(f"the proxy in front of this machine says {status!r}")
+        return reader, writer
 
 
 async def _refuse(writer: asyncio.StreamWriter, status: str, reason: str) -> None:

@@ -189,7 +189,12 @@ async def _listen(
     await web.TCPSite(await _set_up(objects, stack), LOOPBACK, ports["storage"]).start()
     grpc_server = await start_grpc_server(vertex, ports["grpc"], certificates)
     stack.push_async_callback(grpc_server.stop, _GRPC_STOP_SECONDS)
-    proxy = ConnectProxy(ports["rest"], ports["grpc"])
+    proxy = ConnectProxy(
+        ports["rest"],
+        ports["grpc"],
+        vertex.config.allowed_hosts,
+        upstream=os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or "",
+    )
     await proxy.start(ports["proxy"])
     stack.push_async_callback(proxy.stop)
 

@@ -49,7 +49,7 @@ class Readiness:
         """Returns why the server cannot answer; "" when it can."""
         if self.engine is None:
             return self.reason
-        return "" if self.engine.healthy else "the last batches failed: see the server's log"
+        return self.engine.problem
 
 
 def create_app(

@@ -100,13 +100,16 @@ class Engine:
         self._checker = type(generator)(generator.model, copy.deepcopy(generator.tokenizer))
         self.check_thread = ThreadPoolExecutor(1, thread_name_prefix="check")
         self._batcher = Batcher(
-            generator, max_batch_size=options.max_batch_size, max_waiting=options.max_waiting
+            generator,
+            max_batch_size=options.max_batch_size,
+            max_waiting=options.max_waiting,
+            stuck_seconds=options.stuck_seconds,
         )
 
     @property
-    def healthy(self) -> bool:
-        """Whether the model generates."""
-        return self._batcher.healthy
+    def problem(self) -> str:
+        """Why the model does not generate; "" where it does."""
+        return self._batcher.problem
 
     def check(self, request: PredictRequest) -> list[Request]:
         """Returns the instances of a request that is within the limits, ready to be queued.

@@ -48,6 +48,11 @@ class ServingOptions(BaseModel):
     max_waiting: int = Field(
         128, ge=1, description="Most instances that wait; what comes on top is answered 429."
     )
+    stuck_seconds: float = Field(
+        120.0,
+        gt=0,
+        description="With requests but without a token for so long, health is 503.",
+    )
     request_timeout_seconds: float = Field(
         60.0,
         gt=0,

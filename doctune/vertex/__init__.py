@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from doctune.vertex.containers import ServingContainer
     from doctune.vertex.endpoints import ask, find_endpoint
     from doctune.vertex.evaluations import import_evaluation
     from doctune.vertex.history import ModelVersion, find_version, model_versions, training_set_of
+    from doctune.vertex.kept import keep_evaluation
     from doctune.vertex.packaging import ModelManifest, check_model_folder, upload_model
     from doctune.vertex.registry import (
         Champion,
@@ -39,6 +41,7 @@ _MODULES = {
     "ModelManifest": "packaging",
     "ModelVersion": "history",
     "RegisteredModel": "registry",
+    "ServingContainer": "containers",
     "ServingMachine": "variants",
     "StoredObject": "storage",
     "TransferSummary": "storage",
@@ -54,6 +57,7 @@ _MODULES = {
     "find_version": "history",
     "import_evaluation": "evaluations",
     "init_session": "session",
+    "keep_evaluation": "kept",
     "list_folder": "storage",
     "list_variants": "variants",
     "model_versions": "history",
@@ -73,6 +77,7 @@ __all__ = [
     "ModelManifest",
     "ModelVersion",
     "RegisteredModel",
+    "ServingContainer",
     "ServingMachine",
     "StoredObject",
     "TransferSummary",
@@ -88,6 +93,7 @@ __all__ = [
     "find_version",
     "import_evaluation",
     "init_session",
+    "keep_evaluation",
     "list_folder",
     "list_variants",
     "model_versions",

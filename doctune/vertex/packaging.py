@@ -84,7 +84,7 @@ def check_model_folder(path: Path) -> ModelManifest:
     )
 
 
-def upload_model(path: Path, *, model_name: str, staging_bucket: str) -> tuple[str, ModelManifest]:
+def upload_model(path: Path, *, model_name: str, bucket: str) -> tuple[str, ModelManifest]:
     """Uploads a model folder, unless it is there already; returns its gs:// folder and manifest.
 
     Raises:
@@ -92,7 +92,7 @@ def upload_model(path: Path, *, model_name: str, staging_bucket: str) -> tuple[s
         StorageError: It cannot be uploaded.
     """
     manifest = check_model_folder(path)
-    uri = f"{staging_bucket.rstrip('/')}/models/{folder_name(model_name)}/{manifest.digest}"
+    uri = f"{bucket.rstrip('/')}/models/{folder_name(model_name)}/{manifest.digest}"
     if any(item.relative == MANIFEST_FILE for item in list_folder(uri)):
         return uri, manifest
     with tempfile.TemporaryDirectory() as scratch:

@@ -3,34 +3,36 @@
 One registered model holds all versions of a name. A version carries in its labels what it was made
 from, and in its aliases what it is: `candidate` (registered, not yet released), `champion` and
 `default` (released), `previous` (what was released before, for rollback). A version is the same as
-an earlier one when the model's digest and the serving image are: registering it again returns the
-earlier one. The image counts because a version cannot change it: a fixed server is a new version.
+an earlier one when the model's digest and the serving container are: registering it again returns
+the earlier one. Image, arguments and environment count because a version cannot change them: a
+fixed server, or one with other flags, is a new version.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doctune.digests import digest_value
-from doctune.errors import RegistryError, StorageError
+from doctune.errors import RegistryError
+from doctune.vertex.containers import ServingContainer
 from doctune.vertex.errors import google_errors
 from doctune.vertex.evaluations import import_evaluation
+from doctune.vertex.kept import Kept, kept_bucket
 from doctune.vertex.labels import MANAGED_BY, clean_labels, filter_by_name, label_value
 from doctune.vertex.packaging import folder_name, upload_model
-from doctune.vertex.session import current_session, model_client, resource_url
-from doctune.vertex.storage import list_folder
+from doctune.vertex.session import model_client, resource_url
+from doctune.vertex.storage import download_folder
 
 if TYPE_CHECKING:
     from google.cloud import aiplatform
     from google.cloud.aiplatform_v1.types import Model as ModelMessage
 
 CANDIDATE, CHAMPION, PREVIOUS, DEFAULT = "candidate", "champion", "previous", "default"
-
-HEALTH_ROUTE, PREDICT_ROUTE, PORT = "/health", "/predict", 8080
 
 logger = logging.getLogger("doctune.vertex")
 
@@ -61,8 +63,8 @@ def register_model(
     model: str | Path,
     *,
     model_name: str,
-    serving_image: str,
-    staging_bucket: str = "",
+    serving_image: str | ServingContainer,
+    model_bucket: str = "",
     digest: str = "",
     labels: Mapping[str, object] | None = None,
     scores: Mapping[str, Any] | None = None,
@@ -71,10 +73,11 @@ def register_model(
     """Registers a model folder as a new version with the alias `candidate`.
 
     Args:
-        model: A local folder, which is uploaded, or a gs:// folder, which is used as it is.
+        model: A folder, here or gs://. It is checked and copied to the bucket of models, under the
+            digest of its files; the copy is what is registered.
         model_name: Display name in the Model Registry; the model is created with its first version.
-        serving_image: URI of the image that serves it.
-        staging_bucket: gs://NAME for the upload; the session's where empty.
+        serving_image: URI of the image that serves it, or the image with how it is started.
+        model_bucket: gs://NAME of that bucket; derived from the session where empty.
         digest: What tells this model from others; that of its files where empty.
         labels: What it was made from: data, run, commit.
         scores: The evaluation, imported onto the version (`import_evaluation`).
@@ -85,24 +88,23 @@ def register_model(
         StorageError: It cannot be uploaded or read.
         RegistryError: Vertex AI refuses.
     """
-    if str(model).startswith("gs://"):
-        uri = str(model).rstrip("/")
-        digest = digest or _stored_digest(uri)
-    else:
-        folder = Path(str(model).removeprefix("file://"))
-        bucket = staging_bucket or current_session().staging_bucket
-        uri, manifest = upload_model(folder, model_name=model_name, staging_bucket=bucket)
-        digest = digest or manifest.digest
+    container = serving_image
+    if isinstance(container, str):
+        container = ServingContainer(container)
+    bucket = kept_bucket(Kept.MODELS, model_bucket)
+    with _on_disk(str(model)) as folder:
+        uri, manifest = upload_model(folder, model_name=model_name, bucket=bucket)
+    digest = digest or manifest.digest
     with google_errors(f"register {model_name} in the Model Registry", RegistryError):
         parent = find_model(model_name)
-        version = _find_version(parent, digest, serving_image) if parent else None
+        version = _find_version(parent, digest, container) if parent else None
         created = version is None
         if version is None:
             version = _upload_version(
                 parent,
                 uri,
                 model_name=model_name,
-                serving_image=serving_image,
+                container=container,
                 labels=clean_labels({**(labels or {}), **MANAGED_BY, "digest": digest}),
             )
         elif not {CANDIDATE, CHAMPION} & set(version.version_aliases):
@@ -199,12 +201,12 @@ def version_name(version: ModelMessage) -> str:
     return f"{version.name.split('@')[0]}@{version.version_id}"
 
 
-def _find_version(parent: str, digest: str, serving_image: str) -> ModelMessage | None:
+def _find_version(parent: str, digest: str, container: ServingContainer) -> ModelMessage | None:
     same = [
         version
         for version in list_versions(parent)
         if version.labels.get("digest") == label_value(digest)
-        and version.container_spec.image_uri == serving_image
+        and container.is_that_of(version.container_spec)
     ]
     return max(same, key=lambda version: int(version.version_id), default=None)
 
@@ -214,7 +216,7 @@ def _upload_version(
     uri: str,
     *,
     model_name: str,
-    serving_image: str,
+    container: ServingContainer,
     labels: dict[str, str],
 ) -> ModelMessage:
     from google.api_core.exceptions import Conflict
@@ -224,10 +226,7 @@ def _upload_version(
         return aiplatform.Model.upload(
             display_name=model_name,
             artifact_uri=uri,
-            serving_container_image_uri=serving_image,
-            serving_container_health_route=HEALTH_ROUTE,
-            serving_container_predict_route=PREDICT_ROUTE,
-            serving_container_ports=[PORT],
+            **container.upload_arguments(),
             # The first version is the default whatever is asked; later ones when they are released.
             is_default_version=False,
             version_aliases=[CANDIDATE],
@@ -248,9 +247,13 @@ def _upload_version(
     return get_version(registered.versioned_resource_name)
 
 
-def _stored_digest(uri: str) -> str:
-    """Returns a digest of a gs:// folder from what Cloud Storage knows of it."""
-    items = list_folder(uri)
-    if not items:
-        raise StorageError(f"{uri} holds no model: check the URI.")
-    return digest_value([[item.relative, item.size, item.crc32c] for item in items])
+@contextmanager
+def _on_disk(model: str) -> Iterator[Path]:
+    """Yields a model's folder; one in Cloud Storage is downloaded anew, not taken from a cache."""
+    if not model.startswith("gs://"):
+        yield Path(model.removeprefix("file://"))
+        return
+    with tempfile.TemporaryDirectory(prefix="doctune-model-") as scratch:
+        folder = Path(scratch) / "model"
+        download_folder(model, folder)
+        yield folder

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from doctune.errors import PipelineError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _SERVICE = "https://logging.googleapis.com"
 _PAGE = 500
 _TIMEOUT_SECONDS = 60.0
+# How late an entry may be filed, after one that was written later.
+_OVERLAP = timedelta(minutes=3)
 
 
 @dataclass(frozen=True)
@@ -31,35 +34,84 @@ class LogLine:
     text: str
 
 
-def run_logs(run: str, *, task: str = "", since: str = "") -> Iterator[LogLine]:
+def run_logs(run: str, *, task: str = "") -> Iterator[LogLine]:
     """Yields what the steps of a run have written, oldest first.
 
     Args:
         run: The job id, or the resource name.
         task: Only this step's lines.
-        since: Only lines after this time (RFC 3339), such as the last one seen.
 
     Raises:
         PipelineError: There is no such run or step, or its logs cannot be read.
     """
-    from google.cloud import aiplatform
+    yield from RunLog(run, task=task).new_lines()
 
-    with google_errors(f"read the logs of {run}", PipelineError):
+
+class RunLog:
+    """The log of a run, read again and again while it grows."""
+
+    def __init__(self, run: str, *, task: str = "") -> None:
+        """
+        Args:
+            run: The job id, or the resource name.
+            task: Only this step's lines.
+        """
+        self._run, self._task = run, task
+        self._jobs: set[str] = set()
+        self._latest: datetime | None = None
+        self._seen: set[tuple[str, ...]] = set()
+
+    def new_lines(self) -> Iterator[LogLine]:
+        """Yields the lines that have come since the last call, oldest first.
+
+        Cloud Logging files entries some time after they were written, and those of several machines
+        in any order. So each call reads the last minutes again, and knows by its id what it has
+        had; of a step that has begun since, it reads all.
+
+        Raises:
+            PipelineError: There is no such run or step, or its logs cannot be read.
+        """
+        with google_errors(f"read the logs of {self._run}", PipelineError):
+            tasks = self._tasks()
+            since = ""
+            if self._latest and set(tasks) <= self._jobs:
+                since = (self._latest - _OVERLAP).isoformat(timespec="microseconds")
+            self._jobs |= set(tasks)
+            for entry in read_entries(tasks, since) if tasks else ():
+                job = str(entry.get("resource", {}).get("labels", {}).get("job_id", ""))
+                if self._is_new(entry, job):
+                    yield LogLine(
+                        time=str(entry.get("timestamp", "")),
+                        severity=str(entry.get("severity", "DEFAULT")),
+                        task=tasks.get(job, ""),
+                        text=_text(entry),
+                    )
+
+    def _tasks(self) -> dict[str, str]:
+        """Returns the jobs whose lines are wanted: each job's id to the step's name."""
+        from google.cloud import aiplatform
+
+        run, task = self._run, self._task
         tasks = jobs_of_tasks(aiplatform.PipelineJob.get(run).task_details)
         if task and task not in tasks.values():
             known = ", ".join(sorted(set(tasks.values()))) or "none yet"
             raise PipelineError(f"{run} has no step {task} that has started: started are {known}.")
-        jobs = [job for job, name in tasks.items() if task in ("", name)]
-        if not jobs:
-            return
-        for entry in read_entries(jobs, since):
-            job = entry.get("resource", {}).get("labels", {}).get("job_id", "")
-            yield LogLine(
-                time=str(entry.get("timestamp", "")),
-                severity=str(entry.get("severity", "DEFAULT")),
-                task=tasks.get(job, ""),
-                text=_text(entry),
-            )
+        return {job: name for job, name in tasks.items() if task in ("", name)}
+
+    def _is_new(self, entry: dict[str, Any], job: str) -> bool:
+        moment = datetime.fromisoformat(str(entry["timestamp"]))
+        self._latest = max(self._latest or moment, moment)
+        # Two entries are one where log, time and id are the same.
+        key = (
+            job,
+            str(entry.get("logName", "")),
+            str(entry["timestamp"]),
+            str(entry.get("insertId", "")),
+        )
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
 
 
 def jobs_of_tasks(details: Iterable[PipelineTaskDetail]) -> dict[str, str]:
@@ -102,7 +154,7 @@ def read_entries(jobs: Iterable[str], since: str = "") -> Iterator[dict[str, Any
 def _filter(jobs: list[str], since: str) -> str:
     ids = " OR ".join(f'"{job}"' for job in jobs)
     query = f'resource.type="ml_job" AND resource.labels.job_id=({ids})'
-    return f'{query} AND timestamp>"{since}"' if since else query
+    return f'{query} AND timestamp>="{since}"' if since else query
 
 
 def _text(entry: dict[str, Any]) -> str:

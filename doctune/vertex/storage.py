@@ -97,7 +97,12 @@ def list_folder(uri: str) -> list[StoredObject]:
 
 
 def upload_folder(
-    folder: Path, uri: str, *, overwrite: bool = True, last: str = ""
+    folder: Path,
+    uri: str,
+    *,
+    overwrite: bool = True,
+    last: str = "",
+    only: Iterable[Path] | None = None,
 ) -> TransferSummary:
     """Copies the files below a folder to gs://; what is there already is left alone.
 
@@ -107,12 +112,14 @@ def upload_folder(
         overwrite: Whether an object with other contents is replaced; else that is an error.
         last: Name of a file below the folder that is sent when all others have arrived: who
             finds it knows that the folder is whole.
+        only: Which of its files are copied; all where None.
 
     Raises:
         StorageError: It cannot be uploaded, or what arrived is not what was sent.
     """
     bucket, prefix = parse_uri(uri)
-    local = {path.relative_to(folder).as_posix(): path for path in _files_below(folder)}
+    paths = _files_below(folder) if only is None else only
+    local = {path.relative_to(folder).as_posix(): path for path in paths}
     if not local:
         raise StorageError(f"{folder} holds no files to upload.")
     checksums = {name: crc32c_of(path) for name, path in local.items()}

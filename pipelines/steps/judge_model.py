@@ -65,6 +65,7 @@ def judge_model(
         primary_metric=primary_metric,
         min_gain=min_gain,
         max_new_tokens=max_new_tokens,
+        cache_uri=f"{staging_bucket}/cache",
         advanced=evaluation_advanced,
     ).set_display_name("Evaluate model")
     machines.training(verdict)
@@ -95,6 +96,7 @@ def judge_afresh(
         primary_metric=primary_metric,
         min_gain=min_gain,
         max_new_tokens=max_new_tokens,
+        cache_uri=f"{staging_bucket}/cache",
         advanced=evaluation_advanced,
     ).set_display_name("Evaluate model")
     machines.training(verdict).set_caching_options(enable_caching=False)

@@ -27,6 +27,7 @@ def prepare_examples(
     shards: int,
     base_model: str,
     chunk_tokens: int,
+    cache_uri: str,
     documents_advanced: dict,
     dataset_advanced: dict,
 ) -> Examples:
@@ -57,6 +58,7 @@ def prepare_examples(
         documents=joined.outputs["documents"],
         base_model=base_model,
         chunk_tokens=chunk_tokens,
+        cache_uri=cache_uri,
         advanced=dataset_advanced,
     ).set_display_name("Prepare data set")
 

@@ -23,6 +23,9 @@ def release_model(
     project: str,
     location: str,
     staging_bucket: str,
+    model_bucket: str,
+    evaluation_bucket: str,
+    data_bucket: str,
 ) -> None:
     version = register_model(
         model=model,
@@ -35,6 +38,9 @@ def release_model(
         staging_bucket=staging_bucket,
         run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
         commit=images.TAG,
+        model_bucket=model_bucket,
+        evaluation_bucket=evaluation_bucket,
+        data_bucket=data_bucket,
     ).set_display_name("Register model")
 
     deployed = deploy_model(

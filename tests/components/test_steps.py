@@ -200,7 +200,9 @@ def test_find_champion_gives_the_incumbent_of_another_model(
         **CLOUD,
     )
 
-    assert outputs["Output"].startswith("gs://doctune-test-components/models/handbook/")
+    assert outputs["Output"].startswith(
+        "gs://doctune-test-components-model-artifacts/models/handbook/"
+    )
 
 
 def test_a_failing_step_says_why_in_one_line(tmp_path: Path, base_model: Path) -> None:

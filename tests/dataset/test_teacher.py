@@ -319,3 +319,27 @@ def test_prepare_dataset_adds_the_teachers_examples(
 
     assert summary.kinds["teacher"] == 9
     assert "gemini-2.5-flash" in (tmp_path / "card.md").read_text()
+
+
+def test_answers_are_kept_where_the_caller_says(
+    gemini: Gemini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = write_corpus(tmp_path / "in", *(paper(n) for n in ("Coils", "Bells", "Lamps")))
+    asked = []
+    for container in ("one", "two"):
+        # A container's own cache is lost with it.
+        monkeypatch.setenv("DOCTUNE_CACHE", str(tmp_path / container))
+        out = tmp_path / f"out-{container}"
+        prepare_dataset(
+            documents,
+            train_path=out / "train.jsonl",
+            validation_path=out / "validation.jsonl",
+            test_path=out / "test.jsonl",
+            manifest_path=out / "manifest.json",
+            card_path=out / "card.md",
+            options=DatasetOptions(teacher="gemini"),
+            teacher_cache=tmp_path / "bucket" / "teacher",
+        )
+        asked.append(len(gemini.requests))
+    assert asked[0] == asked[1] > 0
+    assert not (tmp_path / "one" / "teacher").exists()

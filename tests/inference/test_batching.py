@@ -185,6 +185,34 @@ def test_a_fault_fails_its_requests_and_repeated_faults_are_unhealthy(
     assert batcher.healthy
 
 
+def test_a_worker_that_is_stuck_is_unhealthy_until_it_goes_on(generator, monkeypatch) -> None:
+    reached, release = threading.Event(), threading.Event()
+    batcher = Batcher(generator, max_batch_size=4, max_waiting=6, stuck_seconds=0.3)
+    # Idle for longer than that is no reason.
+    threading.Event().wait(0.5)
+    assert batcher.healthy
+    real = batching.pick_tokens
+
+    def stick(*arguments):
+        reached.set()
+        assert release.wait(WAIT)
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("doctune.inference.batching.pick_tokens", stick)
+        (ticket,) = batcher.submit([request(generator, "How?")])
+        assert reached.wait(WAIT)
+        assert batcher.healthy
+        threading.Event().wait(0.5)
+        assert not batcher.healthy
+        assert "no token for" in batcher.problem
+        release.set()
+        assert ticket.answer.result(WAIT)
+    assert batcher.submit([request(generator, "How?")])[0].answer.result(WAIT)
+    assert batcher.healthy
+    batcher.close(WAIT)
+
+
 def test_closing_answers_what_waits_and_takes_nothing_more(generator, batcher) -> None:
     slow, first = hold(batcher, generator, tokens=3)
     (ticket,) = batcher.submit([request(generator, "How?")])

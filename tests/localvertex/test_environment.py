@@ -1,10 +1,16 @@
 """Programs run inside, with nothing but environment variables."""
 
+import asyncio
 import socket
+import socketserver
 import ssl
+import threading
 
 import pytest
 
+from doctune.localvertex import LocalVertexConfig
+from doctune.localvertex.ports import free_port
+from doctune.localvertex.proxy import ConnectProxy
 from tests.localvertex.conftest import IMAGE, NUMBER, PARENT, PROJECT
 from tests.localvertex.wire import SESSION, ask
 
@@ -96,6 +102,88 @@ def test_the_proxy_refuses_what_is_not_google(local, target):
     with connection:
         assert answer.startswith("HTTP/1.1 403")
         assert "lets nothing leave" in answer
+        assert "in local.allowed_hosts of vertex_config.yaml" in answer
+
+
+@pytest.fixture
+def far_machine():
+    """A server that sends back what it receives, in capitals, and proxies by CONNECT itself."""
+    asked = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            line = self.rfile.readline()
+            if line.startswith(b"CONNECT "):
+                asked.append(line.decode().split()[1])
+                while self.rfile.readline().strip():
+                    pass
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                line = self.rfile.readline()
+            self.wfile.write(line.upper())
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], asked
+        server.shutdown()
+
+
+def echoed(proxy_port, target):
+    with socket.create_connection(("127.0.0.1", proxy_port), timeout=10) as connection:
+        connection.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+        answer = connection.recv(4096).decode()
+        if not answer.startswith("HTTP/1.1 200"):
+            return answer
+        connection.sendall(b"hello\n")
+        return connection.recv(4096).decode()
+
+
+def through_proxy(allowed, *targets, upstream=""):
+    async def ask_all():
+        proxy, port = ConnectProxy(1, 1, allowed, upstream), free_port()
+        await proxy.start(port)
+        answers = [await asyncio.to_thread(echoed, port, target) for target in targets]
+        await proxy.stop()
+        return answers
+
+    return asyncio.run(ask_all())
+
+
+def test_a_host_that_is_named_is_reached(far_machine):
+    port, _ = far_machine
+    allowed = (f"LOCALHOST:{port}",)
+    reached, refused = through_proxy(allowed, f"localhost:{port}", f"127.0.0.1:{port}")
+    assert reached == "HELLO\n"
+    assert refused.startswith("HTTP/1.1 403")
+
+
+def test_named_hosts_are_reached_through_the_proxy_of_this_machine(far_machine):
+    port, asked = far_machine
+    allowed = ("huggingface.co", "*.hf.co", "generativelanguage.googleapis.com")
+    targets = [
+        "huggingface.co:443",
+        "cas-bridge.xethub.hf.co:443",
+        "generativelanguage.googleapis.com:443",
+        "hf.co:443",
+        "huggingface.co:80",
+        "huggingface.co.example.com:443",
+    ]
+    answers = through_proxy(allowed, *targets, upstream=f"http://u:p@127.0.0.1:{port}")
+    assert answers[:3] == ["HELLO\n"] * 3
+    assert all(answer.startswith("HTTP/1.1 403") for answer in answers[3:])
+    assert asked == targets[:3]
+
+
+def test_a_named_host_that_does_not_answer_is_named_in_the_error():
+    closed = free_port()
+    (answer,) = through_proxy((f"localhost:{closed}",), f"localhost:{closed}")
+    assert answer.startswith("HTTP/1.1 502")
+    assert f"localhost:{closed} cannot be reached from here" in answer
+
+
+@pytest.mark.parametrize("host", ["https://huggingface.co", "", "a b", "*", "*.", "x/y"])
+def test_what_is_no_host_is_refused_in_the_configuration(tmp_path, host):
+    with pytest.raises(ValueError, match="is no host"):
+        LocalVertexConfig(state_dir=tmp_path, allowed_hosts=(host,))
 
 
 def test_the_proxy_answers_nothing_but_connect(local):

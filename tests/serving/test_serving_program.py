@@ -213,6 +213,35 @@ def test_a_port_in_use_ends_the_program(artifact: Path) -> None:
     assert "address already in use" in log
 
 
+def test_sigterm_under_load_loses_no_answer_and_no_end_of_a_stream(artifact: Path) -> None:
+    server = start_server(str(artifact))
+    host = server.url.removeprefix("http://")
+    try:
+        server.wait_until_ready()
+        chat = {"messages": [{"role": "user", "content": "valve"}], "max_tokens": 80}
+        asked = []
+        for number in range(24):
+            connection = http.client.HTTPConnection(host)
+            body = json.dumps({**chat, "stream": number % 2 == 0, "seed": number})
+            connection.request("POST", "/v1/chat/completions", body)
+            asked.append(connection)
+        assert httpx.get(f"{server.url}/health").status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        for number, connection in enumerate(asked):
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            assert answer.status == 200
+            if number % 2 == 0:
+                assert text.endswith("data: [DONE]\n\n")
+                assert '"finish_reason": "' in text
+            else:
+                assert json.loads(text)["choices"][0]["finish_reason"] in {"stop", "length"}
+        server.process.communicate(timeout=30)
+        assert server.process.returncode == 0
+    finally:
+        stop_process(server.process.pid)
+
+
 def test_sigterm_finishes_what_is_in_flight_and_the_log_holds_no_prompt(artifact: Path) -> None:
     server = start_server(str(artifact), environment={"DOCTUNE_LOG_FORMAT": "json"})
     try:

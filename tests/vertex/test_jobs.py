@@ -1,9 +1,11 @@
 """Runs and schedules of compiled pipelines, which localvertex executes."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from doctune.errors import PipelineError, UsageError
 from doctune.vertex.jobs import Run, RunSettings, cancel, runs, status, submit
-from doctune.vertex.run_logs import jobs_of_tasks, read_entries, run_logs
+from doctune.vertex.run_logs import RunLog, jobs_of_tasks, read_entries, run_logs
 from doctune.vertex.schedules import (
     create_schedule,
     delete_schedule,
@@ -174,18 +176,27 @@ def test_a_schedule_that_cannot_be_is_refused(spec, unique, cron, time_zone, say
 @pytest.fixture
 def cloud_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
     """Answers entries:list as Cloud Logging documents it, two entries in two pages."""
-    from doctune.vertex import run_logs as module
-
     asked: list[dict] = []
+
+    def answer(body: dict, path: str, token: str) -> dict:
+        asked.append({**body, "path": path, "token": token})
+        number = 2 if body.get("pageToken") else 1
+        page = {"entries": [{"textPayload": f"line {number}\n"}]}
+        return page if number == 2 else {**page, "nextPageToken": "more"}
+
+    with logging_service(monkeypatch, answer):
+        yield asked
+
+
+@contextmanager
+def logging_service(monkeypatch: pytest.MonkeyPatch, answer: Callable) -> Iterator[None]:
+    """Stands in for Cloud Logging."""
+    from doctune.vertex import run_logs as module
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append({**body, "path": self.path, "token": self.headers["Authorization"]})
-            number = 2 if body.get("pageToken") else 1
-            page = {"entries": [{"textPayload": f"line {number}\n"}]}
-            if number == 1:
-                page["nextPageToken"] = "more"
+            page = answer(body, self.path, self.headers["Authorization"])
             content = json.dumps(page).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
@@ -198,7 +209,7 @@ def cloud_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(module, "_SERVICE", f"http://127.0.0.1:{server.server_port}")
-        yield asked
+        yield
         server.shutdown()
 
 
@@ -211,9 +222,52 @@ def test_log_entries_are_asked_for_by_job_and_read_page_by_page(cloud_logging: l
     assert first["resourceNames"] == ["projects/doctune-test"]
     assert first["filter"] == (
         'resource.type="ml_job" AND resource.labels.job_id=("5" OR "7")'
-        ' AND timestamp>"2026-01-01T00:00:00Z"'
+        ' AND timestamp>="2026-01-01T00:00:00Z"'
     )
     assert second["pageToken"] == "more"
+
+
+def test_entries_that_are_filed_late_are_read_and_none_is_read_twice(
+    monkeypatch: pytest.MonkeyPatch, spec: Path
+) -> None:
+    run = over(submit(spec, {}))
+    entries: list[dict] = []
+
+    def file(text: str, second: str, number: str) -> None:
+        entries.append(
+            {
+                "textPayload": text,
+                "timestamp": f"2026-01-01T00:00:{second}Z",
+                "insertId": number,
+                "logName": "projects/p/logs/workerpool0-0",
+            }
+        )
+
+    def answer(body: dict, *_: str) -> dict:
+        since = re.search(r'timestamp>="([^"]+)"', body["filter"])
+        after = datetime.fromisoformat(since[1]) if since else datetime.min.replace(tzinfo=UTC)
+        asked.append(since)
+        return {"entries": [e for e in entries if datetime.fromisoformat(e["timestamp"]) >= after]}
+
+    asked: list[object] = []
+    with logging_service(monkeypatch, answer):
+        log = RunLog(run.job_id)
+
+        def read() -> list[str]:
+            return [line.text for line in log.new_lines()]
+
+        file("one", "10", "a")
+        file("two", "20.5", "b")
+        assert read() == ["one", "two"]
+        # Written before the last line that was read, filed after it; at the same time as another,
+        # with the same id as another.
+        file("late", "15.25", "c")
+        file("as late", "20.5", "d")
+        file("two again", "20.500001", "b")
+        assert read() == ["late", "as late", "two again"]
+        assert read() == []
+        assert asked[0] is None
+        assert asked[2] is not None
 
 
 def test_a_steps_jobs_are_those_that_ran_and_those_that_failed_before() -> None:

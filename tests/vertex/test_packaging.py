@@ -83,11 +83,11 @@ def test_what_the_server_could_not_load_is_refused(folder: Path, damage, says: s
 @pytest.mark.usefixtures("vertex")
 def test_a_model_is_uploaded_once_below_its_digest(model_folder: Path, unique: str) -> None:
     name = f"{unique} Größe/1"
-    uri, manifest = upload_model(model_folder, model_name=name, staging_bucket=BUCKET)
+    uri, manifest = upload_model(model_folder, model_name=name, bucket=BUCKET)
     assert uri == f"{BUCKET}/models/{unique}-gr-e-1/{manifest.digest}"
     stored = {item.relative: item for item in list_folder(uri)}
     assert set(stored) == {file.name for file in manifest.files} | {"manifest.json"}
-    assert upload_model(model_folder, model_name=name, staging_bucket=BUCKET)[0] == uri
+    assert upload_model(model_folder, model_name=name, bucket=BUCKET)[0] == uri
     again = {item.relative: item for item in list_folder(uri)}
     assert again == stored
 
@@ -117,11 +117,11 @@ def test_an_upload_without_its_manifest_is_completed(
 
     monkeypatch.setattr(storage, "_upload_batch", fails_at_weights)
     with pytest.raises(StorageError, match="broke"):
-        upload_model(model_folder, model_name=unique, staging_bucket=BUCKET)
+        upload_model(model_folder, model_name=unique, bucket=BUCKET)
     (partial,) = {item.uri.split("/")[5] for item in list_folder(f"{BUCKET}/models/{unique}")}
     folder = f"{BUCKET}/models/{unique}/{partial}"
     assert "manifest.json" not in {item.relative for item in list_folder(folder)}
     monkeypatch.undo()
-    uri, _ = upload_model(model_folder, model_name=unique, staging_bucket=BUCKET)
+    uri, _ = upload_model(model_folder, model_name=unique, bucket=BUCKET)
     assert uri == folder
     assert "manifest.json" in {item.relative for item in list_folder(folder)}

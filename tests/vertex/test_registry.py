@@ -1,12 +1,23 @@
 """The Model Registry through Google's SDK, against localvertex."""
 
+import dataclasses
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from doctune.errors import ModelError, RegistryError, StorageError
-from doctune.vertex import RegisteredModel, find_champion, register_model, upload_model
+from doctune.errors import ConfigurationError, ModelError, RegistryError, StorageError
+from doctune.vertex import (
+    RegisteredModel,
+    ServingContainer,
+    find_champion,
+    keep_evaluation,
+    list_folder,
+    register_model,
+    upload_folder,
+)
+from doctune.vertex.kept import Kept, kept_bucket
 from doctune.vertex.registry import get_version, list_versions, set_aliases
 from tests.serving.tiny_model import write_tiny_model
 from tests.vertex.conftest import BUCKET, IMAGES, PROJECT
@@ -14,6 +25,7 @@ from tests.vertex.conftest import BUCKET, IMAGES, PROJECT
 pytestmark = pytest.mark.usefixtures("vertex")
 
 IMAGE = f"{IMAGES}/light:1"
+MODELS = f"{BUCKET}-model-artifacts"
 
 
 def register(folder: Path | str, name: str, **options: object) -> RegisteredModel:
@@ -55,7 +67,7 @@ def test_a_version_says_what_it_was_made_from(model_folder: Path, unique: str) -
     assert "candidate" in version.version_aliases
     assert registered.created
     assert registered.uri == version.artifact_uri
-    assert registered.uri.startswith(f"{BUCKET}/models/{unique}/")
+    assert registered.uri.startswith(f"{MODELS}/models/{unique}/")
     assert registered.version_name == f"{registered.resource_name}@{registered.version_id}"
     assert registered.artifact_uri == (
         f"https://us-central1-aiplatform.googleapis.com/v1/{registered.version_name}"
@@ -88,6 +100,36 @@ def test_another_model_or_another_server_is_a_new_version(
     assert "default" in get_version(first.version_name).version_aliases
 
 
+def test_the_way_the_server_is_started_is_part_of_the_version(
+    model_folder: Path, unique: str
+) -> None:
+    container = ServingContainer(
+        image=IMAGE,
+        arguments=("--engine", "native", "--max-batch-size", "8"),
+        environment={"LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"},
+        shared_memory_mb=16384,
+        deployment_seconds=1800,
+        predict_route="/v1/chat/completions",
+    )
+    first = register(model_folder, unique, serving_image=container)
+    spec = get_version(first.version_name).container_spec
+    assert list(spec.args) == list(container.arguments)
+    assert [(v.name, v.value) for v in spec.env] == list(container.environment.items())
+    assert spec.shared_memory_size_mb == 16384
+    assert spec.deployment_timeout.total_seconds() == 1800
+    assert spec.predict_route == "/v1/chat/completions"
+    assert not register(model_folder, unique, serving_image=container).created
+    for change in (
+        {"arguments": ("--engine", "vllm")},
+        {"environment": {}},
+        {"shared_memory_mb": 0},
+        {"deployment_seconds": 60},
+        {"predict_route": "/predict"},
+    ):
+        other = dataclasses.replace(container, **change)
+        assert register(model_folder, unique, serving_image=other).created, change
+
+
 def test_two_runs_at_once_register_under_one_model(
     model_folder: Path, other_model_folder: Path, unique: str
 ) -> None:
@@ -116,11 +158,82 @@ def test_the_evaluation_is_imported_flat_and_without_what_is_no_number(
     assert evaluations(registered) == [{"perplexity_tuned": 2.5, "examples": 40.0}]
 
 
-def test_a_model_in_cloud_storage_is_used_where_it_lies(model_folder: Path, unique: str) -> None:
-    uri, _ = upload_model(model_folder, model_name=f"{unique}-elsewhere", staging_bucket=BUCKET)
+def test_a_model_in_cloud_storage_is_copied_to_where_models_are_kept(
+    model_folder: Path, unique: str
+) -> None:
+    # As a run leaves it, in a bucket whose objects are deleted after a month.
+    uri = f"{BUCKET}/runs/{unique}/model"
+    upload_folder(model_folder, uri)
     registered = register(f"{uri}/", unique)
-    assert registered.uri == uri
+    assert registered.uri.startswith(f"{MODELS}/models/{unique}/")
+    assert {item.relative for item in list_folder(uri)} < {
+        item.relative for item in list_folder(registered.uri)
+    }
     assert register(uri, unique).version_name == registered.version_name
+    # What is there already is not copied again.
+    assert register(registered.uri, unique).uri == registered.uri
+    assert register(model_folder, unique).uri == registered.uri
+
+
+def test_a_model_in_cloud_storage_is_checked(
+    model_folder: Path, tmp_path: Path, unique: str
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    weights = next(folder.rglob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    uri = f"{BUCKET}/runs/{unique}/cut-off"
+    upload_folder(folder, uri)
+    with pytest.raises(ModelError, match="is cut off or damaged"):
+        register(uri, unique)
+    weights.with_name("pytorch_model.bin").write_bytes(b"pickle")
+    upload_folder(folder, uri)
+    with pytest.raises(ModelError, match="may run code when it is loaded"):
+        register(uri, unique)
+    assert find_champion(unique) is None
+
+
+def test_another_bucket_for_models_is_chosen_by_name(model_folder: Path, unique: str) -> None:
+    registered = register(model_folder, unique, model_bucket="gs://doctune-test-other")
+    assert registered.uri.startswith("gs://doctune-test-other/models/")
+
+
+@pytest.mark.parametrize(
+    ("staging", "models"),
+    [
+        ("gs://p-pipeline-root", "gs://p-model-artifacts"),
+        ("gs://p", "gs://p-model-artifacts"),
+    ],
+)
+def test_the_bucket_of_models_is_named_as_terraform_names_it(
+    monkeypatch, staging: str, models: str
+) -> None:
+    from doctune.vertex import kept, session
+
+    current = session.Session("p", "us-central1", staging, None)
+    monkeypatch.setattr(kept, "current_session", lambda: current)
+    assert kept_bucket(Kept.MODELS) == models
+    assert kept_bucket(Kept.DATA) == "gs://p-training-data"
+    long = dataclasses.replace(current, staging_bucket=f"gs://{'p' * 60}")
+    monkeypatch.setattr(kept, "current_session", lambda: long)
+    with pytest.raises(ConfigurationError, match="too long for a bucket"):
+        kept_bucket(Kept.MODELS)
+
+
+def test_the_files_of_an_evaluation_are_kept_once_each(tmp_path: Path, unique: str) -> None:
+    predictions, train = tmp_path / "predictions.jsonl", tmp_path / "train.jsonl"
+    predictions.write_text(unique)
+    train.write_text(f"{unique} train")
+    upload_folder(tmp_path, f"{BUCKET}/runs/{unique}")
+    stored = f"{BUCKET}/runs/{unique}/train.jsonl"
+    scores = {"chrf": 2.5, "outcome": "win", "predictions": str(predictions), "train_set": stored}
+    kept = keep_evaluation(scores)
+    assert (kept["chrf"], kept["outcome"]) == (2.5, "win")
+    assert kept["predictions"].startswith("gs://doctune-test-staging-evaluation-results/")
+    assert kept["train_set"].startswith("gs://doctune-test-staging-training-data/datasets/")
+    assert kept["train_set"].endswith("/train.jsonl")
+    assert keep_evaluation(kept) == kept == keep_evaluation(scores)
+    with pytest.raises(StorageError):
+        keep_evaluation({"predictions": f"{BUCKET}/{unique}/gone.jsonl"})
 
 
 def test_what_is_no_model_is_refused_before_anything_is_registered(
@@ -128,7 +241,7 @@ def test_what_is_no_model_is_refused_before_anything_is_registered(
 ) -> None:
     with pytest.raises(ModelError, match="holds no model"):
         register(tmp_path, unique)
-    with pytest.raises(StorageError, match="holds no model"):
+    with pytest.raises(StorageError, match="holds no files"):
         register(f"{BUCKET}/{unique}/nothing", unique)
     assert find_champion(unique) is None
 

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 
 from doctune.artifacts import cache_folder
 from doctune.errors import LocalVertexError
-from doctune.files import atomic_folder
+from doctune.files import atomic_folder, exclusively
 from doctune.localvertex.api import derive
 
 _PACKAGES = (
@@ -81,7 +81,9 @@ def load_table() -> Table:
     """
     folder = cache_folder() / "localvertex" / f"table-{_cache_key()}"
     if not (folder / derive.METHODS_FILE).is_file():
-        _derive(folder)
+        with exclusively(folder, "reading the installed google-cloud-aiplatform"):
+            if not (folder / derive.METHODS_FILE).is_file():
+                _derive(folder)
     pool = descriptor_pool.DescriptorPool()
     files = descriptor_pb2.FileDescriptorSet.FromString(
         (folder / derive.DESCRIPTORS_FILE).read_bytes()

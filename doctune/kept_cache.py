@@ -1,0 +1,112 @@
+"""Caches that outlive the container: what was paid for, and what a killed step had computed.
+
+A step's own cache (`doctune.artifacts.cache_folder`) is lost with its container. What must not be
+lost lies in a folder of Cloud Storage, which Vertex AI mounts under /gcs. Many small files that are
+written once, such as a teacher's answers, are used there directly. A file that grows line by line
+would be sent whole for each line, so it stays here and is copied there every half minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from doctune.artifacts import cache_folder
+from doctune.files import atomic_path
+from doctune.vertex_environment import mounted_path
+
+_SECONDS = 30.0
+
+logger = logging.getLogger("doctune.cache")
+
+
+def kept_cache_folder(uri: str, name: str) -> Path:
+    """Returns the folder of a kept cache: in Cloud Storage, else in this machine's own cache.
+
+    Args:
+        uri: gs://BUCKET/FOLDER of all kept caches; "" or one that is not mounted means this
+            machine's.
+        name: Which of them.
+    """
+    root = mounted_path(uri) if uri else None
+    return (root or cache_folder()) / name
+
+
+@contextmanager
+def mirrored_cache(uri: str, name: str, *, seconds: float = _SECONDS) -> Iterator[Path]:
+    """Keeps a copy of one of this machine's caches in Cloud Storage while the block runs.
+
+    What was left there is here when the block begins. What is removed here is removed there.
+
+    Args:
+        uri: As for `kept_cache_folder`.
+        name: Which of this machine's caches.
+        seconds: How long what was written may be here alone.
+    """
+    here, there = cache_folder() / name, kept_cache_folder(uri, name)
+    if here == there:
+        yield here
+        return
+    mirror = _Mirror(here, there)
+    mirror.fetch()
+    over = threading.Event()
+
+    def keep_up() -> None:
+        while not over.wait(seconds):
+            mirror.send()
+
+    thread = threading.Thread(target=keep_up, name="kept-cache", daemon=True)
+    thread.start()
+    try:
+        yield here
+    finally:
+        over.set()
+        thread.join()
+        mirror.send()
+
+
+class _Mirror:
+    """A folder here and its copy there, file by file."""
+
+    def __init__(self, here: Path, there: Path) -> None:
+        self._here, self._there = here, there
+        self._same: dict[str, tuple[int, int]] = {}  # size and time of what is there as it is here
+
+    def fetch(self) -> None:
+        """Copies what is missing here; what cannot be read is computed anew."""
+        try:
+            for path in sorted(self._there.glob("*")):
+                target = self._here / path.name
+                if path.is_file() and not path.name.startswith(".") and not target.exists():
+                    self._copy(path, target)
+                    self._same[path.name] = _state(target)
+        except OSError as error:
+            logger.warning("The cache in %s cannot be read: %s", self._there, error)
+
+    def send(self) -> None:
+        """Copies what has changed here and removes what is gone; a failure ends nothing."""
+        try:
+            files = {path.name: path for path in self._here.glob("*") if path.is_file()}
+            for name, path in files.items():
+                state = _state(path)
+                if not name.startswith(".") and self._same.get(name) != state:
+                    self._copy(path, self._there / name)
+                    self._same[name] = state
+            for name in [name for name in self._same if name not in files]:
+                (self._there / name).unlink(missing_ok=True)
+                del self._same[name]
+        except OSError as error:
+            logger.warning("The cache cannot be kept in %s: %s", self._there, error)
+
+    def _copy(self, source: Path, target: Path) -> None:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns

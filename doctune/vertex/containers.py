@@ -1,0 +1,56 @@
+"""What serves a model: an image, and how it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from google.cloud.aiplatform_v1.types import ModelContainerSpec
+
+
+@dataclass(frozen=True)
+class ServingContainer:
+    """A container that serves a model; a version of a model cannot change it."""
+
+    image: str
+    arguments: tuple[str, ...] = ()  # of the image's own command
+    environment: Mapping[str, str] = field(default_factory=dict)
+    shared_memory_mb: int = 0  # 0 leaves it to Vertex AI
+    deployment_seconds: int = 0  # how long it may take until it is healthy; 0 likewise
+    health_route: str = "/health"
+    predict_route: str = "/predict"
+    port: int = 8080
+
+    def is_that_of(self, spec: ModelContainerSpec) -> bool:
+        """Returns whether a registered version is served in just this way."""
+        return self == ServingContainer(
+            image=spec.image_uri,
+            arguments=tuple(spec.args),
+            environment={variable.name: variable.value for variable in spec.env},
+            shared_memory_mb=spec.shared_memory_size_mb,
+            deployment_seconds=int(_duration(spec.deployment_timeout).total_seconds()),
+            health_route=spec.health_route,
+            predict_route=spec.predict_route,
+            port=spec.ports[0].container_port if spec.ports else 0,
+        )
+
+    def upload_arguments(self) -> dict[str, Any]:
+        """Returns what the SDK's Model.upload is told of it."""
+        return {
+            "serving_container_image_uri": self.image,
+            "serving_container_args": list(self.arguments) or None,
+            "serving_container_environment_variables": dict(self.environment) or None,
+            "serving_container_shared_memory_size_mb": self.shared_memory_mb or None,
+            "serving_container_deployment_timeout": self.deployment_seconds or None,
+            "serving_container_health_route": self.health_route,
+            "serving_container_predict_route": self.predict_route,
+            "serving_container_ports": [self.port],
+        }
+
+
+def _duration(value: Any) -> timedelta:
+    # A field that is not set reads as None, or as an empty message.
+    return value if isinstance(value, timedelta) else timedelta()

@@ -1,0 +1,96 @@
+"""The buckets in which things are kept, beside the one whose contents are deleted after a while.
+
+Runs write to `staging_bucket`, where Terraform's lifecycle rule deletes what is 30 days old. What a
+registered version refers to has to outlive that: its model, and the data and results of its
+evaluation are copied to buckets of their own, each under the digest of its contents, so the same
+file is kept once and another one never replaces it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from doctune.artifacts import local_file
+from doctune.digests import digest_file
+from doctune.errors import ConfigurationError
+from doctune.vertex.session import current_session
+from doctune.vertex.storage import list_folder, upload_folder
+
+# What Terraform calls the bucket that runs write to.
+_STAGING = "-pipeline-root"
+_LONGEST_NAME = 63
+_DATA = {"train_set", "test_set"}
+
+
+class Kept(StrEnum):
+    """What is kept; the value is the end of the bucket's name, as Terraform makes it."""
+
+    MODELS = "model-artifacts"
+    EVALUATIONS = "evaluation-results"
+    DATA = "training-data"
+
+
+def kept_bucket(what: Kept, chosen: str = "") -> str:
+    """Returns gs://NAME of the bucket where something is kept.
+
+    Args:
+        chosen: The bucket that the configuration names; where empty, the staging bucket's name with
+            the end that Terraform gives it: gs://P-pipeline-root, or gs://P, has gs://P-KIND.
+
+    Raises:
+        ConfigurationError: The derived name would be too long for a bucket.
+    """
+    if chosen:
+        return chosen.rstrip("/")
+    staging = current_session().staging_bucket.rstrip("/")
+    name = f"{staging.removesuffix(_STAGING)}-{what.value}"
+    if len(name.removeprefix("gs://")) > _LONGEST_NAME:
+        raise ConfigurationError(
+            f"{name} is too long for a bucket: name one in buckets of vertex_config.yaml."
+        )
+    return name
+
+
+def keep_file(uri: str, folder: str) -> str:
+    """Copies a file to a folder in Cloud Storage; returns the gs:// URI of the copy.
+
+    Args:
+        uri: A path, or what `doctune.artifacts.local_file` takes.
+        folder: gs://BUCKET/FOLDER; the file comes into it under its digest and name.
+
+    Raises:
+        StorageError: It cannot be read or written.
+    """
+    path = local_file(uri)
+    target = f"{folder}/{digest_file(path)[:32]}"
+    name = Path(uri.removeprefix("file://")).name
+    if not any(item.relative == name for item in list_folder(target)):
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / name).symlink_to(path.resolve())
+            upload_folder(Path(scratch), target)
+    return f"{target}/{name}"
+
+
+def keep_evaluation(
+    scores: Mapping[str, object], *, evaluation_bucket: str = "", data_bucket: str = ""
+) -> dict[str, object]:
+    """Copies the files of an evaluation to where they are kept; returns it with their new URIs.
+
+    Args:
+        scores: What `evaluate_model` logged; texts that are the path or URI of a file count.
+        evaluation_bucket: gs://NAME for its results; derived where empty.
+        data_bucket: gs://NAME for the sets it was made with; derived where empty.
+
+    Raises:
+        StorageError: A file is gone, or cannot be copied.
+    """
+    results = f"{kept_bucket(Kept.EVALUATIONS, evaluation_bucket)}/evaluations"
+    data = f"{kept_bucket(Kept.DATA, data_bucket)}/datasets"
+    kept = dict(scores)
+    for name, value in scores.items():
+        if isinstance(value, str) and value.startswith(("/", "file://", "gs://")):
+            kept[name] = keep_file(value, data if name in _DATA else results)
+    return kept
