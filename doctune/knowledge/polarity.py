@@ -69,6 +69,7 @@ _OPPOSITES = (
         "increas|rise|rose|grow|grew|higher|climb|up",
         "decreas|fall|fell|shrink|lower|declin|drop|down",
     ),
+    ("increas|rise|rose|grow|grew|bigger|larger|stronger", "smaller|weaker|shorter|decreas"),
     ("strong", "weak"),
     ("stronger", "decreas|weaker"),
     ("lose|lost|delet|eras|forget", "surviv|keep|kept|retain|remain"),
@@ -128,7 +129,8 @@ def denies(question: Question, evidence: str, stems: Stems) -> bool:
     """Whether evidence speaks against a question in so many words, not by leaving it out."""
     said = _NO_DENIAL.sub("", evidence)
     harmed = bool(_LEAVE.search(question.asking) and _HARM.search(said))
-    return harmed or _denies(question, said, stems)
+    opposed = contradicts(question.asking, said, stems)
+    return harmed or opposed or _denies(question, said, stems)
 
 
 def _denies(question: Question, evidence: str, stems: Stems) -> bool:

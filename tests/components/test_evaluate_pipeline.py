@@ -15,7 +15,7 @@ from doctune.evaluation import read_card
 from doctune.runner.run import RunResult, run_pipeline
 from pipelines.evaluate import evaluate
 from tests.components.conftest import CLOUD, Outputs, as_input
-from tests.components.one_step import Silent, run_component
+from tests.components.one_step import Artifact, Silent, run_component
 
 MODEL_NAME = "evaluated-handbook"
 
@@ -35,6 +35,7 @@ def version_name(
         artifacts={
             "model": as_input(tuned["model"], dsl.Model),
             "scores": as_input(evaluated["scores"], dsl.Metrics),
+            "index": Artifact(tuned["model"]["uri"], metadata={"digest": "0" * 64}),
         },
         environment=local_vertex,
         model_name=MODEL_NAME,
