@@ -4,6 +4,7 @@
 #   make run PDFS=path/to/pdfs   on your own
 #   make run QUESTION="..."      asks yours in the end
 #   make run FULL=1              without the caps that make it short (config/environments/laptop)
+#   make chat                    a chat page and OpenAI's API on what `make run` released
 #   make test                    set-up and the tests
 #
 #   make images                  the images of the steps, with podman or docker (GPU=1 for CUDA)
@@ -21,10 +22,14 @@ TOOLS_STAMP := $(TOOLS)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check check-infra check-builds security setup browser compile tools lock-tools images test-images locks lint clean
+.PHONY: run chat test check check-infra check-builds security setup browser compile tools lock-tools images test-images locks lint clean
 
 run: compile
 	@$(BIN)/doctune $(if $(FULL),run --full,--environment laptop run) $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
+
+# The gateway with its chat page, in front of the local Vertex AI.
+chat: setup
+	@$(BIN)/doctune gateway up
 
 # Two workers of one thread each finish sooner than one of two. One that is lost, since a test blocked or
 # crashed, is replaced, and the run goes on (tests/plugins).
@@ -57,14 +62,16 @@ security: tools
 	$(TOOLS)/bin/bandit --quiet --recursive --severity-level medium --skip B108,B615 \
 		doctune components pipelines cloudbuild containers compile.py
 
-# The evaluation's report is tested in a real browser, and scans with Tesseract. They come by the system's own packages, where
-# these may be installed; without it those tests are skipped, and say so.
+# Pages are tested in a real browser, scans with Tesseract, the database on Postgres. They come by the
+# system's own packages, where these may be installed; without them those tests are skipped, and say so.
 browser:
-	@{ command -v chromium && command -v chromedriver && command -v tesseract; } > /dev/null || ! command -v apt-get > /dev/null || { \
+	@{ command -v chromium && command -v chromedriver && command -v tesseract && \
+		command -v redis-server && { command -v postgres || ls /usr/lib/postgresql/*/bin/postgres; }; } > /dev/null || ! command -v apt-get > /dev/null || { \
 		sudo=$$(test "$$(id -u)" = 0 || echo sudo -n); \
 		$$sudo apt-get update -qq && \
-		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium chromium-driver tesseract-ocr > /dev/null; \
-	} || echo "No Chromium or Tesseract could be installed: the tests that need them will be skipped."
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium chromium-driver tesseract-ocr \
+			postgresql redis-server > /dev/null; \
+	} || echo "No Chromium, Tesseract, Postgres or Redis could be installed: the tests that need them will be skipped."
 
 compile: setup
 	@$(BIN)/python compile.py > /dev/null

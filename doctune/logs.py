@@ -46,3 +46,14 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
+
+
+def share_with_uvicorn() -> None:
+    """Gives uvicorn's log, and the warnings of all others, the form of doctune's own."""
+    handlers = logging.getLogger("doctune").handlers
+    for name, level in (("uvicorn", logging.INFO), ("", logging.WARNING)):
+        shared = logging.getLogger(name)
+        shared.handlers[:] = handlers
+        shared.setLevel(level)
+    logging.getLogger("uvicorn").propagate = False
+    logging.captureWarnings(True)

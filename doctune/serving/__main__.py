@@ -15,7 +15,7 @@ import sys
 import threading
 
 from doctune.errors import DoctuneError
-from doctune.logs import configure_logging
+from doctune.logs import configure_logging, share_with_uvicorn
 from doctune.serving.options import VERTEX_VARIABLES, ServingOptions, options_from
 
 logger = logging.getLogger("doctune.serving")
@@ -65,7 +65,7 @@ def serve(options: ServingOptions) -> int:
         timeout_graceful_shutdown=int(options.shutdown_seconds) or 1,
     )
     server = uvicorn.Server(config)
-    _share_logging()
+    share_with_uvicorn()
     # uvicorn raises the signal again when it has shut down; by then it is dealt with.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -75,17 +75,6 @@ def serve(options: ServingOptions) -> int:
         sys.stderr.flush()
         os._exit(0)
     return 1 if failures else 0
-
-
-def _share_logging() -> None:
-    """Gives uvicorn's log, and the warnings of all others, the form of doctune's own."""
-    handlers = logging.getLogger("doctune").handlers
-    for name, level in (("uvicorn", logging.INFO), ("", logging.WARNING)):
-        shared = logging.getLogger(name)
-        shared.handlers[:] = handlers
-        shared.setLevel(level)
-    logging.getLogger("uvicorn").propagate = False
-    logging.captureWarnings(True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,11 +16,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from doctune.chat_schema import ChatRequestError
 from doctune.inference.batching import QueueFullError
 from doctune.inference.batching import Request as Batched
 from doctune.inference.generation import Completion
 from doctune.serving.chat import answer_chat, chat_error, is_chat_body, refused
-from doctune.serving.chat_schema import ChatRequestError
 from doctune.serving.engine import Engine
 from doctune.serving.options import ServingOptions
 from doctune.serving.schema import RequestError, parse_request

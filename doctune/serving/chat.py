@@ -16,9 +16,9 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
+from doctune.chat_schema import ChatRequest, ChatRequestError, parse_chat_request
 from doctune.inference.batching import Ticket
 from doctune.inference.generation import Completion
-from doctune.serving.chat_schema import ChatRequest, ChatRequestError, parse_chat_request
 from doctune.serving.engine import Engine
 from doctune.serving.schema import RequestError
 from doctune.serving.transport import Admission, answers_while_client_waits

@@ -19,8 +19,8 @@ from doctune.inference.options import GenerationOptions
 from doctune.serving.schema import Parameters, PredictRequest, RequestError
 
 if TYPE_CHECKING:
+    from doctune.chat_schema import ChatRequest
     from doctune.inference.generation import TextGenerator
-    from doctune.serving.chat_schema import ChatRequest
     from doctune.serving.options import ServingOptions
 
 # Transformers answers "no limit" with a huge number.

@@ -124,6 +124,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(
 
 def test_fields_that_ask_for_nothing_are_taken(server: Server) -> None:
     neutral = {"n": 1, "tools": [], "logprobs": False, "presence_penalty": 0.0, "store": None}
+    neutral |= dict.fromkeys(["stop", "seed", "user", "top_p", "stream", "stream_options"])
     assert chat(server, **neutral, response_format={"type": "text"}).status_code == 200
 
 

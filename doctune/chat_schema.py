@@ -122,7 +122,8 @@ class ChatRequest(_Strict):
     max_tokens: _WholeNumber | None = Field(default=None, ge=1)
     max_completion_tokens: _WholeNumber | None = Field(default=None, ge=1)
     stop: Annotated[
-        list[_Stop] | None, BeforeValidator(_as_list), Field(max_length=MOST_STOP_STRINGS)
+        Annotated[list[_Stop], Field(max_length=MOST_STOP_STRINGS)] | None,
+        BeforeValidator(_as_list),
     ] = None
     seed: _WholeNumber | None = Field(default=None, ge=0, lt=2**63)
     user: str | None = Field(default=None, max_length=256)

@@ -1,0 +1,244 @@
+"""`doctune gateway` and `doctune database`: the API in front of the models, and what it keeps."""
+
+import csv
+import json
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, fields
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from doctune.cli.app import app
+from doctune.cli.local_vertex import LOCAL_PROJECT, keep_local_vertex
+from doctune.cli.session import AsJson
+from doctune.configuration.settings import load_vertex_settings
+
+if TYPE_CHECKING:
+    from doctune.database.engine import Engine
+    from doctune.gateway.options import GatewayOptions
+
+gateway = typer.Typer(
+    help="The REST API in front of every model: OpenAI's wire, keys, limits, cache, log, a page.",
+    no_args_is_help=True,
+)
+keys = typer.Typer(help="Who may ask.", no_args_is_help=True)
+database = typer.Typer(help="The database of the services.", no_args_is_help=True)
+gateway.add_typer(keys, name="keys")
+app.add_typer(gateway, name="gateway")
+app.add_typer(database, name="database")
+
+_FIRST_KEY = "first"
+
+
+@gateway.command()
+def up(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
+) -> None:
+    """Serve until Ctrl-C. Prints the address, a first key where there is none, and the page.
+
+    With the project of this machine, the local Vertex AI is started where it does not run.
+    """
+    from doctune.database.keys import has_valid_keys
+    from doctune.gateway.keys import create_key
+    from doctune.gateway.server import (
+        check_somebody_may_ask,
+        gateway_options,
+        serve,
+        surroundings,
+    )
+
+    options = gateway_options(host, port)
+    around = surroundings()
+    check_somebody_may_ask(options, around)
+    with ExitStack() as stack:
+        if _needs_local_vertex(options):
+            stack.enter_context(keep_local_vertex())
+        first = ""
+        # A key on a screen is for the one who sits there, never for a log in the cloud.
+        if not options.public and not has_valid_keys(around.engine):
+            name = f"{_FIRST_KEY}-{datetime.now(UTC):%Y%m%d%H%M%S}"
+            first = create_key(around.engine, name, scopes=("chat", "feedback", "admin"))
+
+        def listening(address: str) -> None:
+            typer.echo(f"Address    {address}/v1")
+            typer.echo(f"Chat page  {address}/")
+            typer.echo(f"Models     {', '.join(options.models)}")
+            typer.echo(f"Key        {first} (shown once)" if first else "Key        as made before")
+            sys.stdout.flush()
+
+        serve(options, around, listening)
+
+
+@keys.command("create")
+def create(
+    name: Annotated[str, typer.Option(help="What the key is called.")],
+    owner: Annotated[str, typer.Option(help="The tenant; else the name.")] = "",
+    scope: Annotated[list[str] | None, typer.Option(help="chat, feedback, admin.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model it may ask; else all.")] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
+    tokens_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
+    tokens_per_day: Annotated[int | None, typer.Option(min=1)] = None,
+    requests_in_flight: Annotated[int | None, typer.Option(min=1)] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires.")] = None,
+) -> None:
+    """Make a key. It is shown now and never again."""
+    from doctune.gateway.keys import create_key
+    from doctune.gateway.options import LimitOptions
+
+    key = create_key(
+        _engine(),
+        name,
+        owner=owner,
+        scopes=scope or ("chat", "feedback"),
+        models=model or (),
+        limits=LimitOptions(
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            tokens_per_day=tokens_per_day,
+            requests_in_flight=requests_in_flight,
+        ),
+        expires_at=datetime.now(UTC) + timedelta(days=days) if days else None,
+    )
+    typer.echo(key)
+
+
+@keys.command("list")
+def list_() -> None:
+    """Show the keys, without their secrets."""
+    from doctune.database.keys import list_keys
+
+    table = Table("name", "owner", "id", "scopes", "models", "created", "expires", "revoked")
+    for key in list_keys(_engine()):
+        moments = (key.created_at, key.expires_at, key.revoked_at)
+        table.add_row(
+            key.name,
+            key.owner,
+            key.id,
+            " ".join(key.scopes),
+            " ".join(key.models) or "all",
+            *(f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in moments),
+        )
+    Console().print(table)
+
+
+@keys.command()
+def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
+    """End a key's validity, within two seconds."""
+    from doctune.database.keys import revoke_key
+
+    revoke_key(_engine(), name)
+    typer.echo(f"The key {name} is no longer valid.")
+
+
+@gateway.command()
+def models() -> None:
+    """Show the models that clients can name, and where they are asked."""
+    from doctune.gateway.server import gateway_options
+
+    table = Table("model", "upstreams, in order")
+    for name, options in gateway_options().models.items():
+        table.add_row(name, "\n".join(options.upstreams))
+    Console().print(table)
+
+
+@gateway.command()
+def usage(
+    days: Annotated[int, typer.Option(min=1, help="How many days back.")] = 30,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Show requests and tokens by day, key and model."""
+    from doctune.database.usage import Usage, usage_by_day
+
+    rows = usage_by_day(_engine(), days)
+    names = [field.name for field in fields(Usage)]
+    if as_csv:
+        writer = csv.DictWriter(sys.stdout, names)
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+        return
+    table = Table(*(name.replace("_", " ") for name in names))
+    for row in rows:
+        table.add_row(*map(str, asdict(row).values()))
+    Console().print(table)
+
+
+@gateway.command()
+def tail(
+    lines: Annotated[int, typer.Option("-n", min=1, help="How many to begin with.")] = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new ones.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the last requests: when, who, which model, status, tokens, time. Never their texts."""
+    from doctune.database.usage import latest_predictions
+
+    engine, after = _engine(), datetime(1970, 1, 1, tzinfo=UTC)
+    while True:
+        for row in latest_predictions(engine, after, lines):
+            after = row.created_at
+            shown = {
+                "time": row.created_at.isoformat(timespec="milliseconds"),
+                "id": row.id,
+                "owner": row.owner,
+                "model": row.model,
+                "status": row.status,
+                "tokens": row.prompt_tokens + row.completion_tokens,
+                "ms": round(row.total_ms),
+                "cache": row.cache,
+            }
+            typer.echo(json.dumps(shown) if as_json else "  ".join(map(str, shown.values())))
+        if not follow:
+            return
+        lines = 1000
+        time.sleep(1)
+
+
+@gateway.command()
+def forget(
+    user: Annotated[str, typer.Option(help="The end user, as requests name them in `user`.")],
+) -> None:
+    """Erase the predictions and the feedback of a person."""
+    from doctune.database.usage import forget_user
+    from doctune.gateway.records import Recorder
+    from doctune.gateway.server import gateway_options, surroundings
+
+    around = surroundings()
+    kept_as = Recorder(gateway_options().log, around.user_key).end_user(user)
+    predictions, feedback = forget_user(around.engine, kept_as or user)
+    typer.echo(f"Erased {predictions} predictions and {feedback} pieces of feedback.")
+
+
+@database.command()
+def upgrade() -> None:
+    """Bring the database's schema up to this version of doctune."""
+    from doctune.database.engine import open_database
+    from doctune.database.schema import current_revision
+    from doctune.database.schema import upgrade as upgrade_schema
+    from doctune.gateway.server import database_url
+
+    engine = open_database(database_url())
+    before = current_revision(engine)
+    upgrade_schema(engine)
+    typer.echo(f"The schema was {before or 'empty'} and is {current_revision(engine)}.")
+
+
+def _needs_local_vertex(options: "GatewayOptions") -> bool:
+    asks_vertex = any(
+        upstream.startswith("vertex:")
+        for model in options.models.values()
+        for upstream in model.upstreams
+    )
+    return asks_vertex and load_vertex_settings().project == LOCAL_PROJECT
+
+
+def _engine() -> "Engine":
+    from doctune.gateway.server import surroundings
+
+    return surroundings().engine

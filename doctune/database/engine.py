@@ -1,0 +1,69 @@
+"""How the database is reached: SQLite in a file by default, Postgres by its URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from doctune.errors import ConfigurationError
+
+# What the functions of this room raise while the database is away or refuses.
+DatabaseError = SQLAlchemyError
+
+# Seconds until a lost connection or a locked file is an error.
+CONNECT_SECONDS = 5
+BUSY_SECONDS = 10
+
+
+def open_database(url: str) -> Engine:
+    """Returns an engine; nothing is connected yet.
+
+    Args:
+        url: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.
+
+    Raises:
+        ConfigurationError: The URL is malformed, or of another kind of database.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "the database's URL cannot be read: use sqlite:///PATH or postgresql://USER@HOST/NAME."
+        ) from error
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        if parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    if kind == "postgresql":
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            connect_args={"connect_timeout": CONNECT_SECONDS},
+            pool_pre_ping=True,
+            pool_timeout=CONNECT_SECONDS,
+        )
+    raise ConfigurationError(f"databases of the kind {kind} are not supported: sqlite, postgresql.")
+
+
+def ping(engine: Engine) -> None:
+    """Asks the database for nothing.
+
+    Raises:
+        DatabaseError: It does not answer.
+    """
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    # Readers and the writer do not wait for each other, and a commit survives the process' end.
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()

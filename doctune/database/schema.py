@@ -1,0 +1,79 @@
+"""The schema's versions: made, brought up to date, and checked before a service starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, inspect
+
+from doctune.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+UPGRADE_COMMAND = "doctune database upgrade"
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Brings the schema up to a revision; what is there is kept."""
+    from alembic import command
+
+    with engine.begin() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Takes the schema back to a revision; what only newer tables hold is lost."""
+    from alembic import command
+
+    with engine.begin() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+
+def current_revision(engine: Engine) -> str | None:
+    """Returns the revision that a database has; None where it has no tables of ours."""
+    from alembic.runtime.migration import MigrationContext
+
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def prepare(engine: Engine) -> None:
+    """Makes the schema in an empty database; any other must have this version's.
+
+    Raises:
+        ConfigurationError: It is older or newer; the message has the command that helps.
+    """
+    from alembic.script import ScriptDirectory
+
+    revision = current_revision(engine)
+    if revision is None and not inspect(engine).get_table_names():
+        upgrade(engine)
+        return
+    script = ScriptDirectory.from_config(_config())
+    head = script.get_current_head()
+    if revision == head:
+        return
+    known = {known.revision for known in script.walk_revisions()}
+    if revision is None or revision in known:
+        raise ConfigurationError(
+            f"the database's schema ({revision or 'none of ours'}) is older than this doctune "
+            f"({head}): run {UPGRADE_COMMAND}."
+        )
+    raise ConfigurationError(
+        f"the database's schema ({revision}) is newer than this doctune ({head}): install the "
+        "doctune that made it."
+    )
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

@@ -1,0 +1,114 @@
+"""The tables. `migrations/` makes them; a test holds both to the same form."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, DateTime, Double, Index, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment with its time zone, also where the database keeps none (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """Returns the moment in UTC."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """Returns the moment in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables share."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        float: Double,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
+
+
+class ApiKey(Base):
+    """A key of the gateway. The secret itself is kept nowhere, only its salted digest."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), unique=True)
+    owner: Mapped[str] = mapped_column(String(128), index=True)
+    salt: Mapped[str] = mapped_column(String(32))
+    digest: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[Any]]
+    models: Mapped[list[Any]]  # names of the models it may ask; empty: all of them
+    requests_per_minute: Mapped[int | None]
+    tokens_per_minute: Mapped[int | None]
+    tokens_per_day: Mapped[int | None]
+    requests_in_flight: Mapped[int | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Prediction(Base):
+    """One request to the gateway and what became of it."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (
+        Index("ix_predictions_owner_created_at", "owner", "created_at"),
+        Index("ix_predictions_model_created_at", "model", "created_at"),
+        Index("ix_predictions_end_user", "end_user"),
+    )
+
+    # The month's partition is chosen by the moment, so that it belongs to the primary key.
+    created_at: Mapped[datetime] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    key_id: Mapped[str] = mapped_column(String(32))
+    owner: Mapped[str] = mapped_column(String(128))
+    end_user: Mapped[str | None] = mapped_column(String(256))
+    conversation_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    model: Mapped[str] = mapped_column(String(256))
+    model_version: Mapped[str | None] = mapped_column(String(256))
+    deployed_model_id: Mapped[str | None] = mapped_column(String(64))
+    upstream: Mapped[str | None] = mapped_column(String(256))
+    messages: Mapped[list[Any] | None]
+    parameters: Mapped[dict[str, Any]]
+    answer: Mapped[str | None] = mapped_column(Text)
+    finish_reason: Mapped[str | None] = mapped_column(String(32))
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    first_token_ms: Mapped[float | None]
+    total_ms: Mapped[float]
+    status: Mapped[int]
+    cache: Mapped[str] = mapped_column(String(8))  # hit, miss, or off
+    experiment: Mapped[str | None] = mapped_column(String(128))
+    arm: Mapped[str | None] = mapped_column(String(128))
+    sources: Mapped[list[Any] | None]
+
+
+class Feedback(Base):
+    """What somebody said of an answer. Nothing is overwritten: the last version counts."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (UniqueConstraint("key_id", "idempotency_key"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    prediction_id: Mapped[str] = mapped_column(String(64), index=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    key_id: Mapped[str] = mapped_column(String(32))
+    owner: Mapped[str] = mapped_column(String(128))
+    end_user: Mapped[str | None] = mapped_column(String(256), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    value: Mapped[dict[str, Any]]
+    reason: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(32))
+    version: Mapped[int]
+    idempotency_key: Mapped[str | None] = mapped_column(String(128))

@@ -1,0 +1,87 @@
+"""What was asked: sums by key, model and day, the last requests, and a person's erasure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine, delete, func, select
+from sqlalchemy.orm import Session
+
+from doctune.database.tables import ApiKey, Feedback, Prediction
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One key's use of one model on one day (UTC)."""
+
+    day: str
+    key: str
+    model: str
+    requests: int
+    errors: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def usage_by_day(engine: Engine, days: int) -> list[Usage]:
+    """Returns the use within the last days, the latest first."""
+    since = datetime.now(UTC) - timedelta(days=days)
+    day = func.date(Prediction.created_at)
+    key = func.coalesce(ApiKey.name, Prediction.key_id)
+    statement = (
+        select(
+            day,
+            key,
+            Prediction.model,
+            func.count(),
+            func.count().filter(Prediction.status >= 400),
+            func.sum(Prediction.prompt_tokens),
+            func.sum(Prediction.completion_tokens),
+        )
+        .join(ApiKey, ApiKey.id == Prediction.key_id, isouter=True)
+        .where(Prediction.created_at >= since)
+        .group_by(day, key, Prediction.model)
+        .order_by(day.desc(), key, Prediction.model)
+    )
+    with engine.connect() as connection:
+        return [
+            # Postgres gives days as dates and sums as Decimal.
+            Usage(str(day), key, model, requests, errors, int(prompt or 0), int(completion or 0))
+            for day, key, model, requests, errors, prompt, completion in connection.execute(
+                statement
+            )
+        ]
+
+
+def latest_predictions(engine: Engine, after: datetime, most: int) -> list[Prediction]:
+    """Returns the predictions after a moment, the earliest first; the latest if there are more."""
+    statement = (
+        select(Prediction)
+        .where(Prediction.created_at > after)
+        .order_by(Prediction.created_at.desc())
+        .limit(most)
+    )
+    with Session(engine) as session:
+        rows = list(session.scalars(statement))
+        session.expunge_all()
+    return rows[::-1]
+
+
+def forget_user(engine: Engine, end_user: str) -> tuple[int, int]:
+    """Erases what is kept of a person; returns how many predictions and pieces of feedback.
+
+    Args:
+        end_user: As it is kept, which may be a hash.
+    """
+    of_user = select(Prediction.id).where(Prediction.end_user == end_user)
+    with engine.begin() as connection:
+        feedback = connection.execute(
+            delete(Feedback).where(
+                (Feedback.end_user == end_user) | Feedback.prediction_id.in_(of_user)
+            )
+        ).rowcount
+        predictions = connection.execute(
+            delete(Prediction).where(Prediction.end_user == end_user)
+        ).rowcount
+    return predictions, feedback

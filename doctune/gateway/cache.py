@@ -1,0 +1,97 @@
+"""Answers to deterministic requests, kept exactly; one request computes, equal ones wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from doctune.chat_schema import ChatRequest
+from doctune.digests import digest_value
+from doctune.gateway.options import CacheOptions
+from doctune.gateway.upstreams import Answer
+
+_OVERHEAD_BYTES = 512  # of an entry beside its text
+
+
+@dataclass(frozen=True)
+class _Entry:
+    answer: Answer
+    expires_at: float
+
+    @property
+    def size(self) -> int:
+        return len(self.answer.text.encode()) + _OVERHEAD_BYTES
+
+
+class AnswerCache:
+    """Answers by key, the least used let go first."""
+
+    def __init__(self, options: CacheOptions) -> None:
+        self._most_bytes = options.max_mebibytes << 20
+        self._seconds = options.seconds
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._bytes = 0
+        self._computing: dict[str, asyncio.Event] = {}
+
+    def get(self, key: str) -> Answer | None:
+        """Returns what is kept under a key."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry.expires_at <= time.monotonic():
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry.answer
+
+    def put(self, key: str, answer: Answer) -> None:
+        """Keeps an answer."""
+        entry = _Entry(answer, time.monotonic() + self._seconds)
+        if entry.size > self._most_bytes:
+            return
+        self._drop(key)
+        self._entries[key] = entry
+        self._bytes += entry.size
+        while self._bytes > self._most_bytes:
+            self._drop(next(iter(self._entries)))
+
+    @contextlib.asynccontextmanager
+    async def alone(self, key: str) -> AsyncIterator[None]:
+        """Lets one request at a time compute the answer to a key."""
+        while (event := self._computing.get(key)) is not None:
+            await event.wait()
+        event = self._computing[key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._computing[key]
+            event.set()
+
+    def _drop(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._bytes -= entry.size
+
+
+def cache_key(owner: str, chat: ChatRequest, versions: str) -> str | None:
+    """Returns the key of a request; None where two answers to it may differ.
+
+    Args:
+        owner: The tenant: no tenant is answered from another's cache.
+        versions: Which model versions answer, so that a new one never speaks with old words.
+    """
+    deterministic = not chat.temperature or chat.seed is not None
+    if not deterministic or not versions:
+        return None
+    document = chat.model_dump(mode="json", exclude={"stream", "stream_options", "user"})
+    return digest_value([owner, versions, document])
+
+
+def cache_control(header: str) -> tuple[bool, bool]:
+    """Returns whether a kept answer may be given, and whether the answer may be kept."""
+    directives = {part.strip().lower() for part in header.split(",")}
+    return not directives & {"no-cache", "no-store"}, "no-store" not in directives

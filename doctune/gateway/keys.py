@@ -1,0 +1,148 @@
+"""Keys: made once and shown once, kept as salted digests, checked in constant time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from doctune.database.engine import DatabaseError, Engine
+from doctune.database.keys import add_key, keys_not_revoked
+from doctune.database.tables import ApiKey
+from doctune.errors import UsageError
+from doctune.gateway.options import LimitOptions
+
+PREFIX = "dtk"
+SCOPES = ("chat", "feedback", "admin")
+REFRESH_SECONDS = 2.0  # a revocation takes effect within this time
+
+logger = logging.getLogger("doctune.gateway")
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks. `owner` is the tenant: what belongs to one is never shown to another."""
+
+    id: str
+    name: str
+    owner: str
+    scopes: frozenset[str]
+    models: frozenset[str] = frozenset()  # empty: all
+    limits: LimitOptions = field(default_factory=LimitOptions)
+
+    def may_ask(self, model: str) -> bool:
+        """Returns whether a model is among those allowed."""
+        return not self.models or model in self.models
+
+
+@dataclass(frozen=True)
+class _Known:
+    principal: Principal
+    salt: str
+    digest: str
+    expires_at: datetime | None
+
+
+def create_key(
+    engine: Engine,
+    name: str,
+    *,
+    owner: str = "",
+    scopes: Sequence[str] = ("chat", "feedback"),
+    models: Sequence[str] = (),
+    limits: LimitOptions | None = None,
+    expires_at: datetime | None = None,
+) -> str:
+    """Makes a key and returns it; it cannot be shown again.
+
+    Args:
+        owner: The tenant; the name where none is given.
+
+    Raises:
+        UsageError: The name is taken, or a scope is unknown.
+    """
+    if unknown := set(scopes) - set(SCOPES):
+        raise UsageError(f"there is no scope {min(unknown)}: use {', '.join(SCOPES)}.")
+    key_id, secret, salt = secrets.token_hex(8), secrets.token_urlsafe(32), secrets.token_hex(16)
+    add_key(
+        engine,
+        id=key_id,
+        name=name,
+        owner=owner or name,
+        salt=salt,
+        digest=_digest(salt, secret),
+        scopes=list(scopes),
+        models=list(models),
+        expires_at=expires_at,
+        **(limits or LimitOptions()).model_dump(),
+    )
+    return f"{PREFIX}_{key_id}_{secret}"
+
+
+class KeyStore:
+    """All valid keys in memory, read again every two seconds.
+
+    While the database is away, the keys that were valid last go on.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, _Known] = {}
+        self._read_at = float("-inf")
+        self._failing = False
+        self._reading = threading.Lock()
+
+    def find(self, token: str) -> Principal | None:
+        """Returns whom a key belongs to; None where it is not valid. Does not block."""
+        prefix, _, rest = token.partition("_")
+        key_id, _, secret = rest.partition("_")
+        known = self._known.get(key_id) if prefix == PREFIX else None
+        # An unknown key takes as long as a wrong secret.
+        salt, digest = (known.salt, known.digest) if known else ("", "0" * 64)
+        matches = hmac.compare_digest(_digest(salt, secret), digest)
+        if known is None or not matches:
+            return None
+        if known.expires_at is not None and known.expires_at <= datetime.now(UTC):
+            return None
+        return known.principal
+
+    @property
+    def stale(self) -> bool:
+        """Whether the keys should be read again."""
+        return time.monotonic() - self._read_at >= REFRESH_SECONDS
+
+    def refresh(self) -> None:
+        """Reads the keys; blocks. A fault of the database is logged, once."""
+        with self._reading:
+            self._read_at = time.monotonic()
+            try:
+                self._known = {row.id: _known(row) for row in keys_not_revoked(self._engine)}
+                self._failing = False
+            except DatabaseError as error:
+                if not self._failing:
+                    logger.warning("The keys cannot be read again: %s", type(error).__name__)
+                self._failing = True
+
+
+def _known(row: ApiKey) -> _Known:
+    limits = {name: getattr(row, name) for name in LimitOptions.model_fields}
+    principal = Principal(
+        id=row.id,
+        name=row.name,
+        owner=row.owner,
+        scopes=frozenset(row.scopes),
+        models=frozenset(row.models),
+        limits=LimitOptions(**limits),
+    )
+    return _Known(principal, row.salt, row.digest, row.expires_at)
+
+
+def _digest(salt: str, secret: str) -> str:
+    # The secrets are 256 random bits: a slow hash would protect nothing and cost every request.
+    return hashlib.sha256(f"{salt}{secret}".encode()).hexdigest()

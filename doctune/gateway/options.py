@@ -1,0 +1,139 @@
+"""The gateway's settings: `gateway.yaml` beside the other two files, then flags.
+
+Addresses that hold passwords come by environment variable only: `DATABASE_URL`, `REDIS_URL`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from doctune.errors import ConfigurationError
+
+GATEWAY_CONFIG_FILE = "gateway.yaml"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LimitOptions(_Section):
+    """What one key may ask of one model. None: no limit. A key's own limits win."""
+
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_day: int | None = Field(default=None, ge=1)
+    requests_in_flight: int | None = Field(default=None, ge=1)
+
+
+class ModelOptions(_Section):
+    """One model that clients can name."""
+
+    upstreams: list[str] = Field(
+        min_length=1,
+        description="Where it is asked, in order: vertex:ENDPOINT, or an OpenAI-compatible "
+        "http(s)://HOST/v1#MODEL. The next one answers where the first is down or slow.",
+    )
+    max_in_flight: int = Field(64, ge=1, description="Most requests that its upstreams see.")
+    max_waiting: int = Field(128, ge=0, description="Most requests that wait for a place.")
+    queue_seconds: float = Field(10.0, gt=0, description="Longest wait for a place.")
+    first_token_seconds: float = Field(
+        60.0, gt=0, description="Longest wait for an upstream's answer to begin."
+    )
+
+    @model_validator(mode="after")
+    def _upstreams_are_addresses(self) -> ModelOptions:
+        for upstream in self.upstreams:
+            if not upstream.startswith(("vertex:", "http://", "https://")):
+                raise ValueError(f"upstream {upstream!r}: use vertex:ENDPOINT or http(s)://…")
+        return self
+
+
+class CacheOptions(_Section):
+    """The cache of answers to deterministic requests."""
+
+    max_mebibytes: int = Field(64, ge=0, description="0 turns it off.")
+    seconds: float = Field(3600, gt=0, description="How long an answer is kept.")
+
+
+class LogOptions(_Section):
+    """What is kept of each request."""
+
+    content: Literal["full", "redacted", "sampled", "off"] = Field(
+        "full", description="redacted leaves out e-mail, phone, card and IBAN numbers."
+    )
+    sample_share: float = Field(0.1, ge=0, le=1, description="Of what is sampled.")
+    redact_patterns: list[str] = Field(
+        default_factory=list, description="Regular expressions of your own to redact."
+    )
+    hash_end_users: bool = Field(True, description="Keep a keyed hash of `user`, not the name.")
+    retention_days: int | None = Field(default=None, ge=1, description="None keeps everything.")
+
+
+class OidcOptions(_Section):
+    """An issuer of identity tokens that are taken instead of keys."""
+
+    issuer: str
+    audience: str
+    jwks_url: str
+    header: str = Field("authorization", description="IAP: x-goog-iap-jwt-assertion.")
+    algorithms: list[str] = Field(default_factory=lambda: ["RS256", "ES256"])
+    scopes: list[str] = Field(default_factory=lambda: ["chat", "feedback"])
+
+
+class GatewayOptions(_Section):
+    """All settings of the gateway."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
+    port: int = Field(8080, ge=0, le=65535)
+    models: dict[str, ModelOptions] = Field(min_length=1)
+    limits: LimitOptions = LimitOptions()
+    cache: CacheOptions = CacheOptions()
+    log: LogOptions = LogOptions()
+    identity: list[OidcOptions] = Field(default_factory=list)
+    max_body_bytes: int = Field(1_000_000, ge=1000)
+    max_messages: int = Field(200, ge=1)
+    body_seconds: float = Field(20.0, gt=0, description="Longest time that a body may take.")
+    shutdown_seconds: int = Field(30, ge=1)
+
+    @property
+    def public(self) -> bool:
+        """Whether others than this machine can reach it."""
+        return self.host not in LOOPBACK
+
+
+def load_gateway_options(
+    folder: Path, default_model: str, flags: Mapping[str, Any] | None = None
+) -> GatewayOptions:
+    """Returns the settings of a configuration folder.
+
+    Args:
+        folder: May hold `gateway.yaml`; without `models` in it there is one, for an endpoint.
+        default_model: That model's name and its endpoint's.
+        flags: Settings that win over the file; those that are None are left out.
+
+    Raises:
+        ConfigurationError: A key is unknown or a value is wrong; the message names it.
+    """
+    path = folder / GATEWAY_CONFIG_FILE
+    values: Any = {}
+    if path.is_file():
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"{path} is no YAML: {error}.") from error
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"{path} must be a mapping of settings.")
+    values.setdefault("models", {default_model: {"upstreams": [f"vertex:{default_model}"]}})
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        return GatewayOptions.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = ".".join(map(str, problem["loc"]))
+        raise ConfigurationError(f"{path}: {key}: {problem['msg']}.") from error

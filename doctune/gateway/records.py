@@ -1,0 +1,118 @@
+"""The row of the log that becomes of a request."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import random
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from doctune.chat_schema import ChatRequest
+from doctune.gateway.ids import new_id
+from doctune.gateway.keys import Principal
+from doctune.gateway.options import LogOptions
+from doctune.gateway.prediction_log import Row
+from doctune.gateway.redaction import Redactor
+from doctune.gateway.upstreams import Source
+
+
+@dataclass
+class Exchange:
+    """One request while it is answered: what the log will know of it."""
+
+    principal: Principal
+    chat: ChatRequest
+    id: str = field(default_factory=new_id)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=time.monotonic)
+    first_token_at: float | None = None
+    text: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    source: Source | None = None
+    fallback: bool = False
+    cache: str = "off"
+    status: int = 500
+
+    def note_first_token(self) -> None:
+        """Notes that the answer has begun."""
+        if self.first_token_at is None:
+            self.first_token_at = time.monotonic()
+
+
+class Recorder:
+    """Makes rows as the settings of the log say."""
+
+    def __init__(self, options: LogOptions, user_key: bytes) -> None:
+        """Prepares it.
+
+        Args:
+            user_key: What end users' names are hashed with.
+        """
+        self._options = options
+        self._redactor = Redactor(options.redact_patterns)
+        self._user_key = user_key
+
+    def end_user(self, name: str | None) -> str | None:
+        """Returns what is kept of an end user's name."""
+        if not name or not self._options.hash_end_users:
+            return name or None
+        return hmac.new(self._user_key, name.encode(), hashlib.sha256).hexdigest()
+
+    def text(self, text: str | None) -> str | None:
+        """Returns what is kept of a text that a user wrote beside a request."""
+        if text is None or self._options.content == "off":
+            return None
+        return self._redactor.redact(text) if self._options.content == "redacted" else text
+
+    def row(self, exchange: Exchange) -> Row:
+        """Returns the row of an exchange that has ended."""
+        chat, source = exchange.chat, exchange.source
+        messages, answer = self._content(exchange)
+        metadata = chat.metadata or {}
+        first = exchange.first_token_at
+        return {
+            "created_at": exchange.created_at,
+            "id": exchange.id,
+            "key_id": exchange.principal.id,
+            "owner": exchange.principal.owner,
+            "end_user": self.end_user(chat.user),
+            "conversation_id": metadata.get("conversation_id", "")[:64] or None,
+            "model": chat.model,
+            "model_version": source.model_version if source else None,
+            "deployed_model_id": source.deployed_model_id if source else None,
+            "upstream": source.upstream if source else None,
+            "messages": messages,
+            "parameters": chat.model_dump(
+                mode="json", exclude_none=True, exclude={"messages", "model", "user"}
+            ),
+            "answer": answer,
+            "finish_reason": exchange.finish_reason or None,
+            "prompt_tokens": exchange.prompt_tokens,
+            "completion_tokens": exchange.completion_tokens,
+            "first_token_ms": (first - exchange.started) * 1000 if first is not None else None,
+            "total_ms": (time.monotonic() - exchange.started) * 1000,
+            "status": exchange.status,
+            "cache": exchange.cache,
+            "experiment": None,
+            "arm": None,
+            "sources": None,
+        }
+
+    def _content(self, exchange: Exchange) -> tuple[list[Any] | None, str | None]:
+        kind = self._options.content
+        sampled_out = kind == "sampled" and random.random() >= self._options.sample_share  # noqa: S311 - no secret
+        if kind == "off" or sampled_out:
+            return None, None
+        messages, answer = exchange.chat.conversation(), exchange.text
+        if kind == "redacted":
+            redact = self._redactor.redact
+            messages = [{**turn, "content": redact(turn["content"])} for turn in messages]
+            answer = redact(answer)
+        # Postgres keeps no zero characters.
+        clean = [{**turn, "content": turn["content"].replace("\0", "")} for turn in messages]
+        return clean, answer.replace("\0", "")

@@ -1,0 +1,199 @@
+"""Which upstream answers for a model: in order, past those that are down; the queue is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from doctune.chat_schema import ChatRequest
+from doctune.gateway.options import ModelOptions
+from doctune.gateway.problems import GatewayError
+from doctune.gateway.upstreams import (
+    Answer,
+    Piece,
+    RefusedError,
+    Source,
+    Upstream,
+    UpstreamError,
+)
+
+FAILURES_TO_OPEN = 3
+OPEN_SECONDS = 10.0  # how long an upstream that failed is left alone
+
+_RETRY_SECONDS = 5.0
+
+
+class Breaker:
+    """Keeps requests away from an upstream that fails; after a while one is let through."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._until = float("-inf")
+
+    @property
+    def open(self) -> bool:
+        """Whether the upstream is to be left alone now."""
+        return time.monotonic() < self._until
+
+    def succeeded(self) -> None:
+        """Notes an answer."""
+        self._failures, self._until = 0, float("-inf")
+
+    def failed(self) -> None:
+        """Notes a failure."""
+        self._failures += 1
+        if self._failures >= FAILURES_TO_OPEN:
+            self._until = time.monotonic() + OPEN_SECONDS
+
+
+@dataclass(frozen=True)
+class OpenStream:
+    """A stream that has begun: where it comes from, and its pieces, the first one included."""
+
+    source: Source
+    pieces: AsyncIterator[Piece]
+    fallback: bool
+
+
+class Model:
+    """A model that clients can name."""
+
+    def __init__(self, name: str, options: ModelOptions, upstreams: list[Upstream]) -> None:
+        self.name = name
+        self.created = int(time.time())
+        self._options = options
+        self._upstreams = upstreams
+        self._breakers = [Breaker() for _ in upstreams]
+        self._places = asyncio.Semaphore(options.max_in_flight)
+        self._waiting = 0
+
+    def versions(self) -> str:
+        """Returns which versions answer now; "" where it is not known."""
+        return self._upstreams[0].address.versions()
+
+    async def refresh(self) -> None:
+        """Finds out what is served.
+
+        Raises:
+            UpstreamError: No upstream can say.
+        """
+        problem: UpstreamError | None = None
+        for upstream in self._upstreams:
+            try:
+                await upstream.address.target(False)
+                return
+            except UpstreamError as error:
+                problem = error
+        if problem is not None:
+            raise problem
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Holds one of the places in front of the upstreams for the block.
+
+        Raises:
+            GatewayError: 503: too many wait, or none gets free in time.
+        """
+        options = self._options
+        if self._places.locked():
+            if self._waiting >= options.max_waiting:
+                raise _unavailable("too many requests are waiting", "queue_full", 1.0)
+            self._waiting += 1
+            try:
+                async with asyncio.timeout(options.queue_seconds):
+                    await self._places.acquire()
+            except TimeoutError as error:
+                raise _unavailable("no place got free in time", "queue_timeout", 1.0) from error
+            finally:
+                self._waiting -= 1
+        else:
+            await self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def ask(self, chat: ChatRequest) -> tuple[Answer, bool]:
+        """Returns an answer, and whether it is a fallback's.
+
+        Raises:
+            GatewayError: No upstream answers, or the request is refused.
+        """
+        for number, upstream in self._usable():
+            breaker = self._breakers[number]
+            try:
+                async with asyncio.timeout(self._options.first_token_seconds):
+                    answer = await upstream.ask(chat)
+            except RefusedError as error:
+                breaker.succeeded()
+                raise _refused(error) from error
+            except (UpstreamError, TimeoutError):
+                breaker.failed()
+                continue
+            breaker.succeeded()
+            return answer, number > 0
+        raise self._nobody()
+
+    @asynccontextmanager
+    async def stream(self, chat: ChatRequest) -> AsyncIterator[OpenStream]:
+        """Opens a stream whose first piece has come, so that nothing was sent if it fails.
+
+        Raises:
+            GatewayError: As `ask`.
+
+        The pieces raise UpstreamError where the stream breaks off.
+        """
+        for number, upstream in self._usable():
+            breaker = self._breakers[number]
+            async with AsyncExitStack() as stack:
+                try:
+                    async with asyncio.timeout(self._options.first_token_seconds):
+                        source, pieces = await stack.enter_async_context(upstream.stream(chat))
+                        first = await anext(pieces)
+                except RefusedError as error:
+                    breaker.succeeded()
+                    raise _refused(error) from error
+                except (UpstreamError, TimeoutError, StopAsyncIteration):
+                    breaker.failed()
+                    continue
+                yield OpenStream(source, _watched(first, pieces, breaker), number > 0)
+                return
+        raise self._nobody()
+
+    def _usable(self) -> list[tuple[int, Upstream]]:
+        closed = [
+            (number, upstream)
+            for number, upstream in enumerate(self._upstreams)
+            if not self._breakers[number].open
+        ]
+        return closed
+
+    def _nobody(self) -> GatewayError:
+        return _unavailable(f"the model {self.name} cannot be reached", "upstream_unavailable")
+
+
+async def _watched(
+    first: Piece, rest: AsyncIterator[Piece], breaker: Breaker
+) -> AsyncIterator[Piece]:
+    try:
+        yield first
+        async for piece in rest:
+            yield piece
+    except UpstreamError:
+        breaker.failed()
+        raise
+    breaker.succeeded()
+
+
+def _refused(error: RefusedError) -> GatewayError:
+    return GatewayError(
+        error.status, str(error), param=error.param, code=error.code or "invalid_request"
+    )
+
+
+def _unavailable(why: str, code: str, wait: float = _RETRY_SECONDS) -> GatewayError:
+    message = f"No answer can be given now: {why}. Try again in {round(wait)} s."
+    return GatewayError(503, message, code=code, retry_after=wait)

@@ -1,0 +1,155 @@
+"""Runs the gateway: settings and surroundings to a listening server."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from doctune.configuration.settings import config_folder, load_vertex_settings
+from doctune.database.engine import open_database
+from doctune.database.keys import has_valid_keys
+from doctune.database.schema import prepare
+from doctune.errors import ConfigurationError
+from doctune.gateway.options import GatewayOptions, load_gateway_options
+from doctune.gateway.services import Surroundings
+from doctune.logs import share_with_uvicorn
+
+DATABASE_VARIABLE = "DATABASE_URL"
+REDIS_VARIABLE = "REDIS_URL"
+USER_KEY_VARIABLE = "DOCTUNE_GATEWAY_USER_KEY"
+STATE_FOLDER = Path(".doctune/gateway")
+
+logger = logging.getLogger("doctune.gateway")
+
+
+def gateway_options(host: str | None = None, port: int | None = None) -> GatewayOptions:
+    """Returns the settings in force; `PORT`, as Cloud Run sets it, comes after the flag.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+    """
+    if port is None and os.environ.get("PORT"):
+        if not os.environ["PORT"].isdigit():
+            raise ConfigurationError(f"PORT must be a number; it is {os.environ['PORT']!r}.")
+        port = int(os.environ["PORT"])
+    endpoint = load_vertex_settings().endpoint.name
+    return load_gateway_options(config_folder(), endpoint, {"host": host, "port": port})
+
+
+def surroundings(state_dir: Path = STATE_FOLDER) -> Surroundings:
+    """Opens the database, whose schema is made or checked, and finds the project.
+
+    Raises:
+        ConfigurationError: The database's schema is another, or its URL is wrong.
+    """
+    vertex = load_vertex_settings()
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = open_database(database_url(state_dir))
+    prepare(engine)
+    return Surroundings(
+        engine=engine,
+        state_dir=state_dir,
+        project=vertex.project,
+        location=vertex.location,
+        redis_url=os.environ.get(REDIS_VARIABLE, ""),
+        user_key=_user_key(state_dir),
+    )
+
+
+def database_url(state_dir: Path = STATE_FOLDER) -> str:
+    """Returns the database's URL: `DATABASE_URL`, or a file of SQLite's in the state folder."""
+    return os.environ.get(DATABASE_VARIABLE) or f"sqlite:///{state_dir.absolute()}/gateway.db"
+
+
+def check_somebody_may_ask(options: GatewayOptions, around: Surroundings) -> None:
+    """Refuses an address that others can reach while nobody has a key.
+
+    Raises:
+        ConfigurationError: That is so.
+    """
+    if options.public and not has_valid_keys(around.engine) and not options.identity:
+        raise ConfigurationError(
+            f"nobody has a key, and {options.host} can be reached from elsewhere: make one with "
+            "doctune gateway keys create --name NAME."
+        )
+
+
+def serve(
+    options: GatewayOptions, around: Surroundings, on_listening: Callable[[str], None]
+) -> None:
+    """Serves until SIGTERM or SIGINT; requests in flight are answered, the log is written.
+
+    Args:
+        on_listening: Called with the address.
+
+    Raises:
+        ConfigurationError: The port is taken.
+    """
+    import uvicorn
+
+    from doctune.gateway.app import create_app
+    from doctune.gateway.services import Services
+
+    services = Services(options, around)
+    config = uvicorn.Config(
+        create_app(services),
+        host=options.host,
+        port=options.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        loop="auto",
+        http="auto",
+        timeout_keep_alive=30,
+        h11_max_incomplete_event_size=64 << 10,
+        timeout_graceful_shutdown=options.shutdown_seconds,
+    )
+    share_with_uvicorn()
+    sockets = _listen(options.host, options.port)
+    host, port = sockets[0].getsockname()[:2]
+    on_listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again when it has shut down; by then it is dealt with.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=sockets)
+    around.engine.dispose()
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"{host}:{port} cannot be listened on: {error.strerror}. Choose another --port."
+        ) from error
+    listening.setblocking(False)
+    return [listening]
+
+
+def _user_key(state_dir: Path) -> bytes:
+    """Returns what end users' names are hashed with: given, or made once and kept."""
+    given = os.environ.get(USER_KEY_VARIABLE)
+    if given:
+        return given.encode()
+    path = state_dir / "user.key"
+    if not path.is_file():
+        with contextlib.suppress(FileExistsError), open(path, "x", opener=_for_owner) as file:
+            file.write(secrets.token_hex(32))
+    return path.read_text(encoding="ascii").encode()
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,95 @@
+"""What the routes share: opened when the gateway starts, closed when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from doctune.database.engine import Engine
+from doctune.errors import ConfigurationError
+from doctune.gateway.cache import AnswerCache
+from doctune.gateway.identity import Identities
+from doctune.gateway.keys import KeyStore
+from doctune.gateway.limits import Limiter
+from doctune.gateway.metrics import Metrics
+from doctune.gateway.options import GatewayOptions
+from doctune.gateway.prediction_log import PredictionLog
+from doctune.gateway.records import Recorder
+from doctune.gateway.routing import Model
+from doctune.gateway.upstreams import OpenAIAddress, Upstream, VertexAddress, open_session
+
+if TYPE_CHECKING:
+    import aiohttp
+
+UPSTREAM_KEY_VARIABLE = "DOCTUNE_GATEWAY_UPSTREAM_KEY"
+
+_SPILL_FILE = "predictions.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the gateway stands on beside its settings."""
+
+    engine: Engine
+    state_dir: Path
+    project: str
+    location: str
+    redis_url: str = ""
+    user_key: bytes = b""
+
+
+class Services:
+    """Everything that a route may need."""
+
+    def __init__(self, options: GatewayOptions, surroundings: Surroundings) -> None:
+        self.options = options
+        self.engine = surroundings.engine
+        self.keys = KeyStore(surroundings.engine)
+        self.identities = Identities(self.keys, options.identity)
+        self.limiter = Limiter(options.limits, surroundings.redis_url)
+        self.cache = AnswerCache(options.cache)
+        self.recorder = Recorder(options.log, surroundings.user_key)
+        self.metrics = Metrics()
+        self.log: PredictionLog
+        self.models: dict[str, Model] = {}
+        self._surroundings = surroundings
+        self._session: aiohttp.ClientSession
+
+    async def open(self) -> None:
+        """Starts what needs a running loop.
+
+        Raises:
+            ConfigurationError: There are no credentials for an endpoint.
+        """
+        self._session = open_session()
+        self.log = PredictionLog(
+            self.engine,
+            self._surroundings.state_dir / _SPILL_FILE,
+            self.options.log.retention_days,
+        )
+        await asyncio.to_thread(self.keys.refresh)
+        for name, model in self.options.models.items():
+            upstreams = [await self._upstream(address) for address in model.upstreams]
+            self.models[name] = Model(name, model, upstreams)
+
+    async def close(self) -> None:
+        """Writes what is to be kept, and lets go of the rest."""
+        await asyncio.to_thread(self.log.close, self.options.shutdown_seconds)
+        await self._session.close()
+
+    async def _upstream(self, name: str) -> Upstream:
+        if not name.startswith("vertex:"):
+            return Upstream(
+                OpenAIAddress(name, os.environ.get(UPSTREAM_KEY_VARIABLE, "")), self._session
+            )
+        if not self._surroundings.project:
+            raise ConfigurationError(f"the upstream {name} needs a Google Cloud project.")
+        from doctune.vertex.serving_state import EndpointReader
+
+        reader = await asyncio.to_thread(
+            EndpointReader, self._surroundings.project, self._surroundings.location
+        )
+        return Upstream(VertexAddress(name, reader), self._session)

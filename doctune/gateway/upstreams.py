@@ -1,0 +1,310 @@
+"""Where models are asked: a Vertex AI endpoint, or any OpenAI-compatible address."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import aiohttp
+
+from doctune.chat_schema import ChatRequest
+from doctune.errors import DoctuneError
+
+if TYPE_CHECKING:
+    from doctune.vertex.serving_state import EndpointReader, ServingState
+
+STATE_SECONDS = 5.0  # how old what is known of an endpoint may be
+
+_MOST_ERROR_BYTES = 10_000
+
+logger = logging.getLogger("doctune.gateway")
+
+
+class UpstreamError(Exception):
+    """An upstream did not answer; another may. `status` is the HTTP status it gave, or 0."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RefusedError(Exception):
+    """An upstream says that the request itself is wrong: no other will take it."""
+
+    def __init__(self, message: str, status: int, param: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.status, self.param, self.code = status, param, code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Which upstream, model version and deployed model an answer came from."""
+
+    upstream: str
+    model_version: str = ""
+    deployed_model_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A whole answer."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    source: Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A part of a streamed answer; the last ones bring the reason and the counts."""
+
+    text: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class _Target:
+    url: str
+    headers: dict[str, str]
+    model: str
+
+
+class Address(Protocol):
+    """Where an upstream is, and what is known of it."""
+
+    name: str
+
+    async def target(self, stream: bool) -> _Target:
+        """Returns where to send a request."""
+
+    def versions(self) -> str:
+        """Returns a text that changes when other model versions answer; "" where unknown."""
+
+    def source(self, headers: Any) -> Source:
+        """Returns where an answer with these headers came from."""
+
+    async def refresh(self) -> None:
+        """Finds out again what is served."""
+
+
+class Upstream:
+    """Asks one address, whole answers or streams. Holds its connections open."""
+
+    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
+        self.address = address
+        self._session = session
+
+    @property
+    def name(self) -> str:
+        """The upstream as the settings name it."""
+        return self.address.name
+
+    async def ask(self, chat: ChatRequest) -> Answer:
+        """Returns the answer.
+
+        Raises:
+            UpstreamError, RefusedError: There is none.
+        """
+        async with self._post(chat, stream=False) as response:
+            try:
+                document = json.loads(await response.read())
+                choice, usage = document["choices"][0], document.get("usage") or {}
+                return Answer(
+                    text=choice["message"]["content"] or "",
+                    finish_reason=choice["finish_reason"] or "stop",
+                    prompt_tokens=usage.get("prompt_tokens", 0),
+                    completion_tokens=usage.get("completion_tokens", 0),
+                    source=self.address.source(response.headers),
+                )
+            except (ValueError, KeyError, IndexError, TypeError) as error:
+                raise UpstreamError(f"{self.name} answered no chat completion") from error
+
+    @asynccontextmanager
+    async def stream(self, chat: ChatRequest) -> AsyncIterator[tuple[Source, AsyncIterator[Piece]]]:
+        """Opens a stream: where it comes from, and its pieces.
+
+        Raises:
+            UpstreamError, RefusedError: There is none, or it breaks off.
+        """
+        async with self._post(chat, stream=True) as response:
+            if response.content_type != "text/event-stream":
+                raise UpstreamError(f"{self.name} answered {response.content_type}, no stream")
+            yield self.address.source(response.headers), _pieces(response, self.name)
+
+    @asynccontextmanager
+    async def _post(
+        self, chat: ChatRequest, *, stream: bool
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        target = await self.address.target(stream)
+        body = chat.model_dump(mode="json", exclude_none=True, exclude={"user", "metadata"})
+        body["model"] = target.model
+        if stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        else:
+            body.pop("stream", None)
+        try:
+            async with self._session.post(
+                target.url,
+                data=json.dumps(body, ensure_ascii=False).encode(),
+                headers={"Content-Type": "application/json", **target.headers},
+            ) as response:
+                if response.status >= 400:
+                    await self._fail(response)
+                yield response
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError(f"{self.name} cannot be reached: {type(error).__name__}") from error
+
+    async def _fail(self, response: aiohttp.ClientResponse) -> None:
+        text = (await response.content.read(_MOST_ERROR_BYTES)).decode(errors="replace")
+        status = response.status
+        if status in (400, 413, 422):
+            error = _error_of(text)
+            raise RefusedError(
+                str(error.get("message", text))[:1000],
+                status,
+                str(error.get("param") or ""),
+                str(error.get("code") or ""),
+            )
+        if status in (401, 403, 404):
+            # The gateway's own credentials or endpoint, nothing that the client did.
+            logger.warning("%s answered %d", self.name, status)
+        raise UpstreamError(f"{self.name} answered {status}", status)
+
+
+class OpenAIAddress:
+    """`https://HOST/v1#MODEL`. A key comes by `DOCTUNE_GATEWAY_UPSTREAM_KEY`."""
+
+    def __init__(self, name: str, key: str = "") -> None:
+        self.name = name
+        self._url, _, self._model = name.partition("#")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    async def target(self, stream: bool) -> _Target:
+        """Returns where to send a request."""
+        url = f"{self._url.rstrip('/')}/chat/completions"
+        return _Target(url, self._headers, self._model)
+
+    def versions(self) -> str:
+        """Returns the address: what serves behind it is not known."""
+        return self.name
+
+    def source(self, headers: Any) -> Source:
+        """Returns where an answer came from."""
+        return Source(upstream=self.name, model_version=self._model)
+
+    async def refresh(self) -> None:
+        """Does nothing: there is nothing to find out."""
+
+
+class VertexAddress:
+    """`vertex:ENDPOINT`, by its display name."""
+
+    def __init__(self, name: str, reader: EndpointReader) -> None:
+        self.name = name
+        self._display_name = name.removeprefix("vertex:")
+        self._reader = reader
+        self._state: ServingState | None = None
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def target(self, stream: bool) -> _Target:
+        """Returns where to send a request.
+
+        Raises:
+            UpstreamError: There is no such endpoint, or nothing is deployed there.
+        """
+        if self._state is None or time.monotonic() - self._read_at > STATE_SECONDS:
+            await self.refresh()
+        state = self._state
+        if state is None or not state.versions:
+            raise UpstreamError(f"{self.name}: no deployed model gets traffic")
+        try:
+            token = self._reader.valid_token or await asyncio.to_thread(self._reader.token)
+        except DoctuneError as error:
+            raise UpstreamError(str(error)) from error
+        verb = "streamRawPredict" if stream else "rawPredict"
+        url = f"https://{state.host}/v1/{state.name}:{verb}"
+        return _Target(url, {"Authorization": f"Bearer {token}"}, self._display_name)
+
+    def versions(self) -> str:
+        """Returns which deployed models answer, in which shares."""
+        return self._state.fingerprint if self._state else ""
+
+    def source(self, headers: Any) -> Source:
+        """Returns where an answer came from, by the headers that Vertex AI adds."""
+        deployed = headers.get("X-Vertex-AI-Deployed-Model-Id", "")
+        version = self._state.version_of(deployed) if self._state else None
+        return Source(upstream=self.name, model_version=version or "", deployed_model_id=deployed)
+
+    async def refresh(self) -> None:
+        """Asks Vertex AI what is served; what was known stays where it does not answer."""
+        async with self._reading:
+            if time.monotonic() - self._read_at < STATE_SECONDS and self._state is not None:
+                return
+            try:
+                self._state = await asyncio.to_thread(self._reader.read, self._display_name)
+                self._read_at = time.monotonic()
+            except DoctuneError as error:
+                logger.warning("%s: %s", self.name, error)
+                if self._state is None:
+                    raise UpstreamError(str(error)) from error
+                self._read_at = time.monotonic()
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Returns a session that goes through the environment's proxy and trusts its certificates."""
+    return aiohttp.ClientSession(
+        trust_env=True,
+        timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_read=120),
+        connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
+        read_bufsize=1 << 20,
+    )
+
+
+async def _pieces(response: aiohttp.ClientResponse, name: str) -> AsyncIterator[Piece]:
+    """Yields the pieces of a stream of server-sent events."""
+    done = False
+    try:
+        async for line in response.content:
+            if not line.startswith(b"data:"):
+                continue
+            data = line[5:].strip()
+            if data == b"[DONE]":
+                done = True
+                break
+            document = json.loads(data)
+            if "error" in document:
+                raise UpstreamError(f"{name}: {document['error'].get('message', 'an error')}")
+            usage = document.get("usage") or {}
+            choice = document["choices"][0] if document.get("choices") else {}
+            yield Piece(
+                text=choice.get("delta", {}).get("content") or "",
+                finish_reason=choice.get("finish_reason") or "",
+                prompt_tokens=usage.get("prompt_tokens", 0),
+                completion_tokens=usage.get("completion_tokens", 0),
+            )
+    except (aiohttp.ClientError, OSError) as error:
+        raise UpstreamError(f"{name} broke the stream off: {type(error).__name__}") from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UpstreamError(f"{name} sent an event that is no chunk") from error
+    if not done:
+        raise UpstreamError(f"{name} broke the stream off")
+
+
+def _error_of(text: str) -> dict[str, Any]:
+    try:
+        error = json.loads(text)["error"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return error if isinstance(error, dict) else {"message": str(error)}

@@ -1,0 +1,126 @@
+"""What an endpoint serves now, by plain REST: the gateway's image holds no Vertex AI SDK."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from doctune.errors import ConfigurationError, DeploymentError
+from doctune.vertex.errors import google_errors
+
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    """One deployed model that gets traffic. `share` is in percent."""
+
+    deployed_model_id: str
+    model_version: str  # projects/P/locations/L/models/M@VERSION
+    share: int
+
+
+@dataclass(frozen=True)
+class ServingState:
+    """An endpoint and what answers there."""
+
+    name: str  # projects/P/locations/L/endpoints/E
+    host: str  # which host its predictions are asked of
+    versions: tuple[ServedVersion, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that differs whenever other versions answer, or in other shares."""
+        return ",".join(f"{v.deployed_model_id}={v.model_version}:{v.share}" for v in self.versions)
+
+    def version_of(self, deployed_model_id: str) -> str | None:
+        """Returns the model version of a deployed model; None where it is not known."""
+        for version in self.versions:
+            if version.deployed_model_id == deployed_model_id:
+                return version.model_version
+        return None
+
+
+class EndpointReader:
+    """Asks Vertex AI for endpoints, with the default credentials. Its methods block."""
+
+    def __init__(self, project: str, location: str) -> None:
+        """Finds the credentials.
+
+        Raises:
+            ConfigurationError: There are none.
+        """
+        import google.auth
+        from google.auth.transport.requests import AuthorizedSession
+
+        self._project, self._location = project, location
+        with google_errors("find Google Cloud credentials", ConfigurationError):
+            self._credentials, _ = google.auth.default(scopes=_SCOPES)
+        self._session = AuthorizedSession(self._credentials)
+
+    @property
+    def valid_token(self) -> str | None:
+        """The access token, where it is valid for some minutes more; never blocks."""
+        return str(self._credentials.token) if self._credentials.valid else None
+
+    def token(self) -> str:
+        """Returns an access token, a new one if need be.
+
+        Raises:
+            ConfigurationError: None is given.
+        """
+        from google.auth.transport.requests import Request
+
+        if not self._credentials.valid:
+            with google_errors("get an access token", ConfigurationError):
+                self._credentials.refresh(Request())
+        return str(self._credentials.token)
+
+    def read(self, display_name: str) -> ServingState:
+        """Returns the state of the endpoint with a display name; of several, the newest one's.
+
+        Raises:
+            DeploymentError: There is none, or Vertex AI does not answer.
+        """
+        from google.api_core.exceptions import from_http_response
+
+        host = f"{self._location}-aiplatform.googleapis.com"
+        url = f"https://{host}/v1/projects/{self._project}/locations/{self._location}/endpoints"
+        quoted = display_name.replace("\\", "\\\\").replace('"', '\\"')
+        with google_errors(f"find the endpoint {display_name}", DeploymentError):
+            answer = self._session.get(
+                url, params={"filter": f'display_name="{quoted}"'}, timeout=_SECONDS
+            )
+            if not answer.ok:
+                raise from_http_response(answer)
+        found = answer.json().get("endpoints", [])
+        if not found:
+            raise DeploymentError(
+                f"there is no endpoint {display_name} in {self._project}, {self._location}: "
+                "deploy a model first (make run)."
+            )
+        newest = max(found, key=lambda endpoint: str(endpoint.get("createTime", "")))
+        return _state(newest, host)
+
+
+def _state(endpoint: dict[str, Any], host: str) -> ServingState:
+    shares = endpoint.get("trafficSplit", {})
+    versions = [
+        ServedVersion(
+            deployed_model_id=str(deployed["id"]),
+            model_version=f"{deployed['model'].partition('@')[0]}@{deployed['modelVersionId']}"
+            if deployed.get("modelVersionId")
+            else str(deployed["model"]),
+            share=int(shares.get(str(deployed["id"]), 0)),
+        )
+        for deployed in endpoint.get("deployedModels", [])
+    ]
+    serving = sorted(
+        (version for version in versions if version.share > 0), key=lambda v: v.deployed_model_id
+    )
+    return ServingState(
+        name=endpoint["name"],
+        host=endpoint.get("dedicatedEndpointDns") or host,
+        versions=tuple(serving),
+    )

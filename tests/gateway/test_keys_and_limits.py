@@ -1,0 +1,172 @@
+"""Who may ask, and how much: exact under concurrency, revoked within seconds."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from doctune.database.keys import list_keys, revoke_key
+from doctune.errors import UsageError
+from doctune.gateway.keys import create_key
+from tests.database.servers import free_port, redis
+from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
+from tests.gateway.upstream import FakeUpstream
+
+
+def many(gateway: Gateway, key: str, count: int, at_once: int = 40, **fields: object) -> list[int]:
+    """Sends requests concurrently; returns their statuses."""
+
+    async def run() -> list[int]:
+        places = asyncio.Semaphore(at_once)
+        body = {"model": "handbook", "messages": [{"role": "user", "content": "?"}], **fields}
+        async with httpx.AsyncClient(timeout=60, headers=gateway.headers(key)) as client:
+
+            async def one(number: int) -> int:
+                async with places:
+                    answer = await client.post(
+                        f"{gateway.url}/v1/chat/completions", json=body | {"seed": number}
+                    )
+                    return answer.status_code
+
+            return list(await asyncio.gather(*(one(number) for number in range(count))))
+
+    return asyncio.run(run())
+
+
+def test_a_secret_is_kept_nowhere(gateway: Gateway) -> None:
+    secret = gateway.key.rpartition("_")[2]
+    (row,) = [key for key in list_keys(gateway.engine) if key.name.startswith("tests-")]
+    assert secret not in str(vars(row))
+    assert secret not in (gateway.folder / "gateway.log").read_text()
+    database = gateway.folder / "gateway.db"
+    assert secret.encode() not in database.read_bytes()
+
+
+def test_a_key_without_the_scope_is_refused(gateway: Gateway) -> None:
+    key = gateway.new_key("only-feedback", scopes=("feedback",))
+    answer = gateway.chat(key)
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "missing_scope"
+    assert gateway.get("/metrics", key).status_code == 403
+
+
+def test_a_key_sees_only_the_models_it_may_ask(gateway: Gateway) -> None:
+    key = gateway.new_key("one-model", models=("other",))
+    assert [m["id"] for m in gateway.get("/v1/models", key).json()["data"]] == ["other"]
+    assert gateway.get("/v1/models/handbook", key).status_code == 404
+    assert gateway.chat(key).status_code == 404
+
+
+def test_an_expired_key_is_refused(gateway: Gateway) -> None:
+    key = gateway.new_key("expired", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert gateway.chat(key).status_code == 401
+
+
+def test_a_revocation_takes_effect_within_seconds(gateway: Gateway) -> None:
+    key = gateway.new_key("to-be-revoked")
+    assert gateway.chat(key).status_code == 200
+    revoke_key(gateway.engine, "to-be-revoked")
+    time.sleep(2.5)
+    assert gateway.chat(key).status_code == 401
+    with pytest.raises(UsageError, match="no valid key"):
+        revoke_key(gateway.engine, "to-be-revoked")
+
+
+def test_a_name_is_taken_once_and_scopes_are_known(gateway: Gateway) -> None:
+    create_key(gateway.engine, "twice")
+    with pytest.raises(UsageError, match="already"):
+        create_key(gateway.engine, "twice")
+    with pytest.raises(UsageError, match="no scope root"):
+        create_key(gateway.engine, "thrice", scopes=("root",))
+
+
+def test_requests_a_minute_are_exact_under_concurrency(
+    fronted: Gateway, faulty: FakeUpstream
+) -> None:
+    key = fronted.new_key("limited", requests_per_minute=25)
+    statuses = many(fronted, key, 100, at_once=4)
+    assert statuses.count(200) == 25
+    assert statuses.count(429) == 75
+    assert faulty.requests == 25
+    refused = fronted.chat(key)
+    assert refused.json()["error"]["type"] == "rate_limit_error"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+
+
+def test_tokens_are_reserved_and_what_is_not_used_is_given_back(fronted: Gateway) -> None:
+    # Each request takes 12 tokens; 8 for the prompt and the answer's limit are reserved.
+    key = fronted.new_key("tokens", tokens_per_minute=100)
+    answers = [fronted.chat(key, max_tokens=20, seed=n, temperature=1) for n in range(10)]
+    taken = [answer for answer in answers if answer.status_code == 200]
+    assert len(taken) in range(4, 9)
+    assert taken[0].headers["x-ratelimit-limit-tokens"] == "100"
+    assert all(answer.status_code == 429 for answer in answers[len(taken) :])
+    huge = fronted.chat(key, max_tokens=900)
+    assert huge.status_code == 429
+
+
+def test_a_refused_request_takes_nothing_from_the_limit(fronted: Gateway) -> None:
+    key = fronted.new_key("unspent", tokens_per_minute=100)
+    assert fronted.chat(key, max_tokens=900).status_code == 429
+    assert fronted.chat(key, max_tokens=20).status_code == 200
+
+
+def test_requests_in_flight_are_bounded(fronted: Gateway, faulty: FakeUpstream) -> None:
+    key = fronted.new_key("in-flight", requests_in_flight=2)
+    faulty.delay = 0.5
+    statuses = many(fronted, key, 6, at_once=6)
+    assert statuses.count(200) == 2
+    assert statuses.count(429) == 4
+    faulty.delay = 0
+    assert fronted.chat(key).status_code == 200
+
+
+def test_processes_share_limits_by_redis_and_count_alone_without_it(
+    faulty: FakeUpstream, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"models": {"handbook": {"upstreams": [faulty.address]}}}
+    port = free_port()
+    with redis(port) as url:
+        monkeypatch.setenv("REDIS_URL", url)
+        first = start_gateway(tmp_path, options)
+        second = start_gateway(tmp_path, options, first.database_url)
+        try:
+            key = first.new_key("shared", requests_per_minute=20)
+            statuses = many(first, key, 15, 5) + many(second, key, 15, 5)
+            assert statuses.count(200) == 20
+        except BaseException:
+            stop_gateway(second)
+            stop_gateway(first)
+            raise
+    try:
+        # Redis is gone: each process counts for itself, and answers go on.
+        assert first.chat(key).status_code == 200
+        metrics = first.get("/metrics").text
+        assert "doctune_gateway_limits_degraded 1.0" in metrics
+        assert "Redis is away" in (tmp_path / "gateway.log").read_text()
+    finally:
+        stop_gateway(second)
+        stop_gateway(first)
+
+
+def test_without_keys_it_refuses_a_public_address(tmp_path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "doctune", "gateway", "up", "--host", "0.0.0.0", "--port", "0"],  # noqa: S104
+        env={
+            **os.environ,
+            "DATABASE_URL": f"sqlite:///{tmp_path}/new.db",
+            "DOCTUNE_CONFIG": str(ROOT / "config"),
+            "PYTHONPATH": str(ROOT),
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 2
+    assert "nobody has a key" in result.stderr
