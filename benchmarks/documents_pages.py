@@ -4,8 +4,7 @@
 
 A folder holds PDFs and `expected.jsonl`, a fact a line (see `documents_facts.py`). Every engine
 that can be imported takes part (`--python` names another interpreter that has the peers); doctune
-comes first. Each runs in a process of its own. Of doctune, the share of PDFium's characters that no
-block holds is printed too, for these files and those of `--lost`.
+comes first. Each runs in a process of its own.
 """
 
 import argparse

@@ -1,8 +1,7 @@
 """How likely the documents answer a question: a logistic function of what the ranking shows.
 
 Fitted on questions that were written for the purpose, answerable and not, on two corpora of other
-kinds; `benchmarks/answers.py --calibrate` fits it again. A refusal is decided by this number, never
-by a model's imitation of refusing.
+kinds. A refusal is decided by this number, never by a model's imitation of refusing.
 """
 
 from __future__ import annotations
