@@ -52,10 +52,11 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
     if "://" in job.pdfs:
         raise UsageError(f"{job.pdfs} is not a folder on this machine: copy the PDFs to one first.")
     pdfs = Path(job.pdfs).expanduser().absolute()
+    parameters = read_signature(job.spec).parameters
     arguments = pipeline_arguments(
         _with_questions(job.settings, job.root),
         job.vertex,
-        read_signature(job.spec).parameters,
+        parameters,
         pdfs=str(pdfs),
         corpus_digest=corpus_digest(pdfs),
         question=job.question,

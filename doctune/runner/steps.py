@@ -134,12 +134,16 @@ class StepRunner:
         )
 
     def _executor_input(self, task: Task, component: Any, inputs: Mapping[str, Any]) -> Any:
+        # kfp knows no null within a struct; Vertex AI hands it on.
+        with_null = {name: value for name, value in inputs.items() if _holds_null(value)}
         message = executor_input_utils.construct_executor_input(
             component_spec=component,
-            arguments=dict(inputs),
+            arguments={**inputs, **dict.fromkeys(with_null, "")},
             task_root=self._names.task_root(task),
             block_input_artifact=False,
         )
+        for name, value in with_null.items():
+            json_format.ParseDict(value, message.inputs.parameter_values[name])
         # Files have paths; artifacts have URIs, and their paths from those.
         message.outputs.output_file = mounted_path(message.outputs.output_file)
         for parameter in message.outputs.parameters.values():
@@ -172,6 +176,13 @@ class StepRunner:
             env_vars={variable.name: variable.value for variable in container.env},
             custom_cache_key=options.cache_key or None,
         )
+
+
+def _holds_null(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        parts = value.values() if isinstance(value, dict) else value
+        return any(part is None or _holds_null(part) for part in parts)
+    return False
 
 
 def _announce(task: Task) -> None:

@@ -1,5 +1,6 @@
 """A compiled spec runs in a worker, is watched, cached, and ended without a trace."""
 
+import ast
 import contextlib
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from kfp import compiler, dsl
 
 from doctune.errors import PipelineError, UsageError
 from doctune.runner.run import run_pipeline
@@ -160,3 +162,25 @@ def _wait_for_sleeper(pid: int) -> list[psutil.Process]:
             return tree
         time.sleep(0.2)
     raise AssertionError("the second step did not start")
+
+
+def test_a_null_within_a_struct_reaches_the_step(
+    tmp_path: Path, recorder: Recorder, environment: dict[str, str]
+) -> None:
+    @dsl.component(base_image="python", install_kfp_package=False)
+    def tell(options: dict) -> str:
+        return repr(options)
+
+    @dsl.pipeline(name="nulls")
+    def nulls(options: dict):
+        tell(options=options)
+
+    path = tmp_path / "nulls.yaml"
+    compiler.Compiler().compile(nulls, str(path))
+    options = {"bounds": None, "parts": [1, None], "name": "x"}
+
+    result = run_pipeline(
+        path, {"options": options}, root=tmp_path, environment=environment, watcher=recorder
+    )
+
+    assert ast.literal_eval(result.outputs("tell")["Output"]) == options
