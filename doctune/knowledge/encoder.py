@@ -8,7 +8,8 @@ batches of like length, so that few positions are padding: about 4 ms a sentence
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def encode(texts: Sequence[str], folder: Path) -> Floats:
     tokenizer, model = _load(folder)
     vectors = np.zeros((len(texts), int(model.config.hidden_size)), dtype=np.float32)
     order = sorted(range(len(texts)), key=lambda at: (len(texts[at]), texts[at], at))
-    with torch.inference_mode():
+    with _one_thread(), torch.inference_mode():
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
             tokens = tokenizer(
@@ -71,6 +72,19 @@ def encode(texts: Sequence[str], folder: Path) -> Floats:
             pooled = (states * present).sum(dim=1) / present.sum(dim=1).clamp(min=1e-9)
             vectors[batch] = torch.nn.functional.normalize(pooled, dim=1).numpy()
     return vectors
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in one order, whatever the machine: the same texts give the same bytes."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=2)

@@ -57,7 +57,7 @@ def test_offline_says_what_is_needed() -> None:
     }
     table = _run("quota", "--offline").stdout
     assert "custom_model_training_cpus" in table
-    assert "tune-model: 1 x e2-standard-8" in table
+    assert "build-index: 1 x e2-standard-8" in table
 
 
 def test_a_project_with_enough_is_fine(quota_service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_a_project_with_too_little_is_exit_code_1(
         "need": 8,
         "limit": 42,
         "enough": True,
-        "reason": "tune-model: 1 x e2-standard-8",
+        "reason": "build-index: 1 x e2-standard-8",
     }
 
 

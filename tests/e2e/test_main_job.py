@@ -47,6 +47,7 @@ STEPS = {
     "plan-shards",
     "parse-pdfs",
     "join-documents",
+    "build-index",
     "prepare-dataset",
     "tune-model",
     "find-champion",
@@ -112,7 +113,7 @@ def test_the_gate_replays_a_policy_on_the_stored_scores(
     dry_run: list[str],
     code: int,
 ) -> None:
-    (scores,) = workspace.folder.glob(".doctune/pipeline_root/*/evaluate-model/scores")
+    (scores,) = workspace.folder.glob(".doctune/pipeline_root/*/evaluate-model_*/scores")
 
     done = workspace.doctune(
         "gate", str(scores), *dry_run, check=False, DOCTUNE_EVALUATION__MIN_GAIN=min_gain

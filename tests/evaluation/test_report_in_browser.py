@@ -13,7 +13,10 @@ pytestmark = pytest.mark.skipif(
     not browser_is_installed(), reason="needs chromium and chromedriver on PATH"
 )
 
-VISIBLE = "return [...document.querySelectorAll('article')].filter(a => !a.hidden).map(a => a.id)"
+VISIBLE = (
+    "return [...document.querySelectorAll('article[data-side]')]"
+    ".filter(a => !a.hidden).map(a => a.id)"
+)
 HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
 
 
@@ -95,7 +98,7 @@ def test_the_filter_keeps_one_side_or_kind(browser: Browser, choice: str) -> Non
     )
     field, wanted = ("kind", "table") if ":" in choice else ("side", choice)
     kept = browser.run(
-        "return [...document.querySelectorAll('article')].filter(a => !a.hidden)"
+        "return [...document.querySelectorAll('article[data-side]')].filter(a => !a.hidden)"
         f".map(a => a.dataset.{field})"
     )
     assert set(kept) <= {wanted}
