@@ -128,7 +128,10 @@ def test_a_registered_version_is_evaluated_on_another_test_set(
     assert len(stored) == 2
     assert card.test_digest in digests
     ours = stored[digests.index(card.test_digest)]
-    assert ours["metrics"] == pytest.approx(card.scores)
+    # Beside the scores stands what the product, answering from the documents, got right.
+    product = {"questions", "questions_right", "product_refused_wrong"}
+    assert set(ours["metrics"]) - set(card.scores) == product
+    assert {name: ours["metrics"][name] for name in card.scores} == pytest.approx(card.scores)
     assert ours["metadata"]["row_based_metrics_path"] == outputs["predictions"]["uri"]
     assert ours["metadata"]["evaluation_dataset_path"] == str(test_set)
     assert set(ours["slices"]) == {part.name for part in card.slices}
