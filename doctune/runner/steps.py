@@ -27,6 +27,8 @@ from doctune.runner.scope import Ended, Outcome
 
 _MAX_BACKOFF_SECONDS = 3600
 _BACKOFF_FACTOR = 2.0
+# Vertex AI pauses for a service to come back. Here none is away, and a user waits at the terminal.
+_LONGEST_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class StepRunner:
             ended = self._once(task, component, container, inputs)
             if ended.outcome is Outcome.SUCCEEDED or attempt == policy.max_retry_count:
                 break
-            time.sleep(min(wait, longest))
+            time.sleep(min(wait, longest, _LONGEST_PAUSE_SECONDS))
             wait *= policy.backoff_factor or _BACKOFF_FACTOR
         return ended
 

@@ -112,6 +112,7 @@ def _workspace(folder: Path, compiled: Path, base: Path, pdfs: Path) -> Workspac
     path = folder / "config/config.yaml"
     config = yaml.safe_load(path.read_text())
     config["pdfs"] = str(pdfs)
+    config["documents"] = {**config.get("documents", {}), "max_failure_share": 0.9}
     config["dataset"] |= {"max_examples": 60}
     config["training"] = {
         "base_model": str(base),
