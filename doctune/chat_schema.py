@@ -65,7 +65,7 @@ def _whole_number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
+WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 
 
 def _as_list(value: Any) -> Any:
@@ -119,13 +119,13 @@ class ChatRequest(_Strict):
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(default=None, ge=0, le=5, allow_inf_nan=False)
     top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
-    max_tokens: _WholeNumber | None = Field(default=None, ge=1)
-    max_completion_tokens: _WholeNumber | None = Field(default=None, ge=1)
+    max_tokens: WholeNumber | None = Field(default=None, ge=1)
+    max_completion_tokens: WholeNumber | None = Field(default=None, ge=1)
     stop: Annotated[
         Annotated[list[_Stop], Field(max_length=MOST_STOP_STRINGS)] | None,
         BeforeValidator(_as_list),
     ] = None
-    seed: _WholeNumber | None = Field(default=None, ge=0, lt=2**63)
+    seed: WholeNumber | None = Field(default=None, ge=0, lt=2**63)
     user: str | None = Field(default=None, max_length=256)
     metadata: dict[str, str] | None = Field(default=None, max_length=16)
 

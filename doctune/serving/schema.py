@@ -4,10 +4,11 @@ The bodies are those of Vertex AI: `{"instances": [...], "parameters": {...}}`. 
 refused rather than ignored: a misspelt `max_new_token` would otherwise change nothing in silence.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from doctune.chat_schema import WholeNumber
 from doctune.errors import UsageError
 
 
@@ -17,14 +18,6 @@ class RequestError(UsageError):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
-
-
-def _whole_number(value: Any) -> Any:
-    # Over gRPC the numbers of a request are doubles: 16 arrives as 16.0.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 
 
 class _Strict(BaseModel):
@@ -62,10 +55,10 @@ class Instance(_Strict):
 class Parameters(_Strict):
     """How to decode. `max_new_tokens` None: the server's default, or what the context leaves."""
 
-    max_new_tokens: _WholeNumber | None = Field(default=None, ge=1)
+    max_new_tokens: WholeNumber | None = Field(default=None, ge=1)
     temperature: float = Field(default=0.0, ge=0, le=5, allow_inf_nan=False)
     top_p: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
-    seed: _WholeNumber | None = Field(default=None, ge=0, lt=2**63)
+    seed: WholeNumber | None = Field(default=None, ge=0, lt=2**63)
 
 
 class PredictRequest(_Strict):
