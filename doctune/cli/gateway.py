@@ -65,7 +65,7 @@ def up(
         # A key on a screen is for the one who sits there, never for a log in the cloud.
         if not options.public and not has_valid_keys(around.engine):
             name = f"{_FIRST_KEY}-{datetime.now(UTC):%Y%m%d%H%M%S}"
-            first = create_key(around.engine, name, scopes=("chat", "feedback", "admin"))
+            first = create_key(around.engine, name, scopes=("chat", "feedback", "review", "admin"))
 
         def listening(address: str) -> None:
             typer.echo(f"Address    {address}/v1")
@@ -81,7 +81,7 @@ def up(
 def create(
     name: Annotated[str, typer.Option(help="What the key is called.")],
     owner: Annotated[str, typer.Option(help="The tenant; else the name.")] = "",
-    scope: Annotated[list[str] | None, typer.Option(help="chat, feedback, admin.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="chat, feedback, review, admin.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="A model it may ask; else all.")] = None,
     requests_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
     tokens_per_minute: Annotated[int | None, typer.Option(min=1)] = None,

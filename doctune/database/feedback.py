@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from doctune.database.tables import Feedback, Prediction
+from doctune.database.tables import Feedback, Prediction, ReviewItem
+
+# A prediction's id tells when it was made; its row lies within this time.
+NEAR = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,27 +32,53 @@ class Said:
     reason: str | None
     source: str
     idempotency_key: str | None
+    # Predictions that it names beside its own, each with about when it was made.
+    others: tuple[tuple[str, datetime], ...] = ()
+    said_at: datetime | None = None  # where it was said elsewhere and earlier
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewNeed:
+    """How much is to be learnt from looking at an answer."""
+
+    question: str
+    cluster: str
+    priority: float
+    disagreement: bool
+
+
+# From an answer and all that is said of it (the last versions) to whether somebody should look.
+Judge = Callable[[Prediction, Sequence[Feedback]], ReviewNeed | None]
 
 
 class NoSuchPredictionError(Exception):
     """There is no such prediction, or it is another tenant's."""
 
 
-def keep_feedback(engine: Engine, said: Said) -> str:
+class IdempotencyError(Exception):
+    """The idempotency key was used for something else before."""
+
+
+def keep_feedback(engine: Engine, said: Said, judge: Judge | None = None) -> str:
     """Keeps what was said and returns its id; said twice with one idempotency key, the first one's.
+
+    Args:
+        judge: Tells whether the answer is to be reviewed; None leaves the queue as it is.
 
     Raises:
         NoSuchPredictionError: There is no such prediction of this owner.
+        IdempotencyError: Something else was said with this key.
     """
     with Session(engine) as session:
-        near = timedelta(minutes=1)
-        owner = session.scalars(
-            select(Prediction.owner).where(
-                Prediction.id == said.prediction_id,
-                Prediction.created_at.between(said.predicted_at - near, said.predicted_at + near),
-            )
-        ).first()
-        if owner != said.owner:
+        if engine.dialect.name == "sqlite":
+            # SQLite has no locks of rows: two versions of one opinion would get one number.
+            session.execute(text("BEGIN IMMEDIATE"))
+        prediction = find_prediction(
+            session, said.prediction_id, said.predicted_at, said.owner, lock=True
+        )
+        if prediction is None or not all(
+            find_prediction(session, other, moment, said.owner) for other, moment in said.others
+        ):
             raise NoSuchPredictionError
         if known := _already(session, said):
             return known
@@ -56,6 +86,9 @@ def keep_feedback(engine: Engine, said: Said) -> str:
         feedback_id = row.id
         try:
             session.add(row)
+            session.flush()
+            if judge is not None:
+                _queue(session, prediction, judge)
             session.commit()
         except IntegrityError:
             session.rollback()
@@ -66,14 +99,70 @@ def keep_feedback(engine: Engine, said: Said) -> str:
     return feedback_id
 
 
+def find_prediction(
+    session: Session, prediction_id: str, at: datetime, owner: str | None, *, lock: bool = False
+) -> Prediction | None:
+    """Returns a prediction; None where there is none, or where it is another owner's.
+
+    Args:
+        at: When it was made, within a minute.
+        owner: Whose it must be; None takes anybody's.
+        lock: Whether others that lock it wait until this transaction ends.
+    """
+    statement = select(Prediction).where(
+        Prediction.id == prediction_id, Prediction.created_at.between(at - NEAR, at + NEAR)
+    )
+    found = session.scalars(statement.with_for_update() if lock else statement).first()
+    return None if found is None or owner not in (None, found.owner) else found
+
+
+def last_versions(rows: Sequence[Feedback]) -> list[Feedback]:
+    """Returns of each person's feedback of each kind the last version, the earliest first."""
+    last: dict[tuple[str, str, str, str | None], Feedback] = {}
+    for row in sorted(rows, key=lambda row: (row.version, row.created_at)):
+        last[row.prediction_id, row.kind, row.key_id, row.end_user] = row
+    return sorted(last.values(), key=lambda row: (row.created_at, row.id))
+
+
+def _queue(session: Session, prediction: Prediction, judge: Judge) -> None:
+    said = session.scalars(select(Feedback).where(Feedback.prediction_id == prediction.id)).all()
+    need = judge(prediction, last_versions(said))
+    item = session.get(ReviewItem, prediction.id)
+    if need is None:
+        # What nobody has looked at yet, and nobody complains of any more, needs no look.
+        if item is not None and item.state == "open":
+            session.delete(item)
+        return
+    if item is None:
+        item = ReviewItem(
+            prediction_id=prediction.id,
+            owner=prediction.owner,
+            predicted_at=prediction.created_at,
+            state="open",
+        )
+        session.add(item)
+    item.question, item.cluster = need.question, need.cluster
+    item.priority, item.disagreement = need.priority, need.disagreement
+    item.updated_at = datetime.now(UTC)
+
+
 def _already(session: Session, said: Said) -> str | None:
     if said.idempotency_key is None:
         return None
-    return session.scalars(
-        select(Feedback.id).where(
+    known = session.scalars(
+        select(Feedback).where(
             Feedback.key_id == said.key_id, Feedback.idempotency_key == said.idempotency_key
         )
     ).first()
+    if known is None:
+        return None
+    if (known.prediction_id, known.kind, known.value) != (
+        said.prediction_id,
+        said.kind,
+        said.value,
+    ):
+        raise IdempotencyError
+    return known.id
 
 
 def _row(session: Session, said: Said) -> Feedback:
@@ -89,7 +178,7 @@ def _row(session: Session, said: Said) -> Feedback:
     return Feedback(
         id=f"fb_{secrets.token_hex(12)}",
         prediction_id=said.prediction_id,
-        created_at=datetime.now(UTC),
+        created_at=said.said_at or datetime.now(UTC),
         key_id=said.key_id,
         owner=said.owner,
         end_user=said.end_user,

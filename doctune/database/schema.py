@@ -43,6 +43,16 @@ def current_revision(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def head_revision() -> str:
+    """Returns the revision that this doctune works with."""
+    from alembic.script import ScriptDirectory
+
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise ConfigurationError("doctune's migrations are missing: install it again.")
+    return head
+
+
 def prepare(engine: Engine) -> None:
     """Makes the schema in an empty database; any other must have this version's.
 

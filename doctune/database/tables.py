@@ -112,3 +112,70 @@ class Feedback(Base):
     source: Mapped[str] = mapped_column(String(32))
     version: Mapped[int]
     idempotency_key: Mapped[str | None] = mapped_column(String(128))
+
+
+class ReviewItem(Base):
+    """An answer that somebody should look at, and what was decided of it."""
+
+    __tablename__ = "review_items"
+    __table_args__ = (
+        Index("ix_review_items_queue", "owner", "state", "priority"),
+        Index("ix_review_items_decided", "state", "decided_at"),
+        Index("ix_review_items_cluster", "owner", "cluster"),
+    )
+
+    prediction_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(128))
+    predicted_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    question: Mapped[str] = mapped_column(Text)
+    cluster: Mapped[str] = mapped_column(String(64))  # questions in nearly the same words share it
+    priority: Mapped[float]
+    disagreement: Mapped[bool]
+    state: Mapped[str] = mapped_column(String(16))  # open, accepted, edited, rejected, merged
+    answer: Mapped[str | None] = mapped_column(Text)  # the right one, by whoever decided
+    decided_by: Mapped[str | None] = mapped_column(String(128))
+    decided_at: Mapped[datetime | None]
+    claimed_by: Mapped[str | None] = mapped_column(String(128))
+    claimed_until: Mapped[datetime | None]
+    merged_into: Mapped[str | None] = mapped_column(String(64))
+
+
+class ReviewEvent(Base):
+    """One act of a reviewer; nothing of it is ever changed."""
+
+    __tablename__ = "review_events"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    prediction_id: Mapped[str] = mapped_column(String(64), index=True)
+    created_at: Mapped[datetime]
+    reviewer: Mapped[str] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(16))
+    details: Mapped[dict[str, Any]]
+
+
+class Retraining(Base):
+    """A retraining: why it was started, and what became of it."""
+
+    __tablename__ = "retrainings"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    state: Mapped[str] = mapped_column(String(16))  # started, succeeded, failed
+    reason: Mapped[dict[str, Any]]
+    run: Mapped[str | None] = mapped_column(String(256))
+    attempts: Mapped[int]
+    not_before: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    cost: Mapped[float]
+    details: Mapped[dict[str, Any]]
+
+
+class Lease(Base):
+    """Who may do what only one may do at a time, and until when."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(128))
+    until: Mapped[datetime]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
-from doctune.database.tables import ApiKey, Feedback, Prediction
+from doctune.database.tables import ApiKey, Feedback, Prediction, ReviewEvent, ReviewItem
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,26 @@ def forget_user(engine: Engine, end_user: str) -> tuple[int, int]:
         end_user: As it is kept, which may be a hash.
     """
     of_user = select(Prediction.id).where(Prediction.end_user == end_user)
+    said_of = select(Feedback.prediction_id).where(Feedback.end_user == end_user)
+    still_said_of = select(Feedback.prediction_id)
     with engine.begin() as connection:
+        commented = list(connection.execute(said_of.distinct()).scalars())
         feedback = connection.execute(
             delete(Feedback).where(
                 (Feedback.end_user == end_user) | Feedback.prediction_id.in_(of_user)
             )
         ).rowcount
+        for table in (ReviewEvent, ReviewItem):
+            # An answer that a reviewer took from what this person said goes with it.
+            connection.execute(
+                delete(table).where(
+                    table.prediction_id.in_(of_user)
+                    | (
+                        table.prediction_id.in_(commented)
+                        & table.prediction_id.not_in(still_said_of)
+                    )
+                )
+            )
         predictions = connection.execute(
             delete(Prediction).where(Prediction.end_user == end_user)
         ).rowcount

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from doctune.chat_schema import ChatRequest
 from doctune.database.engine import DatabaseError, ping
+from doctune.feedback.request import FeedbackRequest
 from doctune.gateway import chat as chat_route
 from doctune.gateway.bodies import (
     TextCompletionRequest,
@@ -22,7 +23,7 @@ from doctune.gateway.bodies import (
     read_body,
     text_request,
 )
-from doctune.gateway.feedback import FeedbackRequest, keep
+from doctune.gateway.feedback import keep
 from doctune.gateway.keys import Principal
 from doctune.gateway.metrics import CONTENT_TYPE
 from doctune.gateway.page import add_page
@@ -115,7 +116,7 @@ def _add_feedback(app: FastAPI, services: Services) -> None:
             try:
                 # An answer may be rated before the log has written it.
                 services.log.flush(_FLUSH_SECONDS)
-                return keep(services.engine, services.recorder, principal, said)
+                return keep(services.engine, services.keeping, principal, said)
             except DatabaseError as error:
                 logger.warning("Feedback cannot be kept: %s", type(error).__name__)
                 raise GatewayError(

@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from doctune.chat_schema import ChatRequest, ChatRequestError, parse_chat_request
-from doctune.gateway.feedback import FeedbackRequest
+from doctune.feedback.request import FeedbackRequest
 from doctune.gateway.options import GatewayOptions
 from doctune.gateway.problems import GatewayError
 

@@ -19,7 +19,7 @@ from doctune.errors import UsageError
 from doctune.gateway.options import LimitOptions
 
 PREFIX = "dtk"
-SCOPES = ("chat", "feedback", "admin")
+SCOPES = ("chat", "feedback", "review", "admin")
 REFRESH_SECONDS = 2.0  # a revocation takes effect within this time
 
 logger = logging.getLogger("doctune.gateway")

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from doctune.errors import ConfigurationError
+from doctune.feedback.request import LABELS
 
 GATEWAY_CONFIG_FILE = "gateway.yaml"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -75,6 +76,15 @@ class LogOptions(_Section):
     retention_days: int | None = Field(default=None, ge=1, description="None keeps everything.")
 
 
+class FeedbackOptions(_Section):
+    """What may be said of answers."""
+
+    labels: list[str] = Field(
+        default_factory=lambda: list(LABELS),
+        description="Labels that are taken; an empty list takes any.",
+    )
+
+
 class OidcOptions(_Section):
     """An issuer of identity tokens that are taken instead of keys."""
 
@@ -95,6 +105,7 @@ class GatewayOptions(_Section):
     limits: LimitOptions = LimitOptions()
     cache: CacheOptions = CacheOptions()
     log: LogOptions = LogOptions()
+    feedback: FeedbackOptions = FeedbackOptions()
     identity: list[OidcOptions] = Field(default_factory=list)
     max_body_bytes: int = Field(1_000_000, ge=1000)
     max_messages: int = Field(200, ge=1)

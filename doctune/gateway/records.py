@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from doctune.chat_schema import ChatRequest
-from doctune.gateway.ids import new_id
+from doctune.database.ids import new_id
+from doctune.feedback.redaction import Redactor
 from doctune.gateway.keys import Principal
 from doctune.gateway.options import LogOptions
 from doctune.gateway.prediction_log import Row
-from doctune.gateway.redaction import Redactor
 from doctune.gateway.upstreams import Source
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from doctune.database.engine import Engine
 from doctune.errors import ConfigurationError
+from doctune.feedback.collect import Keeping
 from doctune.gateway.cache import AnswerCache
 from doctune.gateway.identity import Identities
 from doctune.gateway.keys import KeyStore
@@ -52,6 +53,7 @@ class Services:
         self.limiter = Limiter(options.limits, surroundings.redis_url)
         self.cache = AnswerCache(options.cache)
         self.recorder = Recorder(options.log, surroundings.user_key)
+        self.keeping = Keeping(self.recorder.text, self.recorder.end_user, options.feedback.labels)
         self.metrics = Metrics()
         self.log: PredictionLog
         self.models: dict[str, Model] = {}

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -45,7 +46,8 @@ def run_server(
             time.sleep(0.05)
         yield process
     finally:
-        process.terminate()
+        # Postgres ends at once at an interrupt, and waits for its clients at a termination.
+        process.send_signal(signal.SIGINT)
         try:
             process.communicate(timeout=20)
         except subprocess.TimeoutExpired:
@@ -88,8 +90,9 @@ def postgres(folder: Path, port: int | None = None) -> Iterator[str]:
 
     options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
     with run_server([program("postgres"), "-D", str(data), *options], answers, user):
+        # Postgres waits for its clients before it ends, and this one would never leave.
+        probe.dispose()
         yield url
-    probe.dispose()
 
 
 @contextlib.contextmanager

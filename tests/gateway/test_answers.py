@@ -356,3 +356,27 @@ def test_usage_tail_and_forget_read_the_log(gateway: Gateway) -> None:
     assert prediction in run("tail", "-n", "50", "--json")
     assert "Erased 1 predictions" in run("forget", "--user", "carol")
     assert prediction not in run("tail", "-n", "50", "--json")
+
+
+def test_a_preference_and_a_label_are_taken_and_an_unknown_label_is_not(gateway: Gateway) -> None:
+    one, two = (gateway.chat(temperature=1.0, seed=seed).json()["id"] for seed in (24, 25))
+    about = {"prediction_id": one}
+    preference = {"better": "other", "other_prediction_id": two}
+    said = [
+        {"kind": "preference", "preference": preference},
+        {"kind": "label", "label": "incomplete", "source": "annotator"},
+    ]
+    for fields in said:
+        assert gateway.post("/v1/feedback", about | fields).status_code == 201
+    unknown = gateway.post("/v1/feedback", about | {"kind": "label", "label": "meh"})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "label")
+    foreign = preference | {"other_prediction_id": "chatcmpl-" + "0" * 32}
+    answer = gateway.post("/v1/feedback", about | {"kind": "preference", "preference": foreign})
+    assert answer.status_code == 404
+
+
+def test_an_idempotency_key_for_something_else_is_a_conflict(gateway: Gateway) -> None:
+    prediction = gateway.chat(temperature=1.0, seed=26).json()["id"]
+    said = {"prediction_id": prediction, "kind": "rating", "idempotency_key": f"k-{prediction}"}
+    assert gateway.post("/v1/feedback", said | {"rating": "up"}).status_code == 201
+    assert gateway.post("/v1/feedback", said | {"rating": "down"}).status_code == 409

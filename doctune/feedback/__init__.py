@@ -1,0 +1,1 @@
+"""What people say of answers: collected, reviewed, analysed, and turned into better models."""
