@@ -1,0 +1,56 @@
+"""How many users an effect needs, for the sequence and for the fixed-horizon test."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy import optimize, special
+
+from doctune.experiments.intervals import sequence_half_width
+
+_MOST_USERS = 1e12
+
+
+@dataclass(frozen=True)
+class Need:
+    """Users of both arms together."""
+
+    sequential: int
+    fixed: int
+
+
+def users_needed(
+    effect: float, unit_variance: float, *, alpha: float = 0.05, power: float = 0.8
+) -> Need:
+    """Returns how many users, half in each arm, an effect needs.
+
+    The sequence's number is that at which it has excluded zero with this power, had it been tuned
+    to that number; it may well exclude it earlier.
+
+    Args:
+        effect: The difference, in the metric's unit.
+        unit_variance: As `Difference.unit_variance`: twice the sum of the arms' variances.
+    """
+    if effect == 0:
+        raise ValueError("an effect of 0 needs endless users")
+    reserve = float(special.ndtri(power))
+    critical = float(special.ndtri(1 - alpha / 2)) + reserve
+    fixed = critical**2 * unit_variance / effect**2
+
+    def short_of(users: float) -> float:
+        error = math.sqrt(unit_variance / users)
+        half = sequence_half_width(error, users, alpha, users)
+        return half + reserve * error - abs(effect)
+
+    sequential = optimize.brentq(short_of, 1.0, _MOST_USERS, xtol=0.5)
+    return Need(sequential=math.ceil(sequential), fixed=math.ceil(fixed))
+
+
+def smallest_effect(
+    users: float, unit_variance: float, *, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """Returns the least effect that so many users show, by the sequence."""
+    error = math.sqrt(unit_variance / users)
+    half = sequence_half_width(error, users, alpha, users)
+    return half + float(special.ndtri(power)) * error
