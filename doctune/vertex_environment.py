@@ -1,6 +1,6 @@
-"""What Vertex AI tells a program: variables of its environment and buckets mounted under /gcs.
+"""The environment that Vertex AI gives a program: its variables, and buckets mounted under /gcs.
 
-The one place that reads them, so that the stages know paths and torch's own variables only.
+Only this module reads them, so that the stages know only paths and torch's own variables.
 """
 
 import json
@@ -15,11 +15,11 @@ _POOLS = ("workerpool0", "workerpool1")
 
 
 def mounted_path(uri: str) -> Path | None:
-    """Returns where Cloud Storage FUSE shows a gs:// URI.
+    """Returns the path at which Cloud Storage FUSE mounts a gs:// URI.
 
     Returns:
-        The path, whether or not something is there; None where the URI is not a gs:// one or its
-        bucket is not mounted.
+        The path, whether or not it exists; None where the URI is not a gs:// one or its bucket is
+        not mounted.
     """
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     if not uri.startswith("gs://") or not bucket or not (_MOUNT / bucket).is_dir():
@@ -38,13 +38,13 @@ def tensorboard_folder() -> str:
 
 
 def rendezvous(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns torch's `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`, or nothing.
+    """Returns torch's `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`, or an empty dict.
 
-    What torchrun or the platform already set is taken as it is; else Vertex AI's `CLUSTER_SPEC`
-    says it: the pools `workerpool0` (the one master) and `workerpool1` (the rest), in that order.
+    Where torchrun or the platform set them, they are returned. Otherwise they come from Vertex AI's
+    `CLUSTER_SPEC`: ranks go to `workerpool0` (the master) and `workerpool1` (the rest), in order.
 
     Raises:
-        TrainingError: `CLUSTER_SPEC` is malformed, or this task is no worker.
+        TrainingError: `CLUSTER_SPEC` is malformed, or this task is not a worker.
     """
     names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     if all(environment.get(name) for name in names):

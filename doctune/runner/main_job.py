@@ -119,7 +119,7 @@ def answers_by_endpoint(vertex: VertexSettings, questions: list[str]) -> tuple[s
     init_session(vertex.project, vertex.location, vertex.staging_bucket)
     endpoint = find_endpoint(vertex.endpoint.name)
     instances = [{"prompt": question} for question in questions]
-    answers = ask(endpoint, instances, patience_seconds=_STARTING_SECONDS)
+    answers = ask(endpoint, instances, retry_seconds=_STARTING_SECONDS)
     return endpoint, [str(answer["text"]) for answer in answers]
 
 

@@ -1,4 +1,4 @@
-"""Model Registry, endpoints and storage: thin over Google's own clients."""
+"""Model Registry, endpoints, jobs and storage: a thin layer over Google's own clients."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +7,6 @@ if TYPE_CHECKING:
     from doctune.vertex.endpoints import ask, find_endpoint
     from doctune.vertex.evaluations import import_evaluation
     from doctune.vertex.history import ModelVersion, find_version, model_versions, training_set_of
-    from doctune.vertex.kept import keep_evaluation
     from doctune.vertex.packaging import ModelManifest, check_model_folder, upload_model
     from doctune.vertex.registry import (
         Champion,
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
         register_model,
     )
     from doctune.vertex.releases import Deployment, deploy_model, rollback
+    from doctune.vertex.retention import keep_evaluation
     from doctune.vertex.session import init_session
     from doctune.vertex.storage import (
         StoredObject,
@@ -57,7 +57,7 @@ _MODULES = {
     "find_version": "history",
     "import_evaluation": "evaluations",
     "init_session": "session",
-    "keep_evaluation": "kept",
+    "keep_evaluation": "retention",
     "list_folder": "storage",
     "list_variants": "variants",
     "model_versions": "history",
@@ -109,7 +109,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is used, so that importing this package costs nothing."""
+    """Imports a public name on first use, so that importing this package is cheap."""
     from importlib import import_module
 
     if name not in _MODULES:

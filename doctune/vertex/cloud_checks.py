@@ -1,4 +1,4 @@
-"""What a project on Google Cloud lacks before runs can be sent to it, and how to fix it."""
+"""Checks of a Google Cloud project before runs are sent to it, each with how to fix what fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from doctune.vertex.session import current_session, storage_client
 if TYPE_CHECKING:
     from doctune.configuration.settings import VertexSettings
 
-# What the verbs of docs/cloud.md and a run of train-and-deploy call.
+# The permissions that the commands of docs/cloud.md and a run of train-and-deploy need.
 PROJECT_PERMISSIONS = (
     "aiplatform.customJobs.create",
     "aiplatform.endpoints.create",
@@ -40,9 +40,9 @@ _DISABLED = ("SERVICE_DISABLED", "has not been used in project", "API has not be
 
 
 def diagnose_cloud(settings: VertexSettings) -> list[Finding]:
-    """Checks credentials, APIs, bucket, images, permissions and quota; needs a session.
+    """Checks credentials, APIs, bucket, images, permissions and quota; call `init_session` first.
 
-    Without credentials nothing else is asked.
+    Without credentials, only the credentials are checked.
     """
     credentials = _checked("credentials", _LOGIN, _credentials)
     if not credentials.ok:
@@ -59,7 +59,7 @@ def diagnose_cloud(settings: VertexSettings) -> list[Finding]:
         _checked("staging bucket", _bucket_fix(settings), lambda: _bucket(settings)),
         _checked(
             "image repository",
-            f"{_enable('artifactregistry', project)}, and make the repository: docs/gcp-setup.md",
+            f"{_enable('artifactregistry', project)}, and create the repository: docs/gcp-setup.md",
             lambda: _repository(settings.images.prefix),
         ),
         _checked(
@@ -82,7 +82,7 @@ def _enable(service: str, project: str) -> str:
 
 
 def _checked(name: str, fix: str, check: Callable[[], str]) -> Finding:
-    """Returns what a check found; what Google or doctune raises is why it failed."""
+    """Runs a check and returns its finding; an error of Google or doctune is a failed one."""
     try:
         return Finding(name, True, check())
     except DoctuneError as error:
@@ -151,7 +151,7 @@ def _repository(prefix: str) -> str:
 
     match = _REPOSITORY.match(prefix)
     if match is None:
-        return f"{prefix} is not Artifact Registry's: not looked at"
+        return f"{prefix} is not in Artifact Registry: not checked"
     name = f"projects/{match['project']}/locations/{match['location']}/repositories/{match['name']}"
     session = AuthorizedSession(current_session().credentials)
     url = f"https://artifactregistry.googleapis.com/v1/{name}/packages"
@@ -183,9 +183,9 @@ def _permissions(project: str) -> str:
 
 
 def _quota(settings: VertexSettings) -> Iterator[Finding]:
-    """Yields a finding for each quota that is too little, or one for all.
+    """Yields a finding for each quota that is too low, or one that says that all suffice.
 
-    A quota that cannot be read is no reason not to try: who submits need not see quotas.
+    A quota that cannot be read is not a failure: submitting needs no permission to see quotas.
     """
     from doctune.compute.prices import load_prices
     from doctune.compute.quotas import compare, needs_of

@@ -1,4 +1,4 @@
-"""What serves a model: an image, and how it is started."""
+"""The serving container of a model version: its image, and how it is started."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServingContainer:
-    """A container that serves a model; a version of a model cannot change it."""
+    """A container that serves a model. It is fixed once a version is registered with it."""
 
     image: str
-    arguments: tuple[str, ...] = ()  # of the image's own command
+    arguments: tuple[str, ...] = ()  # passed to the image's entrypoint
     environment: Mapping[str, str] = field(default_factory=dict)
-    shared_memory_mb: int = 0  # 0 leaves it to Vertex AI
-    deployment_seconds: int = 0  # how long it may take until it is healthy; 0 likewise
+    shared_memory_mb: int = 0  # 0: Vertex AI's default
+    deployment_seconds: int = 0  # time limit until it is healthy; 0: Vertex AI's default
     health_route: str = "/health"
     predict_route: str = "/predict"
     port: int = 8080
 
-    def is_that_of(self, spec: ModelContainerSpec) -> bool:
-        """Returns whether a registered version is served in just this way."""
+    def matches(self, spec: ModelContainerSpec) -> bool:
+        """Returns whether a registered version has exactly this serving container."""
         return self == ServingContainer(
             image=spec.image_uri,
             arguments=tuple(spec.args),
@@ -38,7 +38,7 @@ class ServingContainer:
         )
 
     def upload_arguments(self) -> dict[str, Any]:
-        """Returns what the SDK's Model.upload is told of it."""
+        """Returns the keyword arguments of the SDK's `Model.upload` for this container."""
         return {
             "serving_container_image_uri": self.image,
             "serving_container_args": list(self.arguments) or None,

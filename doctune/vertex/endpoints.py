@@ -1,4 +1,4 @@
-"""Endpoints: found by name, created where there is none, and asked."""
+"""Endpoints: look up by name, create if missing, predict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from doctune.errors import DeploymentError
 from doctune.vertex.errors import google_errors
 from doctune.vertex.labels import MANAGED_BY, filter_by_name
-from doctune.vertex.registry import oldest_of_ours
+from doctune.vertex.registry import preferred_resource
 from doctune.vertex.smoke_test import predict
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def ask(
     instances: Sequence[Mapping[str, Any]],
     parameters: Mapping[str, Any] | None = None,
     *,
-    patience_seconds: float = 0.0,
+    retry_seconds: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Returns an endpoint's predictions, one an instance.
 
     Args:
         endpoint: Display name or resource name.
-        patience_seconds: How long to go on asking while the endpoint is unavailable (503), as it
+        retry_seconds: How long to retry while the endpoint is unavailable (503), as it
             is while its server starts.
 
     Raises:
@@ -41,11 +41,11 @@ def ask(
 
     with google_errors(f"get an answer from {endpoint}", DeploymentError):
         found = find(endpoint)
-        patient = Retry(if_exception_type(ServiceUnavailable), 0.5, 5.0, timeout=patience_seconds)
+        retried = Retry(if_exception_type(ServiceUnavailable), 0.5, 5.0, timeout=retry_seconds)
         try:
-            _, predictions = patient(predict)(found, instances, parameters)
+            _, predictions = retried(predict)(found, instances, parameters)
         except RetryError as error:
-            # What the endpoint said tells more than that it said so for long.
+            # The endpoint's own error is more useful than "timed out while retrying".
             raise error.cause from error
     return predictions
 
@@ -61,7 +61,7 @@ def find_endpoint(endpoint: str) -> str:
 
 
 def endpoint_name(endpoint: str) -> str:
-    """Returns the resource name of an endpoint that is given by either name."""
+    """Returns an endpoint's resource name, given its display name or its resource name."""
     return endpoint if endpoint.startswith("projects/") else str(find(endpoint).resource_name)
 
 
@@ -78,7 +78,7 @@ def find(endpoint: str) -> aiplatform.Endpoint:
     found = aiplatform.Endpoint.list(filter=filter_by_name(endpoint))
     if not found:
         raise DeploymentError(f"there is no endpoint called {endpoint}: deploy a model first.")
-    return oldest_of_ours(found)
+    return preferred_resource(found)
 
 
 def get_or_create(name: str) -> tuple[aiplatform.Endpoint, bool]:
@@ -88,11 +88,11 @@ def get_or_create(name: str) -> tuple[aiplatform.Endpoint, bool]:
 
     found = aiplatform.Endpoint.list(filter=filter_by_name(name))
     if len(found) > 1:
-        logger.warning("%d endpoints are called %s; the oldest of ours counts", len(found), name)
+        logger.warning("%d endpoints are called %s; using doctune's oldest", len(found), name)
     if found:
-        return oldest_of_ours(found), False
-    # An id made from the name: of two runs at once, one creates the endpoint, the other finds it.
-    # Vertex AI wants ten digits at most.
+        return preferred_resource(found), False
+    # The id is derived from the name: of two concurrent runs, one creates the endpoint and the
+    # other finds it. Vertex AI takes at most ten digits.
     number = int(hashlib.sha256(f"doctune {name}".encode()).hexdigest(), 16)
     endpoint_id = str(10**9 + number % (9 * 10**9))
     try:
@@ -107,6 +107,6 @@ def get_or_create(name: str) -> tuple[aiplatform.Endpoint, bool]:
 
 
 def same_version(one: str, other: str) -> bool:
-    """Returns whether two full names are of one version of a model."""
+    """Returns whether two resource names are of the same model version."""
     # Vertex AI writes the project's number in some answers and its id in others.
     return one.split("/")[2:] == other.split("/")[2:]

@@ -1,4 +1,4 @@
-"""Google's errors as one plain line each, with how to fix them."""
+"""Turns the errors of Google's clients into one line each, with how to fix them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOGIN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION
 
 @contextlib.contextmanager
 def google_errors(action: str, error_class: type[DoctuneError]) -> Iterator[None]:
-    """Turns what Google's clients raise in the block into `error_class`.
+    """Re-raises errors of Google's clients in the block as `error_class`.
 
     Args:
         action: What was being done, for the message: "upload the model to gs://...".
@@ -28,7 +28,7 @@ def google_errors(action: str, error_class: type[DoctuneError]) -> Iterator[None
 
 
 def google_error_types() -> tuple[type[Exception], ...]:
-    """Returns what Google's clients raise when a call does not succeed."""
+    """Returns the exception types that Google's clients raise when a call fails."""
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError
     from requests.exceptions import RequestException
@@ -44,7 +44,7 @@ def explain(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    # A call that was tried again and again says only that; its cause says why.
+    # The error of exhausted retries says only that; its cause says why.
     error = getattr(error, "cause", None) or error
     message = str(getattr(error, "message", "") or error)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
@@ -73,13 +73,13 @@ def _advice(error: BaseException) -> str:
         (api.NotFound, "Check the project, the location and the name."),
         (
             api.TooManyRequests,
-            "The quota is used up: wait, or ask for more under IAM & Admin > Quotas.",
+            "The quota is used up: wait, or request more under IAM & Admin > Quotas.",
         ),
         (
             api.PreconditionFailed,
-            "Somebody else has changed it meanwhile: look at it, then run this again.",
+            "Somebody else has changed it in the meantime: check its state, then run this again.",
         ),
-        (api.ServiceUnavailable, "This is often over in a minute: run it again."),
+        (api.ServiceUnavailable, "This is usually temporary: run it again in a minute."),
         (api.GatewayTimeout, "It took too long: run it again."),
         (api.RetryError, "It took too long: run it again."),
         (RequestException, "Is there a network, and does the proxy let Google's hosts through?"),

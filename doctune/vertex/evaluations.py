@@ -1,8 +1,8 @@
-"""Evaluations imported onto model versions in the Model Registry, each with its slices.
+"""Imports evaluations, with their slices, onto model versions in the Model Registry.
 
-What `evaluate_model` logged on its scores goes onto the version as a ModelEvaluation: the numbers
-as its metrics, the texts (outcome, reason, digests, where the predictions are) as its metadata.
-The slices of `scores.json` become ModelEvaluationSlices of it.
+What `evaluate_model` logged becomes a ModelEvaluation of the version: the numbers are its metrics,
+the texts (outcome, reason, digests, URI of the predictions) its metadata. The slices of
+`scores.json` become its ModelEvaluationSlices.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from doctune.errors import RegistryError
 from doctune.vertex.errors import google_errors
 from doctune.vertex.session import model_client
 
-# The schema of Google's own that is nearest; its fields are optional, ours come beside them.
+# The closest of Google's schemas. Its fields are optional; ours are added to them.
 _METRICS_SCHEMA = (
     "gs://google-cloud-aiplatform/schema/modelevaluation/general_text_generation_metrics_1.0.0.yaml"
 )
 
-# What ModelEvaluation.metadata calls the things that Google's own pipelines put there.
+# Keys that Google's own pipelines use in ModelEvaluation.metadata.
 _WELL_KNOWN = {
     "test_set": "evaluation_dataset_path",
     "predictions": "row_based_metrics_path",
     "run": "pipeline_job_id",
 }
-# Most slices that one call of BatchImportModelEvaluationSlices takes.
+# The most slices that one call of BatchImportModelEvaluationSlices accepts.
 _SLICES_A_CALL = 50
 
 Metrics = dict[str, float]
@@ -37,13 +37,13 @@ Metrics = dict[str, float]
 def import_evaluation(
     version_name: str, scores: Mapping[str, Any], scores_path: Path | None = None
 ) -> str:
-    """Imports an evaluation onto a version, unless the very same is there.
+    """Imports an evaluation onto a version, unless an identical one is there already.
 
     Args:
         version_name: projects/P/locations/L/models/M@3.
-        scores: What `evaluate_model` logged: numbers, and texts about them. What is neither, or is
-            not finite, is left out.
-        scores_path: Its `scores.json`, for the slices; None for none.
+        scores: What `evaluate_model` logged: numbers, and texts about them. Other values, and
+            numbers that are not finite, are left out.
+        scores_path: Its `scores.json`, for the slices; None imports no slices.
 
     Returns:
         The evaluation's resource name; "" where there are no numbers.
@@ -105,7 +105,7 @@ def _import(
 
 
 def _import_slices(name: str, slices: Sequence[dict[str, Any]]) -> None:
-    """Imports what slices an evaluation does not have yet."""
+    """Imports the slices that an evaluation does not have yet."""
     from google.cloud.aiplatform_v1.types import ModelEvaluationSlice
 
     there = {part.slice_.value for part in model_client().list_model_evaluation_slices(parent=name)}

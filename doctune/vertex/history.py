@@ -38,19 +38,19 @@ class ModelVersion:
     name: str  # projects/P/locations/L/models/M@3
     version_id: str
     uri: str  # the folder with the model
-    digest: str  # as its label has it: 63 characters at most
+    digest: str  # of the model's files, as the label holds it: cut to 63 characters
     created: datetime
     aliases: tuple[str, ...]
     evaluations: tuple[VersionEvaluation, ...]
 
     def text(self, name: str) -> str:
-        """Returns what the latest evaluation that knows it says of `name`; "" where none does."""
+        """Returns the text `name` of the latest evaluation that has it; "" where none does."""
         found = (evaluation.texts.get(name, "") for evaluation in self.evaluations)
         return next((text for text in found if text), "")
 
 
 def model_versions(model_name: str) -> list[ModelVersion]:
-    """Returns all versions of a name, the oldest first.
+    """Returns all versions of a model, given its display name, oldest first.
 
     Raises:
         RegistryError: There is no such model, or Vertex AI refuses.
@@ -73,20 +73,20 @@ def find_version(model_name: str, version: str) -> ModelVersion:
             return _read(get_version(f"{_parent(model_name)}@{version}"))
         except NotFound as error:
             raise RegistryError(
-                f"{model_name} has no version {version}: `doctune versions` lists those there are."
+                f"{model_name} has no version {version}: `doctune versions` lists them."
             ) from error
 
 
 def training_set_of(version: ModelVersion, given: str = "") -> str:
-    """Returns the URI of the training examples: what is given, else what an evaluation names.
+    """Returns the URI of the training examples: `given`, or else the one an evaluation names.
 
     Raises:
-        RegistryError: Neither is there, so nothing could be checked for leaks.
+        RegistryError: Neither is there, so the test set cannot be checked for leaks.
     """
     uri = given or version.text("train_set")
     if not uri:
         raise RegistryError(
-            f"what {version.name} was trained on is not known to the registry, so the test set "
+            f"the registry does not know what {version.name} was trained on, so the test set "
             "cannot be checked for leaks: give the training set's JSONL as train_set."
         )
     return uri

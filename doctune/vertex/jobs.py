@@ -1,4 +1,4 @@
-"""Pipeline runs on Vertex AI: submit, look at, cancel, list."""
+"""Pipeline runs on Vertex AI: submit, get, cancel, list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FailurePolicy = Literal["slow", "fast"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """How runs are run; what is empty is left to Vertex AI or to the spec."""
+    """Settings of pipeline runs; an empty one is left to Vertex AI or to the spec."""
 
     service_account: str = ""
     network: str = ""  # projects/NUMBER/global/networks/NAME
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has ended, one way or another."""
+        """Whether the run has ended: succeeded, failed or cancelled."""
         return self.state in {"succeeded", "failed", "cancelled"}
 
 
@@ -81,7 +81,8 @@ def submit(
     Args:
         spec: A local file, a gs:// object, or a template in Artifact Registry.
         display_name: The pipeline's name where empty.
-        job_id: Last part of the run's resource name; made from name, time and chance where empty.
+        job_id: Last part of the run's resource name; generated where empty, from the pipeline's
+            name, the time and a random suffix.
 
     Raises:
         UsageError: The spec is not one, or a parameter does not fit it; nothing has been sent.
@@ -104,7 +105,7 @@ def prepare_job(
     job_id: str = "",
     settings: RunSettings,
 ) -> aiplatform.PipelineJob:
-    """Returns a run that is checked and not yet submitted.
+    """Returns a run whose parameters are checked, without submitting it.
 
     Raises:
         UsageError: The spec is not one, or a parameter or setting does not fit.
@@ -113,7 +114,7 @@ def prepare_job(
 
     signature = read_signature(spec)
     checked = check_parameters(signature, parameters)
-    # Two runs submitted in one second would get the same id from the SDK.
+    # The SDK's own id has a resolution of one second: two runs would collide.
     job_id = job_id or f"{signature.pipeline}-{datetime.now():%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
     root = settings.pipeline_root or f"{current_session().staging_bucket}/runs"
     try:
@@ -134,12 +135,12 @@ def prepare_job(
 
 
 def run_labels(settings: RunSettings) -> dict[str, str]:
-    """Returns the labels of a run: the settings' own, and whose it is."""
+    """Returns the labels of a run: those of the settings, and `managed-by`."""
     return clean_labels({**(settings.labels or {}), **MANAGED_BY})
 
 
 def status(run: str) -> Run:
-    """Returns a run as it is now, with its steps.
+    """Returns the current state of a run, with its steps.
 
     Args:
         run: The job id, or the resource name.
@@ -147,7 +148,7 @@ def status(run: str) -> Run:
     Raises:
         PipelineError: There is no such run.
     """
-    with google_errors(f"look at the run {run}", PipelineError):
+    with google_errors(f"read the run {run}", PipelineError):
         return _run(_get(run), with_tasks=True)
 
 
@@ -155,7 +156,7 @@ def cancel(run: str) -> Run:
     """Asks a run to stop; one that is over stays as it is.
 
     Returns:
-        The run as it was before.
+        The run as it was before the request.
 
     Raises:
         PipelineError: There is no such run.

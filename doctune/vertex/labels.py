@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-# How doctune knows the resources that it made.
+# Marks the resources that doctune created.
 MANAGED_BY = {"managed-by": "doctune"}
 
 _LONGEST = 63
@@ -19,7 +19,7 @@ def clean_labels(labels: Mapping[str, object]) -> dict[str, str]:
 
 
 def label_value(value: object) -> str:
-    """Returns a value as a label can hold it."""
+    """Returns a value as a valid label value."""
     return _clean(str(value))
 
 

@@ -1,14 +1,13 @@
 """A lock on an endpoint, so that one release, rollback or experiment at a time changes it.
 
-Vertex AI has no locks. What it has is an etag, which changes whenever the endpoint does, and with
-which an update is refused when somebody else was faster: compare-and-set. The lock is four labels
-of the endpoint, written that way: who has it, since when, until when, and a token. Every change
-made under the lock writes the endpoint with the etag with which the token was seen, so an owner who
-was believed dead and comes back can change nothing any more.
+Vertex AI has no locks, but an endpoint has an etag, and an update with an outdated etag is refused:
+compare-and-set. The lock is four labels of the endpoint, written that way: owner, start, expiry and
+a fencing token. Every change under the lock is written with the etag of the read that saw the
+token, so an owner that was thought dead and comes back cannot change anything.
 
-A lock ends by its time, which is why it survives nobody for long: an owner that is killed is
-replaced when its time is up, or at once by a process of the same owner, such as a step that is
-tried again. Clocks of different machines should agree within a few seconds.
+A lock expires, so an owner that is killed does not block others for long. A process with the same
+owner name, such as a retried step, takes the lock over at once. Clocks of different machines should
+agree within a few seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 _OWNER, _TOKEN, _SINCE, _EXPIRES = "lock-owner", "lock-token", "lock-since", "lock-expires"
 _LABELS = (_OWNER, _TOKEN, _SINCE, _EXPIRES)
-# The machines' clocks need not agree better than this.
+# How far the clocks of two machines may differ.
 _CLOCK_SKEW_SECONDS = 5.0
 _MOST_CONFLICTS = 20
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -53,7 +52,7 @@ class LockLostError(DeploymentError):
 
 @dataclass(frozen=True)
 class LockState:
-    """What an endpoint's labels say of its lock."""
+    """The lock as an endpoint's labels describe it."""
 
     owner: str
     token: str
@@ -62,7 +61,7 @@ class LockState:
 
     @property
     def is_live(self) -> bool:
-        """Whether the owner may still be at work."""
+        """Whether the lock has not expired."""
         return time.time() < self.expires + _CLOCK_SKEW_SECONDS
 
 
@@ -89,11 +88,11 @@ class EndpointLock:
 
         Args:
             endpoint: Resource name.
-            owner: Who locks it, within the rules of labels. The same owner gets its lock again,
-                as a step does that is tried once more.
-            seconds: How long it lasts; every change under it starts that time anew.
+            owner: Who locks it, a valid label value. An owner that already has the lock gets it
+                again, as a retried step does.
+            seconds: How long the lock lasts; every change under it renews it.
             wait_seconds: How long to wait for another owner.
-            take_over: Takes the lock from another owner, who can change nothing from then on.
+            take_over: Takes the lock from another owner, who can no longer change anything.
 
         Raises:
             EndpointBusyError: Another owner still has it.
@@ -124,12 +123,12 @@ class EndpointLock:
                 pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
 
     def change(self, change: Change, *, seconds: float | None = None) -> EndpointMessage:
-        """Changes the endpoint, all at once, and starts the lock's time anew.
+        """Changes the endpoint in one update, and renews the lock.
 
         Args:
             change: Changes the labels and the traffic split of the endpoint it is given; it may be
                 called again with a newer one.
-            seconds: How long the lock lasts from now on; as before where None.
+            seconds: How long the lock lasts from now on; None keeps the duration.
 
         Raises:
             LockLostError: Somebody else has the lock; nothing has changed.
@@ -144,7 +143,7 @@ class EndpointLock:
         return change_endpoint(self.endpoint, ours)
 
     def check(self) -> None:
-        """Makes sure that the lock is still this one.
+        """Checks that this lock is still held.
 
         Raises:
             LockLostError: It is not.
@@ -152,7 +151,7 @@ class EndpointLock:
         self._check(endpoint_client().get_endpoint(name=self.endpoint))
 
     def release(self, change: Change | None = None) -> None:
-        """Ends the lock, with a last change.
+        """Releases the lock, together with a last change.
 
         Raises:
             LockLostError: Somebody else has it; nothing has changed.
@@ -168,7 +167,7 @@ class EndpointLock:
         change_endpoint(self.endpoint, end)
 
     def abandon(self) -> None:
-        """Lets anybody take the lock over from now on, with what is left to be done.
+        """Expires the lock, so that anybody can take it over and finish the work.
 
         Raises:
             LockLostError: Somebody else has it; nothing has changed.
@@ -194,7 +193,7 @@ class EndpointLock:
         now.labels[_OWNER] = self.owner
         now.labels[_TOKEN] = self._token
         now.labels[_SINCE] = str(int(since))
-        # Rounded up: a lock never ends before it was to.
+        # Rounded up: a lock never expires early.
         now.labels[_EXPIRES] = str(int(time.time() + seconds) + 1)
 
 
@@ -212,7 +211,7 @@ def lock_of(endpoint: EndpointMessage) -> LockState | None:
 
 
 def refuse_locked(endpoint: EndpointMessage) -> None:
-    """Refuses an endpoint that somebody has locked.
+    """Raises if somebody has locked an endpoint.
 
     Raises:
         EndpointBusyError: Its message says who, since when and until when.
@@ -223,17 +222,17 @@ def refuse_locked(endpoint: EndpointMessage) -> None:
 
 
 def change_endpoint(name: str, change: Change) -> EndpointMessage:
-    """Reads an endpoint and writes it changed, anew where somebody else has written in between.
+    """Reads, changes and writes an endpoint; retries where somebody else wrote in between.
 
     Args:
         change: Changes the labels and the traffic split of what it is given, or raises.
 
     Returns:
-        The endpoint as it is then.
+        The endpoint after the change.
 
     Raises:
-        google.api_core.exceptions.GoogleAPICallError: Vertex AI refuses; `Conflict` where others
-            were faster every time.
+        google.api_core.exceptions.GoogleAPICallError: Vertex AI refuses; `Conflict` where every
+            try collided with another writer.
     """
     from google.api_core.exceptions import Conflict, PreconditionFailed
     from google.cloud.aiplatform_v1.types import Endpoint
@@ -264,14 +263,14 @@ def change_endpoint(name: str, change: Change) -> EndpointMessage:
         except (Conflict, PreconditionFailed):
             if attempt == _MOST_CONFLICTS:
                 raise
-            # By chance, so that two who collide do not collide again.
+            # Jitter, so that two writers that collided do not collide again.
             longest = min(0.05 * 2**attempt, _LONGEST_PAUSE_SECONDS)
             time.sleep(longest * (0.5 + secrets.randbelow(500) / 1000))
     raise AssertionError("the loop returns or raises")
 
 
 def this_owner() -> str:
-    """Returns an owner for a process that nobody has named: user, machine and a random part."""
+    """Returns the default owner of this process: user, machine and a random part."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -282,7 +281,7 @@ def this_owner() -> str:
 def _busy(display_name: str, held: LockState) -> str:
     return (
         f"{display_name} is locked by {held.owner} since {_clock(held.since)} until "
-        f"{_clock(held.expires)}: wait for it to end, or to be taken over then."
+        f"{_clock(held.expires)}: wait until it is released or expires."
     )
 
 
@@ -291,5 +290,5 @@ def _clock(seconds: float) -> str:
 
 
 def _seconds(label: str) -> float:
-    # A label that somebody has edited must not keep an endpoint locked for ever.
+    # A label that somebody edited must not keep an endpoint locked forever.
     return float(label) if label.isdigit() else 0.0

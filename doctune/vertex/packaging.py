@@ -1,10 +1,10 @@
-"""A model folder as the serving image expects it: checked, listed in a manifest, uploaded whole.
+"""Packages a model folder for the serving image: check, manifest, atomic upload.
 
 The layout is `model/` (config.json, *.safetensors, tokenizer, chat template) beside
 `training.json`; weights at the root are accepted too. In Cloud Storage a model lies at
-`gs://BUCKET/models/NAME/DIGEST/`, DIGEST being that of its files: the same model is never uploaded
-twice, another one never overwrites it. `manifest.json` is written last, so a folder without one is
-an upload that was cut off.
+`gs://BUCKET/models/NAME/DIGEST/`, where DIGEST is that of its files: the same model is never
+uploaded twice, and no other overwrites it. `manifest.json` is written last, so a folder without one
+is an interrupted upload.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ManifestFile:
 
 @dataclass(frozen=True)
 class ModelManifest:
-    """What a model consists of."""
+    """The files of a model, with their digest."""
 
     digest: str  # of all names and contents
     weights: str  # the folder of the weights: "model", or "." for the artifact itself
@@ -59,7 +59,7 @@ def check_model_folder(path: Path) -> ModelManifest:
     Raises:
         ModelError: It does not; the message names the file.
     """
-    if (path / "adapter").is_dir():  # what tune_model wrote, and it is the first that it writes
+    if (path / "adapter").is_dir():  # output of tune_model, which writes the adapter first
         require_whole(path, "tune the model again")
     weights = next((p for p in (path / "model", path) if (p / "config.json").is_file()), None)
     if weights is None:
@@ -122,7 +122,7 @@ def _model_files(path: Path) -> list[Path]:
 def _check_config(path: Path) -> str:
     config = _read_json(path)
     if "auto_map" in config:
-        raise ModelError(f"{path} asks for code of its own (auto_map), which doctune never runs.")
+        raise ModelError(f"{path} asks for custom code (auto_map), which doctune never runs.")
     architectures = config.get("architectures") or []
     if not architectures or not config.get("model_type"):
         raise ModelError(f"{path} names no architecture: save the model with save_pretrained.")
@@ -136,14 +136,14 @@ def _check_weights(folder: Path) -> int:
     if index.is_file():
         named = set(_read_json(index).get("weight_map", {}).values())
         if missing := named - {shard.name for shard in shards}:
-            raise ModelError(f"{folder / min(missing)} is missing, though {index.name} names it.")
+            raise ModelError(f"{folder / min(missing)} is missing, but {index.name} lists it.")
     if not shards:
         raise ModelError(f"{folder} holds no *.safetensors: save the model with save_pretrained.")
     return sum(_parameters(shard) for shard in shards)
 
 
 def _parameters(shard: Path) -> int:
-    """Returns the number of values in a safetensors file, whose header must match its size."""
+    """Returns the number of parameters in a safetensors file, and checks header against size."""
     size = shard.stat().st_size
     with shard.open("rb") as file:
         start = file.read(8)
@@ -157,7 +157,7 @@ def _parameters(shard: Path) -> int:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ModelError(f"{shard} is not a safetensors file.") from error
     if 8 + length + end != size:
-        raise ModelError(f"{shard} is cut off or damaged: copy it again.")
+        raise ModelError(f"{shard} is truncated or damaged: copy it again.")
     return count
 
 
@@ -167,7 +167,7 @@ def _check_tokenizer(folder: Path) -> None:
     configuration = folder / "tokenizer_config.json"
     in_configuration = configuration.is_file() and _read_json(configuration).get("chat_template")
     if not in_configuration and not (folder / "chat_template.jinja").is_file():
-        raise ModelError(f"{folder} has no chat template: the server cannot ask the model without.")
+        raise ModelError(f"{folder} has no chat template: the server needs one.")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _product(shape: list[int]) -> int:
 
 
 def _link_files(path: Path, manifest: ModelManifest, target: Path) -> None:
-    """Puts the manifest's files under a new folder, by symbolic links."""
+    """Symlinks the manifest's files into a new folder."""
     for file in manifest.files:
         place = target / file.name
         place.parent.mkdir(parents=True, exist_ok=True)

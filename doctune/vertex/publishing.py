@@ -1,4 +1,4 @@
-"""Compiled pipelines in Artifact Registry: a version a content, with tags that move."""
+"""Publishes compiled pipelines to Artifact Registry: immutable versions, movable tags."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class PublishedTemplate:
     package: str  # the pipeline's name
     version: str  # sha256:...
     tags: tuple[str, ...]
-    url: str  # what `submit` takes; of this version, whatever its tags do later
+    url: str  # for `submit`; names this version, even when its tags move
 
 
 def publish(
     spec: Path, repository: str, *, tags: Sequence[str] = (), description: str = ""
 ) -> PublishedTemplate:
-    """Uploads a compiled pipeline; tags that another version has move to this one.
+    """Uploads a compiled pipeline; tags of other versions move to this one.
 
     Args:
         repository: https://LOCATION-kfp.pkg.dev/PROJECT/REPOSITORY.
         tags: Lower-case letters, digits and `-`: a commit, `staging`, `prod`.
 
     Raises:
-        UsageError: The spec, the repository or a tag is not one; nothing has been sent.
+        UsageError: The spec, the repository or a tag is not valid; nothing has been sent.
         PipelineError: Artifact Registry refuses.
     """
     from kfp.registry import RegistryClient

@@ -37,7 +37,7 @@ def limits_of(
 
 
 def _limit(info: QuotaInfo, location: str) -> int | None:
-    """Returns what holds in the region; its own entry wins over that of all."""
+    """Returns the limit in the region: its own entry, or else the one for all regions."""
     found: tuple[int, int] | None = None
     for entry in info.dimensions_infos:
         region = dict(entry.dimensions).get("region", "")

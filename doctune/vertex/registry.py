@@ -1,11 +1,11 @@
-"""Model versions in the Model Registry: registered once each, traceable, with their evaluation.
+"""Registers model versions in the Model Registry, idempotently, with lineage and evaluation.
 
-One registered model holds all versions of a name. A version carries in its labels what it was made
-from, and in its aliases what it is: `candidate` (registered, not yet released), `champion` and
-`default` (released), `previous` (what was released before, for rollback). A version is the same as
-an earlier one when the model's digest and the serving container are: registering it again returns
-the earlier one. Image, arguments and environment count because a version cannot change them: a
-fixed server, or one with other flags, is a new version.
+One registered model holds all versions of a name. The labels of a version say what it was made
+from, its aliases what state it is in: `candidate` (registered, not yet released), `champion` and
+`default` (released), `previous` (released before, for rollback). Two versions are the same when the
+model's digest and the serving container are equal: registering it again returns the earlier
+one. Image, arguments and environment count because they are fixed at registration: a fixed server,
+or other flags, make a new version.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from doctune.errors import RegistryError
 from doctune.vertex.containers import ServingContainer
 from doctune.vertex.errors import google_errors
 from doctune.vertex.evaluations import import_evaluation
-from doctune.vertex.kept import Kept, kept_bucket
 from doctune.vertex.labels import MANAGED_BY, clean_labels, filter_by_name, label_value
 from doctune.vertex.packaging import folder_name, upload_model
+from doctune.vertex.retention import Retained, retention_bucket
 from doctune.vertex.session import model_client, resource_url
 from doctune.vertex.storage import download_folder
 
@@ -46,17 +46,17 @@ class RegisteredModel:
     version_name: str  # resource_name@version_id
     uri: str  # the gs:// folder with the model
     artifact_uri: str  # the https URI that google.VertexModel artifacts carry
-    created: bool  # False where an earlier call had registered it
+    created: bool  # False where it had been registered before
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that is released."""
+    """The released version of a model."""
 
     uri: str
     version_id: str
     version_name: str
-    digest: str  # as its label has it: 63 characters at most
+    digest: str  # of the model's files, as the label holds it: cut to 63 characters
 
 
 def register_model(
@@ -73,13 +73,13 @@ def register_model(
     """Registers a model folder as a new version with the alias `candidate`.
 
     Args:
-        model: A folder, here or gs://. It is checked and copied to the bucket of models, under the
-            digest of its files; the copy is what is registered.
+        model: A folder, local or gs://. It is checked and copied to the bucket of models, under
+            the digest of its files; the copy is registered.
         model_name: Display name in the Model Registry; the model is created with its first version.
         serving_image: URI of the image that serves it, or the image with how it is started.
         model_bucket: gs://NAME of that bucket; derived from the session where empty.
-        digest: What tells this model from others; that of its files where empty.
-        labels: What it was made from: data, run, commit.
+        digest: Identifies the model; the digest of its files where empty.
+        labels: Its lineage: data, run, commit.
         scores: The evaluation, imported onto the version (`import_evaluation`).
         scores_path: The evaluation's `scores.json`, for its slices.
 
@@ -91,7 +91,7 @@ def register_model(
     container = serving_image
     if isinstance(container, str):
         container = ServingContainer(container)
-    bucket = kept_bucket(Kept.MODELS, model_bucket)
+    bucket = retention_bucket(Retained.MODELS, model_bucket)
     with _on_disk(str(model)) as folder:
         uri, manifest = upload_model(folder, model_name=model_name, bucket=bucket)
     digest = digest or manifest.digest
@@ -122,10 +122,11 @@ def register_model(
 
 
 def find_champion(model_name: str, exclude_digest: str = "") -> Champion | None:
-    """Returns the released version of a name, or None where there is no incumbent.
+    """Returns the released version of a model, or None where there is none to compare with.
 
     Args:
-        exclude_digest: A champion with this digest is no incumbent: it is the candidate itself.
+        exclude_digest: Digest of the candidate: a champion with this digest is the candidate
+            itself, and None is returned.
     """
     with google_errors(f"find the champion of {model_name}", RegistryError):
         parent = find_model(model_name)
@@ -148,7 +149,7 @@ def champion_of(parent: str) -> Champion | None:
 
 
 def champion_uri(model_name: str, exclude_digest: str = "") -> str:
-    """Returns where the champion's model lies, or "" where there is no incumbent.
+    """Returns the URI of the champion's model, or "" where there is none to compare with.
 
     Raises:
         RegistryError: As `find_champion`.
@@ -158,19 +159,25 @@ def champion_uri(model_name: str, exclude_digest: str = "") -> str:
 
 
 def find_model(model_name: str) -> str | None:
-    """Returns the resource name of the model with a display name; doctune's own comes first."""
+    """Returns the resource name of the model with a display name, or None.
+
+    Of several, the oldest that doctune created is taken.
+    """
     from google.cloud import aiplatform
 
     found = aiplatform.Model.list(filter=filter_by_name(model_name))
     if not found:
         return None
     if len(found) > 1:
-        logger.warning("%d models are called %s; the oldest of ours counts", len(found), model_name)
-    return oldest_of_ours(found).resource_name
+        logger.warning("%d models are called %s; using doctune's oldest", len(found), model_name)
+    return preferred_resource(found).resource_name
 
 
-def oldest_of_ours(found: Iterable[Any]) -> Any:
-    """Returns which of several resources of a name counts, the same one every time."""
+def preferred_resource(found: Iterable[Any]) -> Any:
+    """Returns one of several resources of the same name: the oldest that doctune created.
+
+    Where doctune created none, the oldest.
+    """
 
     def rank(resource: Any) -> tuple[bool, Any, str]:
         ours = resource.labels.get("managed-by") == MANAGED_BY["managed-by"]
@@ -190,14 +197,14 @@ def get_version(name: str) -> ModelMessage:
 
 
 def set_aliases(name: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
-    """Gives aliases to a version, which leave their former holder, and takes others away."""
+    """Sets and removes aliases of a version. An alias is removed from the version that had it."""
     changes = [*add, *(f"-{alias}" for alias in remove)]
     if changes:
         model_client().merge_version_aliases(name=name, version_aliases=changes)
 
 
 def version_name(version: ModelMessage) -> str:
-    """Returns the version's full name; the service leaves the version out of `name`."""
+    """Returns the resource name with the version, which the service leaves out of `name`."""
     return f"{version.name.split('@')[0]}@{version.version_id}"
 
 
@@ -206,7 +213,7 @@ def _find_version(parent: str, digest: str, container: ServingContainer) -> Mode
         version
         for version in list_versions(parent)
         if version.labels.get("digest") == label_value(digest)
-        and container.is_that_of(version.container_spec)
+        and container.matches(version.container_spec)
     ]
     return max(same, key=lambda version: int(version.version_id), default=None)
 
@@ -227,7 +234,7 @@ def _upload_version(
             display_name=model_name,
             artifact_uri=uri,
             **container.upload_arguments(),
-            # The first version is the default whatever is asked; later ones when they are released.
+            # The first version becomes the default regardless; later ones when they are released.
             is_default_version=False,
             version_aliases=[CANDIDATE],
             labels=labels,
@@ -237,8 +244,8 @@ def _upload_version(
     if parent:
         registered = upload(parent_model=parent)
     else:
-        # An id made from the name: of two runs that register the first version, one creates the
-        # model and the other adds to it.
+        # The id is derived from the name: of two concurrent runs that register the first version,
+        # one creates the model and the other adds to it.
         model_id = f"doctune-{folder_name(model_name)}"[:63]
         try:
             registered = upload(model_id=model_id)
@@ -249,7 +256,7 @@ def _upload_version(
 
 @contextmanager
 def _on_disk(model: str) -> Iterator[Path]:
-    """Yields a model's folder; one in Cloud Storage is downloaded anew, not taken from a cache."""
+    """Yields a model's local folder; one in Cloud Storage is downloaded, never from a cache."""
     if not model.startswith("gs://"):
         yield Path(model.removeprefix("file://"))
         return

@@ -1,9 +1,9 @@
-"""What a release that is under way writes down on the endpoint, for whoever has to finish it.
+"""The journal of a release in progress, kept on the endpoint so that others can finish it.
 
-The journal is in the endpoint's labels, beside the lock, and is written in the same update as the
-traffic that it speaks of. It tells how the traffic was before, what the release has deployed, and
-whether it has come to its one point of no return: all of the traffic given to the version that
-passed its test. Before that point a release that was killed is taken back, after it completed.
+The journal is in the endpoint's labels, beside the lock, and is written in the same update as
+the traffic it describes. It holds the previous traffic split, the deployed model that the release
+added, and whether the release has committed: given all traffic to the version that passed its test.
+A release that was killed is rolled back if it had not committed, and completed if it had.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _TRYING, _COMMITTED = "trying", "committed"
 
 @dataclass(frozen=True)
 class Journal:
-    """What is written down of a release."""
+    """The journal of a release."""
 
-    before: Mapping[str, int]  # the traffic as it was, by the id of the deployed model
-    added: str  # the id of what it deploys; "" where the version was deployed already
-    released: str  # the id that all of the traffic was given to; "" before that
+    before: Mapping[str, int]  # the previous traffic split, by deployed model id
+    added: str  # id of the deployed model it adds; "" where the version was deployed already
+    released: str  # id of the deployed model that got all traffic; "" before the commit
 
 
 def read_journal(endpoint: EndpointMessage) -> Journal | None:
-    """Returns the journal of an endpoint that has been read; None where no release is under way."""
+    """Returns the journal in an endpoint's labels; None where no release is in progress."""
     labels = endpoint.labels
     if _STATE not in labels:
         return None
@@ -43,7 +43,7 @@ def read_journal(endpoint: EndpointMessage) -> Journal | None:
 
 
 def open_journal(endpoint: EndpointMessage) -> None:
-    """Begins a journal with the traffic as it is."""
+    """Starts a journal with the current traffic split."""
     close_journal(endpoint)
     endpoint.labels[_STATE] = _TRYING
     for key, share in endpoint.traffic_split.items():
@@ -52,12 +52,12 @@ def open_journal(endpoint: EndpointMessage) -> None:
 
 
 def note_added(endpoint: EndpointMessage, deployed_model_id: str) -> None:
-    """Writes down what is about to be deployed."""
+    """Records the deployed model that is about to be added."""
     endpoint.labels[_ADDED] = deployed_model_id
 
 
 def commit(endpoint: EndpointMessage, deployed_model_id: str) -> None:
-    """Gives a deployed model all of the traffic, for good."""
+    """Gives a deployed model all traffic, and marks the release as committed."""
     endpoint.labels[_STATE] = _COMMITTED
     endpoint.labels[_RELEASED] = deployed_model_id
     endpoint.traffic_split = {
@@ -66,8 +66,8 @@ def commit(endpoint: EndpointMessage, deployed_model_id: str) -> None:
     }
 
 
-def take_back_traffic(endpoint: EndpointMessage, before: Mapping[str, int]) -> None:
-    """Divides the traffic as it was, between those that are still deployed."""
+def restore_traffic(endpoint: EndpointMessage, before: Mapping[str, int]) -> None:
+    """Restores the previous traffic split among the models that are still deployed."""
     there = [deployed.id for deployed in endpoint.deployed_models]
     split = whole_shares({key: before.get(key, 0) for key in there})
     endpoint.traffic_split = {key: split.get(key, 0) for key in there} if split else {}
@@ -81,11 +81,11 @@ def close_journal(endpoint: EndpointMessage) -> None:
 
 
 def whole_shares(shares: Mapping[str, int]) -> dict[str, int]:
-    """Returns shares in the same proportion that add up to 100; none where all are 0."""
+    """Scales shares so that they add up to 100; returns none where all are 0."""
     total = sum(shares.values())
     if not total:
         return {}
     split = {key: share * 100 // total for key, share in shares.items()}
-    # What rounding down leaves over goes to the largest.
+    # The remainder of rounding down goes to the largest.
     split[max(shares, key=lambda key: shares[key])] += 100 - sum(split.values())
     return split

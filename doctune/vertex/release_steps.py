@@ -1,7 +1,7 @@
-"""One release that is under way: its steps on an endpoint that it has locked.
+"""The steps of a release on the endpoint it has locked.
 
-Every step may be the last one of a process that is killed. So each is one update of the endpoint,
-which holds the traffic, the lock and the journal together, or something that can be done again.
+The process may be killed after any step. So each step is either one update of the endpoint, which
+writes traffic, lock and journal together, or is idempotent.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from doctune.vertex.variants import (
     Variant,
     deploy_variant,
     find_variant,
-    first_shares,
     new_variant_id,
     remove_variant,
+    split_with_share,
     variants_of,
     wait_for_deployments,
 )
@@ -44,7 +44,7 @@ from doctune.vertex.variants import (
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import Endpoint as EndpointMessage
 
-# Between two changes of the endpoint, when nothing slow is done.
+# Lock time between two changes of the endpoint when nothing slow happens.
 STEP_SECONDS = 120.0
 MARGIN_SECONDS = 60.0
 _MOST_TRIES = 5
@@ -53,7 +53,7 @@ logger = logging.getLogger("doctune.vertex")
 
 
 class Release:
-    """A release that is under way on an endpoint that it has locked."""
+    """A release in progress on an endpoint that it has locked."""
 
     def __init__(self, endpoint: str, lock: EndpointLock, *, created: bool) -> None:
         self.endpoint = endpoint
@@ -62,7 +62,7 @@ class Release:
 
     @classmethod
     def begin(cls, display_name: str, owner: str, wait_seconds: float, version: str) -> Release:
-        """Finds or creates an endpoint, locks it, and clears away what a killed release left."""
+        """Finds or creates an endpoint, locks it, and recovers a release that was killed."""
         from google.api_core.exceptions import NotFound
 
         for attempt in range(1, _MOST_TRIES + 1):
@@ -73,11 +73,11 @@ class Release:
                 )
                 break
             except NotFound:
-                # A first release has failed meanwhile, and removed the endpoint that it had made.
+                # In the meantime a first release failed and removed the endpoint it had created.
                 if attempt == _MOST_TRIES:
                     raise
         release = cls(endpoint.resource_name, lock, created=created)
-        with release.left_to_others_on_failure():
+        with release.abandoned_on_failure():
             release.recover(keep=version)
             release.open()
         return release
@@ -87,37 +87,37 @@ class Release:
         return endpoint_client().get_endpoint(name=self.endpoint)
 
     def recover(self, keep: str) -> None:
-        """Takes a release that was killed back, or completes it.
+        """Rolls back or completes a release that was killed.
 
         Args:
-            keep: A version that stays deployed, without traffic, though the killed release has
-                deployed it: it is about to be released again.
+            keep: A version that stays deployed, without traffic, even if the killed release
+                deployed it, because it is about to be released again.
         """
         found = journal.read_journal(self.read())
         if found is None:
             return
         if found.released:
-            logger.warning("Completing a release that was cut off")
+            logger.warning("Completing a release that was interrupted")
             complete(self.lock, found.released, keep_lock=True)
         else:
-            logger.warning("Taking back a release that was cut off")
-            self._take_back(found, keep)
+            logger.warning("Rolling back a release that was interrupted")
+            self._roll_back(found, keep)
 
     def open(self) -> None:
-        """Writes down how the traffic is."""
+        """Opens the journal with the current traffic split."""
         left = journal.read_journal(self.read())
 
         def begin(now: EndpointMessage) -> None:
             journal.open_journal(now)
             if left and left.added:
-                # Deployed by a release that was killed, of the version that is released now: if
-                # this one fails, it goes.
+                # A killed release deployed the version that is released now. If this release
+                # fails, that deployment is removed.
                 journal.note_added(now, left.added)
 
         self.lock.change(begin, seconds=STEP_SECONDS)
 
     def deploy(self, version: str, machine: ServingMachine) -> tuple[Variant, bool]:
-        """Returns the variant of a version, and whether it had to be deployed."""
+        """Deploys a version unless it is; returns its variant and whether it was deployed now."""
         known = find_variant(variants_of(self.read()), version)
         if known is not None:
             _warn_of_other_machine(known, machine)
@@ -129,49 +129,49 @@ class Release:
         added = deploy_variant(self.endpoint, version, machine, number, self.lock)
         return added, True
 
-    def try_out(self, deployed_model_id: str, percentage: int) -> None:
-        """Gives a variant its first share, unless it has more already."""
+    def give_test_share(self, deployed_model_id: str, percentage: int) -> None:
+        """Gives a variant its share of the traffic during the test, unless it has more."""
 
         def share(now: EndpointMessage) -> None:
             if now.traffic_split.get(deployed_model_id, 0) < percentage:
-                split = first_shares(dict(now.traffic_split), deployed_model_id, percentage)
+                split = split_with_share(dict(now.traffic_split), deployed_model_id, percentage)
                 now.traffic_split = {d.id: split.get(d.id, 0) for d in now.deployed_models}
 
         self.lock.change(share, seconds=LONGEST_SECONDS + MARGIN_SECONDS)
 
     def commit(self, deployed_model_id: str) -> None:
-        """Gives a variant all of the traffic, for good."""
+        """Gives a variant all traffic, after which the release is no longer rolled back."""
         self.lock.change(lambda now: journal.commit(now, deployed_model_id), seconds=STEP_SECONDS)
 
     @contextlib.contextmanager
-    def taken_back_on_failure(self, version: str, display_name: str) -> Iterator[None]:
-        """Undoes what the block did, if it fails: traffic first, then what it deployed."""
+    def rolled_back_on_failure(self, version: str, display_name: str) -> Iterator[None]:
+        """Rolls back if the block fails: restores the traffic, then undeploys what it added."""
         try:
             yield
         except LockLostError:
-            # Whoever has the lock now has taken this release back.
+            # The new owner of the lock has rolled this release back.
             raise
         except BaseException as error:
-            logger.warning("The release failed: the traffic goes back to what it was")
+            logger.warning("The release failed: restoring the previous traffic split")
             try:
-                self._give_up()
+                self._undo()
             except Exception as second:
                 logger.error(
-                    "What the failed release left on %s could not be cleared away: %s The next "
-                    "release does that.",
+                    "The failed release could not be rolled back on %s: %s The next release "
+                    "will do it.",
                     self.endpoint,
                     second if isinstance(second, DeploymentError) else explain(second),
                 )
             if isinstance(error, google_error_types()):
                 raise DeploymentError(
-                    f"{version} could not be deployed to {display_name}, whose traffic is as "
-                    f"before: {explain(error)}"
+                    f"{version} could not be deployed to {display_name}, whose traffic is "
+                    f"unchanged: {explain(error)}"
                 ) from error
             raise
 
     @contextlib.contextmanager
-    def left_to_others_on_failure(self) -> Iterator[None]:
-        """Lets anybody finish what the block does, if it fails."""
+    def abandoned_on_failure(self) -> Iterator[None]:
+        """Abandons the lock if the block fails, so that the next release finishes the work."""
         try:
             yield
         except LockLostError:
@@ -181,27 +181,27 @@ class Release:
                 self.lock.abandon()
             raise
 
-    def _give_up(self) -> None:
+    def _undo(self) -> None:
         found = journal.read_journal(self.read())
         if found is not None and found.released:
-            # The update that could not be seen to succeed did: it is completed, not taken back.
+            # The commit succeeded though its answer was lost: complete it, do not roll back.
             self.lock.abandon()
             return
         if found is not None:
-            self._take_back(found, keep="")
+            self._roll_back(found, keep="")
         if self._created and not self.read().deployed_models:
             endpoint_client().delete_endpoint(name=self.endpoint).result(timeout=UNDEPLOY_SECONDS)
         else:
             self.lock.release(journal.close_journal)
 
-    def _take_back(self, found: journal.Journal, keep: str) -> None:
+    def _roll_back(self, found: journal.Journal, keep: str) -> None:
         self.lock.change(
-            lambda now: journal.take_back_traffic(now, found.before),
+            lambda now: journal.restore_traffic(now, found.before),
             seconds=DEPLOY_SECONDS + UNDEPLOY_SECONDS,
         )
         variants = {variant.deployed_model_id: variant for variant in variants_of(self.read())}
         if found.added and found.added not in variants:
-            # Killed while it was deployed: that goes on at Vertex AI.
+            # Killed during the deployment, which Vertex AI continues.
             wait_for_deployments(self.endpoint)
             variants = {variant.deployed_model_id: variant for variant in variants_of(self.read())}
         if found.added not in variants:
@@ -212,7 +212,7 @@ class Release:
 
 
 def complete(lock: EndpointLock, deployed_model_id: str, *, keep_lock: bool = False) -> None:
-    """Does what is left to do once a variant has all of the traffic."""
+    """Finishes a committed release: moves the aliases and undeploys old versions."""
     now = endpoint_client().get_endpoint(name=lock.endpoint)
     found = journal.read_journal(now)
     variants = variants_of(now)
@@ -232,8 +232,8 @@ def _warn_of_other_machine(variant: Variant, machine: ServingMachine) -> None:
     has, asked = variant.machine, machine
     if (has.machine_type, has.min_replica_count) != (asked.machine_type, asked.min_replica_count):
         logger.warning(
-            "The version is deployed already, on %s with %d replicas at least, and stays so: "
-            "undeploy it first to change that",
+            "The version is already deployed, on %s with at least %d replicas, and keeps them: "
+            "undeploy it first to change the machine",
             has.machine_type,
             has.min_replica_count,
         )
@@ -248,7 +248,7 @@ def promote(version: str) -> None:
         return
     if former is not None:
         set_aliases(version_name(former), add=[PREVIOUS])
-    # The former champion has taken `previous` over, if this version had it.
+    # If this version had `previous`, the alias has moved to the former champion.
     left_over = {CANDIDATE} if former is not None else {CANDIDATE, PREVIOUS}
     has = {alias for alias, v in holders.items() if same_version(version_name(v), version)}
     set_aliases(version, add=[CHAMPION, DEFAULT], remove=sorted(has & left_over))

@@ -1,10 +1,10 @@
-"""Releases that never take away what works: a small share, a smoke test, then all traffic.
+"""Safe releases: deploy with a small share of the traffic, smoke-test, then give all traffic.
 
-One release at a time changes an endpoint: it locks it (`locks.py`), writes down there what it is
-about (`release_journal.py`), and looks at the champion again under the lock, so that a model that
-was compared with a champion of yesterday does not replace one of today. What goes wrong before the
-new version has all of the traffic is taken back, by the release itself or, where it was killed, by
-the next one; what is left to do after that point is completed likewise.
+A release locks the endpoint (`locks.py`), keeps a journal there (`release_journal.py`), and reads
+the champion again under the lock, so that a model that was compared with an earlier champion does
+not replace a newer one. A failure before the new version has all traffic is rolled back: by the
+release itself or, where it was killed, by the next one. After that point the release is completed
+in the same way.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Deployment:
     model_version: str  # projects/.../models/M@3
     answers: tuple[dict[str, Any], ...]  # to the smoke test's instances
     artifact_uri: str  # the https URI that google.VertexEndpoint artifacts carry
-    created: bool  # False where the version was deployed already
+    created: bool  # False where the version was already deployed
 
 
 def deploy_model(
@@ -67,20 +67,20 @@ def deploy_model(
     Args:
         model_version: projects/.../models/M@VERSION.
         endpoint_name: Display name; the endpoint is created where there is none.
-        smoke_instances: What the new deployment must answer, each with a text.
-        machine: What it runs on; the smallest where None.
+        smoke_instances: Instances that the new deployment must answer with text.
+        machine: The machine to deploy on; the smallest where None.
         traffic_percentage: Share of the traffic during the test, 1 to 100; 100 for the first model.
-        smoke_parameters: As `parameters` of a prediction.
+        smoke_parameters: The `parameters` of the test's predictions.
         judged_against: Artifact URI of the champion that the model was compared with, "" where
-            there was none; another champion by now is an error. None compares nothing.
-        owner: Who releases, such as the name of a run: a release of the same owner that was killed
-            is taken up at once. This process alone where empty.
-        wait_seconds: How long to wait for a release that is under way.
+            there was none. It is an error if the champion is another by now; None skips that check.
+        owner: Who releases, such as the name of a run: a killed release of the same owner is
+            resumed without waiting. Where empty, an owner that is unique to this process.
+        wait_seconds: How long to wait for another release in progress.
 
     Raises:
         EndpointBusyError: Another release or an experiment has the endpoint.
-        DeploymentError: It cannot be deployed, fails the test, or the champion is another one; the
-            traffic is as it was, and what this call has deployed or created is removed.
+        DeploymentError: It cannot be deployed, fails the test, or the champion has changed. The
+            traffic is unchanged, and what this call deployed or created is removed.
     """
     if not 1 <= traffic_percentage <= 100:
         raise DeploymentError(f"traffic_percentage must be 1 to 100; it is {traffic_percentage}.")
@@ -92,16 +92,16 @@ def deploy_model(
         version = get_version(model_version)
         name = version_name(version)
         release = Release.begin(endpoint_name, owner or this_owner(), wait_seconds, name)
-        with release.taken_back_on_failure(name, endpoint_name):
+        with release.rolled_back_on_failure(name, endpoint_name):
             _check_champion(version, judged_against)
             variant, created = release.deploy(name, machine or ServingMachine())
-            release.try_out(variant.deployed_model_id, traffic_percentage)
+            release.give_test_share(variant.deployed_model_id, traffic_percentage)
             answers = smoke_test(
                 release.endpoint, variant.deployed_model_id, smoke_instances, smoke_parameters
             )
             _check_champion(version, judged_against)
             release.commit(variant.deployed_model_id)
-        with release.left_to_others_on_failure():
+        with release.abandoned_on_failure():
             complete(release.lock, variant.deployed_model_id)
     return _deployment(release.endpoint, variant, answers, created=created)
 
@@ -111,11 +111,11 @@ def rollback(endpoint: str, *, wait_seconds: float = 60.0, take_over: bool = Fal
 
     Args:
         endpoint: Display name or resource name.
-        wait_seconds: How long to wait for a release that is under way.
-        take_over: Stops a release that is under way, instead of waiting for it.
+        wait_seconds: How long to wait for a release in progress.
+        take_over: Stops a release in progress instead of waiting for it.
 
     Raises:
-        EndpointBusyError: A release is under way.
+        EndpointBusyError: A release is in progress.
         DeploymentError: No earlier version is deployed.
     """
     with google_errors(f"roll back {endpoint}", DeploymentError):
@@ -128,13 +128,13 @@ def rollback(endpoint: str, *, wait_seconds: float = 60.0, take_over: bool = Fal
             take_over=take_over,
         )
         release = Release(name, lock, created=False)
-        with release.taken_back_on_failure("the earlier version", endpoint):
+        with release.rolled_back_on_failure("the earlier version", endpoint):
             release.recover(keep="")
             variants = variants_of(release.read())
             earlier = _earlier(variants, endpoint)
             release.open()
             release.commit(earlier.deployed_model_id)
-        with release.left_to_others_on_failure():
+        with release.abandoned_on_failure():
             promote(earlier.model_version)
             lock.release(journal.close_journal)
     return _deployment(name, earlier, [], created=False)
@@ -154,11 +154,11 @@ def _deployment(
 
 
 def _check_champion(version: ModelMessage, judged_against: str | None) -> None:
-    """Refuses a version that was compared with another champion than there is now."""
+    """Raises if the champion has changed since the version was compared with it."""
     if judged_against is None:
         return
     champion = champion_of(version.name.split("@")[0])
-    # This very model, released by an earlier try, is no champion to be compared with.
+    # The champion is this very model, released by an earlier try.
     if champion is not None and champion.digest == version.labels.get("digest"):
         return
     now = champion.uri if champion else ""
@@ -167,13 +167,13 @@ def _check_champion(version: ModelMessage, judged_against: str | None) -> None:
         found = f"version {champion.version_id} is champion" if champion else "there is none"
         name = version_name(version).split("/")[-1]
         raise DeploymentError(
-            f"{name} was compared with {compared}, but now {found}: somebody has released or "
-            "rolled back meanwhile. Evaluate it again."
+            f"{name} was compared with {compared}, but now {found}: somebody released or rolled "
+            "back in the meantime. Evaluate it again."
         )
 
 
 def _earlier(variants: Sequence[Variant], endpoint: str) -> Variant:
-    """Returns the variant to which a rollback goes back."""
+    """Returns the variant that a rollback restores."""
     current = max(variants, key=lambda variant: variant.share, default=None)
     if current is None or not current.share:
         raise DeploymentError(f"{endpoint} serves no model: there is nothing to roll back.")

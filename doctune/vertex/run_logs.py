@@ -1,4 +1,4 @@
-"""What the steps of a run have written, from Cloud Logging.
+"""The logs of a run's steps, from Cloud Logging.
 
 Each step of a run is a custom job, and Cloud Logging files a custom job's output under its id.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SERVICE = "https://logging.googleapis.com"
 _PAGE = 500
 _TIMEOUT_SECONDS = 60.0
-# How late an entry may be filed, after one that was written later.
+# How late an entry may arrive, after entries that were written later.
 _OVERLAP = timedelta(minutes=3)
 
 
@@ -35,7 +35,7 @@ class LogLine:
 
 
 def run_logs(run: str, *, task: str = "") -> Iterator[LogLine]:
-    """Yields what the steps of a run have written, oldest first.
+    """Yields the log lines of a run's steps, oldest first.
 
     Args:
         run: The job id, or the resource name.
@@ -48,7 +48,7 @@ def run_logs(run: str, *, task: str = "") -> Iterator[LogLine]:
 
 
 class RunLog:
-    """The log of a run, read again and again while it grows."""
+    """Follows the log of a run: each call of `new_lines` reads what was added."""
 
     def __init__(self, run: str, *, task: str = "") -> None:
         """
@@ -62,11 +62,11 @@ class RunLog:
         self._seen: set[tuple[str, ...]] = set()
 
     def new_lines(self) -> Iterator[LogLine]:
-        """Yields the lines that have come since the last call, oldest first.
+        """Yields the lines that arrived since the last call, oldest first.
 
-        Cloud Logging files entries some time after they were written, and those of several machines
-        in any order. So each call reads the last minutes again, and knows by its id what it has
-        had; of a step that has begun since, it reads all.
+        Entries reach Cloud Logging late, and those of several machines out of order. So each call
+        reads the last minutes again and drops the entries that it has seen, by id. The log of a
+        step that started since the last call is read from its beginning.
 
         Raises:
             PipelineError: There is no such run or step, or its logs cannot be read.
@@ -88,7 +88,7 @@ class RunLog:
                     )
 
     def _tasks(self) -> dict[str, str]:
-        """Returns the jobs whose lines are wanted: each job's id to the step's name."""
+        """Returns the jobs to read: step names by job id."""
         from google.cloud import aiplatform
 
         run, task = self._run, self._task
@@ -101,7 +101,7 @@ class RunLog:
     def _is_new(self, entry: dict[str, Any], job: str) -> bool:
         moment = datetime.fromisoformat(str(entry["timestamp"]))
         self._latest = max(self._latest or moment, moment)
-        # Two entries are one where log, time and id are the same.
+        # Entries with equal log, time and id are duplicates.
         key = (
             job,
             str(entry.get("logName", "")),
@@ -115,7 +115,7 @@ class RunLog:
 
 
 def jobs_of_tasks(details: Iterable[PipelineTaskDetail]) -> dict[str, str]:
-    """Returns the custom jobs that steps have run as: each job's id to the step's name."""
+    """Returns the custom jobs of a run's steps: step names by job id."""
     jobs = {}
     for detail in details:
         container = detail.executor_detail.container_detail

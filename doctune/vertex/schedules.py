@@ -1,4 +1,4 @@
-"""Pipeline runs by the clock: schedules, created or updated by display name, never doubled."""
+"""Schedules of pipeline runs, created or updated by display name, so never duplicated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from google.cloud import aiplatform
     from google.cloud.aiplatform_v1.types import Schedule as ScheduleMessage
 
-# What an update replaces; the runs that have started go on as they are.
+# The fields that an update replaces; runs that have started are not affected.
 _UPDATED = (
     "cron",
     "end_time",
@@ -58,7 +58,7 @@ def create_schedule(
     allow_queueing: bool = False,
     settings: RunSettings | None = None,
 ) -> Schedule:
-    """Creates the schedule of a name, or makes the one that is there what the arguments say.
+    """Creates a schedule, or updates the one of the same display name.
 
     Args:
         cron: Five fields: minute, hour, day of month, month, day of week.
@@ -66,7 +66,7 @@ def create_schedule(
         start_time: RFC 3339; where empty, when it was created.
         end_time: RFC 3339; never where empty.
         max_run_count: Runs in all; None for no limit.
-        allow_queueing: Whether a run waits for the one before, rather than being skipped.
+        allow_queueing: Whether a run waits for the previous one instead of being skipped.
 
     Raises:
         UsageError: The spec, a parameter, the cron fields or the time zone are wrong.
@@ -118,7 +118,7 @@ def pause_schedule(display_name: str) -> None:
 
 
 def resume_schedule(display_name: str) -> None:
-    """Lets a paused schedule start runs again; those it has missed are not made up for.
+    """Lets a paused schedule start runs again; missed runs are not caught up.
 
     Raises:
         PipelineError: There is no such schedule.
@@ -155,7 +155,9 @@ def _cron_line(cron: str, time_zone: str) -> str:
 def _get(display_name: str) -> aiplatform.PipelineJobSchedule:
     found = _find(display_name)
     if found is None:
-        raise PipelineError(f"there is no schedule called {display_name}: list them to see which.")
+        raise PipelineError(
+            f"there is no schedule called {display_name}: `doctune schedule list` lists them."
+        )
     return found
 
 
@@ -165,7 +167,7 @@ def _find(display_name: str) -> aiplatform.PipelineJobSchedule | None:
     with google_errors("list the schedules", PipelineError):
         found = aiplatform.PipelineJobSchedule.list(filter=filter_by_name(display_name))
     if len(found) > 1:
-        logger.warning("%d schedules are called %s; the oldest counts", len(found), display_name)
+        logger.warning("%d schedules are called %s; using the oldest", len(found), display_name)
     return min(found, key=lambda item: item.create_time, default=None)
 
 
@@ -182,7 +184,7 @@ def _message(
     parameters: Mapping[str, Any],
     settings: RunSettings,
 ) -> ScheduleMessage:
-    """Returns the schedule as Vertex AI takes it. The SDK's own update cannot change the run."""
+    """Returns the schedule as an API message. The SDK's own update cannot change the run."""
     from google.cloud.aiplatform import initializer
     from google.cloud.aiplatform_v1 import types
 

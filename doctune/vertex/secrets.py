@@ -1,4 +1,4 @@
-"""Secrets by reference: what Secret Manager holds is read where it is used, and kept nowhere."""
+"""Secrets by reference: read from Secret Manager where they are used, and never stored."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _Options = TypeVar("_Options", bound=BaseModel)
 
 
 def read_secret(version: str) -> str:
-    """Returns what a version of a secret holds.
+    """Returns the text of a secret's version.
 
     Args:
         version: `projects/PROJECT/secrets/NAME/versions/NUMBER`, or `latest` for the number.
 
     Raises:
-        ConfigurationError: There are no credentials, no such version, no permission, or it is no
-            text.
+        ConfigurationError: There are no credentials, there is no such version or no permission, or
+            it is not text.
     """
     import google.auth
     from google.api_core.exceptions import from_http_response
     from google.auth.transport.requests import AuthorizedSession
 
-    # The images of the steps that need a secret hold no gRPC: one request takes none.
+    # Plain REST: the images of the steps that need a secret have no gRPC.
     with google_errors(f"read the secret {version}", ConfigurationError):
         credentials, _ = google.auth.default(scopes=_SCOPES)
         answer = AuthorizedSession(credentials).get(f"{_API}/{version}:access", timeout=60)
@@ -44,9 +44,9 @@ def read_secret(version: str) -> str:
 
 
 def with_secrets(options: _Options) -> _Options:
-    """Returns options in which each secret that a field `..._secret` names is filled in.
+    """Returns options with the secrets that their `..._secret` fields name filled in.
 
-    `password_secret` names the version of a secret whose text becomes `password`.
+    For example, `password_secret` names a secret's version, whose text becomes `password`.
 
     Raises:
         ConfigurationError: As `read_secret`.

@@ -1,4 +1,4 @@
-"""What an endpoint serves now, by plain REST: the gateway's image holds no Vertex AI SDK."""
+"""The state of an endpoint, by plain REST: the gateway's image has no Vertex AI SDK."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS = 20
 
 @dataclass(frozen=True)
 class ServedVersion:
-    """One deployed model that gets traffic. `share` is in percent."""
+    """A deployed model that gets traffic. `share` is in percent."""
 
     deployed_model_id: str
     model_version: str  # projects/P/locations/L/models/M@VERSION
@@ -23,15 +23,15 @@ class ServedVersion:
 
 @dataclass(frozen=True)
 class ServingState:
-    """An endpoint and what answers there."""
+    """An endpoint and the versions it serves."""
 
     name: str  # projects/P/locations/L/endpoints/E
-    host: str  # which host its predictions are asked of
+    host: str  # the host that predictions are sent to
     versions: tuple[ServedVersion, ...]
 
     @property
     def fingerprint(self) -> str:
-        """A text that differs whenever other versions answer, or in other shares."""
+        """A text that changes whenever the served versions or their shares do."""
         return ",".join(f"{v.deployed_model_id}={v.model_version}:{v.share}" for v in self.versions)
 
     def version_of(self, deployed_model_id: str) -> str | None:
@@ -43,7 +43,7 @@ class ServingState:
 
 
 class EndpointReader:
-    """Asks Vertex AI for endpoints, with the default credentials. Its methods block."""
+    """Reads endpoints from Vertex AI, with the default credentials. Its methods block."""
 
     def __init__(self, project: str, location: str) -> None:
         """Finds the credentials.
@@ -61,14 +61,14 @@ class EndpointReader:
 
     @property
     def valid_token(self) -> str | None:
-        """The access token, where it is valid for some minutes more; never blocks."""
+        """The access token if it is valid for some more minutes, else None; never blocks."""
         return str(self._credentials.token) if self._credentials.valid else None
 
     def token(self) -> str:
-        """Returns an access token, a new one if need be.
+        """Returns an access token, refreshed if necessary.
 
         Raises:
-            ConfigurationError: None is given.
+            ConfigurationError: Google refuses to issue one.
         """
         from google.auth.transport.requests import Request
 
@@ -78,7 +78,7 @@ class EndpointReader:
         return str(self._credentials.token)
 
     def read(self, display_name: str) -> ServingState:
-        """Returns the state of the endpoint with a display name; of several, the newest one's.
+        """Returns the state of the endpoint with a display name; of several, the newest.
 
         Raises:
             DeploymentError: There is none, or Vertex AI does not answer.

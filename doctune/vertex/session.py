@@ -1,8 +1,8 @@
-"""Which project, location and credentials Google's clients use.
+"""The project, location and credentials that Google's clients use.
 
 There is one code path: the default credentials, and the API hosts that Google's clients choose.
-Where the wire leads is the environment's business (proxy, metadata server, storage host), so the
-same calls reach Vertex AI or `doctune.localvertex`.
+The environment (proxy, metadata server, storage host) decides where the requests go, so the same
+calls reach Vertex AI or `doctune.localvertex`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 @dataclass(frozen=True)
 class Session:
-    """What `init_session` was given, and the credentials that were found."""
+    """The arguments of `init_session`, and the credentials that were found."""
 
     project: str
     location: str
@@ -40,13 +40,13 @@ def init_session(
     api_transport: Literal["rest", "grpc"] = "rest",
     impersonate_service_account: str = "",
 ) -> None:
-    """Prepares Google's clients; everything else in `doctune.vertex` needs it first.
+    """Prepares Google's clients; call it before anything else in `doctune.vertex`.
 
     Args:
-        staging_bucket: gs://NAME; it is created when the first upload finds it missing.
+        staging_bucket: gs://NAME; the first upload creates it if it is missing.
         api_transport: "rest" passes through ordinary HTTPS proxies and starts faster; "grpc" is
             the SDK's own default.
-        impersonate_service_account: E-mail of a service account to act as; "" to act as oneself.
+        impersonate_service_account: E-mail of a service account to impersonate; "" for none.
 
     Raises:
         ConfigurationError: No credentials can be found.

@@ -1,11 +1,11 @@
-"""Whether a new deployment answers, found out through the endpoint that it shares with others.
+"""Smoke test of a new deployment, through the endpoint that it shares with others.
 
-A client cannot address one deployed model behind a traffic split; each answer says which one gave
-it. So the test predicts until the new deployment has answered. Answers of others say nothing about
-it, and an error does not say whose it is, so neither counts against it: what counts is that it
-stays silent. With a share of 10 % a healthy deployment is not asked in 131 predictions once in a
-million tests; that many without an answer of its own, over a minute at least, are a failure. Only
-where it serves alone are errors its own.
+A client cannot address one deployed model behind a traffic split, but each answer names the model
+that gave it. So the test sends predictions until the new deployment has answered. Answers of other
+deployments say nothing about it, and an error does not say which deployment failed, so neither
+counts against it; only its silence does. With a share of 10 %, 131 predictions miss a healthy
+deployment once in a million tests; that many without an answer from it, over at least a minute,
+fail the test. Only where it has all traffic do errors count against it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from doctune.vertex.errors import explain, google_error_types
 if TYPE_CHECKING:
     from google.cloud import aiplatform
 
-# How often the test may be wrong about a healthy deployment that is merely not asked.
+# The probability that a healthy deployment fails because no prediction reached it.
 _MISSED_BY_CHANCE = 1e-6
 _LEAST_PREDICTIONS = 5
 # A change of the split takes a while to reach all of Vertex AI's front ends.
@@ -39,11 +39,11 @@ def smoke_test(
     instances: Sequence[Mapping[str, Any]],
     parameters: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Returns the answers of one deployment to the instances.
+    """Returns one deployment's answers to the instances.
 
     Args:
         endpoint: Resource name.
-        deployed_id: Which of what is deployed there is tested.
+        deployed_id: The deployed model to test.
 
     Raises:
         DeploymentError: It does not answer, or leaves a question without a text.
@@ -86,7 +86,7 @@ def _goes_on(asked: int, bound: int, seconds: float) -> bool:
 
 
 def most_predictions(share: int) -> int:
-    """Returns how often an endpoint may be asked without an answer of one deployment.
+    """Returns how many predictions may go unanswered by a deployment before it fails the test.
 
     Args:
         share: The deployment's share of the traffic, 0 to 100.
@@ -104,7 +104,7 @@ def predict(
     instances: Sequence[Mapping[str, Any]],
     parameters: Mapping[str, Any] | None,
 ) -> tuple[str, list[Any]]:
-    """Returns the id of the deployment that has answered, and its predictions."""
+    """Returns the id of the deployment that answered, and its predictions."""
     prediction = endpoint.predict(
         instances=[dict(instance) for instance in instances],
         parameters=dict(parameters) if parameters else None,
@@ -125,7 +125,7 @@ def _check_answers(instances: Sequence[Mapping[str, Any]], predictions: Sequence
 
 
 def _with_whole_numbers(value: Any) -> Any:
-    """Returns a prediction with the counts that the wire made doubles as integers again."""
+    """Returns a prediction with counts as integers again; the wire format turns them to doubles."""
     if isinstance(value, dict):
         return {key: _with_whole_numbers(item) for key, item in value.items()}
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,7 +1,7 @@
-"""A compiled pipeline's own signature, and whether given parameters fit it.
+"""Reads the signature of a compiled pipeline, and checks parameters against it.
 
-Vertex AI refuses a wrong parameter only after the upload, and some only when a step runs; here a
-wrong name, type or number of parameters is one message, before anything is sent.
+Vertex AI refuses a wrong parameter only after the upload, and some only when a step runs. Here,
+unknown, missing and mistyped parameters are reported in one message, before anything is sent.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from doctune.vertex.errors import google_errors
 
 _ARTIFACT_REGISTRY = re.compile(r"https://[\w-]+-kfp\.pkg\.dev/.+")
 
-# What a value of each type is called in a message, and the types that count as one. A boolean is
-# an int to Python, and never to a pipeline.
+# The name of each type in messages, and the Python types that fit it. A bool is an int in Python,
+# but not in a pipeline.
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "STRING": ("a text", (str,)),
     "NUMBER_INTEGER": ("a whole number", (int,)),
@@ -45,7 +45,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class PipelineSignature:
-    """What a compiled pipeline is called and which parameters it takes."""
+    """The name and the parameters of a compiled pipeline."""
 
     pipeline: str
     parameters: dict[str, Parameter]
@@ -85,7 +85,7 @@ def read_signature(spec: str | Path) -> PipelineSignature:
 
 
 def check_parameters(signature: PipelineSignature, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the values as the pipeline takes them.
+    """Returns the values, converted to the types of the pipeline's parameters.
 
     Raises:
         UsageError: A parameter is unknown, missing or of the wrong type. All problems are named.
@@ -112,7 +112,7 @@ def check_parameters(signature: PipelineSignature, values: Mapping[str, Any]) ->
 
 
 def parse_parameter(signature: PipelineSignature, name: str, text: str) -> Any:
-    """Returns a parameter's value from how it is written on a command line.
+    """Parses a parameter's value from a command-line argument.
 
     Raises:
         UsageError: There is no such parameter, or the text does not fit its type.

@@ -1,9 +1,9 @@
-"""Folders to and from Cloud Storage: in parallel, only what changed, checked by CRC32C.
+"""Copies folders to and from Cloud Storage: in parallel, only changed files, checked by CRC32C.
 
-A transfer that was cut off goes on where it stood when it is run again: what arrived is recognised
-by size and checksum. What is overwritten is overwritten only in the generation that was seen
-(`if_generation_match`), so two writers cannot undo each other's work in silence. Files above 8 MiB
-are sent in chunks by resumable uploads, smaller ones in one request each.
+An interrupted transfer resumes when it is run again: files that arrived are recognised by size and
+checksum. An object is only overwritten in the generation that was read (`if_generation_match`), so
+two writers cannot silently overwrite each other. Files above 8 MiB are sent in chunks by resumable
+uploads, smaller ones in one request each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from google.cloud import storage
 
 _WORKERS = 8
-# Open files and requests at once; also how often the bar moves for small files.
+# Files and requests open at once; also how often the progress bar moves for small files.
 _BATCH = 64
 _CHUNK_BYTES = 8 << 20
 _URI = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(?P<name>.*))?")
@@ -38,7 +38,7 @@ _PART = ".part"
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object."""
+    """An object in Cloud Storage."""
 
     uri: str
     relative: str  # its name below the folder that was listed
@@ -50,7 +50,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class TransferSummary:
-    """What a transfer did."""
+    """The files and bytes that a transfer copied and skipped."""
 
     files_sent: int
     files_unchanged: int
@@ -104,18 +104,18 @@ def upload_folder(
     last: str = "",
     only: Iterable[Path] | None = None,
 ) -> TransferSummary:
-    """Copies the files below a folder to gs://; what is there already is left alone.
+    """Uploads the files below a folder to gs://; identical objects are skipped.
 
     Hidden files and folders are left out. Objects that the folder does not have stay.
 
     Args:
-        overwrite: Whether an object with other contents is replaced; else that is an error.
-        last: Name of a file below the folder that is sent when all others have arrived: who
-            finds it knows that the folder is whole.
-        only: Which of its files are copied; all where None.
+        overwrite: Whether an object with other contents is replaced; otherwise it is an error.
+        last: Name of a file below the folder that is uploaded after all others, as the mark of a
+            complete folder.
+        only: The files to copy; all where None.
 
     Raises:
-        StorageError: It cannot be uploaded, or what arrived is not what was sent.
+        StorageError: It cannot be uploaded, or a checksum differs after the upload.
     """
     bucket, prefix = parse_uri(uri)
     paths = _files_below(folder) if only is None else only
@@ -129,7 +129,7 @@ def upload_folder(
     ]
     if not overwrite and (taken := [name for name in changed if name in there]):
         raise StorageError(
-            f"{uri}/{taken[0]} is there already with other contents: choose another place, or "
+            f"{uri}/{taken[0]} already exists with other contents: choose another folder, or "
             "allow overwriting."
         )
     if not changed:
@@ -145,9 +145,9 @@ def upload_folder(
 
 
 def download_folder(uri: str, folder: Path) -> TransferSummary:
-    """Copies what is below a gs:// folder to a folder; files that are the same are left alone.
+    """Downloads a gs:// folder; identical files are skipped.
 
-    Each file appears under its name when it is whole and its checksum is right.
+    A file gets its name only once it is complete and its checksum is right.
 
     Raises:
         StorageError: Nothing is there, or it cannot be downloaded.
@@ -169,7 +169,7 @@ def download_folder(uri: str, folder: Path) -> TransferSummary:
 
 
 def sync_folder(source: str, target: str, *, overwrite: bool = True) -> TransferSummary:
-    """Copies a folder to or from gs://, whichever way the arguments point.
+    """Uploads or downloads a folder; one of source and target is a gs:// URI.
 
     Raises:
         StorageError: Not exactly one of them is a gs:// URI, or the transfer fails.
@@ -182,10 +182,10 @@ def sync_folder(source: str, target: str, *, overwrite: bool = True) -> Transfer
 
 
 def ensure_bucket(uri: str) -> None:
-    """Makes the bucket of a gs:// URI where it is missing, private and in the session's location.
+    """Creates the bucket of a gs:// URI if missing: private, in the session's location.
 
     Raises:
-        StorageError: It can neither be read nor made.
+        StorageError: It can be neither read nor created.
     """
     from google.api_core.exceptions import Conflict, Forbidden, NotFound
 
@@ -198,7 +198,7 @@ def ensure_bucket(uri: str) -> None:
             next(iter(client.list_blobs(name, max_results=1)), None)
             return
         except Forbidden:
-            # Who may write but not list is told so by the write, not here.
+            # An account may be allowed to write but not to read the bucket: the write will tell.
             return
         except NotFound:
             bucket = client.bucket(name)
@@ -207,12 +207,13 @@ def ensure_bucket(uri: str) -> None:
         try:
             client.create_bucket(bucket, location=current_session().location)
         except Conflict:
-            # Another run has made it meanwhile, or it is somebody else's: then this is forbidden.
+            # Another run has just created it, or it belongs to another project: then the next
+            # call is forbidden.
             next(iter(client.list_blobs(name, max_results=1)), None)
 
 
 def crc32c_of(path: Path) -> str:
-    """Returns a file's CRC32C as Cloud Storage writes it."""
+    """Returns a file's CRC32C in Cloud Storage's base64 form."""
     import google_crc32c
 
     checksum = google_crc32c.Checksum()
@@ -240,7 +241,7 @@ def _upload(
     replaced = [name for name in names if name in there]
     with google_errors(f"upload to {root}", StorageError):
         for start in range(0, len(new), _BATCH):
-            # Generation 0 means: must not exist.
+            # Generation 0: the object must not exist yet.
             send(new[start : start + _BATCH], 0)
         with ThreadPoolExecutor(_WORKERS) as pool:
             list(pool.map(lambda name: send([name], there[name].generation), replaced))
@@ -302,20 +303,20 @@ def _download(items: Sequence[StoredObject], folder: Path, bar: Bar) -> None:
 
 
 def _verify(uri: str, expected: dict[str, str]) -> None:
-    """Compares what Cloud Storage says it holds with what was sent."""
+    """Compares the checksums in Cloud Storage with those of the files that were sent."""
     if not expected:
         return
     there = {item.relative: item.crc32c for item in list_folder(uri)}
     wrong = [name for name, checksum in expected.items() if there.get(name) != checksum]
     if wrong:
         raise StorageError(
-            f"{uri}/{wrong[0]} is not what was uploaded: somebody else writes there, or the file "
-            "changed meanwhile; run it again."
+            f"{uri}/{wrong[0]} differs from the uploaded file: somebody else writes there, or the "
+            "file changed during the upload. Run it again."
         )
 
 
 class _CountedFile(io.FileIO):
-    """A file that moves the bar by what is read from it or written to it."""
+    """A file that advances the progress bar by the bytes read or written."""
 
     _lock = threading.Lock()
 

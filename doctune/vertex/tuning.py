@@ -1,4 +1,4 @@
-"""A hyperparameter search by Vertex AI's tuning jobs: what to ask for, and what came of it."""
+"""Hyperparameter search by Vertex AI's tuning jobs: builds the job's study, reads its trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROGRAM = ("python", "-m", "doctune.training.trial")
 
 
 class TrialPlan(NamedTuple):
-    """What `HyperparameterTuningJobRunOp` takes."""
+    """The arguments of `HyperparameterTuningJobRunOp`."""
 
     worker_pool_specs: list[dict[str, Any]]
     study_parameters: list[dict[str, Any]]
@@ -39,15 +39,15 @@ def plan_trials(
     accelerator_type: str = "",
     accelerator_count: int = 0,
 ) -> TrialPlan:
-    """Returns the study and the machine of its trials.
+    """Returns the study, and the worker pools of its trials.
 
     Args:
-        training: What the trials have in common: fields of `TrainingOptions`.
+        training: Fields of `TrainingOptions` that all trials share.
         search: Fields of `SearchOptions`.
         image: The training image, with its tag.
 
     Raises:
-        UsageError: The search has no dial, or its machine more GPUs than a trial uses.
+        UsageError: The search space is empty, or the machine has more GPUs than a trial uses.
     """
     if accelerator_count > 1:
         raise UsageError(
@@ -59,7 +59,7 @@ def plan_trials(
     common = TrainingOptions.model_validate(training)
     parameters = study_parameters(options.space)
     if not parameters:
-        raise UsageError("the search has no dial: give search.space a range or choices.")
+        raise UsageError("the search space is empty: give search.space a range or choices.")
     machine: dict[str, Any] = {"machine_type": machine_type}
     if accelerator_type:
         machine |= {
@@ -79,7 +79,7 @@ def plan_trials(
 
 
 def study_parameters(space: SearchSpace) -> list[dict[str, Any]]:
-    """Returns a space as `StudySpec.parameters`: ranges, numbers to choose from, and words."""
+    """Returns a search space as `StudySpec.parameters`: double, discrete and categorical."""
     parameters = []
     for name in SearchSpace.model_fields:
         values = getattr(space, name)
@@ -103,7 +103,7 @@ def study_parameters(space: SearchSpace) -> list[dict[str, Any]]:
 
 
 def read_trials(tuning_job: str) -> list[TrialRecord] | None:
-    """Returns the trials of a tuning job in the order in which they were made.
+    """Returns the trials of a tuning job, oldest first.
 
     Args:
         tuning_job: `gcp_resources` of GCPC's launcher, or the job's resource name; "" for none.
@@ -125,13 +125,13 @@ def read_trials(tuning_job: str) -> list[TrialRecord] | None:
 
 
 def trial_records(trials: Iterable[TrialMessage]) -> list[TrialRecord]:
-    """Returns Vertex AI's trials as a search on this machine records its own, oldest first."""
+    """Converts Vertex AI's trials to the records that a local search writes, oldest first."""
     oldest_first = sorted(trials, key=lambda trial: int(trial.id))
     return [_record(number, trial) for number, trial in enumerate(oldest_first)]
 
 
 def resource_name(tuning_job: str) -> str:
-    """Returns the resource name in `gcp_resources`, or what is one already.
+    """Returns the resource name of a tuning job, taken out of `gcp_resources` where it is that.
 
     Raises:
         PipelineError: It is neither.

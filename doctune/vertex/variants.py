@@ -1,9 +1,9 @@
-"""The variants behind an endpoint, and how its traffic is divided between them.
+"""The variants of an endpoint, and the traffic split between them.
 
-A variant is a model version that is deployed to an endpoint. Traffic is set as a whole, by
-compare-and-set: the new split is written with the etag of the endpoint that was read, so a change
-that somebody else made in between is never overwritten unseen. While a release, a rollback or an
-experiment holds the lock of the endpoint (`doctune.vertex.locks`), all others are refused.
+A variant is a model version that is deployed to an endpoint. The split is written as a whole, by
+compare-and-set with the etag of the endpoint that was read, so a concurrent change is never
+overwritten unseen. While a release, a rollback or an experiment holds the lock of the endpoint
+(`doctune.vertex.locks`), all others are refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import DeployedModel
     from google.cloud.aiplatform_v1.types import Endpoint as EndpointMessage
 
-# A large model on a GPU takes half an hour to be fetched and loaded.
+# Downloading and loading a large model onto a GPU takes half an hour.
 DEPLOY_SECONDS = 2700.0
 UNDEPLOY_SECONDS = 900.0
 
@@ -35,19 +35,19 @@ logger = logging.getLogger("doctune.vertex")
 
 @dataclass(frozen=True)
 class ServingMachine:
-    """What a variant runs on."""
+    """The machine that a variant runs on."""
 
     machine_type: str = "n1-standard-4"
     min_replica_count: int = 1
     max_replica_count: int = 1
     accelerator_type: str = ""
     accelerator_count: int = 0
-    service_account: str = ""  # what the server runs as; Vertex AI's own where empty
+    service_account: str = ""  # of the server; Vertex AI's default where empty
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A version that is deployed to an endpoint."""
+    """A model version that is deployed to an endpoint."""
 
     deployed_model_id: str
     model_version: str  # projects/.../models/M@3
@@ -57,7 +57,7 @@ class Variant:
 
 
 def list_variants(endpoint: str) -> tuple[Variant, ...]:
-    """Returns what is deployed to an endpoint, by id; the shares add up to 100, or to 0.
+    """Returns the variants of an endpoint, sorted by id; the shares add up to 100, or to 0.
 
     Args:
         endpoint: Display name or resource name.
@@ -72,19 +72,19 @@ def list_variants(endpoint: str) -> tuple[Variant, ...]:
 def set_traffic(
     endpoint: str, split: Mapping[str, int], *, lock: EndpointLock | None = None
 ) -> None:
-    """Divides an endpoint's traffic, all at once.
+    """Sets an endpoint's traffic split in one update.
 
     Args:
         endpoint: Display name or resource name.
-        split: Share of each deployed model by id, 100 in all; one that is not named gets none.
-        lock: The lock on the endpoint, where the caller has it.
+        split: Share of each deployed model by id, 100 in total; one that is not named gets none.
+        lock: The lock on the endpoint, if the caller holds it.
 
     Raises:
-        DeploymentError: The shares are not 100 in all, name what is not deployed, or somebody else
-            has locked the endpoint; nothing has changed.
+        DeploymentError: The shares do not add up to 100 or name a model that is not deployed, or
+            somebody else has locked the endpoint; nothing has changed.
     """
     _check_sum(split)
-    with google_errors(f"divide the traffic of {endpoint}", DeploymentError):
+    with google_errors(f"set the traffic split of {endpoint}", DeploymentError):
 
         def change(now: EndpointMessage) -> None:
             _check_known(now, split)
@@ -101,14 +101,14 @@ def add_variant(
     deployed_model_id: str = "",
     lock: EndpointLock | None = None,
 ) -> Variant:
-    """Deploys a version without traffic, beside what is there; waits until it is healthy.
+    """Deploys a version beside the others, without traffic, and waits until it is healthy.
 
     Args:
         endpoint: Display name or resource name.
         model_version: projects/.../models/M@VERSION.
-        machine: What it runs on; the smallest where None.
-        deployed_model_id: One to ten digits; chosen by chance where empty.
-        lock: The lock on the endpoint, where the caller has it.
+        machine: The machine to deploy on; the smallest where None.
+        deployed_model_id: One to ten digits; random where empty.
+        lock: The lock on the endpoint, if the caller holds it.
 
     Raises:
         DeploymentError: It does not become healthy, or somebody else has locked the endpoint.
@@ -130,7 +130,7 @@ def deploy_variant(
     deployed_model_id: str,
     lock: EndpointLock | None,
 ) -> Variant:
-    """Does the work of `add_variant`, and lets Google's errors through."""
+    """As `add_variant`, but Google's errors are not converted."""
     from google.cloud.aiplatform_v1.types import DeployedModel
 
     _check_lock(endpoint, lock)
@@ -143,7 +143,7 @@ def deploy_variant(
         dedicated_resources=_resources(machine),
     )
     with progress(f"Deploying {short} to endpoint {endpoint.split('/')[-1]}"):
-        # Without a split the traffic stays as it is, whatever it is by then.
+        # Without a split in the request, the traffic is not changed.
         operation = endpoint_client().deploy_model(endpoint=endpoint, deployed_model=deployed)
         done = operation.result(timeout=DEPLOY_SECONDS).deployed_model
     return _variant(done, {})
@@ -152,7 +152,7 @@ def deploy_variant(
 def remove_variant(
     endpoint: str, deployed_model_id: str, *, lock: EndpointLock | None = None
 ) -> None:
-    """Undeploys a variant that has no traffic; one that is gone already is no error.
+    """Undeploys a variant that has no traffic; does nothing where it is gone already.
 
     Raises:
         DeploymentError: It has traffic, or somebody else has locked the endpoint.
@@ -166,7 +166,7 @@ def remove_variant(
         variant = next((v for v in there if v.deployed_model_id == deployed_model_id), None)
         if variant is None:
             return
-        # Vertex AI itself lets the last one go with its traffic.
+        # Vertex AI allows undeploying the last one although it has the traffic.
         if variant.share:
             raise DeploymentError(
                 f"{deployed_model_id} on {endpoint} has {variant.share} % of the traffic: give it "
@@ -182,7 +182,7 @@ def remove_variant(
 
 
 def wait_for_deployments(endpoint: str) -> None:
-    """Waits until nothing is being deployed to an endpoint, also by those that are gone.
+    """Waits for all deployments in progress on an endpoint, including those of dead processes.
 
     Args:
         endpoint: Resource name.
@@ -198,7 +198,7 @@ def wait_for_deployments(endpoint: str) -> None:
             return
         if time.monotonic() > deadline:
             raise DeploymentError(
-                f"{endpoint} is still deploying a model after {DEPLOY_SECONDS:.0f} s: look at it "
+                f"{endpoint} is still deploying a model after {DEPLOY_SECONDS:.0f} s: check it "
                 "in the console, then run this again."
             )
         time.sleep(pause)
@@ -206,33 +206,33 @@ def wait_for_deployments(endpoint: str) -> None:
 
 
 def variants_of(endpoint: EndpointMessage) -> tuple[Variant, ...]:
-    """Returns the variants of an endpoint that has been read."""
+    """Returns the variants in an endpoint's message."""
     shares = dict(endpoint.traffic_split)
     found = [_variant(deployed, shares) for deployed in endpoint.deployed_models]
     return tuple(sorted(found, key=lambda variant: variant.deployed_model_id))
 
 
 def find_variant(variants: tuple[Variant, ...], model_version: str) -> Variant | None:
-    """Returns the variant of a version; of several, the one with most traffic."""
+    """Returns the variant of a version; of several, the one with the most traffic."""
     found = [v for v in variants if same_version(v.model_version, model_version)]
     return max(found, key=lambda variant: variant.share, default=None)
 
 
-def first_shares(before: Mapping[str, int], key: str, percentage: int) -> dict[str, int]:
-    """Returns the split that gives `key` a first share and the others the rest in proportion."""
+def split_with_share(before: Mapping[str, int], key: str, percentage: int) -> dict[str, int]:
+    """Returns a split with `percentage` for `key` and the rest for the others, in proportion."""
     others = {other: share for other, share in before.items() if share and other != key}
     total = sum(others.values())
     if not total:
         return {key: 100}
     split = {other: share * (100 - percentage) // total for other, share in sorted(others.items())}
-    # What rounding down leaves over goes to the largest.
+    # The remainder of rounding down goes to the largest.
     largest = max(others, key=lambda other: others[other])
     split[largest] += 100 - percentage - sum(split.values())
     return {**split, key: percentage}
 
 
 def new_variant_id() -> str:
-    """Returns an id for a deployed model: ten digits, which is the most that Vertex AI takes."""
+    """Returns a random id for a deployed model: ten digits, the most that Vertex AI allows."""
     return str(10**9 + secrets.randbelow(9 * 10**9))
 
 
@@ -263,7 +263,7 @@ def _check_sum(split: Mapping[str, int]) -> None:
     total = sum(split.values())
     if total != 100 or min(split.values()) < 0:
         raise DeploymentError(
-            f"the shares of the traffic must be 0 to 100 and 100 in all; they are {dict(split)}."
+            f"traffic shares must be 0 to 100 and add up to 100; they are {dict(split)}."
         )
 
 
@@ -306,8 +306,8 @@ def _resources(machine: ServingMachine) -> Any:
     if machine.accelerator_type:
         if machine.accelerator_type not in AcceleratorType.__members__:
             raise DeploymentError(
-                f"{machine.accelerator_type} is no accelerator of Vertex AI: write it as in "
-                "NVIDIA_L4."
+                f"{machine.accelerator_type} is not an accelerator of Vertex AI: write its name in "
+                "the form NVIDIA_L4."
             )
         spec.accelerator_type = getattr(AcceleratorType, machine.accelerator_type)
         spec.accelerator_count = machine.accelerator_count or 1

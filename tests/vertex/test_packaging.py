@@ -56,7 +56,7 @@ def _rewrite(path: Path, **changes: object) -> None:
         (lambda f: (f / "model/config.json").write_text("{}"), "names no architecture"),
         (lambda f: _rewrite(f / "model/config.json", auto_map={"A": "b.C"}), "auto_map"),
         (lambda f: (f / "model/model.safetensors").unlink(), r"holds no \*\.safetensors"),
-        (lambda f: _truncate(f / "model/model.safetensors"), "cut off or damaged"),
+        (lambda f: _truncate(f / "model/model.safetensors"), "truncated or damaged"),
         (
             lambda f: (f / "model/model.safetensors").write_bytes(struct.pack("<Q", 2**60)),
             "is not a safetensors file",

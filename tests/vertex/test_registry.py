@@ -17,8 +17,8 @@ from doctune.vertex import (
     register_model,
     upload_folder,
 )
-from doctune.vertex.kept import Kept, kept_bucket
 from doctune.vertex.registry import get_version, list_versions, set_aliases
+from doctune.vertex.retention import Retained, retention_bucket
 from tests.serving.tiny_model import write_tiny_model
 from tests.vertex.conftest import BUCKET, IMAGES, PROJECT
 
@@ -183,7 +183,7 @@ def test_a_model_in_cloud_storage_is_checked(
     weights.write_bytes(weights.read_bytes()[:-1])
     uri = f"{BUCKET}/runs/{unique}/cut-off"
     upload_folder(folder, uri)
-    with pytest.raises(ModelError, match="is cut off or damaged"):
+    with pytest.raises(ModelError, match="is truncated or damaged"):
         register(uri, unique)
     weights.with_name("pytorch_model.bin").write_bytes(b"pickle")
     upload_folder(folder, uri)
@@ -207,16 +207,16 @@ def test_another_bucket_for_models_is_chosen_by_name(model_folder: Path, unique:
 def test_the_bucket_of_models_is_named_as_terraform_names_it(
     monkeypatch, staging: str, models: str
 ) -> None:
-    from doctune.vertex import kept, session
+    from doctune.vertex import retention, session
 
     current = session.Session("p", "us-central1", staging, None)
-    monkeypatch.setattr(kept, "current_session", lambda: current)
-    assert kept_bucket(Kept.MODELS) == models
-    assert kept_bucket(Kept.DATA) == "gs://p-training-data"
+    monkeypatch.setattr(retention, "current_session", lambda: current)
+    assert retention_bucket(Retained.MODELS) == models
+    assert retention_bucket(Retained.DATA) == "gs://p-training-data"
     long = dataclasses.replace(current, staging_bucket=f"gs://{'p' * 60}")
-    monkeypatch.setattr(kept, "current_session", lambda: long)
+    monkeypatch.setattr(retention, "current_session", lambda: long)
     with pytest.raises(ConfigurationError, match="too long for a bucket"):
-        kept_bucket(Kept.MODELS)
+        retention_bucket(Retained.MODELS)
 
 
 def test_the_files_of_an_evaluation_are_kept_once_each(tmp_path: Path, unique: str) -> None:

@@ -73,7 +73,7 @@ def test_what_has_other_contents_is_kept_where_overwriting_is_not_allowed(
     upload_folder(folder, uri)
     before = list_folder(uri)
     (folder / "1/1.txt").write_text("other")
-    with pytest.raises(StorageError, match=r"1/1\.txt is there already with other contents"):
+    with pytest.raises(StorageError, match=r"1/1\.txt already exists with other contents"):
         upload_folder(folder, uri, overwrite=False)
     assert list_folder(uri) == before
 

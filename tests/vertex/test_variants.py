@@ -77,9 +77,9 @@ def test_a_variant_comes_without_traffic_gets_some_and_goes(endpoint, versions, 
 @pytest.mark.parametrize(
     ("split", "says"),
     [
-        ({"12": 90}, "100 in all"),
+        ({"12": 90}, "add up to 100"),
         ({"12": 120, "13": -20}, "0 to 100"),
-        ({}, "100 in all"),
+        ({}, "add up to 100"),
         ({"99": 100}, "no deployed model 99: deployed are 12"),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_wrong_split_changes_nothing(endpoint, versions, split, says: str) -> 
 
 
 def test_a_machine_that_does_not_exist_is_refused(endpoint, versions) -> None:
-    with pytest.raises(DeploymentError, match="L4 is no accelerator of Vertex AI"):
+    with pytest.raises(DeploymentError, match="L4 is not an accelerator of Vertex AI"):
         add_variant(endpoint, versions[0], ServingMachine(accelerator_type="L4"))
 
 

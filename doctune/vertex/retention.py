@@ -1,9 +1,9 @@
-"""The buckets in which things are kept, beside the one whose contents are deleted after a while.
+"""Buckets with long retention: the staging bucket deletes its contents after 30 days.
 
-Runs write to `staging_bucket`, where Terraform's lifecycle rule deletes what is 30 days old. What a
-registered version refers to has to outlive that: its model, and the data and results of its
-evaluation are copied to buckets of their own, each under the digest of its contents, so the same
-file is kept once and another one never replaces it.
+Runs write to `staging_bucket`, where a lifecycle rule of Terraform deletes objects after 30 days.
+What a registered version refers to has to outlive that: its model, and the data and results of its
+evaluation are copied to buckets of their own. Each copy lies under the digest of its contents, so
+the same file is stored once and is never replaced by another.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from doctune.errors import ConfigurationError
 from doctune.vertex.session import current_session
 from doctune.vertex.storage import list_folder, upload_folder
 
-# What Terraform calls the bucket that runs write to.
+# The suffix that Terraform gives to the name of the staging bucket.
 _STAGING = "-pipeline-root"
 _LONGEST_NAME = 63
 _DATA = {"train_set", "test_set"}
 
 
-class Kept(StrEnum):
-    """What is kept; the value is the end of the bucket's name, as Terraform makes it."""
+class Retained(StrEnum):
+    """What is retained; the value is the suffix of the bucket's name in Terraform."""
 
     MODELS = "model-artifacts"
     EVALUATIONS = "evaluation-results"
     DATA = "training-data"
 
 
-def kept_bucket(what: Kept, chosen: str = "") -> str:
-    """Returns gs://NAME of the bucket where something is kept.
+def retention_bucket(what: Retained, chosen: str = "") -> str:
+    """Returns gs://NAME of the bucket that retains something.
 
     Args:
-        chosen: The bucket that the configuration names; where empty, the staging bucket's name with
-            the end that Terraform gives it: gs://P-pipeline-root, or gs://P, has gs://P-KIND.
+        chosen: The bucket that the configuration names. Where empty, the name is derived from the
+            staging bucket's: gs://P-pipeline-root, or gs://P, gives gs://P-KIND.
 
     Raises:
         ConfigurationError: The derived name would be too long for a bucket.
@@ -59,7 +59,7 @@ def keep_file(uri: str, folder: str) -> str:
 
     Args:
         uri: A path, or what `doctune.artifacts.local_file` takes.
-        folder: gs://BUCKET/FOLDER; the file comes into it under its digest and name.
+        folder: gs://BUCKET/FOLDER; the copy is FOLDER/DIGEST/NAME.
 
     Raises:
         StorageError: It cannot be read or written.
@@ -77,18 +77,18 @@ def keep_file(uri: str, folder: str) -> str:
 def keep_evaluation(
     scores: Mapping[str, object], *, evaluation_bucket: str = "", data_bucket: str = ""
 ) -> dict[str, object]:
-    """Copies the files of an evaluation to where they are kept; returns it with their new URIs.
+    """Copies the files of an evaluation to retained buckets; returns it with their new URIs.
 
     Args:
-        scores: What `evaluate_model` logged; texts that are the path or URI of a file count.
+        scores: What `evaluate_model` logged; a text that is the path or URI of a file is copied.
         evaluation_bucket: gs://NAME for its results; derived where empty.
-        data_bucket: gs://NAME for the sets it was made with; derived where empty.
+        data_bucket: gs://NAME for its training and test sets; derived where empty.
 
     Raises:
         StorageError: A file is gone, or cannot be copied.
     """
-    results = f"{kept_bucket(Kept.EVALUATIONS, evaluation_bucket)}/evaluations"
-    data = f"{kept_bucket(Kept.DATA, data_bucket)}/datasets"
+    results = f"{retention_bucket(Retained.EVALUATIONS, evaluation_bucket)}/evaluations"
+    data = f"{retention_bucket(Retained.DATA, data_bucket)}/datasets"
     kept = dict(scores)
     for name, value in scores.items():
         if isinstance(value, str) and value.startswith(("/", "file://", "gs://")):
