@@ -1,4 +1,4 @@
-"""Examples to a tuned model: LoRA on a causal language model, merged and ready to serve."""
+"""Fine-tuning: LoRA on a causal language model, merged and ready to serve."""
 
 import os
 from typing import Any
@@ -16,8 +16,8 @@ __all__ = [
     "tune_preferences",
 ]
 
-# Read by OpenMP when torch is loaded: threads that spin while they wait for each other burn the
-# time of whatever else runs here; training beside one busy neighbour took three times as long.
+# OpenMP reads it when torch is loaded. Threads that spin while they wait take CPU time from other
+# processes; training beside one busy process took three times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
@@ -32,7 +32,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Importing torch and transformers takes seconds: only when a stage is run.
+    # Imported on first use: torch and transformers take seconds to import.
     from importlib import import_module
 
     if name in _HOMES:

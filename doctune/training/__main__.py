@@ -1,4 +1,4 @@
-"""The stage as a program, which `torchrun` and Vertex AI's custom jobs can start on each worker.
+"""The training program, which `torchrun` and Vertex AI's custom jobs start on each worker.
 
     torchrun --nproc-per-node 2 -m doctune.training \
         --train train.jsonl --validation validation.jsonl --model-dir model \
@@ -26,13 +26,13 @@ logger = logging.getLogger("doctune.training")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Trains as the command line says; returns the exit code: 0, 1 failed, 2 wrong usage."""
+    """Runs training from the command line; returns the exit code: 0, 1 failed, 2 wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m doctune.training", description=__doc__)
-    parser.add_argument("--train", type=Path, required=True, help="JSONL to learn from")
-    parser.add_argument("--validation", type=Path, required=True, help="JSONL to stop by")
+    parser.add_argument("--train", type=Path, required=True, help="JSONL to train on")
+    parser.add_argument("--validation", type=Path, required=True, help="JSONL to validate on")
     parser.add_argument("--model-dir", type=Path, required=True, help="folder for the model")
     parser.add_argument("--curves", type=Path, help="HTML file for the loss curve")
-    parser.add_argument("--caps", default="[]", help="what settings left out, a JSON list")
+    parser.add_argument("--caps", default="[]", help="limits that left out data, as a JSON list")
     parser.add_argument("--result", type=Path, help="JSON file for the summary, or the error")
     parser.add_argument("--options", default="{}", help="training options as a JSON object")
     chosen = parser.parse_args(arguments)
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     told = json.dumps(asdict(summary)) + "\n"
     sys.stdout.write(told)
-    # All workers come to the same numbers; the first of a machine tells them there.
+    # All workers have the same summary; the first of each machine writes it.
     if chosen.result and os.environ.get("LOCAL_RANK", "0") == "0":
         write_text(chosen.result, told)
     return 0

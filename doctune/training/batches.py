@@ -1,11 +1,11 @@
-"""Which examples are learnt from together, step after step.
+"""Batches: which examples are trained on in each step.
 
-A batch is a fixed number of examples, drawn without replacement in an order that follows from seed,
-phase and epoch alone. A run's place is how many examples it has learnt from: the next batch can be
-named without those before it, so a run that was stopped goes on where it was, and with more or
-fewer workers, whose batches have another size, it learns from the rest, each once. A batch is
-computed in packs of bounded length, which bounds memory; how it is cut changes nothing, since the
-loss is averaged over the whole batch's taught tokens.
+A batch is a fixed number of examples, drawn without replacement in an order that depends only on
+seed, phase and epoch. The position of a run is the number of examples it has trained on: the next
+batch follows from it, so a run can be resumed, also with another number of workers and so another
+batch size, and still trains on each remaining example once. A batch is computed in packs of
+bounded length, which bounds memory; how it is cut does not change the result, since the loss is
+averaged over the label tokens of the whole batch.
 """
 
 import math
@@ -21,17 +21,17 @@ from doctune.training.examples import Example
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """Examples that are gone through some number of times."""
+    """A set of examples and the number of epochs to train on it."""
 
     examples: Sequence[Example]
     epochs: float
 
 
 class Curriculum:
-    """The batches of a run: its phases one after the other.
+    """The batches of a run: its phases in order.
 
     Args:
-        max_steps: Most steps in all; None for no limit.
+        max_steps: Limit on the steps of the whole run; None for no limit.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Curriculum:
         self._phases = [phase for phase in phases if phase.examples and phase.epochs]
         self.batch_size, self.max_steps, self._seed = batch_size, max_steps, seed
         self._lengths = [self._length(phase) for phase in self._phases]
-        # Of the last phase, which is the one that is validated.
+        # Of the last phase, the only one with validation.
         self.steps_per_epoch = self._epoch_steps(self._phases[-1])
 
     def batch(self, seen: int) -> list[Example]:
-        """Returns the examples to learn from after the first `seen`."""
+        """Returns the next batch after the first `seen` examples."""
         index, seen = self._place(seen)
         phase = self._phases[index]
         epoch, position = divmod(seen, len(phase.examples))
@@ -53,7 +53,7 @@ class Curriculum:
         return [phase.examples[int(example)] for example in order[position:end]]
 
     def sizes(self, seen: int = 0) -> list[int]:
-        """Returns how many examples each batch has after the first `seen`, whatever `max_steps`."""
+        """Returns the sizes of all batches after the first `seen` examples; ignores `max_steps`."""
         sizes = []
         while seen < sum(self._lengths):
             sizes.append(self._batch_length(*self._place(seen)))
@@ -61,7 +61,7 @@ class Curriculum:
         return sizes
 
     def _place(self, seen: int) -> tuple[int, int]:
-        """Returns the phase that a number of examples reaches, and how many of them are its own."""
+        """Returns the index of the phase at position `seen`, and the position within it."""
         index = 0
         while index < len(self._phases) - 1 and seen >= self._lengths[index]:
             seen -= self._lengths[index]
@@ -73,7 +73,7 @@ class Curriculum:
         return min(self.batch_size, left_of_epoch, self._lengths[index] - seen)
 
     def _length(self, phase: Phase) -> int:
-        """Returns how many examples a phase shows, each epoch's anew."""
+        """Returns the number of examples in a phase, over all its epochs."""
         steps = max(1, math.ceil(self._epoch_steps(phase) * phase.epochs))
         epochs, rest = divmod(steps, self._epoch_steps(phase))
         return epochs * len(phase.examples) + min(rest * self.batch_size, len(phase.examples))
@@ -88,7 +88,7 @@ def _order(count: int, seed: int, phase: int, epoch: int) -> npt.NDArray[np.int6
 
 
 def cut_into_packs(batch: Sequence[Example], pack_tokens: int) -> list[list[Example]]:
-    """Groups examples into packs of at most `pack_tokens`; a longer example stands alone."""
+    """Groups examples into packs of at most `pack_tokens`; a longer example gets its own pack."""
     packs: list[list[Example]] = []
     room = 0
     for example in sorted(batch, key=lambda example: -len(example.input_ids)):

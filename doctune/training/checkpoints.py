@@ -1,9 +1,9 @@
-"""Checkpoints: all that a run needs to go on as if it had never been stopped.
+"""Checkpoints: the state from which a run resumes with identical results.
 
-One safetensors file a checkpoint, with the adapter, the best adapter so far, the optimizer's state
-and, as JSON in its metadata, the course so far. The order of the examples follows from seed and
-step, so it needs no keeping. A folder may be a local path, a Cloud Storage FUSE mount or a URL that
-fsspec knows (`gs://`); a file appears in it whole or not at all.
+Each checkpoint is one safetensors file with the adapter, the best adapter so far, the optimizer's
+state and, as JSON in its metadata, the history. The order of the examples follows from seed and
+step, so it is not stored. The folder may be a local path, a Cloud Storage FUSE mount or a URL that
+fsspec supports (`gs://`). Files are written atomically.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctune.artifacts import filesystem_of
 from doctune.errors import TrainingError
-from doctune.training.course import TrainingCourse
+from doctune.training.history import TrainingHistory
 from doctune.vertex_environment import mounted_path
 
 if TYPE_CHECKING:
@@ -33,19 +33,19 @@ _NAME = re.compile(r"step-(\d{8})\.safetensors")
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The state of a run after `course.steps` steps."""
+    """The state of a run after `history.steps` steps."""
 
-    course: TrainingCourse
+    history: TrainingHistory
     tensors: dict[str, torch.Tensor]
 
 
 class CheckpointFolder:
-    """Where the checkpoints of one run are kept.
+    """The folder with the checkpoints of one run.
 
     Args:
-        uri: Folder or URL; made when it does not exist.
-        fingerprint: Digest of what the run depends on; checkpoints of other runs are passed over.
-        keep: How many checkpoints stay, the newest.
+        uri: Folder or URL; created if missing.
+        fingerprint: Digest of the run's inputs; checkpoints with another one are ignored.
+        keep: How many of the newest checkpoints to keep.
     """
 
     def __init__(self, uri: str, fingerprint: str, keep: int) -> None:
@@ -57,23 +57,23 @@ class CheckpointFolder:
             self._root = str(root)
             self._filesystem.makedirs(self._root, exist_ok=True)
         except (OSError, ValueError, ImportError) as error:
-            raise TrainingError(f"Checkpoints cannot be kept in {uri}: {error}.") from error
+            raise TrainingError(f"Checkpoints cannot be written to {uri}: {error}.") from error
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint and drops the oldest beyond the number to keep.
+        """Writes a checkpoint, and deletes the oldest ones beyond the number to keep.
 
         Raises:
             TrainingError: It cannot be written; the earlier ones are still there.
         """
         from safetensors.torch import save_file
 
-        name = f"step-{checkpoint.course.steps:08d}.safetensors"
+        name = f"step-{checkpoint.history.steps:08d}.safetensors"
         metadata = {
             "fingerprint": self._fingerprint,
-            "course": json.dumps(asdict(checkpoint.course)),
+            "course": json.dumps(asdict(checkpoint.history)),
         }
         try:
-            # safetensors writes to local paths only; here, beside the place, to be renamed into it.
+            # safetensors writes to local paths only: to a temporary file, which is then moved.
             local = self._filesystem.protocol in ("file", ("file", "local"))
             folder = self._root if local else None
             with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
@@ -86,7 +86,7 @@ class CheckpointFolder:
                     self._filesystem.put_file(str(path), f"{self._root}/{name}")
             for old in self._names()[: -self._keep]:
                 self._filesystem.rm_file(f"{self._root}/{old}")
-        # safetensors reports a full disk as its own error, with the system's words in it.
+        # safetensors wraps the error of a full disk in its own, which has only the message.
         except Exception as error:
             full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
             if not full and not isinstance(error, OSError):
@@ -95,33 +95,33 @@ class CheckpointFolder:
             raise TrainingError(f"No checkpoint can be written to {self.uri}: {reason}.") from error
 
     def newest(self) -> Checkpoint | None:
-        """Returns the newest whole checkpoint of this run, if there is one.
+        """Returns the newest intact checkpoint of this run; None where there are none.
 
         Raises:
-            TrainingError: There are checkpoints, but none of them is whole.
+            TrainingError: There are checkpoints, but all are damaged.
         """
         broken = []
         for name in reversed(self._names()):
             try:
                 found = self._read(name)
-            # A file that is cut short or not safetensors at all; the library's error is its own.
+            # A truncated file or another format: safetensors raises its own error.
             except Exception as error:
                 broken.append(name)
                 logger.warning(
-                    "Checkpoint %s/%s is broken (%s); trying the one before", self.uri, name, error
+                    "Checkpoint %s/%s is broken (%s); trying an older one", self.uri, name, error
                 )
                 continue
             if found is not None:
                 return found
         if broken:
             raise TrainingError(
-                f"No checkpoint in {self.uri} is whole ({', '.join(broken)}): "
+                f"No intact checkpoint in {self.uri} ({', '.join(broken)}): "
                 "delete them to start again."
             )
         return None
 
     def remove(self) -> None:
-        """Removes the checkpoints: what they were kept for is done."""
+        """Removes the checkpoints, once the run has finished."""
         try:
             for name in self._names():
                 self._filesystem.rm_file(f"{self._root}/{name}")
@@ -147,7 +147,9 @@ class CheckpointFolder:
                 if metadata.get("fingerprint") != self._fingerprint:
                     return None
                 tensors = {key: file.get_tensor(key) for key in list(file.keys())}
-        return Checkpoint(course=TrainingCourse.of(json.loads(metadata["course"])), tensors=tensors)
+        return Checkpoint(
+            history=TrainingHistory.from_dict(json.loads(metadata["course"])), tensors=tensors
+        )
 
 
 def _flush(path: Path) -> None:

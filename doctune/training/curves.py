@@ -4,13 +4,13 @@ import html
 from pathlib import Path
 
 from doctune.files import write_text
-from doctune.training.course import TrainingCourse
+from doctune.training.history import TrainingHistory
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 760, 320, 56, 40, 16
 _SMOOTHING = 0.9
 
 
-def write_curves(course: TrainingCourse, path: Path, facts: dict[str, str]) -> None:
+def write_curves(history: TrainingHistory, path: Path, facts: dict[str, str]) -> None:
     """Writes the page: training and validation loss over steps, and a table of facts."""
     rows = "".join(
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
@@ -25,13 +25,13 @@ def write_curves(course: TrainingCourse, path: Path, facts: dict[str, str]) -> N
         ".smooth{stroke:#2367a5;fill:none;stroke-width:2}"
         ".validation{stroke:#c4541b;fill:none;stroke-width:2}.dot{fill:#c4541b}"
         "text{font-size:12px;fill:#555}</style><h1>Training</h1>"
-        f"{_chart(course)}<table>{rows}</table></html>\n",
+        f"{_chart(history)}<table>{rows}</table></html>\n",
     )
 
 
-def _chart(course: TrainingCourse) -> str:
-    steps = max(1, course.steps)
-    highest = max([*course.train_losses, *(loss for _, loss in course.validations)]) * 1.05 or 1.0
+def _chart(history: TrainingHistory) -> str:
+    steps = max(1, history.steps)
+    highest = max([*history.train_losses, *(loss for _, loss in history.validations)]) * 1.05 or 1.0
 
     def point(step: float, loss: float) -> str:
         x = _LEFT + (_WIDTH - _LEFT - 10) * step / steps
@@ -42,12 +42,12 @@ def _chart(course: TrainingCourse) -> str:
         points = " ".join(point(step, loss) for step, loss in values)
         return f"<polyline class='{name}' points='{points}'/>"
 
-    raw = [(float(step), loss) for step, loss in enumerate(course.train_losses, start=1)]
-    smooth, average = [], course.train_losses[0] if course.train_losses else 0.0
+    raw = [(float(step), loss) for step, loss in enumerate(history.train_losses, start=1)]
+    smooth, average = [], history.train_losses[0] if history.train_losses else 0.0
     for step, loss in raw:
         average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
         smooth.append((step, average))
-    validations = [(float(step), loss) for step, loss in course.validations]
+    validations = [(float(step), loss) for step, loss in history.validations]
     dots = ""
     for step, loss in validations:
         x, y = point(step, loss).split(",")

@@ -1,4 +1,4 @@
-"""TensorBoard events, where a folder for them is given and TensorBoard is installed."""
+"""TensorBoard events, if a folder for them is given and TensorBoard is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Events:
     """Writes scalars to a folder; without one it does nothing.
 
     Args:
-        folder: A path or a `gs://` folder; the latter needs Cloud Storage FUSE, as Vertex AI has.
+        folder: A path, or a `gs://` folder that Cloud Storage FUSE mounts, as on Vertex AI.
     """
 
     def __init__(self, folder: str = "") -> None:
@@ -34,12 +34,12 @@ class Events:
         self._writer = SummaryWriter(str(path))
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Records values after a step."""
+        """Records the scalars of a step."""
         if self._writer is not None:
             for name, value in scalars.items():
                 self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Writes what is still held back."""
+        """Writes the buffered events."""
         if self._writer is not None:
             self._writer.close()

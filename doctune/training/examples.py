@@ -1,9 +1,9 @@
-"""Chat examples to token ids: which tokens the model sees, and which it is taught.
+"""Tokenises chat examples, and marks the tokens that count in the loss.
 
 The tokenizer's own chat template renders a conversation; the loss counts the assistant's turns
-only, each up to and with its end-of-turn token. The turns are found by rendering the conversation
-up to each of them, so any template works that only ever appends. Many texts are tokenised in one
-call, which the tokenizer spreads over the cores.
+only, each including its end-of-turn token. The turns are found by rendering the conversation up to
+each of them, so any template works that only appends. Many texts are tokenised in one call, which
+the tokenizer spreads over the cores.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from doctune.inference.chat_template import knows_system_role, without_system_ro
 
 Message = dict[str, str]
 
-# Used when a tokenizer (GPT-2's, say) has no chat template; saved with the model.
+# For tokenizers without a chat template, such as GPT-2's; saved with the model.
 PLAIN_CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] | capitalize + ': ' + message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}"
@@ -40,13 +40,13 @@ class Example:
 
     @property
     def labels(self) -> int:
-        """How many tokens count in the loss; the first can never be predicted."""
+        """The number of tokens that count in the loss; the first token is never predicted."""
         return sum(self.taught[1:])
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizedExamples:
-    """A data set ready to be batched, and what was lost on the way."""
+    """A tokenised data set, with counts of what `max_length` cut or dropped."""
 
     examples: Sequence[Example]
     answers_cut: int  # examples with an answer shortened by `max_length`
@@ -61,12 +61,12 @@ class TokenizedExamples:
 
 
 class TokenTable(Sequence[Example]):
-    """Examples on disk, each made when it is asked for: what is held does not grow with them.
+    """Memory-mapped examples, each built on access, so memory does not grow with their number.
 
     Args:
-        input_ids: The tokens of all examples, one after the other.
+        input_ids: The concatenated tokens of all examples.
         taught: Whether each counts in the loss.
-        ends: Where each example ends.
+        ends: The end offset of each example.
     """
 
     def __init__(
@@ -116,8 +116,8 @@ def read_conversations(path: Path) -> Iterator[list[Message]]:
         raise DatasetError(f"{path} holds no examples: prepare a larger data set.")
 
 
-def passages_of(path: Path) -> Iterator[str]:
-    """Yields the distinct `passage` texts of a JSONL file's rows, in their order.
+def read_passages(path: Path) -> Iterator[str]:
+    """Yields the distinct `passage` texts of a JSONL file, in order of appearance.
 
     Raises:
         DatasetError: The file cannot be read, or no row has a passage.
@@ -162,15 +162,15 @@ def _conversation(line: str, place: str) -> list[Message]:
 def tokenize_conversations(
     conversations: Sequence[Sequence[Message]], tokenizer: Any, max_length: int
 ) -> TokenizedExamples:
-    """Renders, tokenises and cuts conversations.
+    """Renders, tokenises and truncates conversations.
 
     Args:
         tokenizer: A transformers tokenizer with a chat template.
-        max_length: Most tokens in an example; what is beyond is cut, and counted.
+        max_length: Most tokens in an example; longer ones are truncated and counted.
 
     Raises:
         DatasetError: The chat template refuses a conversation.
-        ModelError: The tokenizer cannot say which characters a token stands for.
+        ModelError: The tokenizer gives no character offsets of its tokens.
     """
     if not tokenizer.is_fast:
         raise ModelError("The base model's tokenizer has no tokenizer.json: add one to its folder.")
@@ -199,7 +199,7 @@ def tokenize_conversations(
 def tokenize_passages(
     passages: Sequence[str], tokenizer: Any, max_length: int
 ) -> TokenizedExamples:
-    """Tokenises raw texts, every token taught; a long one becomes several examples."""
+    """Tokenises raw texts, where every token counts in the loss; splits long ones."""
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
     examples = []
     for ids in tokenizer(list(passages), add_special_tokens=False)["input_ids"]:
@@ -212,7 +212,7 @@ def tokenize_passages(
 
 
 def _render(messages: Sequence[Message], tokenizer: Any) -> tuple[str, list[tuple[int, int]]]:
-    """Returns a conversation's text and the (start, end) of each assistant turn in it."""
+    """Returns a conversation's text, and the (start, end) of each assistant turn in it."""
 
     def template(count: int, prompt: bool) -> str:
         return str(
@@ -233,7 +233,7 @@ def _render(messages: Sequence[Message], tokenizer: Any) -> tuple[str, list[tupl
             if not (text.startswith(start) and text.startswith(end)):
                 raise ModelError(
                     "The base model's chat template rewrites earlier turns, so the answers cannot "
-                    "be told from the rest: use examples with one assistant turn, or another model."
+                    "be located: use examples with one assistant turn, or another model."
                 )
             turns.append((len(start), len(end)))
     except TemplateError as error:
@@ -253,7 +253,7 @@ def _taught(
     taught = [False] * len(ids)
     for start, end in turns:
         inside = [i for i, (left, right) in enumerate(offsets) if start <= left < right <= end]
-        # What the template puts after the end-of-turn token (a line break) is not the answer's.
+        # What the template adds after the end-of-turn token (a line break) is not the answer.
         while inside and ids[inside[-1]] not in special and any(ids[i] in special for i in inside):
             inside.pop()
         for i in inside:

@@ -1,9 +1,9 @@
-"""A tuned model in the forms that servers want: smaller, with what that cost written down.
+"""Exports a tuned model in other formats, and measures what quantization costs in quality.
 
-- `safetensors`: the merged model as it is.
+- `safetensors`: the merged model, unchanged.
 - `int8`: LLM.int8 by bitsandbytes, for servers on CPUs (a quarter of float32's size).
 - `nf4`: 4-bit NormalFloat by bitsandbytes, for servers on GPUs (runs on CPUs, slowly).
-- `gguf`: Q8_0 by the `gguf` package, for llama.cpp and its like; Llama architectures only.
+- `gguf`: Q8_0 by the `gguf` package, for llama.cpp and compatible servers; Llama models only.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from doctune.files import write_json
 from doctune.progress import progress
 from doctune.publishing import published_folder, require_whole
 from doctune.training.examples import Example
-from doctune.training.network import load_network, load_tokenizer, need_bitsandbytes
-from doctune.training.outputs import clear_write_failures
+from doctune.training.network import load_network, load_tokenizer, require_bitsandbytes
+from doctune.training.outputs import explain_write_errors
 from doctune.training.token_cache import tokenized_file
 
 ExportFormat = Literal["safetensors", "int8", "nf4", "gguf"]
@@ -36,7 +36,7 @@ logger = logging.getLogger("doctune.training")
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """What a model is like to use."""
+    """Size, quality and speed of a model."""
 
     bytes: int  # of its weights on disk
     perplexity: float  # of the answers, by the model's own tokens
@@ -45,7 +45,7 @@ class Quality:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSummary:
-    """An export and what it cost."""
+    """An export, measured against the model it was made from."""
 
     format: str
     before: Quality
@@ -61,13 +61,13 @@ def export_model(
     *,
     max_perplexity_increase: float = 0.05,
 ) -> ExportSummary:
-    """Writes a tuned model in another form, with `export.json` beside it.
+    """Writes a tuned model in another format, with `export.json` beside it.
 
     Args:
-        model_dir: What `tune_model` wrote.
-        out_dir: Replaced as a whole when the export is good enough, its manifest last.
+        model_dir: A folder that `tune_model` wrote.
+        out_dir: Replaced atomically if the export is good enough; the manifest is written last.
         examples_path: JSONL with `messages` to measure quality on; at most 64 are used.
-        max_perplexity_increase: Greatest relative increase of perplexity that is let through.
+        max_perplexity_increase: The largest relative increase of perplexity that is accepted.
 
     Raises:
         ModelError: There is no tuned model, or the format does not fit its architecture.
@@ -83,7 +83,7 @@ def export_model(
         raise DatasetError(f"{examples_path}: no answer fits into {_MAX_LENGTH} tokens.")
     with (
         progress(f"Exporting {export_format}", 3, "parts") as bar,
-        clear_write_failures(out_dir),
+        explain_write_errors(out_dir),
         published_folder(out_dir) as folder,
     ):
         before = _measure(load_network(source, "auto").float().to(_device()), source, examples)
@@ -98,7 +98,7 @@ def export_model(
             raise TrainingError(
                 f"The {export_format} export is refused: its perplexity is {after.perplexity:.3f}, "
                 f"{increase:.1%} above the model's {before.perplexity:.3f}; at most "
-                f"{max_perplexity_increase:.1%} is let through (max_perplexity_increase)."
+                f"{max_perplexity_increase:.1%} is accepted (max_perplexity_increase)."
             )
         summary = ExportSummary(
             format=export_format, before=before, after=after, perplexity_increase=increase
@@ -195,7 +195,7 @@ def _write_nf4(source: Path, folder: Path) -> None:
 def _quantize(source: Path, folder: Path, **settings: Any) -> None:
     import torch
 
-    need_bitsandbytes()
+    require_bitsandbytes()
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     device = _device()

@@ -1,9 +1,9 @@
-"""PEFT's LoRA layers with fewer passes over memory: same parameters, same result.
+"""A faster forward and backward pass for PEFT's LoRA layers: same parameters, same result.
 
 A LoRA layer is y = x W' + s (x A') B'. PEFT computes the second term in float32 and adds it in
 separate operations, each of which reads and writes whole activations. Here the term is accumulated
-into the first product's result, in the precision of the frozen weights, as is the gradient to the
-input; the frozen weight gets none. The adapter and its gradients stay in float32.
+into the result of the first product, in the precision of the frozen weights; so is the gradient of
+the input. The frozen weight gets no gradient. The adapter and its gradients stay in float32.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class _LoraLinear(torch.autograd.Function):
 
 
 def use_fast_lora(network: Any) -> int:
-    """Replaces the computation of each plain LoRA layer of a PEFT model; returns how many.
+    """Replaces the forward pass of each plain LoRA layer of a PEFT model; returns their number.
 
-    Layers that are not a linear layer with one plain, dropout-free adapter keep PEFT's own.
+    Only linear layers with one plain adapter without dropout are replaced.
     """
     from peft.tuners.lora import Linear
 

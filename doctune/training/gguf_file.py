@@ -1,4 +1,4 @@
-"""A Llama model folder as one GGUF file in Q8_0, which llama.cpp and its like run."""
+"""Writes a Llama model folder as one GGUF file in Q8_0, the format of llama.cpp."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from doctune.errors import ModelError
 
 
 def write_gguf(source: Path, path: Path) -> None:
-    """Writes the file: matrices in Q8_0, norms in float32, tokenizer and chat template within.
+    """Writes the file: matrices in Q8_0, norms in float32, with tokenizer and chat template.
 
     Raises:
-        ModelError: The model is no Llama, or its tokenizer is not byte-level BPE.
+        ModelError: The model is not a Llama, or its tokenizer is not byte-level BPE.
     """
     import gguf
 
@@ -21,8 +21,8 @@ def write_gguf(source: Path, path: Path) -> None:
     vocabulary = json.loads((source / "tokenizer.json").read_text())
     if config["model_type"] != "llama" or vocabulary["model"]["type"] != "BPE":
         raise ModelError(
-            f"GGUF export knows Llama models with a BPE tokenizer, not {config['model_type']} "
-            f"with {vocabulary['model']['type']}: use llama.cpp's converter for this one."
+            f"GGUF export supports Llama models with a BPE tokenizer, not {config['model_type']} "
+            f"with {vocabulary['model']['type']}: use llama.cpp's converter for this model."
         )
     writer = gguf.GGUFWriter(str(path), "llama")
     _add_configuration(writer, config)
@@ -111,6 +111,6 @@ def _add_weights(writer: Any, source: Path, config: dict[str, Any]) -> None:
 
 
 def _pair_rotations(weight: Any, heads: int) -> Any:
-    """Orders a head's rows as GGUF's rotary embedding pairs them: neighbours, not halves."""
+    """Permutes a head's rows for GGUF's rotary embedding, which pairs neighbours, not halves."""
     rows = weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:])
     return rows.swapaxes(1, 2).reshape(weight.shape)

@@ -1,8 +1,8 @@
-"""A worker for each GPU of a machine: what torchrun starts, and what comes back from them.
+"""Starts one training worker for each GPU of a machine, by torchrun, and collects their result.
 
-A step or a custom job starts one process a machine, which by itself would use one GPU. Where there
-are several, it starts `python -m doctune.training` by torchrun, once for each, and those train
-together. Where there are several machines, too, torchrun is told of them what Vertex AI says.
+A pipeline step or a custom job starts one process per machine, which would use only one GPU. Where
+there are several, it starts `python -m doctune.training` once for each, by torchrun. Where there
+are several machines, torchrun gets their addresses from Vertex AI's environment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from doctune.vertex_environment import rendezvous
 
 logger = logging.getLogger("doctune.training")
 
-# After SIGTERM each worker saves a checkpoint; torchrun itself waits 30 seconds for them.
+# After SIGTERM each worker saves a checkpoint; torchrun waits 30 seconds for them.
 _GRACE_SECONDS = 60.0
 
 
@@ -43,14 +43,14 @@ def tune_on_every_gpu(
     caps: Sequence[str] = (),
     processes: int | None = None,
 ) -> TrainingSummary:
-    """Trains as `tune_model` does, with a process for each GPU of this machine.
+    """As `tune_model`, with one process for each GPU of this machine.
 
     Args:
-        processes: How many on this machine; None for one a GPU, or one where there is none.
+        processes: Number of processes on this machine; None for one per GPU, and at least one.
 
     Raises:
-        DatasetError, ModelError, TrainingError: As `tune_model`; what a worker raised is a
-            TrainingError with its words.
+        DatasetError, ModelError, TrainingError: As `tune_model`; an error of a worker process
+            becomes a TrainingError with its message.
     """
     count = _gpus() if processes is None else processes
     if count < 2:
@@ -77,12 +77,12 @@ def tune_on_every_gpu(
 def _gpus() -> int:
     import torch
 
-    # A worker that torchrun has started already is one of several, and takes one GPU.
+    # A process that torchrun started is itself a worker, and uses one GPU.
     return 1 if "LOCAL_RANK" in os.environ else torch.cuda.device_count()
 
 
 def _machines() -> list[str]:
-    """Returns what tells torchrun of the other machines, or of a free port where there are none."""
+    """Returns torchrun's arguments for the other machines, or for a single one on a free port."""
     others = rendezvous(os.environ)
     if int(others.get("WORLD_SIZE", "1")) > 1:
         return [
@@ -97,24 +97,24 @@ def _machines() -> list[str]:
 
 
 def _run(command: Sequence[str]) -> int:
-    # Their summaries go where their log goes: standard output is for this process' own.
+    # Standard output is reserved for this process' own summary.
     process = start_process(command, stdout=2, environment=_environment())
     with _forwarded_termination(process):
         return process.wait()
 
 
 def _environment() -> dict[str, str]:
-    # What the platform said of machines, torchrun says of processes.
+    # These variables describe machines; torchrun sets them again for processes.
     mine = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     return {name: value for name, value in os.environ.items() if name not in mine}
 
 
 @contextmanager
 def _forwarded_termination(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Passes SIGTERM on while the block runs, so that the workers save what they have."""
+    """Forwards SIGTERM while the block runs, so that the workers save a checkpoint."""
 
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals come to the main thread only
+        yield  # only the main thread can handle signals
         return
 
     def tell(number: int, frame: FrameType | None) -> None:
@@ -128,16 +128,16 @@ def _forwarded_termination(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def _read(result: Path, code: int, count: int) -> TrainingSummary:
-    """Returns what worker 0 of all machines left here; on other machines what the first here did.
+    """Returns the summary that the first worker of this machine wrote.
 
     Raises:
         TrainingError: A worker failed.
     """
     errors = sorted(result.parent.glob(f"{result.name}.error-*"))
-    # One that lost another, or was told to end for its sake, says so: the first cause says more.
+    # Workers that stopped because another failed say so; the original error is more useful.
     told = sorted(
         (path.read_text(encoding="utf-8") for path in errors),
-        key=lambda text: "lost another worker" in text or "Told to end" in text,
+        key=lambda text: "lost another worker" in text or "Stopped by SIGTERM" in text,
     )
     if code or not result.is_file():
         reason = told[0] if told else f"torchrun ended with {code}: see the log above"

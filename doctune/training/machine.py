@@ -1,11 +1,11 @@
-"""What this machine computes fastest with; chosen once, at the start, and said.
+"""Chooses device, precision, threads and allocator settings for this machine, and logs them.
 
-On CPUs, measured with SmolLM2-135M on a Zen 5 without AMX: bfloat16 weights and activations take
-half of float32's time where the CPU multiplies bfloat16 (AVX512-BF16, AMX), and twice its time
-where it does not. In float32, oneDNN's matrix product runs 2.2 times as fast as MKL's on AMD, to
-the same digits; PyTorch takes oneDNN only if lower precision is allowed inside, which without AMX
-it then does not use. Large blocks that glibc returns to the kernel after each use cost 10 to 20%
-in page faults; two switches of its allocator stop that, as preloading tcmalloc would.
+Measured with SmolLM2-135M on a Zen 5 CPU without AMX: bfloat16 takes half of float32's time where
+the CPU multiplies bfloat16 (AVX512-BF16, AMX), and twice its time where it does not. In float32,
+oneDNN's matrix product is 2.2 times as fast as MKL's on AMD, with the same result; PyTorch uses
+oneDNN only if lower precision is allowed, which without AMX it then does not use. glibc returns
+large blocks to the kernel after each use, which costs 10 to 20% in page faults; two settings of its
+allocator prevent that, as preloading tcmalloc would.
 """
 
 from __future__ import annotations
@@ -31,22 +31,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger("doctune.training")
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-# How much more may be held than was needed before it is given back.
+# Memory is trimmed when the process holds this many times what it needed.
 _GROWTH = 1.3
-# A CPU gains nothing by more, and less stays in its caches.
+# Larger packs are no faster on a CPU, and fit its caches less well.
 _PACK_TOKENS = 1024
 _ALLOCATORS = ("tcmalloc", "jemalloc", "mimalloc")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """How the arithmetic is done."""
+    """Device, precision and kernels of a run."""
 
     device: str  # "cpu" or "cuda"
     dtype: torch.dtype
     threads: int
     description: str
-    attention: str = ""  # transformers' name of one to use instead of the model's own
+    attention: str = (
+        ""  # name of a transformers attention implementation; "" for the model's default
+    )
     pack_tokens: int = _PACK_TOKENS  # computed at once
 
 
@@ -71,7 +73,7 @@ def prepare_machine(options: TrainingOptions) -> Machine:
 def _choose_gpu(options: TrainingOptions) -> Machine:
     import torch
 
-    if place := os.environ.get("LOCAL_RANK"):  # set by torchrun: one GPU for each of its workers
+    if place := os.environ.get("LOCAL_RANK"):  # set by torchrun: one GPU for each worker
         _take_gpu(int(place))
     dtype = torch.float32 if options.dtype == "float32" else torch.bfloat16
     # FlashAttention computes in half precision only.
@@ -84,8 +86,8 @@ def _choose_gpu(options: TrainingOptions) -> Machine:
         threads=1,
         description=", ".join(parts),
         attention="flash_attention_2" if flash else "",
-        # The more at once, the less a GPU waits for launches; this is no more than a batch that is
-        # padded to the longest example possible.
+        # Larger packs need fewer kernel launches. This is the size of a batch in which every
+        # example has the maximum length.
         pack_tokens=options.pack_tokens or options.per_device_train_batch_size * options.max_length,
     )
 
@@ -129,7 +131,7 @@ def _prepare_cpu(options: TrainingOptions) -> Machine:
 
 
 def _loaded_allocator() -> str:
-    """Returns the memory allocator that was loaded before glibc's, or nothing."""
+    """Returns the name of a preloaded memory allocator, or ""."""
     maps = Path("/proc/self/maps")
     loaded = maps.read_text(errors="replace") if maps.is_file() else ""
     return next((name for name in _ALLOCATORS if f"lib{name}" in loaded), "")
@@ -138,7 +140,7 @@ def _loaded_allocator() -> str:
 def _allocator_advice(loaded: str, tcmalloc: str | None) -> str:
     if loaded or tcmalloc is None:
         return ""
-    return f"tcmalloc is installed: started with LD_PRELOAD={tcmalloc}, training may be faster."
+    return f"tcmalloc is installed: training may be faster with LD_PRELOAD={tcmalloc}."
 
 
 def _default_threads() -> int:
@@ -152,7 +154,7 @@ def _default_threads() -> int:
 
 
 def _keep_freed_memory() -> None:
-    """Tells glibc to keep what is freed instead of asking the kernel for it again each step."""
+    """Makes glibc keep freed memory instead of returning it to the kernel after each step."""
     if (library := _glibc()) is not None:
         library.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
         library.mallopt(_M_TRIM_THRESHOLD, 512 << 20)
@@ -165,15 +167,15 @@ def _glibc() -> ctypes.CDLL | None:
     try:
         library = ctypes.CDLL("libc.so.6")
     except OSError:
-        return None  # another C library; only speed is lost
+        return None  # another C library: training works, but slower
     return library if hasattr(library, "malloc_trim") else None
 
 
 class MemoryWatch:
-    """Gives memory back that the allocator keeps in pieces too small to use again.
+    """Trims the heap when fragmentation makes it grow.
 
-    Steps of different lengths leave such pieces; without this a long run grew to four times what
-    it needs.
+    Steps of different lengths fragment the heap; without trimming, a long run grew to four times
+    the memory it needs.
     """
 
     def __init__(self) -> None:
@@ -181,7 +183,7 @@ class MemoryWatch:
         self._needed = 0
 
     def after_step(self) -> float:
-        """Trims if much more is held than is needed; returns what the process holds, in bytes."""
+        """Trims the heap if it has grown too much; returns the process' memory in bytes."""
         held = int(self._process.memory_info().rss)
         if self._needed and held > _GROWTH * self._needed and (library := _glibc()) is not None:
             library.malloc_trim(0)

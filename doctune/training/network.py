@@ -1,9 +1,9 @@
-"""The network that is trained: a causal language model with LoRA, and its loss on packed examples.
+"""A causal language model with LoRA, and its loss on packed examples.
 
-Examples stand one behind the other in one row, without padding, and do not see each other. Where
-`packed_attention` fits, it sees to that; elsewhere the positions restart with each example, from
-which transformers, given no attention mask and no cache, builds a block-diagonal mask. The
-language-model head, a quarter of a small model's work, runs for the taught tokens only.
+Examples are concatenated in one row, without padding, and do not attend to each other. Where the
+architecture allows, `packed_attention` sees to that. Elsewhere, position ids restart with each
+example, from which transformers builds a block-diagonal mask if it gets neither attention mask nor
+cache. The language-model head, a quarter of a small model's work, runs for the label tokens only.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from doctune.training.fast_lora import use_fast_lora
 from doctune.training.machine import Machine
 from doctune.training.options import TrainingOptions
 
-# bitsandbytes, which PEFT loads wherever it is installed, says once a process what it lacks, and
-# once a layer and call how it casts.
+# PEFT loads bitsandbytes wherever it is installed. It warns once per process about missing parts,
+# and on each call of each layer about casts.
 logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pack:
-    """Some examples in one row of tokens, behind a prefix that they share."""
+    """Several examples in one row of tokens, after a common prefix."""
 
     input_ids: torch.Tensor  # [1, tokens]
-    position_ids: torch.Tensor  # [1, tokens], going on from the prefix with each example
-    lengths: tuple[int, ...]  # of the prefix, then of each example's own part
+    position_ids: torch.Tensor  # [1, tokens]; each example continues from the prefix
+    lengths: tuple[int, ...]  # of the prefix, then of each example's remainder
     predicting: torch.Tensor  # [labels]: positions whose next token counts
     targets: torch.Tensor  # [labels]: those next tokens
 
     @classmethod
-    def of(cls, examples: Sequence[Example], device: str, *, share_prefix: bool) -> Pack:
+    def from_examples(cls, examples: Sequence[Example], device: str, *, share_prefix: bool) -> Pack:
         """Packs examples in the order given.
 
         Args:
-            share_prefix: Compute what all examples begin with once; needs `packed_attention`.
+            share_prefix: Compute the common prefix only once; needs `packed_attention`.
         """
         prefix = _common_prefix(examples) if share_prefix else 0
         ids = list(examples[0].input_ids[:prefix])
@@ -69,7 +69,7 @@ class Pack:
 
 
 def _common_prefix(examples: Sequence[Example]) -> int:
-    """Returns how many tokens all examples begin with, before any that predicts a taught one."""
+    """Returns the length of the common prefix, which ends before the first label's predictor."""
     if len(examples) == 1:
         return 0
     first = examples[0].input_ids
@@ -108,7 +108,7 @@ def load_network(folder: Path, dtype: torch.dtype | str, *, in_4bit: bool = Fals
 
     Args:
         in_4bit: Quantize its linear layers to NF4 (QLoRA, arXiv 2305.14314); on the GPU if there is
-            one, since that is where bitsandbytes quantizes.
+            one, since bitsandbytes quantizes there.
 
     Raises:
         ModelError: There is none that transformers can load.
@@ -122,7 +122,7 @@ def load_network(folder: Path, dtype: torch.dtype | str, *, in_4bit: bool = Fals
         return AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, **quantized
         )
-    # Broken weights raise safetensors' own error, a bad configuration one of several others.
+    # Damaged weights raise safetensors' own error, a wrong configuration various others.
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{folder} holds no model that can be loaded: {reason}.") from error
@@ -131,7 +131,7 @@ def load_network(folder: Path, dtype: torch.dtype | str, *, in_4bit: bool = Fals
 def _in_4bit(dtype: torch.dtype | str) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
-    need_bitsandbytes()
+    require_bitsandbytes()
     settings = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -142,8 +142,8 @@ def _in_4bit(dtype: torch.dtype | str) -> dict[str, Any]:
     return {"quantization_config": settings, "device_map": {"": device}}
 
 
-def need_bitsandbytes() -> None:
-    """Checks that 4 and 8 bits can be computed.
+def require_bitsandbytes() -> None:
+    """Checks that bitsandbytes, for 4 and 8 bits, is installed.
 
     Raises:
         TrainingError: bitsandbytes is not installed.
@@ -156,14 +156,14 @@ class AnswerNetwork:
     """A causal language model with an adapter, and its loss on the answers in a pack."""
 
     def __init__(self, base: Any, options: TrainingOptions, machine: Machine) -> None:
-        """Adds LoRA to the layers chosen and moves all to the machine's device.
+        """Adds LoRA to the chosen layers, and moves the network to the machine's device.
 
         Raises:
             ModelError: `target_modules` names no layer of this network.
         """
         self.device = machine.device
         self.pack_tokens = machine.pack_tokens
-        # A GPU's fused attention has no float32 in which heads share keys.
+        # The fused kernels on GPUs do not support grouped-query attention in float32.
         fits = machine.device == "cpu" or machine.dtype == torch.bfloat16
         self.shares_prefix = fits and packed_attention.suits(base.config, options.max_length)
         if self.shares_prefix:
@@ -182,8 +182,8 @@ class AnswerNetwork:
         ]
 
     def pack(self, examples: Sequence[Example]) -> Pack:
-        """Lays examples out as this network computes them."""
-        return Pack.of(examples, self.device, share_prefix=self.shares_prefix)
+        """Packs examples for this network."""
+        return Pack.from_examples(examples, self.device, share_prefix=self.shares_prefix)
 
     def loss(self, pack: Pack) -> torch.Tensor:
         """Returns the summed cross-entropy, in nats, of the tokens that count."""
@@ -191,13 +191,13 @@ class AnswerNetwork:
         return torch.nn.functional.cross_entropy(logits.float(), pack.targets, reduction="sum")
 
     def check(self, pack: Pack, examples: Sequence[Example]) -> tuple[float, int]:
-        """Returns the loss, as `loss`, and how many answers are right word for word.
+        """Returns the loss, as `loss`, and the number of exact-match answers.
 
-        An answer is what greedy decoding would give exactly if each of its tokens is the likeliest
-        after those before it, so nothing need be generated to know.
+        Greedy decoding gives an answer exactly if each of its tokens is the likeliest one after
+        those before it, so the check needs no generation.
 
         Args:
-            examples: Those that the pack was made of, in its order.
+            examples: The examples in the pack, in its order.
         """
         logits = self.logits(pack, pack.predicting).float()
         loss = torch.nn.functional.cross_entropy(logits, pack.targets, reduction="sum").item()
@@ -219,7 +219,7 @@ class AnswerNetwork:
 
 
 def _compile_layers(model: Any) -> None:
-    """Compiles each decoder layer by itself: one compilation serves them all."""
+    """Compiles the decoder layers one by one: they share one compilation."""
     packed_attention.leave_uncompiled()
     names = set(model.get_base_model()._no_split_modules or ())
     for module in model.modules():

@@ -1,4 +1,4 @@
-"""What a run leaves behind: adapter, merged model, and the record of how it was made."""
+"""The outputs of a run: adapter, merged model, and `training.json`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from doctune.errors import DoctuneError, TrainingError
 from doctune.progress import progress
-from doctune.training.course import TrainingCourse
 from doctune.training.examples import TokenizedExamples
+from doctune.training.history import TrainingHistory
 from doctune.training.machine import Machine
 from doctune.training.network import load_network
 from doctune.training.options import TrainingOptions
@@ -23,19 +23,19 @@ _LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "doc
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSummary:
-    """What a training run did. Losses are mean nats a token, of the answers only."""
+    """The result of a training run. Losses are mean nats per token of the answers."""
 
     tokens_trained: int
     steps: int
     train_loss: float
     loss_before: float
     loss_after: float
-    answers_before: float  # share of the validation answers that are right word for word
+    answers_before: float  # exact-match share of the validation answers
     answers_after: float
     stopped_early: bool
     seconds: float
     digest: str
-    caps: tuple[str, ...] = ()  # what a setting made smaller than it could be
+    caps: tuple[str, ...] = ()  # which settings limited the data or the steps
 
 
 def save_model(
@@ -48,7 +48,7 @@ def save_model(
     adapted.save_pretrained(folder / "adapter")
     (folder / "adapter" / "README.md").unlink(missing_ok=True)
     with progress("Merging the adapter", 2, "parts") as bar:
-        # Merged in float32, whatever precision trained, and stored in the base model's own.
+        # Merged in float32 and stored in the base model's precision, whatever precision trained.
         original: Any = load_network(base, "auto")
         dtype = original.dtype
         merged: Any = PeftModel.from_pretrained(original.float(), folder / "adapter")
@@ -60,18 +60,18 @@ def save_model(
 
 
 @contextmanager
-def clear_write_failures(folder: Path) -> Iterator[None]:
-    """Turns a full disk or a folder that refuses into one clear line.
+def explain_write_errors(folder: Path) -> Iterator[None]:
+    """Turns a full disk or a folder that is not writable into one clear line.
 
     Raises:
-        TrainingError: Instead of what was raised inside.
+        TrainingError: In place of the error that was raised inside.
     """
     try:
         yield
     except DoctuneError:
         raise
     except Exception as error:
-        # safetensors reports a full disk as its own error, with the system's words in it.
+        # safetensors wraps the error of a full disk in its own, which has only the message.
         full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
         if not full and not isinstance(error, OSError):
             raise
@@ -81,22 +81,22 @@ def clear_write_failures(folder: Path) -> Iterator[None]:
 
 def run_record(
     summary: TrainingSummary,
-    course: TrainingCourse,
+    history: TrainingHistory,
     options: TrainingOptions,
     machine: Machine,
     data: dict[str, TokenizedExamples],
 ) -> dict[str, Any]:
-    """Returns what `training.json` says: all that is needed to repeat the run, and its course."""
+    """Returns the content of `training.json`: what reproduces the run, and its history."""
     return {
         "base_model": options.base_model,
         "options": options.model_dump(),
         "machine": machine.description,
         "libraries": {name: version(name) for name in _LIBRARIES},
         **asdict(summary),
-        "taught_tokens": course.taught_tokens,
-        "computed_tokens": course.computed_tokens,
-        "padding_share": padding_share(course),
-        "best_step": course.best_step,
+        "taught_tokens": history.taught_tokens,
+        "computed_tokens": history.computed_tokens,
+        "padding_share": padding_share(history),
+        "best_step": history.best_step,
         "examples": {
             name: {
                 "used": len(part.examples),
@@ -107,34 +107,34 @@ def run_record(
             for name, part in data.items()
         },
         "curve": {
-            "train": course.train_losses,
+            "train": history.train_losses,
             "validation": [
                 {"step": step, "loss": loss, "answers": share}
-                for (step, loss), share in zip(course.validations, course.answers, strict=True)
+                for (step, loss), share in zip(history.validations, history.answers, strict=True)
             ],
         },
     }
 
 
-def padding_share(course: TrainingCourse) -> float:
+def padding_share(history: TrainingHistory) -> float:
     """Returns the share of the computed tokens that were padding, 0 to 1."""
-    return course.padding_tokens / max(1, course.computed_tokens)
+    return history.padding_tokens / max(1, history.computed_tokens)
 
 
 def run_facts(
-    summary: TrainingSummary, course: TrainingCourse, options: TrainingOptions, machine: Machine
+    summary: TrainingSummary, history: TrainingHistory, options: TrainingOptions, machine: Machine
 ) -> dict[str, str]:
-    """Returns what stands under the loss curve."""
+    """Returns the facts that are shown below the loss curve."""
     return {
         "Base model": options.base_model,
         "Steps": f"{summary.steps}{' (stopped early)' if summary.stopped_early else ''}",
         "Tokens trained": f"{summary.tokens_trained:,}",
-        "Of these computed (a shared start once)": f"{course.computed_tokens:,}",
-        "Share of padding": f"{padding_share(course):.1%}",
+        "Tokens computed (common prefixes once)": f"{history.computed_tokens:,}",
+        "Padding share": f"{padding_share(history):.1%}",
         "Validation loss before": f"{summary.loss_before:.4f}",
         "Validation loss after": f"{summary.loss_after:.4f}",
-        "Validation answers right, before": f"{summary.answers_before:.1%}",
-        "Validation answers right, after": f"{summary.answers_after:.1%}",
+        "Validation exact match before": f"{summary.answers_before:.1%}",
+        "Validation exact match after": f"{summary.answers_after:.1%}",
         "Learning rate": f"{options.learning_rate:g}",
         "LoRA rank": str(options.lora_r),
         "Machine": machine.description,

@@ -1,17 +1,16 @@
-"""Attention over packed examples that computes few scores that it throws away.
+"""Attention over packed examples that computes few masked scores.
 
-A pack is one row of tokens: a prefix that all its examples begin with (the chat template's system
-turn), then what each example goes on with. Stock SDPA would score every token against every other
-and mask most of it. Here the row is laid out anew, one matrix an example with the prefix in front
-and room to the longest, so the cost is the square of an example's length, not of the row's. The
-prefix itself is computed once a row, not once an example, which is exact: what stands before a
-token never depends on what comes after it.
+A pack is one row of tokens: a common prefix (the chat template's system turn), then the remainder
+of each example. Stock SDPA would score every token against every other and mask most of it. Here
+the row is rearranged into one matrix per example, with the prefix in front and padded to the
+longest, so the cost is the square of an example's length, not of the row's. The rest of the network
+computes the prefix once per row instead of once per example, which is exact under causal attention.
 
-On CPUs the attention proper is four matrix products and a softmax, since PyTorch's fused kernel
+On CPUs the attention itself is four matrix products and a softmax, since PyTorch's fused kernel
 takes three times as long there for examples of some hundred tokens (forward and backward, measured
-with 2.13). On GPUs it is that kernel: an example's padding stands behind it, where causal attention
-needs no mask to overlook it, and without a mask PyTorch takes its FlashAttention. This is for
-architectures whose attention is plain and causal; see `suits`.
+with 2.13). On GPUs it is that kernel: padding follows the example, where causal attention ignores
+it without a mask, and without a mask PyTorch can use FlashAttention. Only architectures with plain
+causal attention are supported; see `suits`.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ def suits(config: Any, max_length: int) -> bool:
 
 
 def register() -> None:
-    """Makes the attention known to transformers under `NAME`."""
+    """Registers the attention with transformers under `NAME`."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, _attend)
 
 
 def leave_uncompiled() -> None:
-    """Keeps torch.compile from compiling the attention anew for each pack's lengths."""
+    """Excludes the attention from torch.compile, which would recompile it for each layout."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, torch.compiler.disable(_attend))
@@ -52,13 +51,15 @@ def leave_uncompiled() -> None:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where each token of a row stands in the matrices, and back; all indices are flat."""
+    """Index maps between a row and the matrices of its examples; all indices are flat."""
 
     prefix: int
     examples: int
     longest: int  # tokens of the longest example, with the prefix
-    rows: torch.Tensor  # [examples * longest]: the row's token at each place; any for padding
-    places: torch.Tensor  # [tokens]: the (first) place of each token of the row
+    rows: (
+        torch.Tensor
+    )  # [examples * longest]: row index of each matrix entry; arbitrary for padding
+    places: torch.Tensor  # [tokens]: (first) matrix entry of each token of the row
 
 
 @lru_cache(maxsize=8)
@@ -81,20 +82,20 @@ def _layout(lengths: tuple[int, ...], device: str) -> _Layout:
 
 @lru_cache(maxsize=8)
 def _causal_mask(longest: int) -> torch.Tensor:
-    """[longest, longest]: 0 where a token may look, -inf elsewhere."""
+    """[longest, longest]: 0 where a token may attend, -inf elsewhere."""
     return torch.full((longest, longest), float("-inf")).triu(1)
 
 
 class _Current:
-    """The layout of the row in hand, for all threads: autograd has one of its own for a GPU."""
+    """The current row's layout. Not thread-local: autograd runs a GPU's backward in a thread."""
 
     layout: _Layout
 
 
 def set_lengths(lengths: Sequence[int], device: str) -> None:
-    """Says how the rows from now on are divided: the prefix first (0 for none), then each example.
+    """Sets the layout of the next rows: length of the prefix (0 for none), then of each example.
 
-    It must still hold when the backward pass runs, which may compute the attention once more.
+    It must not change before the backward pass, which may recompute the attention.
     """
     _Current.layout = _layout(tuple(lengths), device)
 
@@ -118,7 +119,7 @@ def attend_fused(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, layout: _Layout
 ) -> torch.Tensor:
     """[heads, tokens, size] to [tokens, heads, size], by PyTorch's fused kernel."""
-    # All in one: a GPU waits for the launches of many small operations.
+    # One batched call: many small kernel launches would leave the GPU idle.
     together = _Spread.apply(torch.cat([query, key, value]), layout)
     q, k, v = together.split([query.shape[0], key.shape[0], value.shape[0]], dim=1)
     states = torch.nn.functional.scaled_dot_product_attention(
@@ -180,7 +181,7 @@ def _spread_queries(
     """[heads, tokens, size] to [groups, examples, heads/groups * longest, size].
 
     Args:
-        only_first: Leave zeros wherever a token does not stand for the first time; gradients.
+        only_first: For gradients: zeros for all but the first copy of each token.
     """
     heads, _, size = states.shape
     places = layout.examples * layout.longest
@@ -194,7 +195,7 @@ def _spread_queries(
 
 
 def _gather_queries(states: torch.Tensor, layout: _Layout, heads: int, groups: int) -> torch.Tensor:
-    """The reverse of `_spread_queries`, taking each token where it stands first."""
+    """The inverse of `_spread_queries`; takes the first copy of each token."""
     size = states.shape[-1]
     split = states.view(groups, layout.examples, heads // groups, layout.longest, size)
     return split.transpose(1, 2).reshape(heads, -1, size).index_select(1, layout.places)

@@ -1,11 +1,11 @@
-"""Preference tuning of a tuned model, from pairs of a better and a worse answer: DPO or KTO.
+"""Preference tuning of a tuned model with DPO or KTO.
 
-The pairs come from people's feedback. TRL's trainers train a new LoRA adapter on the tuned model,
-which is also the reference that keeps it from straying; the result has the layout of
-`tune_model`'s, with the adapter relative to the model that was given.
+The pairs of a better and a worse answer come from users' feedback. TRL's trainers train a new LoRA
+adapter on the tuned model, which is also the reference model. The result has the layout of
+`tune_model`'s; its adapter is relative to the tuned model.
 
-DPO (arXiv 2305.18290) learns from each pair's difference. KTO (arXiv 2402.01306) learns from
-answers that are each good or bad, so it takes rows with one answer and a verdict, too.
+DPO (arXiv 2305.18290) learns from pairs. KTO (arXiv 2402.01306) learns from single answers that are
+each good or bad, so it also takes rows with one answer and a label.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from doctune.publishing import published_folder, require_whole
 from doctune.training.machine import prepare_machine
 from doctune.training.network import load_network, load_tokenizer
 from doctune.training.options import TrainingOptions
-from doctune.training.outputs import clear_write_failures, save_model
+from doctune.training.outputs import explain_write_errors, save_model
 
 
 class PreferenceOptions(BaseModel):
@@ -37,13 +37,15 @@ class PreferenceOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Literal["dpo", "kto"] = Field(
-        default="dpo", description="kto takes answers that are good or bad by themselves, too."
+        default="dpo", description="kto also takes single answers labelled good or bad."
     )
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
     num_train_epochs: float = Field(default=1.0, gt=0, le=100)
     per_device_train_batch_size: int = Field(default=4, ge=1)
     max_length: int = Field(default=512, ge=16)
-    beta: float = Field(default=0.1, gt=0, description="How strongly the model is held back.")
+    beta: float = Field(
+        default=0.1, gt=0, description="How strongly the reference model constrains the tuned one."
+    )
     lora_r: int = Field(default=16, ge=1)
     lora_alpha: int = Field(default=32, ge=1)
     seed: int = Field(default=13, ge=0)
@@ -51,12 +53,12 @@ class PreferenceOptions(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class PreferenceSummary:
-    """What preference tuning did."""
+    """The result of preference tuning."""
 
     method: str
     pairs: int  # with kto: answers, good or bad
     steps: int
-    margin_before: float  # mean log-odds of the better answer over the worse, against the reference
+    margin_before: float  # mean reward margin of the better answer, relative to the reference
     margin_after: float
     seconds: float
 
@@ -97,7 +99,9 @@ def read_verdicts(path: Path) -> list[dict[str, Any]]:
             raise DatasetError(f"{place}: completion must be a text and label true or false.")
         verdicts.append({"prompt": _prompt(row), "completion": _answer(completion), "label": label})
     if len({verdict["label"] for verdict in verdicts}) < 2:
-        raise DatasetError(f"{path}: kto needs good and bad answers; these are all alike.")
+        raise DatasetError(
+            f"{path}: kto needs good and bad answers; all of these have the same label."
+        )
     return verdicts
 
 
@@ -149,13 +153,13 @@ def tune_preferences(
 
     Args:
         pairs_path: See `read_pairs`; with kto see `read_verdicts`.
-        model_dir: What `tune_model` wrote; also the reference.
-        out_dir: Replaced as a whole when all went well, its manifest last.
+        model_dir: A folder that `tune_model` wrote; also the reference model.
+        out_dir: Replaced atomically on success; the manifest is written last.
 
     Raises:
         DatasetError: The pairs cannot be used.
         ModelError: There is no tuned model in `model_dir`.
-        TrainingError: The loss is no longer a number, or the disk is full.
+        TrainingError: The loss is no longer finite, or the disk is full.
     """
     chosen, start = options or PreferenceOptions(), time.monotonic()
     base = model_dir / "model"
@@ -180,7 +184,7 @@ def tune_preferences(
         margin_after=margins[1],
         seconds=round(time.monotonic() - start, 3),
     )
-    with clear_write_failures(out_dir), published_folder(out_dir) as folder:
+    with explain_write_errors(out_dir), published_folder(out_dir) as folder:
         save_model(trainer.model, base, tokenizer, settings, folder)
         before = json.loads((model_dir / "training.json").read_text())
         record = {
@@ -228,7 +232,7 @@ def _trainer(
             seed=options.seed,
             use_cpu=not cuda,
             bf16=cuda,
-            gradient_checkpointing=False,  # costs a third of the time; short answers need it not
+            gradient_checkpointing=False,  # costs a third of the time; not needed for short answers
             report_to=[],
             save_strategy="no",
             logging_strategy="no",
@@ -272,5 +276,5 @@ def _train(trainer: Any, pairs: int, options: PreferenceOptions) -> tuple[float,
 
 
 def _margin(metrics: dict[str, float]) -> float:
-    # KTO's own margin is of the last batch that had both kinds, so it is made of the two means.
+    # KTO's own margin covers only the last batch with both labels, so use the two means.
     return float(metrics["eval_rewards/chosen"] - metrics["eval_rewards/rejected"])

@@ -1,8 +1,8 @@
-"""Hyperparameter search on this machine: Optuna proposes, `tune_model` tries, the loss decides.
+"""Hyperparameter search on this machine with Optuna: minimises the validation loss.
 
-A trial is a whole training run without its outputs. It reports each validation, and is pruned when
-it is worse than the median of the trials before it at the same point. A trial that fails, for
-whatever clear reason, is recorded and passed over; the search fails only if all do.
+A trial is a whole training run without outputs. It reports each validation, and is pruned when it
+is worse than the median of earlier trials at the same step. A trial that fails with one of
+doctune's errors is recorded, and the search goes on; it fails only if all trials do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from doctune.errors import TrainingError
 from doctune.files import write_json
-from doctune.training.course import TrainingCourse
+from doctune.training.history import TrainingHistory
 from doctune.training.options import TrainingOptions
 from doctune.training.search_options import (
     Range,
@@ -32,16 +32,16 @@ logger = logging.getLogger("doctune.training")
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """What was tried and what was best."""
+    """The trials of a search, and the best of them."""
 
     best_options: TrainingOptions
     best_loss: float
     trials: list[TrialRecord]
-    importance: dict[str, float]  # share of the loss's variance that a dial explains
+    importance: dict[str, float]  # share of the loss's variance that a hyperparameter explains
 
 
 class BestParameters(NamedTuple):
-    """What `tune_model` takes: its named parameters, and all others in `advanced`."""
+    """Hyperparameters for `tune_model`: its named parameters, and the others in `advanced`."""
 
     base_model: str
     learning_rate: float
@@ -53,11 +53,11 @@ class BestParameters(NamedTuple):
     advanced: dict[str, Any]
 
 
-class PickedTrial(NamedTuple):
+class BestTrial(NamedTuple):
     """The best trial."""
 
     parameters: BestParameters
-    loss: float  # least validation loss, nats a taught token
+    loss: float  # lowest validation loss, in nats per label token
     trials: int
 
 
@@ -70,22 +70,22 @@ def search_hyperparameters(
     result_path: Path | None = None,
     report_path: Path | None = None,
 ) -> SearchResult:
-    """Tries settings and returns the best.
+    """Searches for the best hyperparameters.
 
     Args:
-        base: What the trials have in common.
-        result_path: Where to write the result as JSON; None for nowhere.
-        report_path: Where to write the analysis as HTML; None for nowhere.
+        base: The options that all trials share.
+        result_path: Where to write the result as JSON; None writes no file.
+        report_path: Where to write the analysis as HTML; None writes no file.
 
     Raises:
-        TrainingError: Not one trial gave a model.
-        DatasetError, ModelError: The data sets or the base model cannot be used by any trial.
+        TrainingError: No trial gave a model.
+        DatasetError, ModelError: The data sets or the base model cannot be used.
     """
     import optuna
     import torch
 
     if (gpus := torch.cuda.device_count()) > 1:
-        logger.warning("The search trains its trials on one of this machine's %s GPUs", gpus)
+        logger.warning("The search uses only one of this machine's %s GPUs", gpus)
     common, chosen = base or TrainingOptions(), options or SearchOptions()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
@@ -100,21 +100,21 @@ def search_hyperparameters(
         parameters = propose(trial, chosen.space)
         logger.info("Trial %s of %s: %s", trial.number + 1, chosen.max_trials, parameters)
 
-        def hopeless(course: TrainingCourse) -> bool:
-            step, loss = course.validations[-1]
+        def should_prune(history: TrainingHistory) -> bool:
+            step, loss = history.validations[-1]
             trial.report(loss, step)
             return bool(trial.should_prune())
 
         try:
-            course = train_adapter(
-                train_path, validation_path, with_parameters(common, parameters), hopeless
+            history = train_adapter(
+                train_path, validation_path, with_parameters(common, parameters), should_prune
             )
         except TrainingError as error:
             reasons[trial.number] = str(error)
             raise
-        if course.stopped_early and trial.should_prune():
+        if history.stopped_early and trial.should_prune():
             raise optuna.TrialPruned
-        return course.best_loss
+        return history.best_loss
 
     study.optimize(objective, n_trials=chosen.max_trials, catch=(TrainingError,))
     trials = [_record(trial, reasons) for trial in study.trials]
@@ -126,13 +126,13 @@ def search_hyperparameters(
 def search_result(
     trials: list[TrialRecord], common: TrainingOptions, space: SearchSpace
 ) -> SearchResult:
-    """Returns the best of some trials, and what share each dial had in their losses.
+    """Returns the best of the trials, and the importance of each hyperparameter.
 
     Args:
-        common: What the trials have in common.
+        common: The options that all trials share.
 
     Raises:
-        TrainingError: Not one trial gave a model.
+        TrainingError: No trial gave a model.
     """
     finished = [trial for trial in trials if trial.state == "complete" and trial.loss is not None]
     if not finished:
@@ -150,7 +150,7 @@ def search_result(
 
 
 def write_search(result: SearchResult, result_path: Path | None, report_path: Path | None) -> None:
-    """Writes a search as JSON, and its analysis as HTML, where paths are given."""
+    """Writes the result of a search as JSON, and its analysis as HTML, if paths are given."""
     if result_path is not None:
         best_options = result.best_options.model_dump()
         write_json(result_path, {**asdict(result), "best_options": best_options})
@@ -167,12 +167,12 @@ def pick_trial(
     search: Mapping[str, Any],
     result_path: Path,
     report_path: Path,
-) -> PickedTrial:
-    """Returns the best of some trials; without any given, searches in this process.
+) -> BestTrial:
+    """Returns the best of the trials; where None are given, runs the search in this process.
 
     Args:
-        trials: What another search has tried; None for none.
-        training: What the trials have in common: fields of `TrainingOptions`.
+        trials: The trials of a search that ran elsewhere, or None.
+        training: Fields of `TrainingOptions` that all trials share.
         search: Fields of `SearchOptions`.
         result_path: Where to write all trials as JSON.
         report_path: Where to write the analysis as HTML.
@@ -190,11 +190,11 @@ def pick_trial(
             result_path=result_path,
             report_path=report_path,
         )
-    return PickedTrial(_best(result.best_options), result.best_loss, len(result.trials))
+    return BestTrial(_best(result.best_options), result.best_loss, len(result.trials))
 
 
 def propose(trial: Any, space: SearchSpace) -> dict[str, Any]:
-    """Asks Optuna for a value of each dial of the space."""
+    """Asks Optuna for a value of each hyperparameter in the space."""
     parameters: dict[str, Any] = {}
     for name in SearchSpace.model_fields:
         values = getattr(space, name)
@@ -246,7 +246,7 @@ def _importance(finished: list[TrialRecord], space: SearchSpace) -> dict[str, fl
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
     except (RuntimeError, ValueError):
-        return {}  # all trials alike: nothing to explain
+        return {}  # all losses are equal: nothing to explain
 
 
 def _distribution(values: Range | tuple[Any, ...]) -> Any:

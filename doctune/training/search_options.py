@@ -1,4 +1,4 @@
-"""What a hyperparameter search may try."""
+"""The options of a hyperparameter search."""
 
 from typing import Annotated, Any, Literal
 
@@ -27,7 +27,7 @@ Choices = Annotated[tuple[int | float | str, ...], Field(min_length=1)]
 
 
 class SearchSpace(BaseModel):
-    """Each dial a range or a list of choices; what is left out stays as it is configured."""
+    """A range or a list of choices for each hyperparameter; others keep their configured value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,27 +43,27 @@ class SearchSpace(BaseModel):
 
 
 class SearchOptions(BaseModel):
-    """Settings of `search_hyperparameters`; the goal is the least validation loss."""
+    """Settings of `search_hyperparameters`, which minimises the validation loss."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     space: SearchSpace = SearchSpace()
-    max_trials: int = Field(default=8, ge=1, le=1000, description="Most trials of a search.")
+    max_trials: int = Field(default=8, ge=1, le=1000, description="Maximum number of trials.")
     algorithm: Literal["tpe", "random"] = "tpe"
     pruning_warmup: int = Field(
-        default=3, ge=0, description="Finished trials before a bad one is cut short."
+        default=3, ge=0, description="Finished trials before pruning starts."
     )
     seed: int = Field(default=13, ge=0)
 
 
 def with_parameters(common: TrainingOptions, parameters: dict[str, Any]) -> TrainingOptions:
-    """Returns options with the values that a trial proposes, checked like any other."""
+    """Returns validated options with the values that a trial proposes."""
     values = dict(parameters)
     modules = values.get("target_modules")
     if isinstance(modules, str) and modules != "all-linear":
         values["target_modules"] = tuple(part.strip() for part in modules.split(","))
     if "lora_r" in values and "lora_alpha" not in values:
-        # The adapter's scale, alpha / r, stays what it was, so the ranks compare fairly.
+        # Keep the adapter's scale, alpha / r, so that ranks are compared fairly.
         scale = common.lora_alpha / common.lora_r
         values["lora_alpha"] = max(1, round(values["lora_r"] * scale))
     return TrainingOptions.model_validate({**common.model_dump(), **values})

@@ -15,7 +15,7 @@ _COLOURS = {"complete": "#2367a5", "pruned": "#c9a227", "failed": "#b03030"}
 
 
 class Trial(Protocol):
-    """What the page needs of a trial."""
+    """The attributes of a trial that the page shows."""
 
     @property
     def number(self) -> int: ...
@@ -70,7 +70,7 @@ def _best(trials: Sequence[Trial]) -> Trial | None:
 
 
 def _scale(values: Sequence[float], low: float, high: float) -> list[float]:
-    """Spreads numbers over low..high; all alike stand in the middle."""
+    """Scales numbers to low..high; equal ones go to the middle."""
     least, most = min(values), max(values)
     if most == least:
         return [(low + high) / 2] * len(values)
@@ -94,7 +94,7 @@ def _history(trials: Sequence[Trial]) -> str:
     losses = [trial.loss or 0.0 for trial in shown]
     ends = f"<text x='4' y='24'>{max(losses):.3f}</text>"
     ends += f"<text x='4' y='{_HEIGHT - 26}'>{min(losses):.3f}</text>"
-    # Losses were negated, so the least stands lowest on the page.
+    # The losses are negated, so the lowest is at the bottom of the page.
     path = f"<polyline points='{' '.join(line)}' fill='none' stroke='#2367a5'/>"
     return f"<svg viewBox='0 0 {_WIDTH} {_HEIGHT}'>{ends}{path}{dots}</svg>"
 
@@ -140,7 +140,7 @@ def _short(value: Any) -> str:
 
 def _importance(importance: Mapping[str, float]) -> str:
     if not importance:
-        return "<p>Too few trials, or all alike.</p>"
+        return "<p>Too few trials, or all have the same loss.</p>"
     rows = ""
     for name, share in sorted(importance.items(), key=lambda item: -item[1]):
         bar = f"<div style='background:#2367a5;height:12px;width:{300 * share:.0f}px'></div>"

@@ -1,9 +1,9 @@
-"""FSDP2: several workers share the frozen weights, so each needs memory for its part only.
+"""FSDP2: shards the frozen weights over the workers, so each holds only its part in memory.
 
-accelerate wraps each decoder layer; its weights come together for the time of its computation. The
-adapter is small and stays whole with every worker, so gradients, optimizer, checkpoints and what is
-written are the same as without. Weights come together in all workers at once: each must compute as
-many packs as the others, see `even_packs`.
+accelerate wraps each decoder layer, whose weights are gathered for its computation. The adapter is
+small and is replicated, so gradients, optimizer, checkpoints and outputs are the same as without
+sharding. Gathering is a collective operation: all workers must compute the same number of packs,
+see `even_packs`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ logger = logging.getLogger("doctune.training")
 
 
 def shard_frozen_weights(model: Any, device: str) -> None:
-    """Divides the weights of a network with an adapter among the workers that have joined."""
+    """Shards the frozen weights of a network with an adapter over the workers."""
     from accelerate import Accelerator
     from accelerate.utils import FullyShardedDataParallelPlugin, fsdp2_prepare_model
 
-    # What CLUSTER_SPEC says is known to torch's group only; accelerate reads the variables.
+    # accelerate reads these variables; with CLUSTER_SPEC they are not set yet.
     for name, value in {**rendezvous(os.environ), "LOCAL_RANK": "0"}.items():
         os.environ.setdefault(name, value)
     accelerator = Accelerator(cpu=device == "cpu")
@@ -53,14 +53,14 @@ def shard_frozen_weights(model: Any, device: str) -> None:
 def even_packs(
     examples: Sequence[Example], workers: Workers, pack_tokens: int
 ) -> Iterator[tuple[list[Example], bool]]:
-    """Yields this worker's packs of some examples, and fillers up to the most that a worker has.
+    """Yields this worker's packs, filled up to the largest number that any worker has.
 
     Yields:
-        A pack and whether it counts: a filler is computed and thrown away.
+        A pack and whether it counts: a filler is computed, and its loss discarded.
     """
     shares = [examples[rank :: workers.count] for rank in range(workers.count)]
     counts = [len(cut_into_packs(share, pack_tokens)) for share in shares]
-    for pack in cut_into_packs(workers.share(examples), pack_tokens):
+    for pack in cut_into_packs(workers.shard(examples), pack_tokens):
         yield pack, True
     shortest = min(examples, key=lambda example: len(example.input_ids))
     for _ in range(max(counts) - counts[workers.rank]):

@@ -1,7 +1,7 @@
-"""Tokenised data sets, kept on disk by the digest of all that they depend on.
+"""An on-disk cache of tokenised data sets, keyed by the digest of their inputs.
 
-They are read, tokenised and written block by block, and mapped into memory for training: five
-bytes a token in the page cache, which the workers of a machine share, instead of some forty-four as
+Data sets are read, tokenised and written block by block, and memory-mapped for training: five bytes
+a token in the page cache, which the workers of a machine share, instead of about forty-four as
 Python objects in each of them.
 """
 
@@ -25,17 +25,17 @@ from doctune.files import atomic_folder
 from doctune.training.examples import (
     TokenizedExamples,
     TokenTable,
-    passages_of,
     read_conversations,
+    read_passages,
     tokenize_conversations,
     tokenize_passages,
 )
 
 logger = logging.getLogger("doctune.training")
 
-# Part of the key: raise it when the same texts are to give other tokens, or another form.
+# Part of the key: raise it when tokenisation or the file format changes.
 _VERSION = 2
-# Texts that are tokenised and held at one time.
+# Texts that are tokenised and in memory at the same time.
 _BLOCK = 4096
 _DTYPES = {"input_ids": "<u4", "taught": "u1", "ends": "<i8"}
 _COUNTS = "counts.json"
@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 
 def tokenized_file(path: Path, tokenizer: Any, max_length: int) -> TokenizedExamples:
-    """Returns the chat examples of a JSONL file as tokens, from the cache where they are known.
+    """Returns the tokenised chat examples of a JSONL file, from the cache if possible.
 
     Raises:
         DatasetError: The file is missing, empty or malformed.
@@ -57,7 +57,7 @@ def tokenized_file(path: Path, tokenizer: Any, max_length: int) -> TokenizedExam
 
 
 def tokenized_passages(path: Path, tokenizer: Any, max_length: int) -> TokenizedExamples:
-    """Returns the distinct raw passages that a JSONL file's examples were made from, as tokens.
+    """Returns the tokenised distinct passages of a JSONL file's examples.
 
     Raises:
         DatasetError: The file is missing or malformed, or no example has a passage.
@@ -65,7 +65,7 @@ def tokenized_passages(path: Path, tokenizer: Any, max_length: int) -> Tokenized
     kept = _place("passages", path, tokenizer, max_length)
     if (found := _read(kept)) is not None:
         return found
-    blocks = _blocks(passages_of(path))
+    blocks = _blocks(read_passages(path))
     return _keep(kept, (tokenize_passages(block, tokenizer, max_length) for block in blocks))
 
 
@@ -85,11 +85,11 @@ def _place(kind: str, path: Path, tokenizer: Any, max_length: int) -> Path:
 
 
 def _keep(kept: Path, blocks: Iterable[TokenizedExamples]) -> TokenizedExamples:
-    """Writes the blocks to the cache, or to a folder of this run where that is not possible."""
+    """Writes the blocks to the cache, or to a temporary folder if it is not writable."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=kept.parent):
-            pass  # said now, since the blocks can be gone through but once
+            pass  # checked before, since the blocks can be iterated only once
     except OSError as error:
         logger.warning("The token cache %s cannot be written: %s", kept.parent, error)
         kept = Path(tempfile.mkdtemp(prefix="doctune-tokens-"), "tokens")
@@ -129,7 +129,7 @@ def _read(folder: Path) -> TokenizedExamples | None:
         counts = json.loads((folder / _COUNTS).read_text())
         ids, taught, ends = (_mapped(folder, name) for name in _DTYPES)
         if len(ids) != len(taught) or len(ids) != (int(ends[-1]) if len(ends) else 0):
-            raise ValueError("its parts do not fit together")
+            raise ValueError("its files do not match")
         cut, dropped = int(counts["answers_cut"]), int(counts["dropped"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("The token cache %s is broken (%s); tokenising again", folder, error)
@@ -143,7 +143,7 @@ def _read(folder: Path) -> TokenizedExamples | None:
 def _mapped(folder: Path, name: str) -> npt.NDArray[Any]:
     path = folder / name
     if not path.stat().st_size:
-        return np.empty(0, _DTYPES[name])  # nothing cannot be mapped
+        return np.empty(0, _DTYPES[name])  # an empty file cannot be mapped
     return np.memmap(path, dtype=_DTYPES[name], mode="r")
 
 

@@ -1,10 +1,10 @@
-"""One trial of a hyperparameter search, as the program that a tuning job runs.
+"""The program of one hyperparameter trial, which a tuning job runs.
 
     python -m doctune.training.trial --train URI --validation URI [--options JSON] \
         --learning_rate=0.001 --lora_r=8
 
-Every flag beside the first three is a dial that the search has set. Each validation is reported by
-cloudml-hypertune as `validation_loss`, which is how Vertex AI ranks trials and stops poor ones.
+Every flag after the first three is a hyperparameter that the search has set. Each validation is
+reported by cloudml-hypertune as `validation_loss`, by which Vertex AI ranks and stops trials.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from doctune.artifacts import local_file
 from doctune.errors import DoctuneError, UsageError
 from doctune.logs import configure_logging
-from doctune.training.course import TrainingCourse
+from doctune.training.history import TrainingHistory
 from doctune.training.options import TrainingOptions
 from doctune.training.search_options import SearchSpace, with_parameters
 
@@ -34,8 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the trial; returns the exit code: 0, 1 failed, 2 wrong usage."""
     configure_logging()
     try:
-        chosen, dials = _parse(arguments)
-        loss = run_trial(local_file(chosen.train), local_file(chosen.validation), dials)
+        chosen, parameters = _parse(arguments)
+        loss = run_trial(local_file(chosen.train), local_file(chosen.validation), parameters)
     except DoctuneError as error:
         logger.error("%s", error)
         return error.exit_code
@@ -44,10 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_trial(train_path: Path, validation_path: Path, options: TrainingOptions) -> float:
-    """Trains without keeping the model, and reports each validation.
+    """Trains without saving the model, and reports each validation.
 
     Returns:
-        The least validation loss, in nats a taught token.
+        The lowest validation loss, in nats per label token.
 
     Raises:
         DatasetError, ModelError, TrainingError: As `tune_model`.
@@ -58,8 +58,8 @@ def run_trial(train_path: Path, validation_path: Path, options: TrainingOptions)
 
     reporter = HyperTune()
 
-    def report(course: TrainingCourse) -> bool:
-        step, loss = course.validations[-1]
+    def report(history: TrainingHistory) -> bool:
+        step, loss = history.validations[-1]
         reporter.report_hyperparameter_tuning_metric(METRIC, loss, step)
         return False
 
@@ -72,13 +72,15 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, TrainingOpt
         description="One trial of a hyperparameter search.",
         allow_abbrev=False,
     )
-    parser.add_argument("--train", required=True, help="JSONL to learn from: a path or gs:// URI")
-    parser.add_argument("--validation", required=True, help="JSONL that the loss is taken on")
-    parser.add_argument("--options", default="{}", help="what all trials have in common, as JSON")
+    parser.add_argument("--train", required=True, help="JSONL to train on: a path or gs:// URI")
+    parser.add_argument("--validation", required=True, help="JSONL to validate on")
+    parser.add_argument(
+        "--options", default="{}", help="the options that all trials share, as JSON"
+    )
     for name in SearchSpace.model_fields:
         parser.add_argument(f"--{name}", help="set by the search")
     chosen = parser.parse_args(arguments)
-    dials: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         name: getattr(chosen, name)
         for name in SearchSpace.model_fields
         if getattr(chosen, name) is not None
@@ -87,7 +89,7 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, TrainingOpt
         common = TrainingOptions.model_validate_json(chosen.options)
         numbers = {
             name: value if name == "target_modules" else float(value)
-            for name, value in dials.items()
+            for name, value in parameters.items()
         }
         return chosen, with_parameters(common, numbers)
     except ValidationError as error:
@@ -95,7 +97,7 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, TrainingOpt
         key = ".".join(str(part) for part in first["loc"]) or "--options"
         raise UsageError(f"{key}: {first['msg']}") from error
     except ValueError as error:
-        raise UsageError(f"a dial is not a number: {error}") from error
+        raise UsageError(f"a hyperparameter is not a number: {error}") from error
 
 
 if __name__ == "__main__":

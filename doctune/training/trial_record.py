@@ -1,4 +1,4 @@
-"""What became of one trial of a hyperparameter search, wherever it ran."""
+"""The record of one trial of a hyperparameter search, local or on Vertex AI."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """One trial."""
+    """The result of one trial."""
 
     number: int
     parameters: dict[str, Any]
     state: str  # "complete", "pruned" or "failed"
-    loss: float | None  # least validation loss; None for a failed trial
+    loss: float | None  # lowest validation loss; None for a failed trial
     seconds: float
     reason: str = ""  # why it failed

@@ -1,4 +1,4 @@
-"""The stage: examples and a base model in, an adapter and a merged model out."""
+"""The training stage: from examples and a base model to an adapter and a merged model."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from doctune.progress import progress
 from doctune.publishing import published_folder
 from doctune.training.batches import Curriculum, Phase
 from doctune.training.checkpoints import CheckpointFolder
-from doctune.training.course import TrainingCourse
 from doctune.training.curves import write_curves
 from doctune.training.events import Events
 from doctune.training.examples import TokenizedExamples
+from doctune.training.history import TrainingHistory
 from doctune.training.loop import Run, train
 from doctune.training.machine import prepare_machine
 from doctune.training.network import AnswerNetwork, load_network, load_tokenizer
 from doctune.training.options import INCIDENTAL, TrainingOptions
 from doctune.training.outputs import (
     TrainingSummary,
-    clear_write_failures,
+    explain_write_errors,
     padding_share,
     run_facts,
     run_record,
@@ -41,7 +41,7 @@ from doctune.vertex_environment import checkpoint_folder, tensorboard_folder
 
 logger = logging.getLogger("doctune.training")
 
-# Part of a run's fingerprint: raise it when what a checkpoint says changes its meaning.
+# Part of a run's fingerprint: raise it when the content of checkpoints changes its meaning.
 _CHECKPOINT_FORM = 3
 
 
@@ -56,47 +56,49 @@ def tune_model(
 ) -> TrainingSummary:
     """Trains a LoRA adapter on chat examples and writes `adapter/`, `model/` and `training.json`.
 
-    Run in several processes that the environment joins (`torchrun`, Vertex AI's `CLUSTER_SPEC`),
-    they train together, and the first of them writes.
+    Several processes that the environment connects (`torchrun`, Vertex AI's `CLUSTER_SPEC`) train
+    together, and the first of them writes.
 
     Args:
-        train_path: JSONL with `messages`, to learn from.
-        validation_path: JSONL with `messages`, to stop by.
-        model_dir: Replaced as a whole when all went well, its manifest last.
-        curves_path: Where to write the loss curve as HTML; None for nowhere.
-        caps: What settings left out of the data set, to be recorded with the model.
+        train_path: JSONL with `messages` to train on.
+        validation_path: JSONL with `messages` for validation and early stopping.
+        model_dir: Replaced atomically on success; the manifest is written last.
+        curves_path: Where to write the loss curve as HTML; None writes no file.
+        caps: Limits that left out part of the data, to be recorded with the model.
 
     Raises:
         DatasetError: A data set is missing, malformed or empty.
-        ModelError: The base model cannot be had or does not fit the options.
-        TrainingError: The loss is no longer a number, memory or disk is full, another worker is
-            lost, or the process was told to end.
+        ModelError: The base model cannot be loaded or does not fit the options.
+        TrainingError: The loss is no longer finite, memory or disk is full, another worker is
+            lost, or the process got SIGTERM.
     """
     chosen = options or TrainingOptions()
     start = time.monotonic()
     stage = _Stage(train_path, validation_path, chosen)
     with joined_workers() as workers:
         run = stage.run(workers)
-        course = train(run)
+        history = train(run)
         run.events.close()
-        summary = _summary(course, run, time.monotonic() - start, caps)
-        if workers.writes:
-            with clear_write_failures(model_dir), published_folder(model_dir) as folder:
+        summary = _summary(history, run, time.monotonic() - start, caps)
+        if workers.is_main:
+            with explain_write_errors(model_dir), published_folder(model_dir) as folder:
                 save_model(run.network.model, stage.base, stage.tokenizer, chosen, folder)
-                record = run_record(summary, course, chosen, stage.machine, stage.data)
+                record = run_record(summary, history, chosen, stage.machine, stage.data)
                 digest = digest_folder(stage.base)
                 record |= {"base_model_digest": digest, "data": stage.digests}
                 write_json(folder / "training.json", record)
                 write_learnt(train_path, folder / LEARNT_FILE)
             if curves_path is not None:
-                write_curves(course, curves_path, run_facts(summary, course, chosen, stage.machine))
+                write_curves(
+                    history, curves_path, run_facts(summary, history, chosen, stage.machine)
+                )
             if run.checkpoints is not None:
                 run.checkpoints.remove()
-        workers.wait()
+        workers.barrier()
     logger.info(
-        "Trained %s steps on %s tokens (%.1f%% of what was computed was padding); "
+        "Trained %s steps on %s tokens (%.1f%% of the computed tokens were padding); "
         "validation loss %.3f -> %.3f",
-        *(summary.steps, f"{summary.tokens_trained:,}", 100 * padding_share(course)),
+        *(summary.steps, f"{summary.tokens_trained:,}", 100 * padding_share(history)),
         *(summary.loss_before, summary.loss_after),
     )
     return summary
@@ -106,12 +108,12 @@ def train_adapter(
     train_path: Path,
     validation_path: Path,
     options: TrainingOptions,
-    should_stop: Callable[[TrainingCourse], bool],
-) -> TrainingCourse:
-    """Trains as `tune_model` does, for the losses alone: a trial of a search.
+    should_stop: Callable[[TrainingHistory], bool],
+) -> TrainingHistory:
+    """As `tune_model`, without outputs: a trial of a search.
 
     Args:
-        should_stop: Asked after each validation, the last one too; true ends the run.
+        should_stop: Called after each validation, including the last; true ends the run.
 
     Raises:
         DatasetError, ModelError, TrainingError: As `tune_model`.
@@ -122,7 +124,7 @@ def train_adapter(
 
 
 class _Stage:
-    """What a run needs, brought together: base model, machine, tokens."""
+    """The inputs of a run: base model, machine, tokenised data."""
 
     def __init__(self, train_path: Path, validation_path: Path, options: TrainingOptions) -> None:
         self.options = options
@@ -137,7 +139,7 @@ class _Stage:
         self.data = _tokenize(paths, self.tokenizer, options)
 
     def run(self, workers: Workers) -> Run:
-        """Returns the run, ready to start, with a freshly loaded network."""
+        """Returns a run that is ready to start, with a freshly loaded network."""
         options = self.options
         base = load_network(self.base, self.machine.dtype, in_4bit=options.load_in_4bit)
         network = AnswerNetwork(base, options, self.machine)
@@ -161,7 +163,7 @@ class _Stage:
             options=options,
             workers=workers,
             checkpoints=self._checkpoints(),
-            events=Events(events_folder if workers.writes else ""),
+            events=Events(events_folder if workers.is_main else ""),
         )
 
     def _checkpoints(self) -> CheckpointFolder | None:
@@ -172,7 +174,7 @@ class _Stage:
         dtype = str(self.machine.dtype)
         parts = [_CHECKPOINT_FORM, settings, self.digests, digest_folder(self.base), dtype]
         fingerprint = digest_value(parts)
-        # Runs that share a folder would take each other's oldest for their own.
+        # One folder per run: runs that share one would delete each other's checkpoints.
         place = f"{folder.rstrip('/')}/{fingerprint[:16]}"
         return CheckpointFolder(place, fingerprint, self.options.checkpoints_kept)
 
@@ -202,29 +204,29 @@ def _tokenize(
 
 
 def _summary(
-    course: TrainingCourse, run: Run, seconds: float, caps: Sequence[str]
+    history: TrainingHistory, run: Run, seconds: float, caps: Sequence[str]
 ) -> TrainingSummary:
     weights = hashlib.sha256()
     for weight in run.network.weights:
         weights.update(weight.detach().cpu().numpy().tobytes())
     return TrainingSummary(
-        tokens_trained=course.tokens,
-        steps=course.steps,
-        train_loss=course.recent_loss,
-        loss_before=course.loss_before,
-        loss_after=course.best_loss,
-        answers_before=course.answers[0],
-        answers_after=course.best_answers,
-        stopped_early=course.stopped_early,
+        tokens_trained=history.tokens,
+        steps=history.steps,
+        train_loss=history.recent_loss,
+        loss_before=history.loss_before,
+        loss_after=history.best_loss,
+        answers_before=history.answers[0],
+        answers_after=history.best_answers,
+        stopped_early=history.stopped_early,
         seconds=round(seconds, 3),
         digest=digest_value([weights.hexdigest(), run.options.model_dump(exclude=INCIDENTAL)]),
-        caps=(*caps, *_step_caps(course, run.curriculum)),
+        caps=(*caps, *_step_caps(history, run.curriculum)),
     )
 
 
-def _step_caps(course: TrainingCourse, curriculum: Curriculum) -> tuple[str, ...]:
-    left = len(curriculum.sizes(course.examples))
-    if course.stopped_early or not left:
+def _step_caps(history: TrainingHistory, curriculum: Curriculum) -> tuple[str, ...]:
+    left = len(curriculum.sizes(history.examples))
+    if history.stopped_early or not left:
         return ()
-    total = course.steps + left
-    return (f"training ended after {course.steps:,} of {total:,} steps (training.max_steps)",)
+    total = history.steps + left
+    return (f"training ended after {history.steps:,} of {total:,} steps (training.max_steps)",)

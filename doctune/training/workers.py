@@ -1,8 +1,8 @@
-"""The processes that train together: who they are, and what they tell each other.
+"""Data-parallel training: the worker processes and their collective operations.
 
-Each worker holds the whole model, computes its share of each batch's packs, and adds up the
-gradients of the adapter with the others before each step, so all make the same step: what one
-worker would have made with the whole batch. Worker 0 alone writes.
+Each worker holds the whole model and computes its share of each batch's packs. Before each step
+the gradients of the adapter are summed over all workers, so all make the step that one worker would
+have made with the whole batch. Only worker 0 writes files.
 
 They find each other by `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`, which `torchrun` sets
 and `doctune.vertex_environment` derives on Vertex AI.
@@ -23,7 +23,7 @@ import torch.distributed as dist
 from doctune.errors import TrainingError
 from doctune.vertex_environment import rendezvous
 
-# The others wait this long for one that computes or writes. One that dies is noticed at once.
+# How long workers wait for one that is busy. A worker that dies is noticed at once.
 _PATIENCE = timedelta(minutes=20)
 _RENDEZVOUS = timedelta(seconds=50)
 
@@ -32,22 +32,22 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
-    """This worker's place among all; alone, all it does is nothing."""
+    """This process' rank among the workers; with one worker the operations do nothing."""
 
     rank: int = 0
     count: int = 1
 
     @property
-    def writes(self) -> bool:
-        """Whether this is the one that writes files and shows progress."""
+    def is_main(self) -> bool:
+        """Whether this worker writes files and shows progress."""
         return self.rank == 0
 
-    def share(self, items: Sequence[_T]) -> list[_T]:
-        """Returns this worker's part of some items; together the workers have each once."""
+    def shard(self, items: Sequence[_T]) -> list[_T]:
+        """Returns this worker's part of the items; each item goes to exactly one worker."""
         return list(items[self.rank :: self.count])
 
-    def add_up(self, *tensors: torch.Tensor) -> None:
-        """Replaces each tensor by its sum over the workers, in one exchange."""
+    def all_reduce(self, *tensors: torch.Tensor) -> None:
+        """Replaces each tensor by its sum over the workers, in one collective operation."""
         if self.count == 1:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -57,18 +57,18 @@ class Workers:
             tensor.copy_(flat[start : start + tensor.numel()].view_as(tensor))
             start += tensor.numel()
 
-    def wait(self) -> None:
-        """Returns when all workers have come here."""
+    def barrier(self) -> None:
+        """Waits until all workers have called it."""
         if self.count > 1:
             dist.barrier()
 
 
 @contextmanager
 def joined_workers() -> Iterator[Workers]:
-    """Joins the other workers, if the environment names any, for the time of the block.
+    """Joins the process group that the environment describes, for the duration of the block.
 
     Raises:
-        TrainingError: The others do not come, or one of them is lost on the way.
+        TrainingError: The other workers do not connect, or one of them is lost.
     """
     environment = rendezvous(os.environ)
     count = int(environment.get("WORLD_SIZE", "1"))
@@ -100,7 +100,7 @@ def joined_workers() -> Iterator[Workers]:
         if any(word in text for word in ("connection", "gloo", "nccl", "peer", "timed out")):
             raise TrainingError(
                 f"Worker {rank} of {count} lost another worker ({_first_line(error)}): "
-                "see the other workers' logs, then run again; training goes on from the last "
+                "see the other workers' logs, then run again; training resumes from the last "
                 "checkpoint."
             ) from error
         raise
@@ -109,7 +109,7 @@ def joined_workers() -> Iterator[Workers]:
 
 
 def _hosts_store(rank: int) -> bool:
-    # torchrun's agent already listens at the address that it gives its workers.
+    # torchrun's agent already hosts the store at the address that it gives its workers.
     return rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
 
 

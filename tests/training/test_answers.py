@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from doctune.training import TrainingOptions, tune_model
-from doctune.training.course import TrainingCourse
+from doctune.training.history import TrainingHistory
 from doctune.training.loop import Run, _is_better
 from tests.training.conftest import write_rows
 
@@ -89,6 +89,6 @@ def test_what_is_better_goes_by_the_setting(
 ) -> None:
     run: Any = Run.__new__(Run)
     run.options = TrainingOptions(stop_by=stop_by)
-    run.course = TrainingCourse(validations=[(0, 1.0)], answers=[0.5])
+    run.history = TrainingHistory(validations=[(0, 1.0)], answers=[0.5])
 
     assert _is_better(run, loss, answers) is better

@@ -15,7 +15,7 @@ import torch
 from doctune.errors import TrainingError
 from doctune.training import TrainingOptions, tune_model
 from doctune.training.checkpoints import Checkpoint, CheckpointFolder
-from doctune.training.course import TrainingCourse
+from doctune.training.history import TrainingHistory
 from tests.training.programs import adapter_weights, cluster, free_port, start_training
 
 SETTINGS: dict[str, Any] = {
@@ -113,7 +113,7 @@ def test_sigterm_saves_first_and_says_how_to_go_on(
     process.terminate()
     _, log = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"run again with the same settings to go on from {checkpoints}" in log
+    assert f"run again with the same settings to resume from {checkpoints}" in log
     assert "Traceback" not in log
     step = int(log.split("after step ")[1].split(";")[0])
     names = [path.name for path in checkpoints.rglob("*") if path.is_file()]
@@ -141,8 +141,8 @@ def test_a_run_that_is_done_leaves_no_checkpoint_and_touches_no_others(
 
 
 def checkpoint(step: int) -> Checkpoint:
-    course = TrainingCourse(steps=step, validations=[(0, 2.5)], train_losses=[1.0] * step)
-    return Checkpoint(course=course, tensors={"weight.0": torch.full((3,), float(step))})
+    history = TrainingHistory(steps=step, validations=[(0, 2.5)], train_losses=[1.0] * step)
+    return Checkpoint(history=history, tensors={"weight.0": torch.full((3,), float(step))})
 
 
 def test_only_the_last_checkpoints_are_kept_and_come_back_as_they_were(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_only_the_last_checkpoints_are_kept_and_come_back_as_they_were(tmp_path:
     assert names == ["step-00000002.safetensors", "step-00000003.safetensors"]
     newest = folder.newest()
     assert newest is not None
-    assert newest.course == checkpoint(3).course
+    assert newest.history == checkpoint(3).history
     assert newest.tensors["weight.0"].tolist() == [3, 3, 3]
 
 
@@ -164,7 +164,7 @@ def test_a_url_keeps_checkpoints_too() -> None:
     folder.save(checkpoint(2))
     newest = folder.newest()
     assert newest is not None
-    assert newest.course.steps == 2
+    assert newest.history.steps == 2
 
 
 def test_checkpoints_of_other_runs_are_passed_over(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_truncated_checkpoint_gives_way_to_the_one_before(
     second.write_bytes(second.read_bytes()[:-4])
     newest = folder.newest()
     assert newest is not None
-    assert newest.course.steps == 1
+    assert newest.history.steps == 1
 
     first = tmp_path / "step-00000001.safetensors"
     first.write_bytes(first.read_bytes()[:20])

@@ -146,7 +146,7 @@ def test_sigterm_reaches_the_workers_who_save_first(
     _, log = process.communicate(timeout=90)
 
     assert process.returncode == 1
-    assert "run again with the same settings to go on from" in log
+    assert "run again with the same settings to resume from" in log
 
 
 def test_one_process_is_this_one(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from doctune.training.examples import passages_of, read_conversations
+from doctune.training.examples import read_conversations, read_passages
 from doctune.training.preferences import read_pairs, read_verdicts
 
 # Whatever `str.splitlines` cuts at, by this Python's own tables.
@@ -37,7 +37,7 @@ def test_a_breaker_in_any_text_ends_no_row(breaker: str, tmp_path: Path) -> None
     examples = _write(tmp_path / "train.jsonl", rows)
 
     assert list(read_conversations(examples)) == messages
-    assert list(passages_of(examples)) == [text.strip() for text in texts]
+    assert list(read_passages(examples)) == [text.strip() for text in texts]
 
     pairs = _write(
         tmp_path / "pairs.jsonl",

@@ -187,6 +187,5 @@ def test_the_run_says_how_much_was_trained_and_how_much_of_it_was_padding(
     assert record["padding_share"] == 0  # packed end to end
     assert 0 < record["taught_tokens"] < record["tokens_trained"]
     assert record["computed_tokens"] < record["tokens_trained"]  # what all begin with, once
-    assert (
-        f"on {summary.tokens_trained:,} tokens (0.0% of what was computed was padding)" in said.text
-    )
+    trained = f"on {summary.tokens_trained:,} tokens"
+    assert f"{trained} (0.0% of the computed tokens were padding)" in said.text

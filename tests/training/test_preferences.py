@@ -84,7 +84,7 @@ def test_bad_pairs_are_one_clear_line(
     [
         ('{"prompt": "a"}', "line 1: needs prompt, completion and label"),
         ('{"prompt": "a", "completion": "b", "label": 1}', "label true or false"),
-        ('{"prompt": "a", "completion": "b", "label": true}', "all alike"),
+        ('{"prompt": "a", "completion": "b", "label": true}', "have the same label"),
     ],
 )
 def test_bad_verdicts_are_one_clear_line(line: str, message: str, tmp_path: Path) -> None:

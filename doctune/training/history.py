@@ -1,4 +1,4 @@
-"""What happened in a training run, step by step."""
+"""The history of a training run: losses, validations and counts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 
 @dataclass(kw_only=True)
-class TrainingCourse:
-    """What happened so far. Losses are mean nats a taught token."""
+class TrainingHistory:
+    """The history of a run so far. Losses are mean nats per label token."""
 
     steps: int = 0
-    examples: int = 0  # trained on, each as often as it was
-    tokens: int = 0  # of the examples trained on; padding does not count
-    computed_tokens: int = 0  # that went through the network, padding included
+    examples: int = 0  # trained on, counted again in each epoch
+    tokens: int = 0  # of the examples trained on, without padding
+    computed_tokens: int = 0  # that went through the network, with padding
     padding_tokens: int = 0
     taught_tokens: int = 0
     seconds: float = 0.0
@@ -21,14 +21,14 @@ class TrainingCourse:
     best_step: int = 0
     train_losses: list[float] = field(default_factory=list)  # one a step
     validations: list[tuple[int, float]] = field(default_factory=list)  # (step, loss)
-    answers: list[float] = field(default_factory=list)  # of each validation, the share right
+    answers: list[float] = field(default_factory=list)  # exact-match share of each validation
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> TrainingCourse:
-        """Returns the course that `dataclasses.asdict` and JSON took apart."""
-        course = cls(**values)
-        course.validations = [(int(step), float(loss)) for step, loss in course.validations]
-        return course
+    def from_dict(cls, values: dict[str, Any]) -> TrainingHistory:
+        """Returns a history from its `dataclasses.asdict` form, after a round trip through JSON."""
+        history = cls(**values)
+        history.validations = [(int(step), float(loss)) for step, loss in history.validations]
+        return history
 
     @property
     def loss_before(self) -> float:
@@ -42,7 +42,7 @@ class TrainingCourse:
 
     @property
     def best_answers(self) -> float:
-        """Share of the validation answers that the adapter that is kept gives word for word."""
+        """Exact-match share of the validation answers, with the adapter that is kept."""
         kept = (step for step, _ in self.validations)
         return next(
             share for step, share in zip(kept, self.answers, strict=True) if step == self.best_step
@@ -56,5 +56,5 @@ class TrainingCourse:
 
     @property
     def stalls(self) -> int:
-        """Validations since the best one."""
+        """The number of validations since the best one."""
         return sum(step > self.best_step for step, _ in self.validations)
