@@ -42,14 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def compile_package(package: str, out: Path) -> list[Path]:
-    """Compiles each module's function of the module's own name; returns the files written."""
+    """Compiles the function of the same name in each module; returns the files written."""
     from kfp import compiler
 
     written = []
     for name, function in _definitions(package):
         path = out / package / f"{name}.yaml"
         with atomic_path(path) as temporary:
-            # The compiler insists on a suffix that it knows.
+            # The compiler accepts only known suffixes.
             yaml_file = temporary.with_suffix(".yaml")
             compiler.Compiler().compile(function, str(yaml_file))
             yaml_file.replace(temporary)
@@ -72,7 +72,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("dist"), help="where the specs go")
     parser.add_argument("--config", help="folder with config.yaml and vertex_config.yaml")
-    parser.add_argument("--environment", help="a folder of its environments, laid over both files")
+    parser.add_argument("--environment", help="name of an environment that overrides both files")
     parser.add_argument("--image-prefix", help="registry, project and repository of the images")
     parser.add_argument("--image-tag", help="tag of the images: a git SHA in a release")
     return parser.parse_args(arguments)

@@ -1,1 +1,1 @@
-"""The steps: one KFP component a file; interface only, one call into doctune each."""
+"""The steps: one KFP component per file, each an interface with one call into doctune."""

@@ -1,4 +1,4 @@
-"""Index parsed documents, so that questions can be answered from them."""
+"""Build an index over parsed documents, from which questions are answered."""
 
 from kfp import dsl
 
@@ -11,7 +11,7 @@ def build_index(
     index: dsl.Output[dsl.Artifact],
     advanced: dict = {},
 ) -> None:
-    """Writes the knowledge index: passages, units, their vectors and words, in one folder.
+    """Writes the knowledge index into one folder: passages, units, vectors and words.
 
     Args:
         documents: The output of join_documents.

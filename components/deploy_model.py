@@ -1,4 +1,4 @@
-"""Deploy a model version to an endpoint: a small share, a smoke test, then all of the traffic."""
+"""Deploy a model version to an endpoint: a share of the traffic, a smoke test, then all of it."""
 
 from google_cloud_pipeline_components.types.artifact_types import VertexEndpoint, VertexModel
 from kfp import dsl
@@ -25,25 +25,25 @@ def deploy_model(
     service_account: str = "",
     traffic_percentage: int = 10,
 ) -> None:
-    """Deploys the version and makes it the champion; a failed smoke test leaves all as it was.
+    """Deploys the version and makes it the champion; a failed smoke test changes nothing.
 
-    One release at a time changes an endpoint: others wait, and then fail if the champion is no
-    longer the one that the model was compared with.
+    Releases to one endpoint run one after the other. A release fails if the champion is no longer
+    the one that the model was compared with.
 
     Args:
         model_version: The output of register_model.
-        endpoint: The endpoint, which is created when there is none of that name.
+        endpoint: The endpoint; created if there is none of that name.
         endpoint_name: Display name of the endpoint.
-        judged_against: The output of find_champion, with which the model was compared.
-        run: Name of the pipeline run: a try that was killed is taken up by the next one.
-        smoke_prompt: What the new deployment must answer before it gets all of the traffic.
+        judged_against: The output of find_champion: what the model was compared with.
+        run: Name of the pipeline run; a retry resumes a release of the same run that was killed.
+        smoke_prompt: A prompt that the new deployment must answer before it gets all traffic.
         machine_type: Machine of Compute Engine for each replica.
         min_replica_count: Fewest replicas.
         max_replica_count: Most replicas.
         accelerator_type: Such as NVIDIA_L4; empty for none.
         accelerator_count: Accelerators of each replica.
-        service_account: E-mail of the account that the model server runs as; else Vertex AI's own.
-        traffic_percentage: First share of traffic of a new version, before its test.
+        service_account: E-mail of the model server's service account; empty: Vertex AI's default.
+        traffic_percentage: Share of the traffic that a new version gets during its test.
     """
     from doctune.vertex import ServingMachine, deploy_model, init_session
 

@@ -13,11 +13,11 @@ def find_champion(
     location: str,
     staging_bucket: str,
 ) -> str:
-    """Returns the URI of the champion's artifact, or "" where there is no incumbent.
+    """Returns the URI of the champion's artifact, or "" where there is none to beat.
 
     Args:
-        model: The candidate. A champion that is this very model is no incumbent: a run that is
-            repeated gives the same verdict.
+        model: The candidate. A champion that is this very model is ignored, so that a repeated
+            run gives the same verdict.
         model_name: Display name in the Model Registry.
         staging_bucket: gs://NAME.
     """

@@ -1,4 +1,4 @@
-"""Find a registered model version and the training set that it was made from."""
+"""Find a registered model version and its training set."""
 
 from kfp import dsl
 
@@ -16,14 +16,14 @@ def find_version(
     staging_bucket: str,
     train_uri: str = "",
 ) -> str:
-    """Returns the version's resource name, with its number.
+    """Returns the version's resource name, including its number.
 
     Args:
         model: The version's artifact, as tune_model wrote it.
         train_set: The JSONL that it was trained on.
         model_name: Display name in the Model Registry.
         version: A number, or an alias such as "champion".
-        train_uri: JSONL of training examples; else what the version's evaluation names.
+        train_uri: JSONL of training examples; empty: what the version's evaluation names.
     """
     from doctune.vertex import find_version, init_session, training_set_of
 

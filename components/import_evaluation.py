@@ -15,14 +15,14 @@ def import_evaluation(
     evaluation_bucket: str = "",
     data_bucket: str = "",
 ) -> str:
-    """Returns the evaluation's resource name; the same scores are imported once.
+    """Returns the evaluation's resource name; the same scores are imported only once.
 
     Args:
         scores: The output of evaluate_model.
         version_name: Resource name of the version, with its number.
-        evaluation_bucket: gs://NAME where its results are kept; derived from staging_bucket where
+        evaluation_bucket: gs://NAME that retains its results; derived from staging_bucket where
             empty.
-        data_bucket: The same for the sets that it was made with.
+        data_bucket: The same for its training and test sets.
     """
     from doctune.artifacts import local_file
     from doctune.vertex import import_evaluation, init_session, keep_evaluation

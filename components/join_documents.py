@@ -1,4 +1,4 @@
-"""Join what was read from each shard of a folder of PDFs."""
+"""Join the parsed documents of all shards."""
 
 from kfp import dsl
 
@@ -14,15 +14,15 @@ def join_documents(
     corpus_digest: str = "",
     advanced: dict = {},
 ) -> None:
-    """Writes the rows of all shards in the files' order; fails when too few files could be read.
+    """Writes the rows of all shards in the files' order; fails if too many files were rejected.
 
     Args:
-        pdfs: The folder that was read; the report shows some of its pages.
+        pdfs: The folder of PDFs; the report shows some of their pages.
         parts: The output of parse_pdfs for each shard.
         documents: `blocks.parquet` and `documents.parquet`.
-        report: What was read as what.
-        corpus_digest: Digest of the PDFs, as parse_pdfs had it.
-        advanced: Fields of `doctune.documents.ParseOptions`, as parse_pdfs had them.
+        report: Rejected files, warnings, and pages with their blocks drawn over them.
+        corpus_digest: Digest of the PDFs, as for parse_pdfs.
+        advanced: Fields of `doctune.documents.ParseOptions`, as for parse_pdfs.
     """
     from pathlib import Path
 

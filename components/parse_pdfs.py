@@ -1,4 +1,4 @@
-"""Read a shard of a folder of PDFs into blocks of text and tables."""
+"""Parse a shard of a folder of PDFs into blocks of text and tables."""
 
 from kfp import dsl
 
@@ -14,15 +14,15 @@ def parse_pdfs(
     corpus_digest: str = "",
     advanced: dict = {},
 ) -> None:
-    """Writes one row a block and one row a file; a bad PDF is a row with its reason.
+    """Writes one row per block and one row per file; a rejected PDF is a row with the reason.
 
     Args:
         pdfs: A folder that holds PDFs, at any depth.
-        plan: Which files are in which shard, from plan_shards.
+        plan: The output of plan_shards: the files of each shard.
         shard: The name of the shard to read.
         documents: `blocks.parquet` and `documents.parquet`, of this shard.
-        corpus_digest: Digest of the PDFs. It is how the cache notices that the folder's contents
-            have changed, since a folder's URI does not tell.
+        corpus_digest: Digest of the PDFs. It makes the step run again when the folder's contents
+            change, since its URI does not.
         advanced: Fields of `doctune.documents.ParseOptions`.
     """
     from pathlib import Path

@@ -33,15 +33,15 @@ def pick_trial(
         ("advanced", dict),
     ],
 ):
-    """Returns the best trial's parameters as `tune_model` takes them.
+    """Returns the best trial's hyperparameters, as inputs of `tune_model`.
 
     Args:
         trials: JSON: every trial with its parameters, state and loss.
         report: History, parallel coordinates, importance, a table of trials.
         tuning_job: `gcp_resources` of the tuning job. Without one the search runs in this step,
             with Optuna.
-        max_trials: Most trials of a search.
-        training: Fields of `TrainingOptions` that all trials have in common.
+        max_trials: Maximum number of trials.
+        training: Fields of `TrainingOptions` that all trials share.
         search: Any other field of `SearchOptions`.
     """
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Split a folder of PDFs into shards of about as many bytes each."""
+"""Split a folder of PDFs into shards of about equal size in bytes."""
 
 from kfp import dsl
 
@@ -12,14 +12,14 @@ def plan_shards(
     shards: int = 1,
     corpus_digest: str = "",
 ) -> list[str]:
-    """Returns the names of the shards, for `parse_pdfs` to read each on a machine of its own.
+    """Returns the names of the shards; `parse_pdfs` reads each on its own machine.
 
     Args:
         pdfs: A folder that holds PDFs, at any depth.
         plan: JSON: each shard's files and bytes.
-        shards: How many at most; there are never more than files.
-        corpus_digest: Digest of the PDFs. It is how the cache notices that the folder's contents
-            have changed, since a folder's URI does not tell.
+        shards: Maximum number of shards; there are never more than files.
+        corpus_digest: Digest of the PDFs. It makes the step run again when the folder's contents
+            change, since its URI does not.
     """
     from pathlib import Path
 

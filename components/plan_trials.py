@@ -1,4 +1,4 @@
-"""Lay out a hyperparameter search for Vertex AI's tuning job."""
+"""Build the study of a hyperparameter search for Vertex AI's tuning job."""
 
 from typing import NamedTuple
 
@@ -20,13 +20,13 @@ def plan_trials(
 ) -> NamedTuple(  # type: ignore[valid-type] # KFP reads it where it stands
     "Plan", [("worker_pool_specs", list), ("study_parameters", list), ("algorithm", str)]
 ):
-    """Returns what `HyperparameterTuningJobRunOp` takes.
+    """Returns the arguments of `HyperparameterTuningJobRunOp`.
 
     Args:
         image: The training image: each trial runs `doctune.training.trial` in it.
         machine_type: Machine of a trial, such as n1-standard-8.
         accelerator_type: Such as NVIDIA_L4; "" for none.
-        training: Fields of `TrainingOptions` that all trials have in common.
+        training: Fields of `TrainingOptions` that all trials share.
         search: Fields of `SearchOptions`.
     """
     from doctune.vertex.tuning import plan_trials

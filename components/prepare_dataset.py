@@ -1,4 +1,4 @@
-"""Make chat examples from parsed documents, clean them and split them by document."""
+"""Make chat examples from parsed documents, clean them, and split them by document."""
 
 from kfp import dsl
 
@@ -22,12 +22,12 @@ def prepare_dataset(
 
     Args:
         documents: The output of join_documents.
-        manifest: Which document is on which side, with digests and settings.
-        card: What the data set holds, for people.
-        base_model: Whose tokenizer counts, as `tune_model` takes it.
-        chunk_tokens: Most tokens in a chunk, as the base model counts them.
-        cache_uri: gs:// folder in which the teacher's answers, which cost money, are kept for later
-            runs; where it is not mounted, the cache of this machine.
+        manifest: The split of each document, with digests and settings.
+        card: The data set card: contents, samples, sources.
+        base_model: The model whose tokenizer counts, as for `tune_model`.
+        chunk_tokens: Maximum number of tokens of a chunk, by the base model's tokenizer.
+        cache_uri: gs:// folder that caches the teacher's answers, which cost money, for later runs;
+            where it is not mounted, the cache of this machine is used.
         advanced: Any other field of `doctune.dataset.DatasetOptions`.
     """
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Register a model as a new version, traceable to its data."""
+"""Register a model as a new version, with its lineage and evaluation."""
 
 from google_cloud_pipeline_components.types.artifact_types import VertexModel
 from kfp import dsl
@@ -27,10 +27,10 @@ def register_model(
     evaluation_bucket: str = "",
     data_bucket: str = "",
 ) -> None:
-    """Registers the model with alias `candidate` and imports its evaluation, slices and all.
+    """Registers the model with the alias `candidate`, and imports its evaluation with all slices.
 
-    The model, and the sets and results of its evaluation, are copied to where they are kept.
-    Registering the same model again gives the same version.
+    The model, and the data and results of its evaluation, are copied to buckets that retain them.
+    Registering the same model again returns the same version.
 
     Args:
         model: The output of tune_model.
@@ -38,14 +38,14 @@ def register_model(
         index: The output of build_index, whose digest becomes a label.
         model_version: The version in the Model Registry.
         model_name: Display name in the Model Registry.
-        serving_image: The image that serves it.
-        serving_args: Arguments of its command.
-        serving_environment: Its variables.
-        shared_memory_mb: 0 leaves it to Vertex AI.
-        deployment_seconds: How long it may take until it is healthy; 0 likewise.
+        serving_image: The image that serves the model.
+        serving_args: Arguments of the server's command.
+        serving_environment: Environment variables of the server.
+        shared_memory_mb: Shared memory of the server; 0: Vertex AI's default.
+        deployment_seconds: Time limit until the server is healthy; 0: Vertex AI's default.
         run: Name of the pipeline run, for the version's labels.
-        commit: What the images were built from, for the version's labels.
-        model_bucket: gs://NAME where models are kept; derived from staging_bucket where empty.
+        commit: Commit that the images were built from, for the version's labels.
+        model_bucket: gs://NAME that retains models; derived from staging_bucket where empty.
         evaluation_bucket: The same for results of evaluations.
         data_bucket: The same for training and test sets.
     """

@@ -28,12 +28,13 @@ def tune_model(
         curves: Loss over steps.
         base_model: The bundled SmolLM2, a hub id, a local folder, or a gs:// folder.
         learning_rate: Peak learning rate of the adapter.
-        num_train_epochs: Passes over the training set, at most.
-        per_device_train_batch_size: Examples in a step of each worker.
-        max_length: Most tokens in an example.
+        num_train_epochs: Maximum number of passes over the training set.
+        per_device_train_batch_size: Examples per step of each worker.
+        max_length: Maximum number of tokens of an example.
         lora_r: Rank of the adapter.
-        lora_alpha: Scale of the adapter.
-        checkpoint_dir: Folder or gs:// folder; empty: AIP_CHECKPOINT_DIR where set, else none.
+        lora_alpha: Scale of the adapter: its output is multiplied by lora_alpha / lora_r.
+        checkpoint_dir: Local or gs:// folder; empty: AIP_CHECKPOINT_DIR if set, else no
+            checkpoints.
         advanced: Any other field of `doctune.training.TrainingOptions`.
     """
     from pathlib import Path

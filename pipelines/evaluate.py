@@ -1,4 +1,4 @@
-"""Any registered version on any test set."""
+"""Evaluate a registered version on any test set."""
 
 from kfp import dsl
 
@@ -59,6 +59,6 @@ def evaluate(
         **vertex,
     ).set_display_name("Import evaluation")
 
-    # What an alias names may change.
+    # An alias may have moved since the last run.
     for task in (found, imported):
         machines.ops(task).set_caching_options(enable_caching=False)

@@ -13,14 +13,14 @@ from doctune.configuration.settings import MachineSettings, load_vertex_settings
 
 _MACHINES = load_vertex_settings().machines
 
-# Every step of ours may be run again: the same inputs give the same outputs, what is registered or
-# deployed already is found again, and training goes on from its checkpoints. A second try is for
-# what passes: a machine that is taken away, a service that does not answer. A long step that fails
-# by its own fault would only fail again at the same price.
+# All steps are safe to retry: the same inputs give the same outputs, registration and deployment
+# are idempotent, and training resumes from its checkpoints. Retries are for transient failures: a
+# machine that is preempted, a service that does not answer. A long step that fails for another
+# reason would fail again at the same price, so it is retried less often.
 _TRIES_AGAIN, _LONG_TRIES_AGAIN = 3, 1
 _BACKOFF = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "600s"}
 
-# A trial of a search is a job of its own, whose machine may be given at run time.
+# Each trial of a search is its own job, whose machine may be set at run time.
 TRIAL = _MACHINES.training
 
 
@@ -35,7 +35,7 @@ def training(task: dsl.PipelineTask) -> dsl.PipelineTask:
 
 
 def on_workers(component: Callable[..., dsl.PipelineTask]) -> Callable[..., dsl.PipelineTask]:
-    """Returns training's component: as it is, or as a custom job where it has several workers."""
+    """Returns the component, wrapped as a custom job if training has several workers."""
     machine = _MACHINES.training
     if machine.replica_count == 1:
         return component
@@ -45,14 +45,14 @@ def on_workers(component: Callable[..., dsl.PipelineTask]) -> Callable[..., dsl.
         replica_count=machine.replica_count,
         accelerator_type=machine.accelerator_type,
         accelerator_count=machine.accelerator_count or 1,
-        # A worker that is lost and comes back finds the others gone: all go on from a checkpoint.
+        # A restarted worker cannot rejoin the others: all restart from a checkpoint.
         restart_job_on_worker_restart=True,
     )
     return job
 
 
 def tuning(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """Places the step of `on_workers`; a custom job's workers have their machines already."""
+    """Places the step of `on_workers`; the machines of a custom job are set already."""
     if _MACHINES.training.replica_count == 1:
         return training(task)
     return task.set_retry(num_retries=_LONG_TRIES_AGAIN, **_BACKOFF)

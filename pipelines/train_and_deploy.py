@@ -1,4 +1,4 @@
-"""PDFs to an answering endpoint."""
+"""From PDFs to a deployed model."""
 
 from kfp import dsl
 
@@ -15,7 +15,7 @@ from pipelines.steps.release_model import release_model
 DATASET, TRAINING, EVALUATION = DatasetOptions(), TrainingOptions(), EvaluationOptions()
 
 
-@dsl.pipeline(name="train-and-deploy", description="PDFs to an answering endpoint.")
+@dsl.pipeline(name="train-and-deploy", description="From PDFs to a deployed model.")
 def train_and_deploy(
     pdfs: str,
     project: str,

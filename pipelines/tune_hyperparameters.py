@@ -1,4 +1,4 @@
-"""PDFs to a model tuned with the best hyperparameters that a search finds."""
+"""From PDFs to a model that is tuned with the best hyperparameters of a search."""
 
 from google_cloud_pipeline_components.v1.hyperparameter_tuning_job import (
     HyperparameterTuningJobRunOp,
@@ -19,7 +19,8 @@ DATASET, TRAINING, SEARCH = DatasetOptions(), TrainingOptions(), SearchOptions()
 
 
 @dsl.pipeline(
-    name="tune-hyperparameters", description="A search, and a model tuned with its best trial."
+    name="tune-hyperparameters",
+    description="A hyperparameter search, and a model tuned with its best trial.",
 )
 def tune_hyperparameters(
     pdfs: str,

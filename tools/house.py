@@ -1,10 +1,10 @@
-"""The rooms of doctune: who may import whom, and a picture of who does.
+"""Checks the import layers of doctune (its "rooms"), and draws them.
 
-    python tools/house.py check           # the walls, as docs/architecture.md states them
-    python tools/house.py draw [--check]  # its picture, from the imports
+    python tools/house.py check           # check the imports against docs/architecture.md
+    python tools/house.py draw [--check]  # draw the picture in it, from the imports
 
-The tables of docs/architecture.md are the only source: import-linter's contracts are made from
-them. Exit code 1: a wall is broken, or (with --check) the picture is out of date.
+The tables of docs/architecture.md are the only source of the rules: import-linter's contracts are
+made from them. Exit code 1: an import breaks a rule, or (with --check) the picture is out of date.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Room:
 
     Attributes:
         layer: 1 is the top; a room imports from lower layers only.
-        forbidden: Rooms below it that it does not import itself.
+        forbidden: Rooms of lower layers that it must not import directly.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Room:
 
 @dataclass(frozen=True)
 class House:
-    """What docs/architecture.md says of the rooms.
+    """The import rules of docs/architecture.md.
 
     Attributes:
         shared: The modules at the top of doctune, which all rooms may import.
@@ -101,11 +101,11 @@ def _rows(text: str, first_header: str, columns: int) -> list[list[str]]:
 def broken_walls(
     house: House, package: str = "doctune", above: tuple[str, ...] = ("pipelines", "components")
 ) -> list[str]:
-    """Returns what breaks a wall, a line or more each; nothing where all stand.
+    """Returns a message for each import that breaks a rule.
 
     Args:
         package: The package whose children are the rooms.
-        above: Packages that use it, the topmost first.
+        above: Packages that may import it, topmost first.
     """
     configure()
     graph = import_graph(package, *above)
@@ -127,7 +127,7 @@ def broken_walls(
 
 
 def _allowed(use: PackageImport, house: House, package: str) -> tuple[str, ...] | None:
-    """Returns who may import what `use` imports, where its importer may not."""
+    """Returns the allowed importers of a restricted package, or None where `use` is allowed."""
     for name, importers in house.packages.items():
         if use.name == name or use.name.startswith(f"{name}."):
             mine = (f"{package}.{importer}" for importer in importers)
@@ -189,10 +189,9 @@ def _contracts(
 
 
 def draw(house: House, package: str = "doctune") -> str:
-    """Returns a Mermaid graph: an arrow from each room to those that it imports.
+    """Returns a Mermaid graph with an arrow from each room to those that it imports.
 
-    An arrow that follows from others is left out: where a room imports one and that imports
-    another, the direct arrow says nothing of the order.
+    Arrows that follow from others by transitivity are left out.
     """
     graph = import_graph(package)
     uses = _room_imports(house, graph, package)
@@ -240,19 +239,21 @@ def _not_implied(name: str, uses: dict[str, list[str]]) -> list[str]:
 
 
 def with_picture(text: str, picture: str) -> str:
-    """Returns a page's text with the picture between its two marks."""
+    """Returns a page's text with the picture inserted between its two markers."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{picture}\n{_END}{after}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Checks the walls or draws the picture; returns the exit code."""
+    """Checks the imports or draws the picture; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("check", help="Check that no import breaks a wall.")
+    verbs.add_parser("check", help="Check that all imports follow the rules.")
     drawing = verbs.add_parser("draw", help="Draw the picture into docs/architecture.md.")
-    drawing.add_argument("--check", action="store_true", help="Write nothing; say what is stale.")
+    drawing.add_argument(
+        "--check", action="store_true", help="Write nothing; fail if the picture is out of date."
+    )
     chosen = parser.parse_args(arguments)
     house = read_house()
     if chosen.verb == "check":

@@ -1,8 +1,8 @@
-"""All imports of a package, those that grimp does not see among them.
+"""The imports of a package, including those that grimp does not see.
 
-grimp reads `import` statements wherever they stand: in functions, under TYPE_CHECKING, and
-`from package import module`. Added here are modules that are named by a string: the argument of
-`import_module` or `__import__`, a program's `-m`, a table of lazily loaded names.
+grimp reads all `import` statements, also in functions and under TYPE_CHECKING. This module adds
+modules that are named by a string: the argument of `import_module` or `__import__`, of a program's
+`-m`, and tables of lazily loaded names.
 """
 
 import ast
@@ -26,10 +26,10 @@ class PackageImport:
 
 
 def import_graph(package: str, *others: str) -> grimp.ImportGraph:
-    """Returns the modules of some packages and who imports whom.
+    """Returns the graph of imports between the modules of the packages.
 
-    The lazily loaded names of a package (`__getattr__` in its `__init__`) are no imports of it: who
-    asks for one imports it.
+    Lazily loaded names of a package (`__getattr__` in its `__init__`) count as imports of the
+    module that uses them, not of the package.
     """
     graph = grimp.build_graph(package, *others, cache_dir=None)
     for root in (package, *others):
@@ -47,7 +47,7 @@ def import_graph(package: str, *others: str) -> grimp.ImportGraph:
 
 
 def external_imports(package: str) -> Iterator[PackageImport]:
-    """Yields each import of something outside of a package, by its full name."""
+    """Yields the imports of names outside a package, by their full name."""
     for importer, path in _modules(package):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
@@ -75,13 +75,13 @@ def _literal_import(call: ast.Call) -> str:
 
 
 def _named_modules(path: Path, package: str) -> Iterator[tuple[str, int]]:
-    """Yields strings that name modules of the package, deeper than its rooms, and all imports."""
+    """Yields the modules that strings and calls name, with their line."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and (named := _literal_import(node)):
             yield named, node.lineno
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             parts = node.value.split(".")
-            # A room's own name is that of its logger.
+            # A room's name is also its logger's name.
             if parts[0] == package and len(parts) > 2 and all(map(str.isidentifier, parts)):
                 yield node.value, node.lineno
 
@@ -91,7 +91,7 @@ def _known_module(graph: grimp.ImportGraph, name: str) -> str:
 
 
 def _settle_compiled(graph: grimp.ImportGraph, name: str) -> None:
-    """Leads imports of compiled modules, of which grimp knows the package only, where they go."""
+    """Redirects imports that grimp resolved to a package to its compiled module."""
     package = name.rpartition(".")[0]
     if package not in graph.modules:
         return

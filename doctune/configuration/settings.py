@@ -110,10 +110,13 @@ class EndpointSettings(_Section):
     service_account: str = Field(
         "",
         pattern=r"^$|^[^@\s]+@[^@\s]+$",
-        description="E-mail of the account that the model server runs as; else Vertex AI's own.",
+        description="E-mail of the model server's service account; empty: Vertex AI's default.",
     )
     traffic_percentage: int = Field(
-        10, ge=1, le=100, description="First share of traffic of a new version, before its test."
+        10,
+        ge=1,
+        le=100,
+        description="Share of the traffic that a new version gets during its test.",
     )
 
 

@@ -11,37 +11,49 @@ class DatasetOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     chunk_tokens: int = Field(
-        256, ge=32, le=4096, description="Most tokens in a chunk, as the base model counts them."
+        256,
+        ge=32,
+        le=4096,
+        description="Maximum number of tokens of a chunk, by the base model's tokenizer.",
     )
     answer_tokens: int = Field(
-        80, ge=16, le=1024, description="Tokens an answer should stay under; lists may take twice."
+        80,
+        ge=16,
+        le=1024,
+        description="Target maximum of tokens of an answer; lists may have twice as many.",
     )
     phrasings: int = Field(
-        3, ge=1, le=6, description="Most questions about one fact; more teach it more firmly."
+        3,
+        ge=1,
+        le=6,
+        description="Maximum number of questions about one fact; more help the model learn it.",
     )
     validation: Literal["documents", "phrasings"] = Field(
         "documents",
-        description="What validation asks: of documents of its own, or in phrasings that are held "
-        "out about facts that are learnt. With phrasings, documents are kept out for the test "
-        "alone.",
+        description="What validation holds out: whole documents, or phrasings of facts that are "
+        "in the training set. With phrasings, documents are held out only for the test set.",
     )
     validation_share: float = Field(0.1, gt=0, lt=0.5, description="Share of validation examples.")
     test_share: float = Field(0.15, gt=0, lt=0.5, description="Share of test examples.")
     near_duplicate_threshold: float = Field(
-        0.85, gt=0, le=1, description="Jaccard similarity from which two texts count as one."
+        0.85, gt=0, le=1, description="Jaccard similarity above which two texts are duplicates."
     )
     max_symbol_ratio: float = Field(
-        0.3, gt=0, le=1, description="Share of characters that may be symbols in an answer."
+        0.3, gt=0, le=1, description="Maximum share of symbols among the characters of an answer."
     )
-    max_examples: int | None = Field(None, ge=1, description="Most examples to keep; None for all.")
+    max_examples: int | None = Field(
+        None, ge=1, description="Maximum number of examples; None for all."
+    )
     seed: int = Field(13, ge=0)
     teacher: Literal["none", "gemini"] = Field(
-        "none", description="Who writes examples beyond the rules: nobody, or Gemini."
+        "none", description="Model that writes additional examples: none, or Gemini."
     )
-    teacher_model: str = Field("gemini-2.5-flash", description="The teacher's model name.")
-    teacher_pairs: int = Field(4, ge=1, le=20, description="Pairs asked of the teacher a passage.")
+    teacher_model: str = Field("gemini-2.5-flash", description="Name of the teacher model.")
+    teacher_pairs: int = Field(
+        4, ge=1, le=20, description="Pairs that the teacher writes per passage."
+    )
     teacher_concurrency: int = Field(
-        4, ge=1, le=64, description="Requests to the teacher at one time."
+        4, ge=1, le=64, description="Concurrent requests to the teacher."
     )
 
     @model_validator(mode="after")

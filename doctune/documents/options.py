@@ -1,4 +1,4 @@
-"""What a user may set about reading PDFs."""
+"""The options of PDF parsing."""
 
 from typing import Literal
 
@@ -11,19 +11,19 @@ class ParseOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int | None = Field(
-        default=None, ge=1, description="Worker processes; None for one a core."
+        default=None, ge=1, description="Worker processes; None for one per core."
     )
     timeout_seconds: float = Field(
-        default=120.0, gt=0, description="Time that each hundred pages of a file may take."
+        default=120.0, gt=0, description="Time limit for each hundred pages of a file, in seconds."
     )
     memory_limit_mb: int = Field(
-        default=2048, ge=128, description="Memory one worker may use, in MiB."
+        default=2048, ge=128, description="Memory limit of a worker, in MiB."
     )
     output_limit_mb: int = Field(
-        default=256, ge=1, description="Text that each hundred pages of a file may give, in MiB."
+        default=256, ge=1, description="Limit on the text of each hundred pages of a file, in MiB."
     )
     max_pages: int = Field(
-        default=100_000, ge=1, description="Pages above which a file is rejected."
+        default=100_000, ge=1, description="Number of pages above which a file is rejected."
     )
     max_failure_share: float = Field(
         default=0.1,
@@ -37,18 +37,18 @@ class ParseOptions(BaseModel):
     password_secret: str = Field(
         default="",
         pattern=r"^$|^projects/[^/]+/secrets/[^/]+/versions/(\d+|latest)$",
-        description="The version of Secret Manager's that holds the password.",
+        description="Resource name of the secret version with the password.",
     )
     tables: Literal["all", "ruled", "none"] = Field(
         default="all",
-        description="Which tables to look for: ruled ones are those with drawn lines.",
+        description="Which tables to look for: ruled tables have drawn lines.",
     )
     ocr: Literal["auto", "off"] = Field(
         default="auto",
-        description="Whether pages without text are read by Tesseract, where it is installed.",
+        description="Whether Tesseract reads pages without text, if it is installed.",
     )
     hidden_text: bool = Field(
         default=False,
-        description="Whether text is kept that a reader of the page does not see: white on white, "
+        description="Whether to keep text that is not visible on the page: white on white, "
         "invisible over nothing, without size, off the page, under a picture.",
     )

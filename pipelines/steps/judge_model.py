@@ -1,4 +1,4 @@
-"""A model against its base and the champion: its scores, and whether it may be released."""
+"""Compare a model with its base and the champion, and decide whether it may be released."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from pipelines import machines
 
 
 class Verdict(NamedTuple):
-    """What the part hands on; `champion` is what the model was compared with."""
+    """The outputs; `champion` is the URI of the model that it was compared with."""
 
     passed: bool
     scores: dsl.Metrics
@@ -27,7 +27,7 @@ def _find_champion(
         location=location,
         staging_bucket=staging_bucket,
     ).set_display_name("Find champion")
-    # What the registry holds is not known to the cache.
+    # Never cached: the registry may have changed.
     return machines.ops(champion).set_caching_options(enable_caching=False)
 
 
@@ -54,7 +54,7 @@ def judge_model(
     max_new_tokens: int,
     evaluation_advanced: dict,
 ) -> Verdict:
-    """Judges a model with the index that its product answers from."""
+    """Judges a model together with the index that answers are found in."""
     champion = _find_champion(model, model_name, project, location, staging_bucket)
     verdict = evaluate_model(
         model=model,
@@ -72,7 +72,7 @@ def judge_model(
     return _verdict(verdict, champion)
 
 
-@dsl.pipeline(name="judge-afresh", description="The same on a test set that may change.")
+@dsl.pipeline(name="judge-afresh", description="As judge-model, on a test set that may change.")
 def judge_afresh(
     model: dsl.Input[dsl.Model],
     test_set: dsl.Input[dsl.Dataset],
@@ -86,7 +86,7 @@ def judge_afresh(
     max_new_tokens: int,
     evaluation_advanced: dict,
 ) -> Verdict:
-    """Judges a model on a test set that may change under its name, without an index."""
+    """Judges a model without an index, on a test set whose contents may change."""
     champion = _find_champion(model, model_name, project, location, staging_bucket)
     verdict = evaluate_model(
         model=model,

@@ -1,4 +1,4 @@
-"""A folder of PDFs to documents, and to the three splits of a data set."""
+"""From a folder of PDFs to parsed documents and the three splits of a data set."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from pipelines import machines
 
 
 class Examples(NamedTuple):
-    """What the part hands on."""
+    """The outputs."""
 
     documents: dsl.Dataset
     train_set: dsl.Dataset

@@ -1,4 +1,4 @@
-"""A model that passed to a registered version that answers behind the endpoint."""
+"""Register a model that passed the gate, and deploy it to the endpoint."""
 
 from kfp import dsl
 
@@ -11,7 +11,7 @@ from pipelines import machines
 ENDPOINT = load_vertex_settings().endpoint
 
 
-@dsl.pipeline(name="release-model", description="A registered version behind the endpoint.")
+@dsl.pipeline(name="release-model", description="Registers a model and deploys it.")
 def release_model(
     model: dsl.Input[dsl.Model],
     scores: dsl.Input[dsl.Metrics],
@@ -61,7 +61,6 @@ def release_model(
         traffic_percentage=ENDPOINT.traffic_percentage,
     ).set_display_name("Deploy model")
 
-    # What the registry and the endpoints hold is not known to the cache: these steps always run,
-    # and change nothing when all is as it should be.
+    # Never cached: registry and endpoints may have changed. The steps are idempotent.
     for task in (version, deployed):
         machines.ops(task).set_caching_options(enable_caching=False)

@@ -1,4 +1,4 @@
-"""A search's best trial to a tuned model."""
+"""Tune a model with the best trial of a hyperparameter search."""
 
 from kfp import dsl
 
@@ -6,7 +6,7 @@ from components.pick_trial import pick_trial
 from components.tune_model import tune_model
 from pipelines import machines
 
-# What `pick_trial` hands to `tune_model`.
+# The outputs of `pick_trial` that are inputs of `tune_model`.
 _PARAMETERS = (
     "base_model",
     "learning_rate",
