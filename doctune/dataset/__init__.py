@@ -1,7 +1,7 @@
 """Documents -> training examples: chunk, generate, clean, split.
 
-`prepare_dataset` is the whole stage; the rest of the package are its parts. Its names are loaded
-when they are first used, so that importing the options stays cheap.
+`prepare_dataset` is the whole stage; the other modules are its parts. Names are loaded on first
+use, so that importing the options stays cheap.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,6 +1,6 @@
-"""The dataset card: what a person should know before training on the data, in Markdown.
+"""The data set card, in Markdown: what a user should know before training on the data.
 
-The head is the YAML that the Hugging Face hub reads; the rest is for reading.
+It begins with the YAML front matter of the Hugging Face hub.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Takes out what should not be learnt, and counts each removal by its reason.
+"""Removes unsuitable and duplicate examples, and counts removals by reason.
 
-`filter_facts` judges one fact at a time: too short, too long, too many symbols, garbled.
-`Deduplicator` remembers what it has let through: exact copies by normalised text, near copies by
-MinHash with locality-sensitive hashing, each suspected pair confirmed on the true sets of shingles
-so that chance removes nothing. `drop_ambiguous` finds questions that two documents answer
-differently. `SideGuard` keeps any sentence from standing on two sides of the split.
+`filter_facts` checks single facts: too short, too long, too many symbols, garbled. `Deduplicator`
+removes exact copies by normalised text, and near-duplicates by MinHash with locality-sensitive
+hashing; each candidate pair is verified on the full sets of shingles, so that there are no false
+positives. `drop_ambiguous` removes questions that two documents answer differently. `SideGuard`
+keeps sentences from being in two splits.
 
-Rows of tables differ from each other in little but the one cell that matters, so near copies are
-not looked for among them; exact ones are.
+Rows of a table often differ only in one cell, so near-duplicates are not removed among them; exact
+ones are.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ PERMUTATIONS = 64
 _SEED = 1
 _RECALL = 0.99
 _SHINGLE_WORDS = 3
-# Below this many words an answer is too common to count as a duplicate by itself ("Yes.").
+# An answer with fewer words ("Yes.") is too common to count as a duplicate.
 _TELLING_WORDS = 5
-# A shorter sentence ("Wear gloves.") may stand in two documents without giving one away.
+# A shorter sentence ("Wear gloves.") may be in two splits without being a leak.
 _GUARDED_WORDS = 6
-# Texts whose shingles are kept: few documents are divided up to twenty times, and are
-# looked at anew each time.
+# Size of the cache of shingles: with few documents, up to twenty divisions are tried on the same
+# texts.
 _REMEMBERED = 1 << 13
 _GARBLED = re.compile(r"\ufffd|\(cid:\d+\)|[\ue000-\uf8ff]|(?:\b\w\s){8,}|(.)\1{7,}")
 _MAX_QUESTION_TOKENS = 96
@@ -48,7 +48,7 @@ _LONG_KINDS = frozenset({"steps", "list", "faq", "outline"})
 
 @dataclass(frozen=True)
 class _Limit:
-    """Most examples of a kind that one document gives: the largest of these."""
+    """The maximum number of examples of a kind per document: the largest of these limits."""
 
     least: int
     share: float  # of its examples of other kinds
@@ -65,7 +65,7 @@ _LIMITS = {
 def filter_facts(
     facts: Iterable[Fact], options: DatasetOptions, counter: TokenCounter, removed: Counter[str]
 ) -> Iterator[Fact]:
-    """Yields the facts that are fit to learn from; adds each removed example to `removed`."""
+    """Yields the suitable facts; counts each removed example in `removed`."""
     for fact in facts:
         reason = _fault(fact, options, counter)
         if reason:
@@ -78,7 +78,7 @@ def _fault(fact: Fact, options: DatasetOptions, counter: TokenCounter) -> str:
     limit = options.answer_tokens * (2 if fact.kind in _LONG_KINDS else 1)
     if not words(fact.answer) or (fact.kind == "section" and len(words(fact.answer)) < 4):
         return "too_short"
-    # One sentence may run over by half before it is too long to be a good answer.
+    # A single sentence may exceed the limit by half.
     if counter.count(fact.answer) > limit * 1.5:
         return "too_long"
     question_limit = _MAX_QUESTION_TOKENS if fact.kind != "completion" else options.chunk_tokens * 2
@@ -94,7 +94,7 @@ def _fault(fact: Fact, options: DatasetOptions, counter: TokenCounter) -> str:
 
 
 def _is_fragmented(text: str) -> bool:
-    """Whether a text is a formula or was torn apart: many of its words are single characters."""
+    """Whether many words are single characters, as in formulas and broken text."""
     found = words(text)
     single = sum(len(word) == 1 and word not in "aAI" and not word.isdigit() for word in found)
     return len(found) >= 4 and single * 4 > len(found)
@@ -103,15 +103,15 @@ def _is_fragmented(text: str) -> bool:
 def limit_kinds(
     facts: list[Fact], rank: list[int], pages: int, removed: Counter[str]
 ) -> list[Fact]:
-    """Keeps one kind from crowding out the others of a document.
+    """Limits the share of each kind among a document's examples.
 
-    Passages to continue also fill up to one a chunk where there is little else to ask.
+    Completions fill up to one per chunk where there is little else to ask.
 
     Args:
-        facts: Those of one document.
-        rank: For each fact a number; the facts with the lowest ones stay.
-        pages: How many the document has.
-        removed: Gets the count of examples left out, as `too_many_<kind>`.
+        facts: The facts of one document.
+        rank: A number for each fact; the facts with the lowest numbers are kept.
+        pages: Number of pages of the document.
+        removed: Counts the removed examples, as `too_many_<kind>`.
     """
     left_out: set[int] = set()
     for kind, limit in _LIMITS.items():
@@ -134,7 +134,7 @@ def shingles(text: str, size: int = _SHINGLE_WORDS, salt: str = "") -> frozenset
     Args:
         text: The text; its case and punctuation do not count.
         size: Words in a run.
-        salt: Sets of different salts have nothing in common.
+        salt: Sets with different salts have no hash in common.
     """
     found = normalise(text).split(" ")
     start = zlib.crc32(salt.encode())
@@ -158,7 +158,7 @@ def similarity(first: frozenset[Any], second: frozenset[Any]) -> float:
 
 
 def _bands(threshold: float) -> int:
-    """Returns the fewest bands that bring sets at the threshold together 99 times in 100."""
+    """Returns the smallest number of LSH bands with a recall of 99 % at the threshold."""
 
     def recall(bands: int) -> float:
         return 1 - (1 - threshold ** (PERMUTATIONS // bands)) ** bands
@@ -168,10 +168,10 @@ def _bands(threshold: float) -> int:
 
 
 class NearIndex:
-    """Finds, among texts added before, those that are nearly the same.
+    """An index of texts that finds near-duplicates.
 
     Args:
-        threshold: Jaccard similarity from which two texts are near copies.
+        threshold: Jaccard similarity above which two texts are near-duplicates.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -179,43 +179,43 @@ class NearIndex:
 
         self._threshold = threshold
         self._index = RMinHashLSH(threshold, PERMUTATIONS, _bands(threshold))
-        # Arrays take a fiftieth of what sets of Python's integers do.
+        # Arrays need a fiftieth of the memory of sets of Python integers.
         self._entries: list[tuple[array[int], Any]] = []
         self._last: tuple[frozenset[int], RMinHash] | None = None
 
     def find(self, hashes: frozenset[int]) -> Iterator[Any]:
-        """Yields what was added with sets at or above the threshold, the oldest first."""
+        """Yields the values of sets with a similarity at or above the threshold, oldest first."""
         return (value for _, value in self.matches(hashes))
 
     def matches(self, hashes: frozenset[int]) -> Iterator[tuple[float, Any]]:
-        """Yields what `find` does, each with its similarity; one is compared when asked for."""
+        """As `find`, with similarities; candidates are compared lazily."""
         for number in sorted(self._index.query(self._signature(hashes))):
             known, value = self._entries[number]
             if (likeness := similarity(hashes, frozenset(known))) >= self._threshold:
                 yield likeness, value
 
     def add(self, hashes: frozenset[int], value: Any) -> None:
-        """Adds a set of shingles with what `find` shall return for it."""
+        """Adds a set of shingles with its value for `find`."""
         self._index.insert(len(self._entries), self._signature(hashes))
         self._entries.append((array("I", hashes), value))
 
     def _signature(self, hashes: frozenset[int]) -> RMinHash:
-        # A text is mostly looked for and then added.
+        # Cached, since a text is usually searched for and then added.
         if self._last is None or self._last[0] is not hashes:
             self._last = (hashes, minhash_of(hashes))
         return self._last[1]
 
 
 class Deduplicator:
-    """Lets the texts of answers through, each for one owner and a few questions.
+    """Admits each answer's text for one owner and a limited number of questions.
 
-    One text may answer several questions (a section's first sentence may also define a term): those
-    are phrasings, which are wanted up to a limit. The same question with the same answer, one
-    question with two answers, and the text of another owner are not.
+    One text may answer several questions (a section's first sentence may also define a term). These
+    are phrasings, which are wanted up to a limit. Refused are the same question with the same
+    answer, one question with two answers, and a text of another owner.
 
     Args:
-        threshold: Jaccard similarity from which two texts are near copies.
-        most_questions: How many questions one text may answer.
+        threshold: Jaccard similarity above which two texts are near-duplicates.
+        most_questions: Maximum number of questions per text.
     """
 
     def __init__(self, threshold: float, most_questions: int) -> None:
@@ -230,12 +230,12 @@ class Deduplicator:
 
     @classmethod
     def of(cls, options: DatasetOptions) -> Deduplicator:
-        """Returns one with a user's settings."""
-        # A fact that many documents state may be asked for twice as often as one that stands once.
+        """Returns a deduplicator with the settings of `options`."""
+        # A fact that many documents state may have twice as many questions.
         return cls(options.near_duplicate_threshold, options.phrasings * 2)
 
     def admit(self, fact: Fact, owner: str) -> tuple[str, ...]:
-        """Returns the questions of a fact that may stay; remembers them."""
+        """Returns the admitted questions of a fact, and remembers them."""
         answer = normalise(fact.answer)
         text = answer
         if answer.count(" ") < _TELLING_WORDS - 1:
@@ -249,8 +249,8 @@ class Deduplicator:
         return tuple(question for question in fact.questions if self._admits(question, text))
 
     def _is_near_copy(self, fact: Fact, owner: str, text: str) -> bool:
-        # Texts that differ in a number state different facts, however alike they are: the numbers
-        # go into every shingle, so that such texts have none in common.
+        # Texts with different numbers state different facts, however similar they are. So the
+        # numbers are part of every shingle, and such texts have no shingle in common.
         hashes = _fact_shingles(text)
         for near in self._near.find(hashes):
             if near.owner != owner or (near.kind == fact.kind and near.text != text):
@@ -272,7 +272,7 @@ class Deduplicator:
 
 @dataclass(frozen=True)
 class _Known:
-    """A text that was let through."""
+    """An admitted text."""
 
     owner: str
     kind: str
@@ -289,10 +289,10 @@ def _numbers(text: str) -> tuple[str, ...]:
 
 
 def drop_ambiguous(examples: list[Example], removed: Counter[str]) -> list[Example]:
-    """Takes out questions that two documents answer differently: alone they have no answer.
+    """Removes questions that two documents answer differently, since they are ambiguous.
 
-    Of terms and of questions that a document itself asks, the first answer stays: a term has one
-    meaning in a corpus, told in several ways.
+    For terms, and for questions that a document itself asks, the first answer is kept: a term has
+    one meaning in a corpus, in different words.
     """
     first_of: dict[str, dict[str, Example]] = {}
     for example in examples:
@@ -321,10 +321,10 @@ def _says_same(first: str, second: str) -> bool:
 
 
 class SideGuard:
-    """Knows which sentences stand on which side of the split.
+    """Tracks which sentences are on which side of the split.
 
-    Sides are given one after the other, the most important first; an example of a later side whose
-    question or answer holds a sentence of an earlier side is refused.
+    Sides are processed in order of importance. An example of a later side is refused if its
+    question or answer has a sentence of an earlier side.
     """
 
     def __init__(self) -> None:
@@ -332,12 +332,12 @@ class SideGuard:
         self._current: set[str] = set()
 
     def next_side(self) -> None:
-        """Closes a side: its sentences are taken from now on."""
+        """Closes a side: its sentences are refused from now on."""
         self._earlier |= self._current
         self._current = set()
 
     def admit(self, example: Example) -> bool:
-        """Whether an example shares no sentence with an earlier side; remembers its passage."""
+        """Returns whether an example shares no sentence with earlier sides; records its passage."""
         told = [*_telling(example.answer), *_telling(example.question)]
         if any(sentence in self._earlier for sentence in told):
             return False

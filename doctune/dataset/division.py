@@ -1,12 +1,12 @@
-"""Which example goes to train, validation or test.
+"""Divides the examples into training, validation and test set.
 
-The unit is the document. Where fewer than three differ, it is the chapter, the section, the chunk
-or the passage, the coarsest at which no side stays empty. After the division no sentence may stand
-on two sides: of a text that several documents share, train keeps the copy, so that the model may
+The unit is the document. With fewer than three distinct documents, it is the chapter, section,
+chunk or passage: the coarsest at which no side is empty. After the division no sentence may be on
+two sides: a text that several documents share stays in the training set, so that the model may
 learn it and is never tested on it.
 
-Where validation is to tell what was learnt (`options.validation` is "phrasings"), documents are
-kept out for the test alone, and validation takes phrasings out of train whose facts stay there.
+If `options.validation` is "phrasings", documents are held out only for the test set. Validation
+gets phrasings from the training set whose facts stay there, so it measures what was learnt.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from doctune.errors import DatasetError
 
 UnitNamer = Callable[[Example], str]
 
-# What is divided when there are too few documents, the coarsest first.
+# The units of division, coarsest first; finer ones are used when there are too few documents.
 _LEVELS = ("document", "chapter", "section", "chunk", "passage")
 _LEAST_GROUPS = {"document": 3, "chapter": 5, "section": 5, "chunk": 5, "passage": 3}
 _ATTEMPTS = 4
@@ -34,14 +34,14 @@ _ATTEMPTS = 4
 
 @dataclass
 class Removals:
-    """Counts of examples left out."""
+    """Counts of removed examples."""
 
     exact: int = 0
     near: int = 0
     filtered: Counter[str] = field(default_factory=Counter)
 
     def add(self, deduplicator: Deduplicator) -> None:
-        """Adds what a deduplicator refused."""
+        """Adds the counts of a deduplicator."""
         self.exact += deduplicator.exact
         self.near += deduplicator.near
         if deduplicator.contradictions:
@@ -50,21 +50,21 @@ class Removals:
 
 @dataclass(frozen=True)
 class Division:
-    """Which example stands on which side, and why so."""
+    """The examples of each side, and how they were divided."""
 
     level: str  # one of _LEVELS
     sides: dict[str, tuple[Example, ...]]
     side_of_unit: dict[str, str]
-    groups: tuple[tuple[str, ...], ...]  # units that were kept together, those of more than one
+    groups: tuple[tuple[str, ...], ...]  # units that were kept together, in groups of two or more
 
 
 def divide(
     views: list[View], examples: list[Example], options: DatasetOptions, removed: Removals
 ) -> tuple[Division, Removals]:
-    """Divides at the coarsest level at which no side stays empty.
+    """Divides at the coarsest level at which no side is empty.
 
     Returns:
-        The division, and the removals with what the division itself left out.
+        The division, and the removals including those of the division itself.
 
     Raises:
         DatasetError: There are too few examples for three sides.
@@ -94,12 +94,12 @@ def divide(
                 return Division(level, sides, side_of, together), tally
     raise DatasetError(
         f"{len(examples)} examples from {len(views)} documents are too few for train, validation "
-        "and test: add documents, best three or more that differ."
+        "and test: add documents, ideally three or more different ones."
     )
 
 
 def _unit_namer(views: list[View], level: str) -> UnitNamer:
-    """Returns the function from an example to the key of its unit."""
+    """Returns a function that maps an example to the key of its unit."""
     if level == "document":
         return lambda example: example.doc_id
     if level == "passage":
@@ -125,7 +125,7 @@ def _unit_namer(views: list[View], level: str) -> UnitNamer:
 
 
 def _unit_texts(views: list[View], level: str, members: dict[str, list[Example]]) -> dict[str, str]:
-    """Returns the text that tells whether two units are near copies."""
+    """Returns the text of each unit, by which near-duplicate units are found."""
     if level == "document":
         return {
             view.document.key: "\n".join(block.text for block in view.document.blocks)
@@ -167,8 +167,8 @@ def _hold_out(
 ) -> dict[str, tuple[Example, ...]]:
     """Divides phrasings: of facts that are asked for in several, some lose one to validation.
 
-    Each fact stays in train, so validation asks whether what was learnt is known in other words.
-    The facts are drawn by the seed, so that few more examples move few of them.
+    Each fact stays in the training set, so validation asks for known facts in other words. The
+    facts are sampled by hash and seed, so that a few more examples change few of them.
     """
     by_fact: dict[int, list[Example]] = {}
     for example in learnt:

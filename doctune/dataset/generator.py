@@ -1,4 +1,4 @@
-"""Who makes examples: the rules, and whoever else keeps to the same interface."""
+"""Generators of examples: the interface, and the rules."""
 
 from __future__ import annotations
 

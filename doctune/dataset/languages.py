@@ -1,8 +1,8 @@
-"""The words of a question in each language, and how a document's language is told.
+"""Question phrases in each language, and detection of a document's language.
 
-English has many more ways to ask (`english.py`); the other languages quote headings and cells as
-they stand, so that no grammar has to bend them. A language without an entry uses the neutral form,
-which is made of the document's own words and punctuation only.
+English has many more forms (`english.py`). The other languages quote headings and cells verbatim,
+so that they need no inflection. A language without an entry uses a neutral form, which consists
+only of the document's own words and punctuation.
 """
 
 from __future__ import annotations
@@ -58,8 +58,7 @@ def phrases_for(language: str) -> Phrases:
 def language_of(document: Document) -> str:
     """Returns the two-letter code of a document's language.
 
-    What the parser found is taken; without that, the script and the frequent words tell. An
-    unknown language is an empty string.
+    The parser's result is used, or else a guess from script and frequent words; "" if unknown.
     """
     if re.fullmatch(r"[a-z]{2}", document.language):
         return document.language

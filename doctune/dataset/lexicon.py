@@ -1,10 +1,10 @@
-"""The word lists of the rules, kept as data in `lexicon.json`: entries parted by `|`."""
+"""The word lists of the rules, from `lexicon.json`: entries separated by `|`."""
 
 import json
 from functools import cache
 from pathlib import Path
 
-# Punctuation that cannot be told from ASCII by eye, spelt out.
+# Punctuation that looks like ASCII, written as escapes.
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015"
 QUOTES = "\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 APOSTROPHES = "'\u2019"

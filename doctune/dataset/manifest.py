@@ -1,4 +1,4 @@
-"""The manifest: what went into a data set, where it went, and by which settings."""
+"""The manifest of a data set: documents, their splits, removals and settings."""
 
 from __future__ import annotations
 

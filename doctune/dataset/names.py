@@ -1,10 +1,10 @@
-"""What a document is called in a question, and how its words are written.
+"""Names of documents in questions, and the vocabulary of the corpus.
 
-A question must be understood without the page before one's eyes. "How is the filter cleaned?" is
-no question in a house of twelve machines; "According to the Arlo 3 User Manual, how is the filter
-cleaned?" is. So each document gets a name, and, where its title tells one, the product it is
-about; the vocabulary of the whole corpus says which words point to one document alone and which
-are written with a capital only because a heading or sentence begins with them.
+A question must be understood without its page. "How is the filter cleaned?" is ambiguous in a
+corpus about twelve machines; "According to the Arlo 3 User Manual, how is the filter cleaned?" is
+not. So each document gets a name and, if its title has one, the product it is about. The vocabulary
+of the whole corpus decides which words identify one document, and which are capitalised only
+because they begin a heading or sentence.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Name:
     short: str  # the title without its subtitle
     subtitle: str  # empty if the title has none
     reference: str  # as it stands within a sentence: `the Travel Policy`, `"On Growth"`
-    product: str  # as it stands within a sentence: `the Arlo 3`; empty if the title names none
+    product: str  # in the form used within a sentence: `the Arlo 3`; empty if the title has none
 
 
 class Vocabulary:
@@ -83,11 +83,11 @@ class Vocabulary:
                 self._after_article[_ARTICLES[plain]][word.casefold()] += 1
 
     def with_article(self, term: str, fallback: str = "") -> str:
-        """Returns a term with the article that the corpus mostly puts before it, if any.
+        """Returns a term with the article that it usually has in the corpus, if any.
 
         Args:
-            term: As it stands within a sentence, without an article.
-            fallback: The article where the corpus does not tell: "the", "a" or none.
+            term: In the form used within a sentence, without an article.
+            fallback: The article if the corpus has no evidence: "the", "a" or none.
         """
         first = words(term)[0].casefold()
         total = self._lower[first] + self._capital[first]
@@ -99,13 +99,13 @@ class Vocabulary:
         return f"{'an' if article == 'a' and first[0] in 'aeiou' else article} {term}"
 
     def natural(self, phrase: str) -> str:
-        """Returns a heading as it would stand within a sentence: `Daily Care` -> `daily care`."""
+        """Returns a heading in the form used within a sentence: `Daily Care` -> `daily care`."""
         found = phrase.split(" ")
         if phrase.isupper() and len(phrase) > 5:
             return " ".join(self._natural_word(word, shouted=True) for word in found)
         if self._titles_capitalised:
             return " ".join(map(self._natural_word, found))
-        # Where headings are written like sentences, only the first word's capital may be lost.
+        # If headings are in sentence case, only the first word is changed to lower case.
         code, rest = (found[:1], found[1:]) if any(map(str.isdigit, found[0])) else ([], found)
         if code and rest:
             return " ".join([*code, self.natural(" ".join(rest))])
@@ -134,17 +134,17 @@ class Vocabulary:
         return word[:1].isupper() and self._capital[plain] > self._lower[plain]
 
     def is_noun(self, word: str) -> bool:
-        """Whether the corpus puts an article before a word somewhere."""
+        """Whether a word occurs with an article in the corpus."""
         plain = word.casefold()
         return any(counts[plain] for counts in self._after_article.values())
 
     def is_common(self, word: str) -> bool:
-        """Whether a word is no name: mostly written in lower case."""
+        """Whether a word is not a name: it is mostly in lower case."""
         plain = word.casefold()
         return self._lower[plain] > 0 and self._lower[plain] >= self._capital[plain]
 
     def is_specific(self, phrase: str) -> bool:
-        """Whether a phrase says what it is about by itself, in a corpus of one subject."""
+        """Whether a phrase is clear without its document, in a corpus about one subject."""
         content = self._content(phrase)
         if any(map(self.is_proper, content)):
             return True
@@ -154,7 +154,7 @@ class Vocabulary:
         )
 
     def is_distinct(self, phrase: str) -> bool:
-        """Whether a phrase points to one document of the corpus without naming it."""
+        """Whether a phrase identifies one document of the corpus without naming it."""
         content = self._content(phrase)
         if len(content) < 2 and not any(map(self.is_proper, content)):
             return False
@@ -181,7 +181,7 @@ def _capital_within_sentence(text: str) -> Iterator[str]:
     """Yields, in lower case, the words with a capital that begin no sentence."""
     for sentence in sentences(text):
         if sentence[-1] not in (".", "!", "?", ";", ":"):
-            continue  # tables of contents and labels are written like headings
+            continue  # tables of contents and labels are capitalised like headings
         for word in words(sentence)[1:]:
             if word[:1].isupper() and not word.isupper():
                 yield word.casefold()

@@ -1,4 +1,4 @@
-"""What a user may set about making training examples."""
+"""The options of data set preparation."""
 
 from typing import Literal
 

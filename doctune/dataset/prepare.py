@@ -1,10 +1,10 @@
-"""The stage as a whole: parsed documents in; three data sets, a manifest and a card out.
+"""The data set stage: from parsed documents to three splits, a manifest and a card.
 
-The rules (and the teacher, if one is asked for) make facts from each document; these are cleaned,
-divided by document, and guarded so that no sentence stands on two sides. Of a text that several
-documents share, train keeps the copy: the model may learn it, and is never tested on it. Nothing
-depends on the clock, on chance or on where the files lie: the same input gives the same bytes. All
-five files are written beside their places and moved there together at the end.
+The rules (and the teacher, if configured) generate facts from each document. These are cleaned and
+divided by document, so that no sentence is on two sides. A text that several documents share stays
+in the training set: the model may learn it, and is never tested on it. The output does not depend
+on time, chance or paths: the same input gives the same bytes. All five files are written to
+temporary names and renamed together at the end.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class DatasetSummary:
     filtered: dict[str, int]
     digest: str
     split_by: str = "document"
-    kept_out: int = 0  # documents that train holds nothing of, for the other sides' sake
-    caps: tuple[str, ...] = ()  # what a setting made smaller than it could be
+    kept_out: int = 0  # documents that are held out from the training set
+    caps: tuple[str, ...] = ()  # which settings limited the data
 
 
 def prepare_dataset(
@@ -68,14 +68,14 @@ def prepare_dataset(
 
     Args:
         documents_dir: Folder with `blocks.parquet` and `documents.parquet`.
-        train_path: Gets the training examples, JSON Lines; likewise the next two.
-        validation_path: Gets the examples that decide when training stops.
-        test_path: Gets the examples that the model is judged by.
-        manifest_path: Gets what went where and why, JSON.
-        card_path: Gets the dataset card, Markdown.
+        train_path: Output: the training examples, JSON Lines; likewise the next two.
+        validation_path: Output: the examples for early stopping.
+        test_path: Output: the examples for evaluation.
+        manifest_path: Output: the manifest, JSON.
+        card_path: Output: the data set card, Markdown.
         options: Settings; None for the defaults.
-        tokenizer: The base model's, as a folder or an object, to count tokens with; None estimates.
-        teacher_cache: Where the teacher's answers are kept; None for doctune's own cache.
+        tokenizer: The base model's tokenizer, as a folder or an object; None estimates counts.
+        teacher_cache: Folder that caches the teacher's answers; None for doctune's cache.
 
     Raises:
         DatasetError: The input is missing or wrong, there is too little text for three splits, or

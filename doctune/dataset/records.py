@@ -1,7 +1,8 @@
-"""What passes between the steps of the stage, and the reading of parsed documents.
+"""The records of the data set stage, and the reader of parsed documents.
 
-The input is the folder that `parse_pdfs` writes: `blocks.parquet` (one row a block) and
-`documents.parquet` (one row a file). Only the files are relied on, not the code that wrote them.
+The input is the folder that `parse_pdfs` writes: `blocks.parquet` (one row per block) and
+`documents.parquet` (one row per file). This module depends only on the files, not on the code that
+wrote them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from doctune.dataset.text import stable_hash
 from doctune.errors import DatasetError
 
-# Running headers and footers are kept by the parser, marked; they must never be learnt.
+# The parser marks running headers and footers; they must not be in examples.
 FURNITURE = frozenset({"header", "footer", "watermark", "line_number"})
 
 _BLOCK_COLUMNS = [
@@ -31,11 +32,11 @@ class Block:
     page: int  # 1-based
     index: int  # order within the document
     kind: str
-    level: int  # of a heading, 1 is the highest; 0 for all else
+    level: int  # of a heading, from 1 (the highest); 0 for other blocks
     text: str
     rows: tuple[tuple[str, ...], ...] = ()  # of a table
     bbox: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # points from the top left
-    header_rows: int = 0  # of a table, how many rows at its top name its columns
+    header_rows: int = 0  # of a table
     caption: str = ""  # of a table
 
 
@@ -53,7 +54,7 @@ class Document:
 
     @property
     def key(self) -> str:
-        """What tells this document from all others of the corpus."""
+        """A key that is unique in the corpus."""
         return self.doc_id
 
 
@@ -61,7 +62,7 @@ class Document:
 class Fact:
     """Something a document states, with the questions that it answers.
 
-    Several questions about one fact are wanted: they are what makes a small model learn the fact
+    Several questions about one fact are wanted: they make a small model learn the fact
     rather than one sentence. All share the answer.
     """
 
@@ -71,7 +72,7 @@ class Fact:
     passage: str
     pages: tuple[int, ...]
     heading: tuple[str, ...]
-    block: int  # where in the document it begins
+    block: int  # index of the block in which it begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Example:
 
     @property
     def fact_id(self) -> str:
-        """What phrasings of one fact share, and nothing else; the same in every run."""
+        """An id that all phrasings of a fact share; stable over runs."""
         number = stable_hash(self.doc_id, self.block, self.passage, self.answer)
         return f"{self.doc_id[:8]}-{number:016x}"
 
@@ -151,7 +152,7 @@ def read_corpus(folder: Path) -> Corpus:
             continue
         if row["kind"] in FURNITURE:
             furniture[key] += 1
-        elif row["text"] or row.get("rows"):  # a picture is a block without text
+        elif row["text"] or row.get("rows"):  # images are blocks without text
             blocks[key].append(_block(row))
     return Corpus(
         documents=tuple(

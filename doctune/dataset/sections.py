@@ -1,10 +1,9 @@
-"""A document as sections under heading paths, and those as chunks within a token budget.
+"""Splits a document into sections with heading paths, and sections into chunks within a budget.
 
-A section is a heading with the blocks up to the next one; its path names the headings above it.
-What is no content is left out and counted: tables of contents, lists of references, indexes. A
-paragraph that a page break cut is put together again. A chunk never crosses a section; it is cut
-between blocks where it can, else between sentences, and between words where a sentence alone is
-over the budget.
+A section is a heading with the blocks up to the next one; its path has the headings above it.
+Tables of contents, lists of references and indexes are left out and counted. A paragraph that a
+page break interrupts is rejoined. A chunk never spans sections. It is split between blocks if
+possible, else between sentences, and between words if a single sentence is over the budget.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from doctune.dataset.tokens import TokenCounter
 
 _LEADERS = re.compile(r"(?:\.\s?){4,}\s*\d|…{2,}|(?:\.\s?){8,}|_{5,}")
 _MAX_HEADING_WORDS = 24
-# Heads of columns that a parser may take for headings: "Three Months Ended June 25, 2022 Change".
+# Column headers that a parser may take for headings: "Three Months Ended June 25, 2022 Change".
 _COLUMN_HEAD = re.compile(
     r"(?:(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?|(?:19|20)\d\d|\d{1,2}|"
     r"three|six|nine|twelve|months?|weeks?|quarters?|years?|ended|and|as|of|at|change|total|page|%|"
@@ -33,32 +32,32 @@ _SCALE = re.compile(r"\s*\(?in (?:thousands|millions|billions)[^)]*\)?", re.IGNO
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, where it stands, and what stands under it before the next heading."""
+    """A heading with its position, and the blocks up to the next heading."""
 
-    path: tuple[str, ...]  # headings from the top down to its own; () before the first
-    number: int  # order in the document, from 0
-    top: int  # number of the section of the highest level that it belongs to
+    path: tuple[str, ...]  # headings from the top level to its own; () before the first
+    number: int  # index in the document, from 0
+    top: int  # number of the top-level section that contains it
     blocks: tuple[Block, ...]
     page: int
-    start: int  # position in the document of its heading, or of its first block
+    start: int  # index in the document of its heading, or of its first block
     parent: int = -1  # number of the section above; -1 for none
 
     @property
     def heading(self) -> str:
-        """The section's own heading; empty before the first."""
+        """The section's heading; empty before the first one."""
         return self.path[-1] if self.path else ""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Text of one section, no longer than the token budget."""
+    """A part of a section's text within the token budget."""
 
     path: tuple[str, ...]
     section: int
     number: int  # order in the document, from 0
     text: str
     pages: tuple[int, ...]
-    block: int  # position in the document of its first block
+    block: int  # index in the document of its first block
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def outline(document: Document, titles: tuple[str, ...]) -> Outline:
     """Returns the sections of a document.
 
     Args:
-        document: Its blocks' `index` becomes their position in the whole document.
+        document: The document; the `index` of its blocks is renumbered over the whole document.
         titles: The document's names; a heading that only repeats one is not part of a path.
     """
     skipped: Counter[str] = Counter()
@@ -81,7 +80,7 @@ def outline(document: Document, titles: tuple[str, ...]) -> Outline:
         skipped["header_or_footer"] = document.furniture
     builder = _Builder(frozenset(map(normalise, titles)))
     ignoring: tuple[int, str] | None = None
-    for block in _mended(document.blocks):
+    for block in _rejoined(document.blocks):
         if _is_heading(block):
             plain = normalise(strip_enumeration(block.text))
             if ignoring and block.level > ignoring[0]:
@@ -170,8 +169,8 @@ def _is_heading(block: Block) -> bool:
     return not long
 
 
-def _mended(blocks: tuple[Block, ...]) -> Iterator[Block]:
-    """Numbers the blocks through the document and joins paragraphs that a page break cut."""
+def _rejoined(blocks: tuple[Block, ...]) -> Iterator[Block]:
+    """Renumbers the blocks and joins paragraphs that a page break interrupts."""
     held: Block | None = None
     for position, block in enumerate(blocks):
         block = replace(block, index=position)
@@ -199,7 +198,7 @@ def _continues(first: Block, second: Block) -> bool:
 
 
 def _is_false_item(first: Block, second: Block) -> bool:
-    """Whether a number that ends a sentence was taken for a list's: `... above`, `120. Near`."""
+    """Whether a number at a sentence end was taken for a list item: `... above`, `120. Near`."""
     match = re.match(r"(\d{2,3})\. ", second.text)
     if second.kind != "list" or not match or first.kind not in ("paragraph", "list"):
         return False
@@ -263,7 +262,7 @@ def _pieces(block: Block, counter: TokenCounter, budget: int) -> Iterator[tuple[
 
 
 def _fitting(units: Iterable[str], counter: TokenCounter, budget: int) -> Iterator[str]:
-    """Yields the units, those over the budget cut between words, or else between characters."""
+    """Yields the units; splits those over the budget between words, or else characters."""
     for unit in units:
         if counter.count(unit) <= budget:
             yield unit
@@ -273,16 +272,18 @@ def _fitting(units: Iterable[str], counter: TokenCounter, budget: int) -> Iterat
             yield from _filled(_fitting(unit.split(), counter, budget), " ", counter, budget)
 
 
-def _filled(parts: Iterable[str], joint: str, counter: TokenCounter, budget: int) -> Iterator[str]:
-    """Yields the parts joined, as many at a time as the budget holds."""
+def _filled(
+    parts: Iterable[str], separator: str, counter: TokenCounter, budget: int
+) -> Iterator[str]:
+    """Yields the parts joined in groups that fit the budget."""
     held: list[str] = []
     size = 0
     for part in parts:
         length = max(1, counter.count(part))
         if held and size + length > budget:
-            yield joint.join(held)
+            yield separator.join(held)
             held, size = [], 0
         held.append(part)
         size += length
     if held:
-        yield joint.join(held)
+        yield separator.join(held)

@@ -1,11 +1,10 @@
-"""Divides what belongs together onto train, validation and test.
+"""Assigns groups of related units to the training, validation and test set.
 
-A unit is a document; where there are fewer than three that differ, a top-level section, a chunk or
-a passage. Units whose texts are near copies form a group, and a group stays on one side. Groups
-are taken in the order of a hash of their content and the seed, so the same input is always divided
-the same way and a new document moves few others; each side takes a group when that brings it nearer
-to its share of the examples. Every side gets at least one group; validation gets none where it asks
-in other phrasings about what train holds.
+A unit is a document or, with fewer than three distinct ones, a top-level section, chunk or passage.
+Units with near-duplicate texts form a group, which stays on one side. Groups are ordered by a hash
+of their content and the seed, so the division is deterministic and a new document moves few others.
+A side takes a group if that brings it closer to its share of the examples. Every side gets at least
+one group, except that validation gets none if it consists of other phrasings of training facts.
 """
 
 from __future__ import annotations
@@ -21,32 +20,32 @@ from doctune.dataset.options import DatasetOptions
 from doctune.dataset.text import stable_hash
 
 SIDES = ("train", "validation", "test")
-# Two editions of one document share well over half of their text; two documents on one subject
-# share far less.
+# Two editions of a document share well over half of their text; two documents on the same subject,
+# far less.
 _SAME_TEXT = 0.5
 _UNIT_SHINGLE_WORDS = 5
-# Longer texts are compared by the shingles with the lowest hashes: a fair sample of both, by which
-# a similarity of a half is told to 2 in 100.
+# Longer texts are compared by the shingles with the lowest hashes, an unbiased sample that
+# estimates a similarity of 0.5 with an error of 0.02.
 _MAX_SHINGLES = 2_048
-# Of a group so many units that differ are compared with what comes later: a form that was filled in
-# ten thousand times is not compared with itself a hundred million times.
+# So many different units of a group are compared with later ones: a form that was filled in ten
+# thousand times must not cause a hundred million comparisons.
 _SHOWN = 16
 _ALIKE = 0.9
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What is never cut by the split."""
+    """A unit that the split never divides."""
 
     key: str
     examples: int
 
 
 def group_units(units: list[Unit], text_of: Callable[[str], str]) -> list[tuple[Unit, ...]]:
-    """Returns the units with near copies together, in the order of their first member.
+    """Groups near-duplicate units; the groups are in the order of their first member.
 
-    Each unit is compared with the first of those that are alike, and with few of any group, so time
-    grows with the units and not with their pairs.
+    Each unit is compared with few members of each group, so the time is linear in the units, not in
+    their pairs.
     """
     index = NearIndex(_SAME_TEXT)
     groups = _Groups(unit.key for unit in units)
@@ -68,29 +67,29 @@ def group_units(units: list[Unit], text_of: Callable[[str], str]) -> list[tuple[
 
 
 class _Groups:
-    """Which units belong together, and how many of each group are compared with others."""
+    """A union-find structure of groups, with the number of compared members of each."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._leader = {key: key for key in keys}
         self._shown: Counter[str] = Counter()
 
     def root(self, key: str) -> str:
-        """Returns the unit that stands for a unit's group."""
+        """Returns the representative of a unit's group."""
         while self._leader[key] != key:
-            # Halving the way each time keeps it short.
+            # Path halving.
             self._leader[key] = self._leader[self._leader[key]]
             key = self._leader[key]
         return key
 
     def join(self, one: str, other: str) -> None:
-        """Puts two units into one group."""
+        """Merges the groups of two units."""
         joined, kept = self.root(one), self.root(other)
         if joined != kept:
             self._leader[joined] = kept
             self._shown[kept] += self._shown.pop(joined, 0)
 
     def show(self, key: str) -> int:
-        """Counts one more of a group as shown; returns how many are."""
+        """Counts one more compared member of a group; returns their number."""
         self._shown[self.root(key)] += 1
         return self._shown[self.root(key)]
 
@@ -110,7 +109,7 @@ def assign_sides(
     Args:
         groups: From `group_units`, each with at least one example.
         options: Shares and seed.
-        attempt: Another number gives another division with the same seed.
+        attempt: A different number gives a different division with the same seed.
     """
     sizes = [sum(unit.examples for unit in group) for group in groups]
     total = sum(sizes)

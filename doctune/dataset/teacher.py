@@ -1,15 +1,14 @@
 """Examples written by a teacher model: Gemini, through google-genai.
 
-Each chunk is sent once with a request for question and answer pairs as JSON of a fixed schema. What
-comes back is kept on disk by the digest of model, settings and prompt, so a second run asks nothing
-again and a run that broke off goes on where it was. Busy and failing answers (408, 429, 5xx, lost
-connections) are tried again with growing pauses; an answer that is not the JSON asked for is
-counted and left out; a refusal that a retry cannot fix (a wrong key, an unknown model) ends the run
-with one line.
+Each chunk is sent once, with a request for question and answer pairs as JSON with a fixed schema.
+Answers are cached on disk by the digest of model, settings and prompt, so a second run sends
+nothing again and an interrupted run resumes. Transient errors (408, 429, 5xx, lost connections) are
+retried with exponential backoff; an answer that does not match the schema is counted and left out;
+an error that a retry cannot fix (a wrong key, an unknown model) ends the run with one line.
 
-The key or the project come from the environment alone, as google-genai reads them: GOOGLE_API_KEY,
-or GOOGLE_GENAI_USE_VERTEXAI with GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION. Where the wire
-leads is the environment's too (GOOGLE_GEMINI_BASE_URL, GOOGLE_VERTEX_BASE_URL).
+Key or project come only from the environment, as google-genai reads it: GOOGLE_API_KEY, or
+GOOGLE_GENAI_USE_VERTEXAI with GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION. So does the endpoint
+(GOOGLE_GEMINI_BASE_URL, GOOGLE_VERTEX_BASE_URL).
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ _NUMBER = re.compile(r"\d[\d.,]*\d|\d")
 
 @dataclass(frozen=True)
 class Retries:
-    """How long a busy teacher is asked again; pauses in seconds, doubled each time."""
+    """The retry policy: pauses in seconds, doubled each time."""
 
     attempts: int = 6
     first_pause: float = 1.0
@@ -73,13 +72,13 @@ class Retries:
 
 
 class GeminiGenerator:
-    """Makes facts with a Gemini model.
+    """Generates facts with a Gemini model.
 
     Args:
-        options: `teacher_model`, `teacher_pairs`, `teacher_concurrency` and `seed` count here.
-        counts: Gets what was left out, by reason.
-        cache: Folder for the answers; None for doctune's own.
-        retries: How long to keep asking.
+        options: Uses `teacher_model`, `teacher_pairs`, `teacher_concurrency` and `seed`.
+        counts: Output: the number of removed pairs by reason.
+        cache: Folder that caches the answers; None for doctune's cache.
+        retries: The retry policy.
 
     Raises:
         DatasetError: The environment holds neither key nor project, or google-genai is missing.
@@ -102,7 +101,7 @@ class GeminiGenerator:
         """Returns the pairs that the teacher wrote about each chunk, in the chunks' order.
 
         Raises:
-            DatasetError: The teacher refused for good, or stayed out of reach.
+            DatasetError: The teacher refused the request, or could not be reached.
         """
         chunks = [chunk for chunk in view.chunks if len(words(chunk.text)) >= _LEAST_WORDS]
         with ThreadPoolExecutor(self._options.teacher_concurrency) as pool:
@@ -110,7 +109,7 @@ class GeminiGenerator:
             try:
                 answers = [future.result() for future in futures]
             except BaseException:
-                # What has not been sent yet is not sent any more.
+                # Cancel the requests that have not been sent yet.
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         facts = []
@@ -188,8 +187,8 @@ class GeminiGenerator:
         model, said = self._options.teacher_model, collapse(message)[:200].rstrip(".")
         if code in _RETRIED_STATUS:
             return (
-                f"The teacher {model} stayed busy ({code}: {said}): run again later; what it has "
-                "answered so far is kept."
+                f"The teacher {model} stayed busy ({code}: {said}): run again later; its answers "
+                "so far are cached."
             )
         fix = {
             400: "check the key and the model's name",
@@ -226,7 +225,7 @@ def _client(retries: Retries) -> Any:
 
 
 def _parsed(text: str) -> list[dict[str, str]] | None:
-    """Returns the pairs in a JSON text; None if it is anything but a list of pairs."""
+    """Returns the pairs in a JSON text; None if it is not a list of pairs."""
     try:
         value = json.loads(text)
     except ValueError:

@@ -1,9 +1,9 @@
-"""Small, language-aware operations on text that every step shares.
+"""Language-aware text functions that all steps share.
 
-Sentences are cut by rules, not by a model: full stops after known abbreviations, single letters,
-numbers and before lower-case words do not end one; the full stops of Chinese, Japanese and Hindi
-do. Tokens of words are runs of letters and digits; scripts written without spaces count each
-character as a word, so that lengths and shingles mean the same for all languages.
+Sentences are split by rules, not by a model: full stops after known abbreviations, single letters
+and numbers, and before lower-case words do not end one; the full stops of Chinese, Japanese and
+Hindi do. Words are runs of letters and digits. In scripts without spaces each character counts as a
+word, so that lengths and shingles are comparable over languages.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import unicodedata
 from doctune.dataset.lexicon import APOSTROPHES, DASHES, QUOTES, lexicon
 
 _SENTENCE_END = re.compile(
-    # Scripts with their own marks need no space after them.
+    # Scripts with their own full stops need no space after them.
     r"(?P<wide>[\u3002\uff01\uff1f\uff61\u0964\u0965\u061f])[\u300d\u300f\u201d\u2019\uff09)\]]*\s*"
     rf"|(?P<stop>[.!?\u2026])[\"'{QUOTES})\]]*\s+"
     rf"(?=[\"'{QUOTES}(\[]*[^\W_a-z\u00df-\u00f6\u00f8-\u00ff\u0430-\u044f\u03b1-\u03c9])"
@@ -47,7 +47,7 @@ _ENUMERATION = re.compile(
 )
 _FOOTNOTE_MARK = re.compile(r"\s+\(\d\)$")
 _SENTENCE_MARKS = frozenset(".!?;:\u2026\u3002\uff01\uff1f\uff1a\u0964\u0965\u061f")
-# Marks that prose in any script is full of.
+# Punctuation that is common in prose of any script.
 _PROSE_MARKS = frozenset(".,;:'\"()-?!%/$\u20ac\u00a3" + DASHES + QUOTES) | frozenset(
     "\u3002\uff0c\u3001\uff1b\uff1a\uff1f\uff01\u300c\u300d\u300e\u300f\uff08\uff09\u300a\u300b"
 )
@@ -64,7 +64,7 @@ def words(text: str) -> list[str]:
 
 
 def normalise(text: str) -> str:
-    """Returns what two texts that say the same have in common: words in lower case."""
+    """Returns the words of a text in lower case, for comparison."""
     return " ".join(words(unicodedata.normalize("NFKC", text).casefold()))
 
 
@@ -98,7 +98,7 @@ def strip_enumeration(heading: str) -> str:
 
 
 def is_prose(text: str) -> bool:
-    """Whether a text looks like sentences rather than labels or cells: it ends as one does."""
+    """Whether a text ends like a sentence, unlike labels or cells."""
     return text.rstrip(f"\"')]{QUOTES}")[-1:] in _SENTENCE_MARKS
 
 
@@ -109,8 +109,9 @@ def is_unspaced(text: str) -> bool:
 
 
 def symbol_ratio(text: str) -> float:
-    """Returns the share of characters that are neither letters, digits, spaces nor punctuation
-    of prose. Letters of every script, and the marks that combine with them, are no symbols.
+    """Returns the share of characters other than letters, digits, spaces and prose punctuation.
+
+    Letters of all scripts, and their combining marks, are not symbols.
     """
     if not text:
         return 1.0
@@ -125,6 +126,6 @@ def symbol_ratio(text: str) -> float:
 
 
 def stable_hash(*parts: object) -> int:
-    """Returns a 64-bit number that depends on the parts alone: chance without a state."""
+    """Returns a 64-bit hash that depends only on the parts: randomness without state."""
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -1,10 +1,9 @@
-"""How long a text is for the model that will learn from it.
+"""Counts tokens.
 
-With the base model's tokenizer the count is exact. Without one it is estimated: a word of a spaced
-script counts one token for every six characters begun, each character of an unspaced script and
-each mark of punctuation counts one. Against SmolLM2's tokenizer the estimate was between 13% too
-low (a handbook full of part numbers) and 7% too high (quarterly reports): give the tokenizer where
-the budget is hard.
+With the base model's tokenizer the count is exact. Without one it is estimated: one token for every
+six characters of a word (rounded up), for each character of a script without spaces, and for each
+punctuation mark. Against SmolLM2's tokenizer the estimate was between 13% too low (a handbook full
+of part numbers) and 7% too high (quarterly reports): give a tokenizer if the budget is hard.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class TokenCounter:
 
 
 def estimate_tokens(text: str) -> int:
-    """Returns about how many tokens a text has; see the module's docstring."""
+    """Estimates the number of tokens of a text; see the module's docstring."""
     letters = sum(-(-len(word) // _CHARACTERS_A_TOKEN) for word in words(text))
     return letters + len(_PUNCTUATION.findall(text))
 

@@ -1,4 +1,4 @@
-"""One document as the rules see it: its sections and chunks, its name, its language."""
+"""The view of a document for the rules: sections, chunks, name, language."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from doctune.dataset.tokens import TokenCounter
 
 @dataclass(frozen=True)
 class View:
-    """What a rule needs to ask about one document."""
+    """All that a rule needs to make questions about one document."""
 
     document: Document
     name: Name
@@ -34,7 +34,7 @@ class View:
         return self.document.language == "en"
 
     def choose(self, candidates: list[str], *key: object) -> tuple[str, ...]:
-        """Picks as many phrasings as are wanted, by the seed; the same key gives the same ones."""
+        """Chooses the configured number of phrasings, determined by seed and key."""
         distinct = list(dict.fromkeys(candidates))
         ranked = sorted(
             distinct,
@@ -43,15 +43,15 @@ class View:
         return tuple(ranked[: self.options.phrasings])
 
     def ask(self, questions: list[str], subject: str, *key: object) -> tuple[str, ...]:
-        """Makes English questions self-contained and picks among the phrasings.
+        """Makes English questions self-contained, and chooses among the phrasings.
 
-        The plain question is what a person types, so it is among them wherever its subject says
-        enough; the others name the product or the document.
+        Users type the plain question, so it is included if its subject is specific enough; the
+        others name the product or the document.
 
         Args:
-            questions: Ways to ask one thing, each a whole question: `How is the lid opened?`
-            subject: The words that say what it is about: `the lid`.
-            key: What the choice depends on beside the seed.
+            questions: Phrasings, each a whole question: `How is the lid opened?`
+            subject: The words for what it is about: `the lid`.
+            key: The choice depends on it and the seed.
         """
         product, limit = self.name.product, self.options.phrasings
         bare = normalise(product.removeprefix("the "))
@@ -71,20 +71,20 @@ class View:
         return chosen
 
     def lead(self, text: str, budget: int | None = None) -> str:
-        """Returns the first sentences of a text that fit an answer; at least one sentence."""
+        """Returns the first sentences of a text within the answer budget; at least one."""
         budget = budget or self.options.answer_tokens
         kept: list[str] = []
         size = 0
         for sentence in sentences(text):
             size += self.counter.count(sentence)
-            # A sentence whose end is missing (at a figure, at the end of a column) is no answer.
+            # An incomplete sentence (at a figure, at the end of a column) is not an answer.
             if kept and (size > budget or not is_prose(sentence)):
                 break
             kept.append(sentence)
         return ("" if is_unspaced(text) else " ").join(kept)
 
     def topic(self, heading: str) -> str:
-        """Returns a heading as it stands within a sentence of the document's language."""
+        """Returns a heading in the form used within a sentence of the document's language."""
         heading = collapse(heading).rstrip(".: ")
         return self.vocabulary.natural(heading) if self.english else heading
 
@@ -99,7 +99,7 @@ class View:
         pages: tuple[int, ...],
         block: int,
     ) -> Fact:
-        """Returns a fact that stands in a section."""
+        """Returns a fact from a section."""
         return Fact(
             kind=kind,
             questions=questions,
@@ -112,7 +112,7 @@ class View:
 
 
 def collapse_lines(text: str) -> str:
-    """Single spaces within each line, its indentation kept; no empty lines."""
+    """Collapses spaces within each line, keeps indentation and drops empty lines."""
     lines = []
     for line in text.splitlines():
         indentation = len(line) - len(line.lstrip(" "))
@@ -122,7 +122,7 @@ def collapse_lines(text: str) -> str:
 
 
 def view_documents(corpus: Corpus, counter: TokenCounter, options: DatasetOptions) -> list[View]:
-    """Returns each document of a corpus as the rules see it."""
+    """Returns the views of all documents of a corpus."""
     documents = [replace(document, language=language_of(document)) for document in corpus.documents]
     vocabulary = Vocabulary(documents)
     names = name_documents(documents, vocabulary)

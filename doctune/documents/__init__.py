@@ -1,4 +1,4 @@
-"""PDFs to Documents: pages, blocks and tables, and folders of them to Parquet."""
+"""Parses PDFs into documents of pages, blocks and tables, and folders of PDFs into Parquet."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from doctune.documents.shards import Shard, join_shards, plan_shards, read_shard, write_plan
     from doctune.documents.summary import CorpusSummary, Reject
 
-# Loaded when first used, so that importing the options or the command line stays fast.
+# Loaded on first use, so that importing the options or the command line stays fast.
 _HOMES = {
     "Block": "model",
     "CorpusSummary": "summary",

@@ -1,9 +1,9 @@
-"""Silent loss: what PDFium has of a page and no block holds.
+"""Counts lost text: the characters that PDFium has of a page and no block holds.
 
-Every look at a page moves text about: into cells, captions, figures, other pages. The count is
-made on what comes out, against what went in, so that no step can lose text unseen. A paragraph or
-a table may go on over pages and stands where it begins: what a page's blocks hold beyond its own
-text is set against the pages after it.
+Each parsing step moves text: into cells, captions, figures, other pages. The characters of the
+final blocks are compared with those of the page, so that no step can lose text unnoticed. A
+paragraph or table that spans pages belongs to the page it begins on, so a surplus of one page is
+offset against the pages after it.
 """
 
 import unicodedata
@@ -16,7 +16,7 @@ from doctune.documents.model import Block
 from doctune.documents.page_lines import PageLines
 from doctune.documents.words import clean_text
 
-_NOT_COUNTED = frozenset("-\u00ad\u2010\u2011\ufffe\ufffd\ufeff")  # hyphens; what is no character
+_NOT_COUNTED = frozenset("-\u00ad\u2010\u2011\ufffe\ufffd\ufeff")  # hyphens and non-characters
 
 Counts = dict[str, int]
 
@@ -24,7 +24,7 @@ Counts = dict[str, int]
 def count_characters(text: str) -> Counts:
     """Counts the characters of a text, without white space, hyphens and accents."""
     counts: Counts = {}
-    # Each character that occurs is looked at once, not each of the page's.
+    # Processes each distinct character once, not each character of the page.
     for char, count in _occurrences(text).items():
         for plain in _plain(char):
             counts[plain] = counts.get(plain, 0) + count
@@ -32,7 +32,7 @@ def count_characters(text: str) -> Counts:
 
 
 def _occurrences(text: str) -> dict[str, int]:
-    """How often each character occurs."""
+    """Returns how often each character occurs."""
     if native.module and hasattr(native.module, "count_codes"):
         return native.module.count_codes(text)
     return Counter(text)
@@ -40,7 +40,7 @@ def _occurrences(text: str) -> dict[str, int]:
 
 @lru_cache(maxsize=20_000)
 def _plain(char: str) -> str:
-    """What a character counts as: its letters without accents; "" for what is not counted."""
+    """Returns a character's letters without accents; "" where it is not counted."""
     return "".join(
         part
         for part in unicodedata.normalize("NFKD", clean_text(char))
@@ -52,11 +52,11 @@ def _plain(char: str) -> str:
 
 
 def count_page(page: PageLines) -> Counts:
-    """Counts what there is for a reader on a page, with glyphs as they were mended."""
+    """Counts the visible characters of a page, after the replacement of glyphs."""
     there = count_characters(page.text)
-    if page.text and page.mended:
-        _add(there, count_characters("".join([new for _, new in page.mended])))
-        _take(there, count_characters("".join([old for old, _ in page.mended])))
+    if page.text and page.replaced:
+        _add(there, count_characters("".join([new for _, new in page.replaced])))
+        _take(there, count_characters("".join([old for old, _ in page.replaced])))
     if page.hidden:
         _take(there, count_characters("".join(page.hidden)))
     return there
@@ -66,8 +66,8 @@ def count_lost(texts: Sequence[Counts], blocks: Sequence[Sequence[Block]]) -> li
     """Returns how many characters of each page no block holds.
 
     Args:
-        texts: What there is to read on each page, counted.
-        blocks: Of each page.
+        texts: The character counts of each page.
+        blocks: The blocks of each page.
     """
     lost = []
     held: Counts = {}
@@ -83,7 +83,7 @@ def _add(counts: Counts, more: Counts) -> None:
 
 
 def _take(counts: Counts, less: Counts) -> int:
-    """Takes counts away; returns how many were not there to be taken."""
+    """Subtracts counts, down to zero; returns by how much they exceeded."""
     missing = 0
     for char, count in less.items():
         left = counts.get(char, 0) - count

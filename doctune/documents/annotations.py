@@ -1,7 +1,7 @@
-"""What a page carries beside its content: links, and text that stands only in annotations.
+"""Annotations: links, and text that is only in form fields, notes and stamps.
 
-Values of form fields, notes and stamps are drawn by annotations, which PDFium's text leaves out.
-They are flattened into the page's content, in memory, so that they are read as any other text.
+Their text is drawn by annotations, which PDFium's text page leaves out. They are flattened into the
+page's content, in memory, so that they are read like other text.
 """
 
 import ctypes
@@ -24,24 +24,24 @@ _FLATTENED = 1  # of PDFium's FLATTEN_ results: the page was changed
 
 
 class Link(NamedTuple):
-    """Where a link stands on the page as it is shown, and the address that it leads to."""
+    """The box of a link on the page as it is shown, and its target address."""
 
     bbox: BBox
     address: str
 
 
 def has_drawn(page: Any) -> bool:
-    """Tells whether a page has annotations that are read as text of it."""
+    """Returns whether a page has annotations with text."""
     handle = foreign.address_of(page)
     count = min(foreign.annotation_count(handle), _MAX_ANNOTATIONS)
     return any(_is_drawn(handle, index) for index in range(count))
 
 
 class Field(NamedTuple):
-    """A form field that draws no text: a box to check, or a value without an appearance.
+    """A form field that draws no text: a check box, or a value without an appearance stream.
 
     Attributes:
-        text: "[x]" or "[ ]" of a box, which stands before its label; any other text after it.
+        text: "[x]" or "[ ]" of a check box, placed before its label; any other text, placed after.
     """
 
     bbox: BBox
@@ -53,7 +53,7 @@ class Field(NamedTuple):
 
 
 def read_fields(page: Any, space: PageSpace) -> list[Field]:
-    """Reads the form fields of a page whose state or value flattening does not show as text."""
+    """Reads the form fields of a page whose state or value flattening does not turn into text."""
     handle = foreign.address_of(page)
     rect, found = foreign.Floats(4), []
     for index in range(min(foreign.annotation_count(handle), _MAX_ANNOTATIONS)):
@@ -84,7 +84,7 @@ def _value(annotation: int, key: bytes) -> str:
 
 
 def write_fields(lines: Sequence[Line], fields: Sequence[Field]) -> None:
-    """Writes the state or the value of fields to the lines that are their labels."""
+    """Inserts the state or the value of fields into the lines that are their labels."""
     for field in fields:
         x0, y0, x1, y1 = field.bbox
         row = [line for line in lines if not line.turn and line.y0 < y1 and line.y1 > y0]
@@ -101,9 +101,9 @@ def write_fields(lines: Sequence[Line], fields: Sequence[Field]) -> None:
 
 
 def flatten(page: Any) -> bool:
-    """Makes annotations with text part of a page's content; tells if it must be loaded anew.
+    """Flattens annotations with text into the page; returns whether it must be reloaded.
 
-    All others are lost: read links before.
+    All other annotations are lost, so read links first.
     """
     return bool(pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) == _FLATTENED)
 
@@ -118,7 +118,7 @@ def _is_drawn(page: int, index: int) -> bool:
 
 
 def read_links(document: Any, page: Any, space: PageSpace) -> list[Link]:
-    """The links of a page to addresses outside the file, in the file's order."""
+    """Returns the links of a page to addresses outside the file, in the file's order."""
     handle = foreign.address_of(page)
     if foreign.annotation_count(handle) < 1:
         return []

@@ -1,4 +1,4 @@
-"""The blocks of a page, tied together: lists nested, captions and links put where they belong."""
+"""Arranges the blocks of a page: nests lists, attaches captions and links."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,11 +16,11 @@ def arrange_blocks(
     links: Sequence[Link],
     shown: Callable[[BBox], BBox] | None,
 ) -> list[Block]:
-    """Returns the blocks of a page with what ties them together: lists, captions, links.
+    """Returns the blocks of a page with nested lists, captions and links.
 
     Args:
         figures: The boxes of drawings and images.
-        shown: Maps boxes of a straightened scan to the page, if it is one.
+        shown: Maps boxes of a deskewed scan to the page; None for other pages.
     """
     blocks = _furniture_outside(_nest_lists(blocks))
     if any(block.kind == "caption" for block in blocks):
@@ -31,7 +31,7 @@ def arrange_blocks(
 
 
 def insert_turned(blocks: list[Block], turned: list[Block]) -> list[Block]:
-    """Returns the blocks of a page with those put in their place that stand on their side on it."""
+    """Inserts the blocks of rotated text into the blocks of a page, by position."""
     if not turned:
         return blocks
     top = min(block.bbox[1] for block in turned)
@@ -45,7 +45,7 @@ def insert_turned(blocks: list[Block], turned: list[Block]) -> list[Block]:
 
 
 def _add_links(blocks: list[Block], links: Sequence[Link]) -> list[Block]:
-    """Gives each block the addresses of the links within its box."""
+    """Adds to each block the addresses of the links within its box."""
     found: dict[int, list[str]] = {}
     for (x0, y0, x1, y1), address in links:
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
@@ -63,12 +63,12 @@ def _add_links(blocks: list[Block], links: Sequence[Link]) -> list[Block]:
 
 
 def _nest_lists(blocks: list[Block]) -> list[Block]:
-    """Gives the items of a list the level that their indentation shows."""
+    """Sets the level of list items by their indentation."""
     nested: list[Block] = []
     lefts: list[float] = []
     for block in blocks:
         if block.kind != "list":
-            # A paragraph further right goes on within an item; any other ends the list.
+            # An indented paragraph belongs to an item; any other block ends the list.
             if block.kind not in FURNITURE and not (lefts and block.bbox[0] > lefts[0] + _INDENT):
                 lefts = []
             nested.append(block)
@@ -83,7 +83,7 @@ def _nest_lists(blocks: list[Block]) -> list[Block]:
 
 
 def _furniture_outside(blocks: list[Block]) -> list[Block]:
-    """Files draw running lines at any time; they stand first and last on the page."""
+    """Moves headers to the start and footers to the end of the page."""
     headers = [block for block in blocks if block.kind == "header"]
     footers = [b for b in blocks if b.kind in FURNITURE and b.kind != "header"]
     return headers + [block for block in blocks if block.kind not in FURNITURE] + footers

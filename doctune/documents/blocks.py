@@ -1,4 +1,4 @@
-"""Lines in reading order become blocks: paragraphs, headings, lists, captions, code, tables."""
+"""Groups lines in reading order into blocks: paragraphs, headings, lists, tables, ..."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -44,11 +44,11 @@ _MAX_BOLD_CHARS = 100
 
 
 def build_blocks(pages: Sequence[PageLines], body: float, stages: Stages) -> list[list[Block]]:
-    """Returns the blocks of each page; a paragraph that goes on stands where it begins.
+    """Returns the blocks of each page; one that spans pages is on the page it begins on.
 
     Args:
         body: The font size of the running text, in points.
-        stages: Runs the looks at the pages.
+        stages: Runs the parsing steps and records faults.
     """
     numbers = [page.number for page in pages]
     throughout = stages.run("bold text", numbers, partial(_is_bold_throughout, pages, body), False)
@@ -71,7 +71,7 @@ def build_blocks(pages: Sequence[PageLines], body: float, stages: Stages) -> lis
 
 
 def _draft(pages: Sequence[PageLines], body: float, bold: int, stages: Stages) -> list[Draft]:
-    """Puts the lines of pages into drafts; those of a page that makes this fail are one each."""
+    """Groups the lines of pages into drafts; on a page where this fails, each line is one draft."""
 
     def together() -> list[Draft]:
         drafter = _Drafter(body, bold)
@@ -84,7 +84,7 @@ def _draft(pages: Sequence[PageLines], body: float, bold: int, stages: Stages) -
         drafter.add_page(pages[place], place)
         return drafter.drafts
 
-    trial = Stages()  # which page is at fault shows when they are read one by one
+    trial = Stages()  # if it fails, the pages are retried one by one to find the faulty one
     drafts = trial.run("blocks", 0, together, None)
     if drafts is not None:
         return drafts
@@ -98,8 +98,8 @@ def _draft(pages: Sequence[PageLines], body: float, bold: int, stages: Stages) -
 def _finish(
     draft: Draft, page: PageLines, vocabulary: Vocabulary, body: float, stages: Stages
 ) -> Block:
-    look = partial(finish, draft, page.number, vocabulary, body)
-    block = stages.run("hyphens and indents", page.number, look, None)
+    step = partial(finish, draft, page.number, vocabulary, body)
+    block = stages.run("hyphens and indents", page.number, step, None)
     block = block or plain_block(draft, page.number)
     if page.confidence:
         sure = [line.confidence for line in draft.lines if isinstance(line, ScannedLine)]
@@ -109,18 +109,18 @@ def _finish(
 
 
 def _arrange(page: PageLines, blocks: list[Block], stages: Stages) -> list[Block]:
-    look = partial(arrange_blocks, blocks, page.figures, page.links, page.shown)
-    return stages.run("captions and links", page.number, look, blocks)
+    step = partial(arrange_blocks, blocks, page.figures, page.links, page.shown)
+    return stages.run("captions and links", page.number, step, blocks)
 
 
 def body_size(pages: Iterable[PageLines]) -> float:
-    """The font size that most characters have."""
+    """Returns the font size of most characters."""
     exact: dict[float, int] = {}
     for page in pages:
         for line in page.lines:
             if not line.kind and not line.font & fonts.MONO:
                 length = len(line.text)
-                # Prose counts more than short lines of tables, which may be smaller and many.
+                # Long lines count more, since tables may have many short and small lines.
                 weight = 5 * length if length >= _PROSE_CHARS else length
                 exact[line.size] = exact.get(line.size, 0) + weight
     sizes: dict[float, int] = {}
@@ -131,20 +131,20 @@ def body_size(pages: Iterable[PageLines]) -> float:
 
 
 def _is_bold_throughout(pages: Sequence[PageLines], body: float) -> bool:
-    """Tells whether bold says nothing: most text is, or its font claims to be without being so."""
+    """Returns whether most text is bold, or its font wrongly claims so: bold is then ignored."""
     lines = [line for page in pages for line in page.lines if abs(line.size - body) < 0.5]
     bold = sum(len(line.text) for line in lines if line.font & fonts.BOLD)
     return 2 * bold > sum(len(line.text) for line in lines)
 
 
 class _Drafter:
-    """Puts the lines of pages, one after the other, into drafts."""
+    """Groups lines into drafts of blocks, page by page."""
 
     def __init__(self, body: float, bold: int) -> None:
         self.drafts: list[Draft] = []
         self._body, self._bold = body, bold
         self._open: Draft | None = None
-        # The last running text: figures, captions and tables stand in it without ending it.
+        # The last draft of running text: figures, captions and tables do not end it.
         self._flow: Draft | None = None
 
     def add_page(self, page: PageLines, place: int) -> None:
@@ -182,9 +182,9 @@ class _Drafter:
         return "formula" if part else "paragraph"
 
     def _goes_on(self, last: Line, line: Line) -> bool:
-        """Tells whether running text goes on after what stands in it: a float, footnotes."""
+        """Returns whether a line continues running text that a float or footnotes interrupted."""
         after_notes = self._open is not None and self._open.kind == "footnote"
-        # At the end of a page PDFium marks no hyphen.
+        # PDFium does not mark a hyphen at the end of a page.
         return (last.hyphen or after_notes or breaks_word(last.text)) and resumes(last, line)
 
     def _begin(self, draft: Draft) -> None:
@@ -231,7 +231,7 @@ def _kind(line: Line, body: float, bold: int) -> str:
 
 
 def _joins(draft: Draft, line: Line, kind: str, page: int, body: float) -> bool:
-    """Tells whether a line goes on with a block."""
+    """Returns whether a line continues a block."""
     if draft.grid is not None or draft.kind in FURNITURE:
         return False
     last = draft.lines[-1]
@@ -254,13 +254,13 @@ def _joins(draft: Draft, line: Line, kind: str, page: int, body: float) -> bool:
         reach = _FORMULA_GAP if kind == "formula" else 0.8
         return -reach * em < gap < reach * em and not FOOTNOTE_BEGINS.match(line.text)
     if kind == "caption":
-        # A sentence may wrap before "Figure 5.".
+        # A line may begin with "Figure 5." in the middle of a sentence.
         runs_on = draft.kind in ("paragraph", "list") and last.text[-1:] not in SENTENCE_ENDS
         wraps = runs_on and same_page and same_size and abs(line.x0 - last.x0) < 2
         return wraps and -0.6 * em < gap < 0.6 * em
     if kind == "list" and not is_wrapped(draft.kind, draft.lines, line, gap, em):
         return False
-    # A manuscript sets its captions with wide gaps between the lines.
+    # Manuscripts have wide gaps between the lines of a caption.
     if draft.kind == "caption" and same_page and same_size and 0 < gap < em:
         goes_on = abs(line.x0 - last.x0) < 2 and last.text[-1:] not in SENTENCE_ENDS
         return goes_on or continues(last, line, em, gap, same_size)
@@ -268,12 +268,12 @@ def _joins(draft: Draft, line: Line, kind: str, page: int, body: float) -> bool:
         if _is_apart_from(last, line) and is_lone_heading(last, body):
             return False
     elif em < last.x0 - draft.lines[0].x0 and abs(line.x0 - draft.lines[0].x0) < 0.5 * em:
-        return last.hyphen  # after lines that hang, the next entry begins
+        return last.hyphen  # after a hanging indent, the next entry begins
     return continues(last, line, em, gap, same_size)
 
 
 def _is_apart_from(last: Line, line: Line) -> bool:
-    """Tells whether a line cannot be the second of a paragraph by its place or its font."""
+    """Returns whether position or font of a line exclude it as a paragraph's second line."""
     centred = line.x0 < last.x0 - 2 * last.size
     return centred or bool(last.font & ~line.font & fonts.ITALIC)
 

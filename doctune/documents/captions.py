@@ -1,4 +1,4 @@
-"""Captions, told from sentences and tied to the table or figure that they stand above or below."""
+"""Detects captions and attaches them to the table or figure above or below."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _CAPTION = re.compile(
     r"\s*(?:[.:\u2013\u2014-]|$|\s(?P<rest>\S))",
     re.IGNORECASE,
 )
-# What a caption can begin with: to be asked first, as most lines are none.
+# First characters of captions: a cheap test first, since most lines are not captions.
 BEGINS = frozenset("fFtTlLaA\u0440\u0420\u0442\u0422\u56f3\u8868\u5716\u56fe\ud45c\uadf8")
 _OF_TABLE = re.compile(
     r"^\W*(?:tab|\u0442\u0430\u0431\u043b|\u8868|\ud45c|quadro|cuadro)", re.IGNORECASE
@@ -26,17 +26,20 @@ _MAX_GAP = 60.0  # points
 
 
 def is_caption(text: str) -> bool:
-    """Tells "Figure 5. How it falls" from a sentence such as "Figure 5 shows how it falls"."""
+    """Returns whether a line is a caption ("Figure 5. Flow rate"), not a sentence.
+
+    "Figure 5 shows the flow rate" is a sentence.
+    """
     found = _CAPTION.match(text)
     return found is not None and not (found["rest"] or "").islower()
 
 
 def tie_captions(blocks: list[Block], drawings: Sequence[BBox]) -> list[Block]:
-    """Returns the blocks of a page with its caption on each table and figure that has one.
+    """Attaches captions to the tables and figures of a page.
 
     Args:
-        drawings: The boxes of drawings and images. One with a caption and without any text gives a
-            figure without text.
+        drawings: The boxes of drawings and images. One with a caption but no text becomes a figure
+            block without text.
     """
     tied = list(blocks)
     for caption in blocks:
@@ -73,7 +76,7 @@ def _tie(blocks: list[Block], caption: Block, kind: str) -> bool:
 
 
 def _gap(box: BBox, other: BBox) -> float:
-    """Points between boxes one above the other; infinite for boxes side by side."""
+    """Returns the vertical distance of two boxes in points; infinite if they are side by side."""
     if box[0] >= other[2] or box[2] <= other[0]:
         return float("inf")
     return max(0.0, box[1] - other[3], other[1] - box[3])

@@ -1,4 +1,4 @@
-"""What a person should know about how far the reading of a document can be trusted."""
+"""Warnings about the reliability of a parsed document."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from doctune.documents.model import OUT_OF_FLOW, Page
 from doctune.documents.part_page import PartPage
 from doctune.documents.stages import Fault
 
-LOST_SHARE = 0.02  # of a document's characters in no block, above which it is told
+LOST_SHARE = 0.02  # of a document's characters in no block, above which there is a warning
 _UNMAPPED_SHARE = 0.02
 _OUT_OF_FLOW_SHARE, _OUT_OF_FLOW_CHARS = 0.2, 200  # of a page
 _LEAST_HIDDEN = 12  # characters: fewer are specks
@@ -16,12 +16,12 @@ _MOST_NAMED = 8  # pages
 def cautions(
     parts: Sequence[PartPage], pages: Sequence[Page], faults: Sequence[Fault]
 ) -> list[str]:
-    """Returns one line for each thing to know.
+    """Returns the warnings, one line each.
 
     Args:
-        parts: The pages as the parts gave them.
+        parts: The pages of all parts.
         pages: The pages of the whole document.
-        faults: Of looks at the document as a whole.
+        faults: Faults of parsing steps on the document as a whole.
     """
     found = [*_of_ocr(parts), *_of_faults([*(f for part in parts for f in part.faults), *faults])]
     chars = sum(part.char_count for part in parts)
@@ -73,7 +73,7 @@ def _of_ocr(parts: Sequence[PartPage]) -> list[str]:
 
 
 def _of_faults(faults: Sequence[Fault]) -> list[str]:
-    """One line for each look that failed, with the pages that were read without it."""
+    """Returns one line for each failed step, with the pages that were read without it."""
     pages: dict[str, list[int]] = {}
     errors: dict[str, str] = {}
     for fault in faults:
@@ -93,7 +93,7 @@ def _is_out_of_flow(page: Page) -> bool:
 
 
 def _named(numbers: Iterable[int]) -> str:
-    """Names pages: "page 3", "pages 3, 5 and 7", "pages 1, 2 ... and 40 more"."""
+    """Lists pages: "page 3", "pages 3, 5 and 7", "pages 1, 2 ... and 40 more"."""
     pages = [str(number) for number in numbers if number]
     if not pages:
         return "the document"

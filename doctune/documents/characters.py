@@ -1,7 +1,7 @@
-"""Where characters stand, and in what size and font: what PDFium's text page is asked for.
+"""Positions, sizes and fonts of characters, from PDFium's text page.
 
-`read_lines` and `find_words` are asked of every page. They are taken from _native.c where it was
-compiled.
+`read_lines` and `find_words` run on every page, so _native.c implements them too; it is used where
+it was compiled.
 """
 
 import math
@@ -16,14 +16,13 @@ from doctune.documents.model import BBox
 _LINE = re.compile("[^\r\n\x02\ufffe]+[\x02\ufffe]?|[\x02\ufffe]")
 _HYPHENS = "\x02\ufffe"
 _WORD = re.compile(r"\S+")
-ROW_STEP = 0.9  # of a line's height: more is no subscript but another row
-# A box this much lower or higher than the font's size tells that the text is scaled.
+ROW_STEP = 0.9  # of a line's height: a larger vertical step is another row, not a subscript
+# A box whose height is outside these multiples of the font's size means that the text is scaled.
 _LEAST_HEIGHT, _MOST_HEIGHT = 0.7, 1.9
 
-# A line: its text without white space around it, the position of its first character, whether it
-# ends in a hyphen that breaks a word; left, top, right, bottom, size in points; quarter turns
-# clockwise; whether it goes on in another row; the fonts of its first and last character, as
-# PDFium's handles.
+# A line: its stripped text, the position of its first character, whether it ends in a hyphen that
+# breaks a word; left, top, right, bottom, size in points; quarter turns clockwise; whether it
+# continues in another row; the font handles of its first and last character.
 Reading = tuple[str, int, bool, float, float, float, float, float, int, bool, int, int]
 
 
@@ -52,7 +51,7 @@ class Characters:
         self._box, self._matrix = foreign.Floats(4), foreign.Floats(6)
 
     def read_lines(self, text: str) -> list[Reading]:
-        """The lines of the page's text that show anything, where PDFium knows their place."""
+        """Returns the visible lines of the text whose position PDFium knows."""
         if native.module:
             return native.module.read_lines(self._handle, self._maps, self._space, text)
         lines = []
@@ -69,10 +68,10 @@ class Characters:
         return lines
 
     def find_words(self, spans: list[tuple[str, int]]) -> list[Word]:
-        """The words of pieces of text, each with the box around its first and last character.
+        """Returns the words of pieces of text, each with the box around its characters.
 
         Args:
-            spans: Text and its position of each piece.
+            spans: The text and the position of each piece.
         """
         if native.module:
             return native.module.find_words(self._handle, self._maps, self._space, spans, Word)
@@ -87,7 +86,7 @@ class Characters:
         ]
 
     def styles(self, positions: list[int]) -> list[int]:
-        """How the characters at positions of the text are painted: bits of INVISIBLE and WHITE."""
+        """Returns how the characters at positions are painted: bits of INVISIBLE and WHITE."""
         if native.module and hasattr(native.module, "read_styles"):
             return native.module.read_styles(self._handle, self._maps, positions)
         return [self._style(self.index(position)) for position in positions]
@@ -97,16 +96,16 @@ class Characters:
         return foreign.style_of(item) if item else 0
 
     def box(self, position: int) -> BBox:
-        """The box of the character at a position of the text."""
+        """Returns the box of the character at a position of the text."""
         index = self.index(position)
         return self._box_at(index) if index >= 0 else (0.0, 0.0, 0.0, 0.0)
 
     def index(self, position: int) -> int:
-        """The character at a position of the text; less than 0 if there is none."""
+        """Returns the character index of a position of the text; negative if there is none."""
         return foreign.char_index(self._handle, position) if self._maps else position
 
     def font(self, position: int) -> int:
-        """PDFium's font of the character at a position of the text; 0 if there is none."""
+        """Returns PDFium's font handle at a position of the text; 0 if there is none."""
         index = self.index(position)
         return self._font_at(index) if index >= 0 else 0
 
@@ -119,7 +118,7 @@ class Characters:
         return x0, y0, x1, y1
 
     def measure(self, text: str, position: int, hyphen: bool) -> Reading | None:
-        """Reads the line that a text at a position is; None if PDFium does not know its place."""
+        """Measures the line at a position; None if PDFium does not know where it is."""
         marker = _marker_length(text)
         first, last = self.index(position + marker), self.index(position + len(text) - 1)
         if first < 0 or last < first:
@@ -129,7 +128,7 @@ class Characters:
         if last != first:
             ex0, ey0, ex1, ey1 = self._box_at(last)
             rise = ey0 - y0
-            # Nearly all lines end at the height that they begin at.
+            # Nearly all lines begin and end at the same height.
             if abs(rise) > 0.5:
                 if abs(rise) > 2 * max(1.0, height) and abs(ex0 - x0) < 2 * (x1 - x0) + 1:
                     turn = 1 if rise > 0 else 3
@@ -145,7 +144,7 @@ class Characters:
         return text, position, hyphen, x0, y0, x1, y1, size, turn, broken, *ends
 
     def _size(self, index: int, height: float) -> float:
-        """The size in points of a character that is shown at a height."""
+        """Returns the font size in points of a character with a given box height."""
         size = foreign.char_size(self._handle, index)
         if _LEAST_HEIGHT * size < height < _MOST_HEIGHT * size:
             return size
@@ -165,7 +164,7 @@ class Characters:
 
 
 def _marker_length(text: str) -> int:
-    """How many characters come before a line's text: a bullet, which may be small, and spaces."""
+    """Returns the length of a bullet, which may be small, and spaces before a line's text."""
     if len(text) < 3 or text[0].isalnum() or not text[1].isspace():
         return 0
     return len(text) - len(text[1:].lstrip())

@@ -1,4 +1,4 @@
-"""Columns that a file draws row by row: its lines run over the gutters and are cut there."""
+"""Splits lines at column gutters, in files that draw columns row by row."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,11 +12,11 @@ from doctune.documents.tables.pieces import has_gaps, part_of
 _MIN_ROWS = 8
 _MIN_SHARE = 0.8  # of the rows have a gap at a gutter
 _LEAST_GUTTER = 1.2  # em
-_PROSE_CHARS = 18  # a column of a table is narrower, and its rows belong together
+_PROSE_CHARS = 18  # a narrower column is one of a table, whose rows must stay together
 
 
 def cut_columns(lines: list[Line], tables: Sequence[BBox], text: PageText) -> list[Line]:
-    """Returns the lines of a page, each that runs over a gutter cut there.
+    """Returns the lines of a page, split where they cross a gutter.
 
     Args:
         tables: The boxes of tables; their lines are left alone.
@@ -41,7 +41,7 @@ def cut_columns(lines: list[Line], tables: Sequence[BBox], text: PageText) -> li
 
 
 def _gutters(rows: Sequence[Line], words: Sequence[Sequence[Word]]) -> list[float]:
-    """The middles of the gaps that nearly all rows have at one place, from the left."""
+    """Returns the middles of the gaps that nearly all rows share, from the left."""
     gaps = [
         [(a.x1, b.x0) for a, b in pairwise(of_row) if b.x0 - a.x1 > _LEAST_GUTTER * row.size]
         for row, of_row in zip(rows, words, strict=True)
@@ -58,7 +58,7 @@ def _gutters(rows: Sequence[Line], words: Sequence[Sequence[Word]]) -> list[floa
 
 
 def _cut(line: Line, words: Sequence[Word], gutters: Sequence[float]) -> list[Line]:
-    """Cuts a line where it has a gap at a gutter."""
+    """Splits a line where it has a gap at a gutter."""
     parts: list[list[Word]] = [[]]
     for word in words:
         last = parts[-1][-1] if parts[-1] else None

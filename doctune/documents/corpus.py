@@ -1,4 +1,4 @@
-"""A folder of PDFs to Parquet, in worker processes."""
+"""Parses folders of PDFs to Parquet, in worker processes."""
 
 import json
 import time
@@ -27,20 +27,20 @@ def parse_corpus(
     sources: Sequence[str] | None = None,
     report_path: Path | str | None = None,
 ) -> CorpusSummary:
-    """Reads PDFs and writes `blocks.parquet` and `documents.parquet`.
+    """Parses PDFs and writes `blocks.parquet` and `documents.parquet`.
 
-    A file that cannot be read is a row with its reason; it never ends the run. A run that was
-    killed goes on where it stopped when it is started again with the same `out_dir`.
+    A file that cannot be read never ends the run: it becomes a row with the reason. An interrupted
+    run resumes when it is started again with the same `out_dir`.
 
     Args:
-        pdfs: A folder, or PDFs and folders: files are then named under the folder of them all.
+        pdfs: A folder, or PDFs and folders; file names are then relative to their common folder.
         sources: The files to read, by their names under the folder, as `plan_shards` gives them;
-            None for all. Rejects never make a shard fail: `join_shards` looks at them all.
+            None for all. Rejected files never make a shard fail; `join_shards` checks their share.
         report_path: Where to write the HTML report; None for no report.
 
     Raises:
-        CorpusError: There is no such folder, no PDF in it, none that can be read, or more of them
-            cannot than `options.max_failure_share`.
+        CorpusError: There is no such folder, it has no PDF, no PDF can be read, or the share of
+            rejected files is above `options.max_failure_share`.
     """
     options = options or ParseOptions()
     out_dir = Path(out_dir)
@@ -87,7 +87,7 @@ def _begin(paths: list[Path], digests: dict[str, str]) -> list[FileResult]:
 
 def _keep(finished: store.FinishedDocuments, result: FileResult, document: Document | None) -> None:
     if document is None:
-        # Another run may have the password, or the file.
+        # Not stored: the next run may have the password, or the file.
         if result.error and result.error.reason not in ("encrypted", "missing"):
             finished.write_error(result.doc_id, result.error)
         return
@@ -96,7 +96,7 @@ def _keep(finished: store.FinishedDocuments, result: FileResult, document: Docum
 
 
 def _copy_outcomes(results: list[FileResult]) -> None:
-    """A copy of a file that cannot be read cannot be read either."""
+    """Copies the error of a rejected file to its exact copies."""
     errors = {result.source: result.error for result in results}
     for result in results:
         if result.duplicate_of and (error := errors[result.duplicate_of]):

@@ -1,4 +1,4 @@
-"""What is drawn on a page besides text: rules, figures, images."""
+"""The graphics of a page: rules, figures, images."""
 
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ Matrix = tuple[float, ...]
 
 
 class Edge(NamedTuple):
-    """A straight line along an axis: where it stands, and from where to where it goes."""
+    """A horizontal or vertical line: its position, start and end."""
 
     place: float
     start: float
@@ -33,7 +33,7 @@ class Edge(NamedTuple):
 
 
 class Drawing:
-    """Rules, form objects that hold drawings, and images of a page, as the page is shown."""
+    """The rules, drawings (form objects) and images of a page, as it is shown."""
 
     def __init__(self) -> None:
         self.horizontal: list[Edge] = []
@@ -55,7 +55,7 @@ class Drawing:
 
 
 def read_drawing(page: Any, space: PageSpace) -> Drawing:
-    """Reads what is drawn on a page of PDFium."""
+    """Reads the graphics of a PDFium page."""
     handle = foreign.address_of(page)
     if native.module is None:
         return _Reader(space).read(handle)
@@ -70,7 +70,7 @@ def read_drawing(page: Any, space: PageSpace) -> Drawing:
 
 
 class _Reader:
-    """Reads a page's objects into a Drawing, as _native.c does where it was compiled."""
+    """Reads a page's objects into a Drawing; _native.c does the same where it was compiled."""
 
     def __init__(self, space: PageSpace) -> None:
         self.drawing = Drawing()
@@ -107,14 +107,14 @@ class _Reader:
             item = foreign.form_object_at(form, index)
             kind = foreign.object_kind(item)
             kinds.add(kind)
-            # A form of very many paths is a plot: its lines are no rules of a table.
+            # A form with very many paths is a plot, whose lines are not table rules.
             if kind == _PATH and count <= _MAX_FORM_OBJECTS:
                 self._add_path(item, outer)
         if kinds - {_TEXT}:
             self.drawing.figures += self._box_of(form)
 
     def _box_of(self, item: int) -> list[BBox]:
-        """The box of an object, if it is as large as a figure."""
+        """Returns the box of an object that is large enough for a figure."""
         if not foreign.object_bounds(item, *self._bounds.addresses):
             return []
         box = self._space.box(*self._bounds.read())
@@ -132,7 +132,7 @@ class _Reader:
             self._add_subpaths(path, count, outer)
 
     def _add_rule(self, path: int, outer: Matrix) -> bool:
-        """Adds a short path of a form if its box is that of a line along an axis."""
+        """Adds a short path of a form if its box is a horizontal or vertical line."""
         a, b, c, d, e, f = outer
         if b or c or not foreign.object_bounds(path, *self._bounds.addresses):
             return False
@@ -145,7 +145,7 @@ class _Reader:
         return True
 
     def _add_subpaths(self, path: int, count: int, outer: Matrix | None) -> None:
-        """Adds the subpaths that are lines along an axis or boxes; gives up at the first other."""
+        """Adds the subpaths that are axis-aligned lines or boxes; stops at the first other one."""
         matrices = [self._matrix_of(path)] + ([outer] if outer else [])
         xs: list[float] = []
         ys: list[float] = []
@@ -172,7 +172,7 @@ class _Reader:
             self.drawing.add_box(self._space.box(min(xs), min(ys), max(xs), max(ys)))
 
     def _add_curve(self, path: int, outer: Matrix | None) -> None:
-        """A curve or slanted line is of a plot; those in a form are within its box."""
+        """Adds a curve or slanted line as part of a plot; in a form, the form's box covers it."""
         if outer is None and len(self.drawing.figures) < _MAX_CURVES:
             self.drawing.figures += self._box_of(path)
 

@@ -1,4 +1,4 @@
-"""Copies and near-identical editions among documents, by the paragraphs that they share."""
+"""Detects near-duplicate documents by the paragraphs that they share (MinHash sketches)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from itertools import combinations
 from doctune.documents.model import Block
 
 _MIN_CHARS = 40
-_SKETCH = 512  # the smallest hashes of paragraphs: a fair sample of them, the same in each document
+_SKETCH = 512  # the smallest hashes of paragraphs: a consistent sample over documents
 _NEAR = 0.7
 
 
@@ -23,14 +23,14 @@ def sketch(blocks: Iterable[Block]) -> list[int]:
 
 
 def near_duplicates(sketches: Mapping[str, list[int]]) -> list[tuple[str, str, float]]:
-    """Returns pairs of documents that share most paragraphs, with the share of them (Jaccard)."""
+    """Returns pairs of documents that share most paragraphs, with their Jaccard similarity."""
     holders: defaultdict[int, list[str]] = defaultdict(list)
     for source, hashes in sketches.items():
         for value in hashes:
             holders[value].append(source)
     shared: Counter[tuple[str, str]] = Counter()
     for sources in holders.values():
-        # A paragraph of very many documents, such as a licence, says nothing about any two.
+        # A paragraph of very many documents, such as a licence, is no evidence for a pair.
         if 1 < len(sources) <= 20:
             shared.update(combinations(sorted(sources), 2))
     found = []

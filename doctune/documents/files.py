@@ -1,4 +1,4 @@
-"""Which files of a folder are PDFs, and the digest of them all. Imports nothing heavy."""
+"""Finds the PDFs of a folder and computes their digest. Imports nothing heavy."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ _MAGIC = b"%PDF-"
 
 
 def list_pdfs(folder: Path) -> list[Path]:
-    """Returns the PDFs under a folder, sorted: by their name's ending or by their first bytes.
+    """Returns the PDFs under a folder, sorted. They are recognised by extension or first bytes.
 
     Hidden files and folders are left out.
 
@@ -36,15 +36,15 @@ def gather_pdfs(pdfs: Path | str | Sequence[Path | str]) -> tuple[Path, list[Pat
     """Returns the PDFs to read, sorted, and the folder under which their names are.
 
     Args:
-        pdfs: A folder, or any number of PDFs and folders. What is named is taken, even if there is
-            no such file.
+        pdfs: A folder, or any number of PDFs and folders. A named file is returned even if it does
+            not exist.
 
     Raises:
         CorpusError: There is nothing to read.
     """
     if isinstance(pdfs, str | Path):
         return Path(pdfs), list_pdfs(Path(pdfs))
-    # Not resolved: a link has the name that it was given by.
+    # Symbolic links are not resolved, so that files keep the names they were given by.
     given = [Path(os.path.abspath(path)) for path in pdfs]  # noqa: PTH100
     found = {pdf for path in given for pdf in (list_pdfs(path) if path.is_dir() else [path])}
     if not found:
@@ -53,12 +53,12 @@ def gather_pdfs(pdfs: Path | str | Sequence[Path | str]) -> tuple[Path, list[Pat
 
 
 def named_pdfs(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Returns the files of some names under a folder, sorted, as `name_under` gave the names.
+    """Returns the files of names that `name_under` gave, sorted.
 
-    The folder is listed only where a name holds escapes, since what it stood for is not known then.
+    The folder is listed only if a name holds escapes, which cannot be decoded.
 
     Raises:
-        CorpusError: A name leads out of the folder.
+        CorpusError: A name is outside the folder.
     """
     if any("\\x" in name for name in names):
         chosen = set(names)
@@ -84,17 +84,17 @@ def digest_pdfs(folder: Path, paths: list[Path]) -> dict[str, str]:
 
 
 def name_under(folder: Path, path: Path) -> str:
-    """Returns a file's name under a folder, as text: bytes that are no UTF-8 as escapes."""
+    """Returns a file's name relative to a folder; bytes that are not UTF-8 are escaped."""
     return readable(path.relative_to(folder).as_posix())
 
 
 def readable(name: str) -> str:
-    """Returns a name as it can be written to any file: bytes that are no UTF-8 as escapes."""
+    """Returns a name that can be encoded as UTF-8; other bytes are escaped."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def combine_digests(digests: Mapping[str, str]) -> str:
-    """Returns one digest of files by their names and digests."""
+    """Returns one digest over the names and digests of files."""
     return digest_value(dict(digests))
 
 

@@ -1,4 +1,4 @@
-"""Drafts become blocks: their lines joined, code set out as it was drawn, a box around it all."""
+"""Turns drafts into blocks: joins lines, keeps the layout of code, computes boxes."""
 
 from itertools import pairwise
 
@@ -10,14 +10,14 @@ from doctune.documents.page_lines import Draft
 from doctune.documents.paragraphs import NUMBERED
 from doctune.documents.words import clean_text, join_lines
 
-_TITLE_SIZE = 1.4  # of the body's size: may end in a full stop
+_TITLE_SIZE = 1.4  # of the body's size: a heading this large may end in a full stop
 _STOPS = ".,;\u3002"
 _MAX_BOLD_CHARS = 100
 _MOST_BLANK_LINES = 3
 
 
 def finish(draft: Draft, number: int, vocabulary: Vocabulary, body: float) -> Block:
-    """Returns the block that a draft has become.
+    """Returns the block of a draft.
 
     Args:
         number: Of the page that it begins on.
@@ -51,7 +51,7 @@ def finish(draft: Draft, number: int, vocabulary: Vocabulary, body: float) -> Bl
 
 
 def plain_block(draft: Draft, number: int) -> Block:
-    """Returns a draft as no more than its text, for when it cannot be finished."""
+    """Returns a block with only the text of a draft; the fallback if `finish` fails."""
     rows = draft.grid.rows if draft.grid else [[line.text] for line in draft.lines]
     text = "\n".join(" ".join(row) for row in rows)
     boxes = [draft.grid.bbox] if draft.grid else [(o.x0, o.y0, o.x1, o.y1) for o in draft.lines]
@@ -60,7 +60,7 @@ def plain_block(draft: Draft, number: int) -> Block:
 
 
 def _is_sentence(text: str, line: Line, body: float) -> bool:
-    """Tells a sentence that is set in bold, or large, from a heading."""
+    """Returns whether bold or large text is a sentence, not a heading."""
     number = NUMBERED.match(text)
     title = text[number.end() - 1 :] if number else text
     if len(text) > _MAX_BOLD_CHARS:
@@ -71,7 +71,7 @@ def _is_sentence(text: str, line: Line, body: float) -> bool:
 
 
 def _box_of(lines: list[Line]) -> BBox:
-    """The box around the lines of a block, before it goes on in another column or page."""
+    """Returns the box of a block's lines, up to where it continues in another column or page."""
     last = lines[0]
     x0, y0, x1, y1 = last.x0, last.y0, last.x1, last.y1
     for line in lines[1:]:
@@ -101,7 +101,7 @@ def _box_around(lines: list[Line]) -> BBox:
 
 
 def _code_text(lines: list[Line]) -> str:
-    """The lines of a listing with the indentation and the blank lines that they are drawn with."""
+    """Returns the lines of code with their indentation and blank lines."""
     left = min(line.x0 for line in lines)
     steps = [other.y0 - one.y0 for one, other in pairwise(lines) if other.y0 > one.y0 + 1]
     pitch = min(steps, default=0.0)

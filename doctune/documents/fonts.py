@@ -1,4 +1,4 @@
-"""What matters of a font: its style, and the encoding of TeX's symbol fonts."""
+"""Font styles, and detection of TeX's symbol fonts by name."""
 
 import ctypes
 import re
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from doctune.documents import foreign
 
-# Styles, as bits of an integer: they are asked for on every line.
+# Styles as bit flags, since they are read for every line.
 PLAIN, BOLD, ITALIC, MONO, MATH, TEX_SYMBOLS, TEX_EXTENSION = 0, 1, 2, 4, 8, 16, 32
 
 _MONOSPACED_NAME = re.compile(
@@ -23,7 +23,7 @@ _BOLD_WEIGHT = 600
 
 
 def read_font(handle: int) -> int:
-    """Returns the styles of a font of PDFium."""
+    """Returns the styles of a PDFium font."""
     buffer = ctypes.create_string_buffer(128)
     foreign.font_name(handle, ctypes.addressof(buffer), 128)
     name = buffer.value.decode("ascii", "replace").lower().rpartition("+")[2]
@@ -35,7 +35,7 @@ def _style(name: str, flags: int, weight: int) -> int:
     font = PLAIN
     if flags & _FLAG_FIXED or _MONOSPACED_NAME.search(name):
         font |= MONO
-    # PDFium tells the weight from the width of a font's stems, which some fonts state wrongly.
+    # PDFium derives the weight from the font's stem width, which some fonts state wrongly.
     heavy = weight >= _BOLD_WEIGHT and not _REGULAR_NAME.search(name)
     if flags & _FLAG_FORCE_BOLD or _BOLD_NAME.search(name) or heavy:
         font |= BOLD

@@ -1,7 +1,7 @@
 """Footnotes: small lines at the foot of a column that begin with a mark.
 
-They are marked before paragraphs are put together, so that a sentence that goes on over the page
-goes on over them.
+They are marked before paragraphs are joined, so that a sentence can continue on the next page
+across them.
 """
 
 import re
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from doctune.documents.lines import Line
 from doctune.documents.model import BBox
 
-# A number with a full stop behind it is of a list or a bibliography.
+# A number with a full stop belongs to a list or a bibliography.
 BEGINS = re.compile(
     r"^(?:\d{1,3}(?=\s?[^\W\d]|\s[\"(\u201c])|[*\u2217\u2020\u2021\u00a7\u00b6]{1,2}\s?\S)"
 )
 _LETTER = re.compile(r"[^\W\d_]")
 _MOST_SIZE = 0.93  # of the text's
 _TEXT_SIZE = 0.96
-_HIGHEST = 0.4  # of the page's height: no footnote begins above
+_HIGHEST = 0.4  # of the page's height: no footnote begins above it
 _LEAST_LETTERS = 12
 _LEAST_GAP = 0.5  # of the size, above the first footnote
 
@@ -60,7 +60,7 @@ def _begins(line: Line) -> bool:
 
 
 def _goes_on(first: Line, small: Sequence[Line]) -> bool:
-    """Tells whether a line is close below another small one, as the lines of a caption are."""
+    """Returns whether a line closely follows another small one, as in a caption."""
     return any(
         line.y0 < first.y0 - 1
         and first.y0 - line.y1 < _LEAST_GAP * first.size

@@ -1,8 +1,8 @@
-"""PDFium's small functions, called as fast as Python can.
+"""Fast ctypes prototypes for PDFium's functions.
 
-The functions here are asked for things hundreds of times a page. The same functions of
-`pypdfium2.raw` take and give typed pointers, which costs more than the work itself; these
-prototypes over the same addresses take and give plain integers, and keep the interpreter's lock.
+These functions are called hundreds of times per page. In `pypdfium2.raw` they take and return typed
+pointers, which costs more than the call itself. These prototypes of the same addresses use plain
+integers and do not release the GIL.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ import pypdfium2.raw as pdfium
 
 
 def address_of(handle: Any) -> int:
-    """The address that a handle of `pypdfium2.raw` points to."""
+    """Returns the address of a `pypdfium2.raw` handle."""
     return ctypes.cast(handle, c_void_p).value or 0
 
 
@@ -77,14 +77,14 @@ _text_room = ctypes.create_string_buffer(1 << 16)
 
 
 def room_for_text(units: int) -> int:
-    """The address of a buffer for that many UTF-16 units; the next call may give the same one."""
+    """Returns the address of a buffer for UTF-16 units; the next call may return the same one."""
     global _text_room
     if 2 * units > len(_text_room):
         _text_room = ctypes.create_string_buffer(4 * units)
     return ctypes.addressof(_text_room)
 
 
-# How a text object is painted: bits of an integer.
+# How a text object is painted, as bit flags.
 INVISIBLE, WHITE = 1, 2
 _PAPER, _LEAST_ALPHA = 245, 8  # of 255
 _colour = (ctypes.c_uint * 4)()
@@ -92,13 +92,13 @@ _colour_addresses = tuple(ctypes.addressof(_colour) + 4 * index for index in ran
 
 
 def style_of(item: int) -> int:
-    """How an object is painted: whether its text is invisible, whether it is white or clear."""
+    """Returns whether an object's text is invisible, and whether it is white or transparent."""
     invisible = text_render_mode(item) == pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
     return (INVISIBLE if invisible else 0) | (WHITE if is_white(item) else 0)
 
 
 def is_white(item: int) -> bool:
-    """Whether an object is filled with white, or with nothing that shows."""
+    """Returns whether an object's fill is white or transparent."""
     if not fill_colour(item, *_colour_addresses):
         return False
     red, green, blue, alpha = _colour
@@ -106,9 +106,9 @@ def is_white(item: int) -> bool:
 
 
 class Floats:
-    """Room for floats that PDFium fills: `address` goes in, `read()` gives them as a tuple.
+    """A buffer for floats: PDFium fills `address`, `read()` returns them as a tuple.
 
-    Where it is read thousands of times, `unpack(buffer)` saves a call.
+    In hot loops, `unpack(buffer)` saves a call.
     """
 
     __slots__ = ("address", "addresses", "buffer", "unpack")

@@ -1,11 +1,11 @@
-"""Displayed formulas, told from text by their signs, their fonts and where they stand."""
+"""Detects displayed formulas by their symbols, fonts and indentation."""
 
 import re
 
 from doctune.documents import fonts
 from doctune.documents.lines import Line
 
-# Relations, arrows and large operators: a plus, a minus or a cross stands in text as well.
+# Relations, arrows and large operators. Plus, minus and cross are common in text, too.
 _SIGN = re.compile(
     "[=\u2190-\u2211\u2213-\u2216\u2218-\u223b\u223d-\u22ff\u27e8\u27e9\u2a00-\u2aff"
     "\U0001d400-\U0001d7ff]"
@@ -22,7 +22,7 @@ _COLUMN_GAP = 3.0
 
 
 def is_formula(line: Line, before: Line | None) -> bool:
-    """Tells whether a line of text is a formula that is set apart.
+    """Returns whether a line is a displayed formula.
 
     Args:
         before: The line before it in reading order.
@@ -39,7 +39,7 @@ def is_formula(line: Line, before: Line | None) -> bool:
         return True
     if before is None:
         return True
-    # A line of a paragraph may hold nothing but mathematics too: it is not set in.
+    # A line of a paragraph may be only mathematics, too, but is not indented.
     beside = line.y0 < before.y1 - 0.5 * line.size and line.y1 > before.y0
     if beside and line.x0 < before.x1 + _COLUMN_GAP * line.size:
         return False
@@ -47,5 +47,5 @@ def is_formula(line: Line, before: Line | None) -> bool:
 
 
 def is_part_of_formula(line: Line) -> bool:
-    """Tells whether a line beside a formula is a part of it: a limit, a numerator."""
+    """Returns whether a line next to a formula is part of it, such as a limit or a numerator."""
     return len(line.text) <= _PART_CHARS and not _SHORT_WORD.search(line.text)

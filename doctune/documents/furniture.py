@@ -1,5 +1,4 @@
-"""What stands on pages and is not their text: running headers and footers, page numbers, figure
-text. It is marked, not dropped."""
+"""Marks page furniture: running headers and footers, page numbers, labels of figures."""
 
 import re
 from collections import Counter
@@ -36,8 +35,8 @@ def mark_running_lines(pages: Sequence[tuple[list[Line], float]], body: float) -
     """Marks lines that repeat at the top and bottom of pages as kind "header" and "footer".
 
     Args:
-        pages: The lines of each page and its height in points. Numbers in them are taken as equal.
-        body: The font size of the text, in points; larger lines are headings of chapters.
+        pages: The lines of each page, and its height in points. All numbers count as equal.
+        body: The font size of the text, in points; larger lines are chapter headings.
     """
     if len(pages) < 2:
         return
@@ -58,7 +57,7 @@ def mark_running_lines(pages: Sequence[tuple[list[Line], float]], body: float) -
             if line in changing and not line.kind:
                 line.kind = side
                 marked.append(line)
-        # Running titles that change share the baseline of a page number or a line that does not.
+        # Running titles that change are on the baseline of a page number or of a constant line.
         for side, line in page:
             beside = any(abs(line.y0 - other.y0) < 3 for other in marked)
             if beside and not line.kind and len(line.text) < _MAX_TITLE_CHARS:
@@ -74,10 +73,10 @@ def _outer_lines(lines: list[Line], height: float, largest_size: float) -> list[
 
 
 def _running_places(candidates: list[list[tuple[str, Line]]]) -> set[tuple[str, int]]:
-    """Places at which a line stands apart on most pages, with a text that changes now and then.
+    """Returns positions where most pages have an isolated line whose text changes rarely.
 
-    So stand the titles of chapters and sections. The first line of the text stands at one place
-    too, but hardly ever begins as on another page, nor is it set apart from the next.
+    Titles of chapters and sections are like that. The first line of the text has a fixed position,
+    too, but its text differs on each page and no gap follows.
     """
     apart: dict[tuple[str, int], list[str]] = {}
     for page in candidates:
@@ -112,7 +111,7 @@ def _key(side: str, line: Line) -> tuple[str, str, int]:
 
 
 def mark_figure_text(lines: list[Line]) -> None:
-    """Marks runs of small scattered pieces, such as the ticks of an axis, as kind "figure"."""
+    """Marks runs of short scattered lines, such as the ticks of an axis, as kind "figure"."""
     run: list[Line] = []
     for line in lines:
         text = line.text
@@ -131,7 +130,7 @@ def _mark_ticks(run: list[Line]) -> None:
     scales = [line for line in run if _is_scale(line.text)]
     if len(run) + sum(line.text.count(" ") for line in scales) < _MIN_TICKS:
         return
-    # Years over a table are in equal steps too, but what stands below them is rows.
+    # Years in a table's header are in equal steps, too, but rows follow them.
     rows = sum(1 for line in run if " " in line.text) - len(scales)
     if scales and 2 * rows > len(run) - len(scales):
         return
@@ -143,7 +142,7 @@ def _mark_ticks(run: list[Line]) -> None:
 
 
 def _is_scale(text: str) -> bool:
-    """Tells whether a line is nothing but numbers in equal steps, as along an axis."""
+    """Returns whether a line has only numbers in equal steps, as along an axis."""
     if text.count(" ") < _LEAST_SCALE - 1 or not _VALUES.match(text):
         return False
     values = list(map(_value, text.split()))
@@ -153,16 +152,16 @@ def _is_scale(text: str) -> bool:
 
 
 def _are_axes(numbers: list[Line]) -> bool:
-    """Tells the numbers along axes from those in the head of a table or in fractions.
+    """Returns whether numbers are along axes, not in a table's header or in fractions.
 
-    The latter are as short, but stand in few rows and do not rise or fall along them.
+    The latter are as short, but are in few rows and neither rise nor fall along them.
     """
     rows = {round(line.y1 / _AXIS_SLACK) for line in numbers}
     return len(rows) >= _LEAST_AXIS or _rise(numbers)
 
 
 def _rise(numbers: list[Line]) -> bool:
-    """Tells whether numbers that stand in one row or column rise or fall along it."""
+    """Returns whether the numbers of a row or column rise or fall along it."""
     steady, direction = 1, 0
     for one, other in pairwise(numbers):
         in_row = abs(one.y1 - other.y1) < _AXIS_SLACK
@@ -179,7 +178,7 @@ def _rise(numbers: list[Line]) -> bool:
 
 
 def _value(text: str) -> float:
-    """The number that a tick shows; 0 where it shows more than one."""
+    """Returns the number of a tick; 0 if it has several."""
     try:
         return float(text.replace("\u2212", "-").replace("\u2013", "-"))
     except ValueError:
@@ -187,11 +186,10 @@ def _value(text: str) -> float:
 
 
 def mark_figures(lines: list[Line], drawing: Drawing, page_area: float) -> list[BBox]:
-    """Marks the labels within drawings and images as kind "figure"; returns the boxes of these.
+    """Marks labels within drawings and images as kind "figure"; returns the boxes of the figures.
 
-    What a line stands on does not make it a label: cards, slides and call-outs hold text. A form
-    or image that is most of the page is its background; one that holds more text than labels is a
-    frame around it.
+    A line on a drawing is not always a label: cards, slides and call-outs contain text. A form or
+    image that covers most of the page is its background; one with more text than labels is a frame.
     """
     regions = [
         (x0, y0, x1, y1)
@@ -209,7 +207,7 @@ def mark_figures(lines: list[Line], drawing: Drawing, page_area: float) -> list[
 
 
 def _mark_axes(lines: list[Line], plot: BBox) -> None:
-    """Marks the numbers that stand along the sides of a plot."""
+    """Marks the numbers along the sides of a plot."""
     near = [line for line in lines if not line.kind and _is_beside(line, plot, _AXIS_GAP)]
     ticks = [line for line in near if _VALUES.match(line.text)]
     if sum(len(line.text.split()) for line in ticks) < _LEAST_AXIS:
@@ -224,7 +222,7 @@ def _is_within(line: Line, region: BBox) -> bool:
 
 
 def _is_beside(line: Line, box: BBox, em: float) -> bool:
-    """Tells whether a line is outside a box and no more than `em` from one of its sides."""
+    """Returns whether a line is outside a box and no more than `em` from one of its sides."""
     x0, y0, x1, y1 = box
     reach = em * line.size
     if y0 - reach <= (line.y0 + line.y1) / 2 <= y1 + reach:
@@ -237,7 +235,7 @@ def _is_beside(line: Line, box: BBox, em: float) -> bool:
 
 
 def _merge(boxes: list[BBox]) -> list[BBox]:
-    """Puts boxes that touch together: a figure is often drawn in many pieces."""
+    """Merges touching boxes, since a figure is often drawn in many pieces."""
     merged: list[BBox] = []
     for box in sorted(boxes)[:_MAX_REGIONS]:
         x0, y0, x1, y1 = box

@@ -9,11 +9,11 @@ from doctune.documents.model import BBox
 
 
 class PageSpace(NamedTuple):
-    """How PDF user space maps to the page as it is shown.
+    """The mapping from PDF user space to the page as it is shown.
 
     Attributes:
         rotation: Quarter turns clockwise.
-        width, height: Of the page as it is shown, in points.
+        width, height: The size of the page as it is shown, in points.
     """
 
     left: float
@@ -41,12 +41,12 @@ class PageSpace(NamedTuple):
         return self.top - top, self.right - right, self.top - bottom, self.right - left
 
     def turned(self, quarters: int) -> "PageSpace":
-        """The same page, turned by quarters clockwise."""
+        """Returns the same page, rotated by quarter turns clockwise."""
         return self._replace(rotation=(self.rotation + quarters) % 4)
 
 
 def turn_box(box: BBox, quarters: int, width: float, height: float) -> BBox:
-    """Returns a box of a page after clockwise quarter turns; width and height are before them."""
+    """Rotates a box by clockwise quarter turns; width and height are the page's before them."""
     x0, y0, x1, y1 = box
     if quarters == 1:
         return height - y1, x0, height - y0, x1
@@ -58,7 +58,7 @@ def turn_box(box: BBox, quarters: int, width: float, height: float) -> BBox:
 
 
 def page_space(page: Any) -> PageSpace:
-    """Reads how a page of PDFium is shown."""
+    """Reads the crop box and rotation of a PDFium page."""
     rect = pdfium.FS_RECTF()
     if not pdfium.FPDF_GetPageBoundingBox(page, ctypes.byref(rect)):
         width, height = pdfium.FPDF_GetPageWidthF(page), pdfium.FPDF_GetPageHeightF(page)

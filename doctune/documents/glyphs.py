@@ -1,9 +1,9 @@
-"""Characters that a font does not name rightly: TeX's symbols, and accents set apart.
+"""Fixes characters that PDFium gets wrong: TeX's symbols, and accents drawn separately.
 
-Old TeX fonts carry no Unicode map, so that a prime comes out as "0" and a sum as "X"; and TeX sets
-an accent as a character of its own, which PDFium puts where it was drawn: beside its letter, or at
-the line's end. Each mend keeps the number of characters, so that positions hold: what an accent
-leaves behind is a zero-width space, which `clean_text` drops.
+Old TeX fonts have no Unicode map, so that a prime is extracted as "0" and a sum as "X". TeX also
+draws an accent as a separate character, which PDFium puts where it was drawn: next to its letter or
+at the end of the line. Each fix keeps the number of characters, so that positions stay valid: an
+accent that was moved leaves a zero-width space, which `clean_text` drops.
 """
 
 import re
@@ -31,7 +31,7 @@ _COMBINING = {
 _ACCENT = re.compile("[" + "".join(_COMBINING) + "]")
 NOTHING = "\u200b"
 _WORD_GAP = 0.15  # em: the space between words is wider
-# What the codes of TeX's extension font (cmex) from "0" on stand for.
+# The symbols of TeX's extension font (cmex), by code from "0" on.
 _EXTENSION = dict(
     zip(
         map(chr, range(0x30, 0x80)),
@@ -45,8 +45,8 @@ _PRIME = "\u2032"
 _ZEROS = re.compile(r"(?:^|(?<=[\w)\].]))0+(?![\d.])")
 
 
-def mend_glyphs(lines: Iterable[Line], text: PageText, tex: bool) -> None:
-    """Mends lines as they came from the page, before they are joined.
+def fix_glyphs(lines: Iterable[Line], text: PageText, tex: bool) -> None:
+    """Fixes the characters of raw lines, before they are joined.
 
     Args:
         tex: Whether the file was made by TeX, so that its symbol fonts may have no map.
@@ -56,13 +56,13 @@ def mend_glyphs(lines: Iterable[Line], text: PageText, tex: bool) -> None:
         if (not found.isascii() or "`" in found) and _ACCENT.search(found):
             _attach_accents(line, text)
         if tex and "0" in found:
-            _mend_primes(line, text)
+            _fix_primes(line, text)
         elif tex and line.font & fonts.TEX_EXTENSION and len(found) <= 2:
             replace_text(line, "".join(_EXTENSION.get(char, char) for char in found))
 
 
-def _mend_primes(line: Line, text: PageText) -> None:
-    """A zero in TeX's symbol font is a prime."""
+def _fix_primes(line: Line, text: PageText) -> None:
+    """Replaces zeros in TeX's symbol font by primes."""
     chars: list[str] = []
     start = line.spans[0][1]
     for match in _ZEROS.finditer(line.text):
@@ -91,9 +91,9 @@ def _attach_accents(line: Line, text: PageText) -> None:
 
 
 def _close_up(chars: list[str], accent: int, line: Line, text: PageText) -> None:
-    """Drops the spaces that PDFium sees beside an accent within a word, as it is drawn elsewhere.
+    """Drops the spaces that PDFium inserts around an accent within a word.
 
-    What tells is the gap between the letters on both sides.
+    The gap between the letters on both sides decides.
     """
     left, right = accent - 1, accent + 1
     while left >= 0 and chars[left] == " ":
@@ -109,14 +109,14 @@ def _close_up(chars: list[str], accent: int, line: Line, text: PageText) -> None
 
 
 def _letter_under(accent: Word, line: str, start: int, text: PageText) -> int | None:
-    """The letter that an accent stands over: the one whose middle is nearest to its own."""
+    """Returns the letter under an accent: the one with the nearest middle."""
     middle = (accent.x0 + accent.x1) / 2
     index = accent.position - start
-    # An accent mostly stands beside its letter in the text, too.
+    # Usually the accent is next to its letter in the text, too.
     beside = _nearest_letter(middle, (index - 1, index + 1), line, start, text)
     if beside is not None:
         return beside
-    # Letters stand in the order of their places, so that the search can halve the line.
+    # Letters are in order of position, which allows a binary search.
     low, high = 0, len(line) - 1
     while low < high:
         half = (low + high) // 2
@@ -142,6 +142,6 @@ def _nearest_letter(
 
 
 def replace_text(line: Line, text: str) -> None:
-    """Gives a line that came from the page another text; its characters keep their places."""
+    """Replaces the text of a raw line by one of the same length."""
     line.text = text
     line.spans = [(text, line.spans[0][1])]

@@ -1,6 +1,6 @@
-"""Headings that only their number tells, and the levels of all.
+"""Detects numbered headings, and assigns the levels of all headings.
 
-The outline says the level, or the number, or the size.
+The level comes from the outline, from the heading's number, or from its size.
 """
 
 import re
@@ -13,7 +13,7 @@ from doctune.documents.lines import Line
 from doctune.documents.model import Block
 from doctune.documents.pdfium import OutlineEntry
 
-# A letter alone may be an article as well: "A small pump".
+# A single letter may also be an article: "A small pump".
 _NUMBER = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3})*|[A-Z](?:\.\d{1,3})+)(?=\.?\s)")
 _APPENDIX = re.compile(
     r"^(?:appendix|anhang|annexe?|ap\u00e9ndice|appendice|"
@@ -39,10 +39,10 @@ _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 
 def is_lone_heading(line: Line, body: float) -> bool:
-    """Tells whether a line that stands alone is a heading, though neither bold nor large.
+    """Returns whether an isolated line is a heading although it is neither bold nor large.
 
-    Papers set headings in capitals, in italics or in nothing but the text's own font: then the
-    number tells, and that what follows it begins as a title does.
+    Papers set headings in capitals, in italics or in the font of the text. Then a number followed
+    by a capitalised title decides.
 
     Args:
         body: The font size of the running text, in points.
@@ -71,9 +71,9 @@ def assign_levels(
 ) -> list[list[Block]]:
     """Returns the blocks with a level on each heading.
 
-    A heading that the outline names has the level that it has there, one with a number has as many
-    levels as its number has parts. Others have the level that most of those of their size have, or
-    else rank by their size among the headings.
+    A heading in the outline has its level there. The level of a numbered heading is the number of
+    parts of its number. Others get the level of most headings of the same size, or else one by
+    the rank of their size.
     """
     depths = {_plain(entry.title): entry.level for entry in outline}
     headings = [block for page in pages for block in page if block.kind == "heading"]
@@ -99,7 +99,7 @@ def assign_levels(
 def _levels_by_size(
     headings: Sequence[Block], level_of: Callable[[Block], int]
 ) -> dict[float, int]:
-    """The commonest level of each size, of the headings that have one."""
+    """Returns the most common level of each size, among headings that have a level."""
     seen: dict[float, Counter[int]] = {}
     for block in headings:
         level = level_of(block)
@@ -109,9 +109,9 @@ def _levels_by_size(
 
 
 def _level_of_number(block: Block, roman: bool) -> int:
-    """How many parts the number of a heading has; 0 if it has none.
+    """Returns how many parts the number of a heading has; 0 if it has none.
 
-    Where chapters have Roman numbers, letters count the sections in them.
+    If chapters have Roman numerals, letters number their sections.
     """
     text = block.text
     if roman and _ROMAN_NUMBER.match(text):
@@ -125,7 +125,7 @@ def _level_of_number(block: Block, roman: bool) -> int:
 
 
 def _ranks(headings: Sequence[Block]) -> dict[float, int]:
-    """The rank of each size; the title of the document takes none from its chapters."""
+    """Returns the rank of each size; the document's title is not counted."""
     sizes = sorted({_size(block) for block in headings}, reverse=True)
     ranks = {size: rank for rank, size in enumerate(sizes, start=1)}
     largest = [block for block in headings if _size(block) == sizes[0]]

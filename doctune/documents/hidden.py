@@ -1,8 +1,8 @@
-"""Text that a reader of the page does not see, told from text that is there to be read.
+"""Separates hidden text from visible text.
 
-What is written white on white, with no size, off the page, under a picture, or to be invisible over
-nothing is kept out: it is how instructions are slipped to machines. The invisible text layer of a
-scan is what the scan shows, and stays.
+Text that is white on white, without size, off the page, under an image, or invisible over nothing
+is left out, since it is a means of prompt injection. The invisible text layer of a scan repeats
+what the scan shows, and is kept.
 """
 
 import ctypes
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 _LEAST_SIZE = 1.0  # points
 _ON_PICTURE, _COVERED = 0.5, 0.9  # of a line's area
 _PICTURE_SHARE = 0.6  # of the page's area: a picture that large is a scan
-_SCALE, _MOST_PIXELS = 2.0, 4_000_000  # of the picture in which ink is looked for
+_SCALE, _MOST_PIXELS = 2.0, 4_000_000  # of the rendering in which ink is looked for
 _LEAST_CONTRAST = 24  # of 255
-_STILL_SEEN = 0.4  # of a line's contrast without the picture over it
+_STILL_SEEN = 0.4  # of a line's contrast without the image over it
 _MAX_OBJECTS = 20_000
 
 
 @dataclass
-class Seen:
-    """The lines of a page, told apart.
+class VisibleText:
+    """The lines of a page, separated by visibility.
 
     Attributes:
-        shown: What a reader sees, the text layer of a scan among it.
-        hidden: What a reader does not see.
-        layer: Whether the text is the layer behind a scan.
+        shown: The visible lines, including the text layer of a scan.
+        hidden: The hidden lines.
+        layer: Whether the text is the text layer of a scan.
     """
 
     shown: list[Line]
@@ -46,13 +46,13 @@ class Seen:
     layer: bool = False
 
 
-def tell_hidden(
+def split_hidden(
     page: Any, space: PageSpace, lines: list[Line], drawing: Drawing, text: PageText
-) -> Seen:
-    """Tells what a reader sees of a page of PDFium from what is hidden on it."""
+) -> VisibleText:
+    """Separates the visible lines of a PDFium page from the hidden ones."""
     styles = text.styles(lines)
     if not drawing.images and not any(styles) and all(map(partial(_is_plain, space), lines)):
-        return Seen(lines)
+        return VisibleText(lines)
     checker = _Checker(page, space, drawing.images + drawing.figures)
     area = space.width * space.height
     is_scan = any(_area(box) >= _PICTURE_SHARE * area for box in drawing.images)
@@ -67,13 +67,13 @@ def tell_hidden(
         id(line) for line, style in pairs if id(line) in covered or checker.hides(line, style)
     }
     if not hidden:
-        return Seen(lines, [], layer)
+        return VisibleText(lines, [], layer)
     shown = [line for line in lines if id(line) not in hidden]
-    return Seen(shown, [line for line in lines if id(line) in hidden], layer)
+    return VisibleText(shown, [line for line in lines if id(line) in hidden], layer)
 
 
 class _Checker:
-    """Looks at a page for what lines show; the page is drawn only where a line is suspect."""
+    """Checks lines for visibility; the page is rendered only if a line is suspect."""
 
     def __init__(self, page: Any, space: PageSpace, pictures: Sequence[BBox]) -> None:
         self._page, self._space, self._pictures = page, space, pictures
@@ -95,7 +95,7 @@ class _Checker:
 
     @cached_property
     def _fills(self) -> list[BBox]:
-        """The boxes of shapes that are filled with a colour: white letters show on them."""
+        """Returns the boxes of coloured shapes, on which white letters are visible."""
         handle = foreign.address_of(self._page)
         bounds, mode, stroke = foreign.Floats(4), ctypes.c_int(0), ctypes.c_int(0)
         places = ctypes.addressof(mode), ctypes.addressof(stroke)
@@ -124,7 +124,7 @@ class _Checker:
 
 
 def _covered(page: Any, space: PageSpace, lines: Sequence[Line], text: PageText) -> set[int]:
-    """The lines, by their ids, over which an opaque picture is painted later."""
+    """Returns the ids of lines over which an opaque image is painted later."""
     handle = foreign.address_of(page)
     images: list[tuple[int, BBox]] = []
     places: dict[int, int] = {}
@@ -157,7 +157,7 @@ def _covered(page: Any, space: PageSpace, lines: Sequence[Line], text: PageText)
 def _vanished(
     page: Any, space: PageSpace, lines: dict[int, Line], images: Sequence[int]
 ) -> set[int]:
-    """The ids of those lines whose ink shows only where pictures are left out."""
+    """Returns the ids of lines whose ink is visible only without the images."""
     from PIL import ImageStat
 
     from doctune.documents.raster import draw_grey, fitting_scale
@@ -190,14 +190,14 @@ def _vanished(
 
 
 def _pixels(line: Line, scale: float, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """The box of a line in a picture of the page; None where it is outside."""
+    """Returns the pixel box of a line in a rendering of the page; None if it is outside."""
     left, top, right, bottom = (round(scale * p) for p in (line.x0, line.y0, line.x1, line.y1))
     left, top, right, bottom = max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def _is_plain(space: PageSpace, line: Line) -> bool:
-    """Whether a line is on the page, and large enough to be seen."""
+    """Returns whether a line is on the page and large enough to be visible."""
     on_page = -1 <= line.x0 + line.x1 <= 2 * space.width + 2
     on_page = on_page and -1 <= line.y0 + line.y1 <= 2 * space.height + 2
     return on_page and (line.size >= _LEAST_SIZE or line.y1 - line.y0 >= _LEAST_SIZE)
@@ -208,7 +208,7 @@ def _area(box: BBox) -> float:
 
 
 def _share_in(line: Line, box: BBox) -> float:
-    """How much of a line's box is within another."""
+    """Returns the share of a line's box that is within another box."""
     inside = (
         max(line.x0, box[0]),
         max(line.y0, box[1]),

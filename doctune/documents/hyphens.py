@@ -1,4 +1,4 @@
-"""Hyphens at the ends of lines: which break a word, and which belong to it."""
+"""Hyphens at line ends: decides which ones break a word and which ones belong to it."""
 
 import re
 from collections import Counter
@@ -14,42 +14,42 @@ _FIRST_TOKEN = re.compile(r"\S+")
 _SAMPLE_LINES = 200
 _SOFT = "\u00ad"
 _LETTERS = re.compile(r"[^\W\d_]+")
-# Beginnings that are words and far more often part of a longer one.
+# Prefixes that are also words, but far more often part of a longer one.
 _PREFIXES = re.compile(
     "a|an|any|be|by|con|counter|down|ever|every|for|fore|further|hand|how|in|inter|micro|mid|mini|"
     "more|multi|no|non|on|one|out|over|per|pre|pro|re|semi|some|sub|super|there|to|trans|under|up|"
     "what|where|with"
 )
-# What English sets a hyphen behind, and before, whatever stands on the other side.
+# Words after which, and before which, English always keeps the hyphen.
 _APART_AFTER = frozenset({"non", "self"})
 _APART_BEFORE = frozenset(
     {"based", "compatible", "dependent", "driven", "independent", "oriented", "sized", "specific"}
 )
-# Words before which a hyphen stands for a part left out: "Vor- und Nachteile".
+# Words after a suspended hyphen: "Vor- und Nachteile".
 _SUSPENDING = re.compile(r"(?:and|bis|oder|sowie|und)(?!\w)")
 _MIN_COMPOUND = 3
 _MIN_SEEN = 2
 
 
 class Vocabulary:
-    """The words of a document, to tell a hyphen that breaks a word from one that belongs to it.
+    """The words of a document, which decide whether a hyphen at a line end is kept.
 
-    `multi-⏎threaded` may be either. What the rest of the document writes decides; where it says
-    nothing, English keeps the hyphen between two words that stand alone elsewhere, and everything
-    else is joined, as typesetters break many more words than they end lines in compounds.
+    `multi-⏎threaded` may be one word or a compound. The spelling in the rest of the document
+    decides. Without evidence, English keeps the hyphen between two words that occur on their own
+    elsewhere. Everything else is joined, since broken words are much more common than compounds.
     """
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self._lines = [line for line in lines if not line.kind]
 
     def keeps_hyphen(self, text: str, following: str) -> bool:
-        """Tells whether the hyphen that `text` ends in belongs between it and `following`."""
+        """Returns whether the hyphen that `text` ends in belongs between it and `following`."""
         token = text.rpartition(" ")[2]
         before, after = _LETTERS.match(token[-2::-1]), _LETTERS.match(following)
         if not before or not after or token[-1] == _SOFT:
             return False
         if "/" in token:
-            return True  # of an address or a path
+            return True  # an address or a path
         one, other = before.group()[::-1].lower(), after.group().lower()
         if one + other in self._words:
             return False
@@ -72,8 +72,8 @@ class Vocabulary:
 
     @cached_property
     def _words(self) -> set[str]:
-        # The halves of broken words are no words. Words that only stand before commas are missed:
-        # that is rare, and looking at every character is not.
+        # Leaves out the halves of broken words. Words that occur only before commas are missed,
+        # which is rare; a finer split would cost more than it gains.
         parts = "\n".join([line.text for line in self._lines]).lower().split("-\n")
         for index in range(1, len(parts)):
             part = parts[index - 1]
@@ -83,7 +83,7 @@ class Vocabulary:
 
     @cached_property
     def _beginnings(self) -> Counter[str]:
-        """How many words begin so with a hyphen behind it."""
+        """Returns how many words begin with each prefix and a hyphen."""
         compounds = [word.partition("-") for word in self._words if "-" in word]
         return Counter(first for first, _, rest in compounds if rest[:1].isalpha())
 
@@ -94,17 +94,17 @@ class Vocabulary:
         return detect_language("\n".join(line.text for line in sample)) == "en"
 
     def _surplus_apart(self, one: str) -> int:
-        """By how many words more have a hyphen behind a beginning than go on without one."""
+        """Returns how many more words have a hyphen after a prefix than continue without one."""
         length = len(one)
         joined = sum(1 for word in self._words if word.startswith(one) and word[length:].isalpha())
         return self._beginnings[one] - joined
 
 
 def breaks_word(text: str) -> bool:
-    """Tells whether a line ends in a hyphen after a letter."""
+    """Returns whether a line ends in a hyphen after a letter."""
     return text[-1:] in HYPHENS and text[-2:-1].isalpha()
 
 
 def is_suspended(following: str) -> bool:
-    """Tells whether a hyphen before this text stands for what two words have in common."""
+    """Returns whether a hyphen before this text is suspended (stands for a shared word part)."""
     return _SUSPENDING.match(following) is not None

@@ -1,8 +1,7 @@
-"""Which lines within a drawing or an image are its labels, and which are text that stands on it.
+"""Separates the labels of a drawing or image from text that is placed on it.
 
-Cards, slides, call-outs, brochures and newsletters set text on what is drawn. Labels are short and
-scattered; text goes on from line to line, in sentences or in the items of a list, with headings
-over it.
+Cards, slides, call-outs, brochures and newsletters place text on graphics. Labels are short and
+scattered; text continues from line to line, in sentences or list items, with headings above.
 """
 
 import re
@@ -15,11 +14,11 @@ from doctune.documents.paragraphs import BULLET
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _WIDE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
 _LOWER_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_A-Z]{2,}")
-_TEXT_CHARS = 45  # of a line that is text by its length alone
+_TEXT_CHARS = 45  # a line this long is text
 _STACK_CHARS, _STACK_WORDS = 28, 4.0  # of a line of a paragraph, on average
 _SENTENCE_CHARS = 25
 _WIDE_CHARS = 14  # ideographs of a line of text
-_TEXT_SHARE = 0.5  # of a region's characters: above, it is a frame around text
+_TEXT_SHARE = 0.5  # of a region's characters: above it, the region is a frame around text
 _LEAST_SENTENCES = 90  # characters of a paragraph that stays text in a figure
 _SAME_SIZE = 0.6  # points
 _NEXT = 0.9  # em, between the lines of a paragraph
@@ -29,7 +28,7 @@ _LEAST_ITEMS = 2
 
 
 def labels_among(inside: Sequence[Line], page: Sequence[Line]) -> list[Line]:
-    """Returns those of the lines within a drawing that are its labels.
+    """Returns the lines within a drawing that are its labels.
 
     Args:
         inside: The lines within it.
@@ -55,7 +54,7 @@ def labels_among(inside: Sequence[Line], page: Sequence[Line]) -> list[Line]:
 
 
 def _stacks(lines: Sequence[Line]) -> list[list[Line]]:
-    """Groups lines that follow each other as those of a paragraph do, flush or centred."""
+    """Groups lines that follow each other like those of a paragraph, flush or centred."""
     stacks: list[list[Line]] = []
     for line in lines:
         for stack in stacks[-3:][::-1]:
@@ -93,7 +92,7 @@ def _is_text(stack: Sequence[Line]) -> bool:
 
 
 def _has_words(stack: Sequence[Line]) -> bool:
-    """Tells words from numbers, names and codes: some are in lower case, most signs are letters."""
+    """Returns whether lines have lower-case words and mostly letters, unlike numbers and codes."""
     whole = " ".join(line.text for line in stack)
     letters = sum(len(word) for word in _WORD.findall(whole))
     solid = len(whole.replace(" ", ""))
@@ -101,7 +100,7 @@ def _has_words(stack: Sequence[Line]) -> bool:
 
 
 def _is_title(inside: Sequence[Line], page: Sequence[Line]) -> bool:
-    """Tells a title over a picture: a few large words."""
+    """Returns whether lines are a title on an image: a few large words."""
     usual = median(line.size for line in page)
     return all(
         line.size > _OF_TITLE * usual and not line.turn and _WORD.search(line.text)

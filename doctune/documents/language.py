@@ -1,4 +1,4 @@
-"""The language of a text, from its script and its commonest words. No model, no network."""
+"""Detects the language of a text from its script and most common words, without a model."""
 
 import json
 import re
@@ -23,18 +23,18 @@ _MIN_LETTERS = 20
 
 
 def detect_language(text: str) -> str:
-    """Returns the ISO 639-1 code of a text's language, or "" when it cannot be told."""
+    """Returns the ISO 639-1 code of a text's language, or "" if it is unknown."""
     sample = text[:_SAMPLE_CHARS].lower()
     words = _WORD.findall(sample)
     letters = sum(map(len, words))
     if letters < _MIN_LETTERS:
         return ""
     scripts = () if sample.isascii() else _SCRIPTS
-    # A few Greek letters in formulas are not worth a look for each script.
+    # Skips the scripts for a few Greek letters in formulas.
     if scripts and len(_NOT_LATIN.findall(sample)) <= _LEAST_SHARE * letters:
         scripts = ()
     for language, pattern in scripts:
-        # Kana among ideographs tell Japanese from Chinese, so little of them is enough.
+        # A few kana are enough: they distinguish Japanese from Chinese.
         share = _LEAST_SHARE if language == "ja" else 0.3
         if len(pattern.findall(sample)) > share * letters:
             return language
@@ -52,7 +52,7 @@ def detect_language(text: str) -> str:
 
 @cache
 def _vocabulary() -> dict[str, list[str]]:
-    """The languages that each common word belongs to."""
+    """Returns the languages of each common word."""
     common = json.loads(Path(__file__).with_name("common_words.json").read_text("utf-8"))
     languages: dict[str, list[str]] = {}
     for language, words in common.items():

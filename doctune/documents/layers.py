@@ -1,4 +1,4 @@
-"""Lines that a program read off a picture: their sizes and fonts say little."""
+"""Normalises sizes and styles of OCR lines, which are unreliable."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ _LARGE = 1.45  # of the usual height
 
 
 def set_sizes(lines: Sequence[Line]) -> None:
-    """Gives lines one size, but for those that are much higher than most."""
+    """Sets the same size for all lines, except for those that are much higher."""
     heights = sorted(line.y1 - line.y0 for line in lines)
     usual = heights[len(heights) // 2]
     for line in lines:
         height = line.y1 - line.y0
-        # Heights depend on the letters that a line happens to have: only large ones mean a size.
+        # A line's height depends on its letters, so only large differences mean another size.
         line.size = _SIZE_SHARE * (height if height > _LARGE * usual else usual)
 
 
 def level(lines: Sequence[Line]) -> None:
-    """Takes from the text layer of a scan what its fonts pretend: one style, hardly any sizes."""
+    """Normalises the text layer of a scan to one style and few sizes."""
     upright = [line for line in lines if not line.turn]
     if upright:
         set_sizes(upright)

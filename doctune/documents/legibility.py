@@ -1,8 +1,8 @@
-"""Whether a page is worth reading by OCR: what it shows, and whether its own text is any good.
+"""Decides whether a page needs OCR: whether it shows text, and whether its text layer is usable.
 
-OCR takes half a second a page and more, so that a blank page, a rule, a logo or a sound text layer
-must not be sent there. What decides is a small picture of the page: text, and nothing else that is
-common, makes rows with many changes from paper to ink.
+OCR takes half a second or more per page, so blank pages, rules, logos and good text layers must
+skip it. A small rendering of the page decides: only text has rows with many transitions from paper
+to ink.
 """
 
 import re
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
     from doctune.documents.ocr import OcrResult
 
-_MOST_PIXELS = 1_000_000  # of the small picture: 72 dots an inch for a page of usual size
-_LEAST_CONTRAST = 40  # of 255 grey levels: less is the paper's own shade
-_INK_SHARE = 0.3  # of the contrast: thin strokes come out grey in a small picture
+_MOST_PIXELS = 1_000_000  # of the rendering: 72 dpi for a page of usual size
+_LEAST_CONTRAST = 40  # of 255 grey levels: less is the shade of the paper
+_INK_SHARE = 0.3  # of the contrast: thin strokes are grey in a small rendering
 _LEAST_CHANGES = 16  # in a row of pixels: three short words; a logo has fewer
-_FEW_CHANGES = 6  # a word: enough on a page that is a picture from edge to edge
+_FEW_CHANGES = 6  # one word: enough on a page that an image covers
 _LEAST_ROWS = 3
-_STROKE_LENGTH, _STROKE_STEP = 24, 6  # pixels: longer ones are rules, and shapes
+_STROKE_LENGTH, _STROKE_STEP = 24, 6  # pixels: longer strokes are rules or shapes
 _MANY_ROWS = 20  # several lines of text
 _COVERING = 0.8  # of the page's area
-_SPARSE_CHARS = 300  # a stamp, a page number, a note of who scanned it
+_SPARSE_CHARS = 300  # a stamp, a page number, a note by the scanner
 
 _SURE = 60.0  # per cent
 _SOME, _MUCH_MORE = 0.3, 2.0  # of the characters of a broken layer, of a sound one
 
 _SAMPLE_CHARS = 2_000
 _LEAST_LETTERS = 100
-_LATIN_SHARE = 0.4  # of the characters: fewer are names and commands in another script
-# Languages in Latin letters have 0.3 to 0.5 of vowels among them, letters mixed up 0.1 to 0.25; and
-# hardly a word of theirs has none.
+_LATIN_SHARE = 0.4  # of the characters: fewer are names and commands within another script
+# In languages with Latin letters, 0.3 to 0.5 of the letters are vowels, and hardly any word has
+# none; in garbled text, the share is 0.1 to 0.25.
 _LEAST_VOWELS = 0.27
 _MOST_WITHOUT = 0.25
 _LATIN_WORD = re.compile("[A-Za-z]{4,}")
@@ -51,14 +51,14 @@ _ODD = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd\ufffe\uffff]"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NO_LETTERS = bytes(code for code in range(256) if code not in _LETTERS)
 _NO_VOWELS = bytes(code for code in range(256) if code not in b"aeiouyAEIOUY")
-# Not those that draw: leaders of dots, frames of plus and minus.
+# Without those used for drawing, such as dot leaders and frames of plus and minus.
 _NO_SYMBOLS = bytes(code for code in range(256) if code not in b"!\"$%&'()@?<>[\\]^`{}:;,")
 
 
 def shows_text(page: Any, space: PageSpace) -> bool:
-    """Tells whether a page of PDFium looks like one with text on it, whatever it is drawn with.
+    """Returns whether the rendered page appears to contain text (vector, bitmap or glyphs).
 
-    Three short words are enough; one is where a picture covers the page, as a scan does.
+    Three short words are enough; one is if an image covers the page, as in a scan.
     """
     rows = _changes_by_row(page, space)
     if _has_rows(rows, _LEAST_CHANGES):
@@ -69,13 +69,13 @@ def shows_text(page: Any, space: PageSpace) -> bool:
 def shows_more_text(
     page: Any, space: PageSpace, lines: Sequence[Line], images: Sequence[BBox]
 ) -> bool:
-    """Tells whether a scan shows much text besides the few lines that its text layer has.
+    """Returns whether a scan shows much more text than the few lines of its text layer.
 
-    Scans that carry a stamp, a number or the name of the program that made them have some text, and
-    all the same need OCR.
+    Scans with a stamp, a page number or the name of the scanning program have some text but still
+    need OCR.
 
     Args:
-        images: Boxes of the pictures on the page.
+        images: Boxes of the images on the page.
     """
     if len(as_text(lines)) >= _SPARSE_CHARS or not covers(images, space):
         return False
@@ -87,19 +87,19 @@ def shows_more_text(
 
 
 def is_better(read: "OcrResult", lines: Sequence[Line]) -> bool:
-    """Tells whether what OCR read is to stand for the text layer of a page."""
+    """Returns whether the OCR result is to replace the text layer of a page."""
     text, layer = as_text(read.lines), as_text(lines)
     share = _SOME if is_garbled(layer) else _MUCH_MORE
     return read.confidence >= _SURE and len(text) >= share * len(layer) and not is_garbled(text)
 
 
 def as_text(lines: Iterable[Line]) -> str:
-    """Returns the text of lines in one."""
+    """Returns the joined text of lines."""
     return " ".join([line.text for line in lines])
 
 
 def covers(images: Sequence[BBox], space: PageSpace) -> bool:
-    """Tells whether pictures, or strips of one, cover a page."""
+    """Returns whether images, or strips of one, cover the page."""
     area = sum(
         max(0.0, min(x1, space.width) - max(x0, 0.0))
         * max(0.0, min(y1, space.height) - max(y0, 0.0))
@@ -109,10 +109,10 @@ def covers(images: Sequence[BBox], space: PageSpace) -> bool:
 
 
 def is_garbled(text: str) -> bool:
-    """Tells whether the text of a page is no text: codes without a meaning, or letters mixed up.
+    """Returns whether the text of a page is garbled: meaningless codes, or wrong letters.
 
-    Text that only looks so, such as tables of codes, costs no more than a look by OCR; few letters
-    are never called garbled for what they are.
+    A false positive, such as a table of codes, only costs an OCR run. Text with few letters is
+    never called garbled because of them.
     """
     sample = text[:_SAMPLE_CHARS]
     odd = "\ufffd" in sample or not sample.isprintable()
@@ -132,14 +132,14 @@ def _has_rows(rows: tuple[list[int], list[int]], changes: int) -> bool:
 
 
 def _lacks_vowels(text: str) -> bool:
-    """Tells whether many words have no vowel; most of Vietnamese's carry accents."""
+    """Returns whether many words have no vowel. Accents are removed: Vietnamese has many."""
     bare = unicodedata.normalize("NFD", text).encode("ascii", "ignore").decode("ascii")
     words = _LATIN_WORD.findall(bare)
     return sum(not _VOWEL.search(word) for word in words) > _MOST_WITHOUT * len(words)
 
 
 def _changes_by_row(page: Any, space: PageSpace) -> tuple[list[int], list[int]]:
-    """Counts changes from paper to ink in each row of a small picture, and in each column."""
+    """Counts transitions from paper to ink in each row and each column of a small rendering."""
     from PIL import Image
 
     picture = draw_grey(page, space, fitting_scale(space, 1.0, _MOST_PIXELS))
@@ -151,7 +151,10 @@ def _changes_by_row(page: Any, space: PageSpace) -> tuple[list[int], list[int]]:
 
 
 def _ink_table(picture: "Image.Image") -> bytes | None:
-    """Maps grey levels to 1 for ink and 0 for paper, the commonest level; None for a blank page."""
+    """Returns a table from grey level to 1 (ink) or 0 (paper, the most common level).
+
+    None for a blank page.
+    """
     levels = picture.histogram()
     paper = max(range(256), key=levels.__getitem__)
     used = [level for level in range(256) if levels[level]]
@@ -170,7 +173,7 @@ def _changes(picture: "Image.Image", ink: bytes) -> list[int]:
         for start in range(0, len(pixels), width)
     ]
     long = _long_strokes(rows)
-    # Without a rule that crosses it another one would be many strokes: the smaller count holds.
+    # A rule that is crossed by others looks like many strokes, so the smaller count is used.
     return [
         min(count(row.to_bytes(width, "big")), count((row ^ gone).to_bytes(width, "big")))
         for row, gone in zip(rows, long, strict=True)
@@ -178,7 +181,7 @@ def _changes(picture: "Image.Image", ink: bytes) -> list[int]:
 
 
 def _long_strokes(rows: list[int]) -> Iterator[int]:
-    """Of each row, what is part of a stroke up or down that is longer than letters' are."""
+    """Yields for each row the pixels in vertical strokes that are longer than those of letters."""
     gone = [0] * len(rows)
     steps = range(_STROKE_STEP, _STROKE_LENGTH + 1, _STROKE_STEP)
     for row, *others in zip(

@@ -1,8 +1,8 @@
-"""The lines of a page: text, box, size and style, from PDFium's text page.
+"""Reads the lines of a page (text, box, size, style) from PDFium's text page.
 
-One call a page gives the text, and one the boxes and fonts at the first and last character of each
-line. That is what makes it fast: a handful of questions a line instead of three a character. Boxes
-of words are asked for where a table or a gap between columns may be.
+For speed, one call per page gets the text, and boxes and fonts are read only for the first and last
+character of each line: a handful of calls per line instead of three per character. Boxes of words
+are read only where a table or a gap between columns may be.
 """
 
 import ctypes
@@ -18,14 +18,14 @@ from doctune.documents import fonts, foreign
 from doctune.documents.characters import ROW_STEP, Characters, Reading, Word
 from doctune.documents.geometry import PageSpace
 
-# A bullet or number that stands alone is followed by its item, a tab further on.
+# A bullet or number on its own is followed by its item, a tab further on.
 _MARKER = re.compile(r"^(?:[^\w\s(]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
 _FRAGMENT_GAP, _MARKER_GAP = 1.2, 4.0  # em
 _OVERLAP_GAP, _PRIME_GAP = -0.35, -1.0
-_WATERMARK_SIZE = 24.0  # points: smaller slanted text may be the head of a column
+_WATERMARK_SIZE = 24.0  # points: smaller slanted text may be a column header
 _LEAST_SLANT = 0.1  # radians
 _WORD_GAP = 0.12  # of a line's height
-_FIRST_VERTICAL = "\u2e7f"  # scripts that are written downwards come after it
+_FIRST_VERTICAL = "\u2e7f"  # scripts with vertical writing come after it
 _UPSIDE_DOWN = 2
 _ASKED_FOR_ANGLE = 6  # lines of a page
 _BROKEN = 9  # place in a Reading
@@ -36,9 +36,9 @@ class Line:
 
     Attributes:
         hyphen: Whether PDFium found that its last hyphen breaks a word.
-        spans: The pieces that it was put together from: text, and position in PDFium's text.
-        turn: 0 for text that runs to the right, 1 down, 2 to the left and upside down, 3 up.
-        kind: What it was found to be; "" for running text.
+        spans: The pieces that it was joined from: text, and position in PDFium's text.
+        turn: Rotation: 0 for text that runs to the right, 1 down, 2 upside down, 3 up.
+        kind: Kind of block that it belongs to; "" for running text.
     """
 
     __slots__ = (
@@ -77,7 +77,7 @@ class ScannedLine(Line):
     """A line read by OCR.
 
     Attributes:
-        confidence: How sure the reading of its words is, in per cent.
+        confidence: Mean confidence of its words, in per cent.
     """
 
     __slots__ = ("confidence",)
@@ -93,8 +93,8 @@ class PageText:
     def __init__(self, page: Any, space: PageSpace) -> None:
         self._text_page = pdfium.FPDFText_LoadPage(page)
         self._handle = foreign.address_of(self._text_page)
-        self.raw = self._read()  # all that PDFium has, in the file's order, with its line breaks
-        # Where PDFium leaves characters out of the text, its positions are not those of characters.
+        self.raw = self._read()  # PDFium's text, in the file's order, with its line breaks
+        # If PDFium leaves characters out of the text, text positions are not character indices.
         self._space = space
         self._characters = Characters(self._handle, len(self.raw) != self._count, space)
         self._fonts = {0: fonts.PLAIN}
@@ -107,7 +107,7 @@ class PageText:
             pdfium.FPDFText_ClosePage(self._text_page)
 
     def _read(self) -> str:
-        """All the text of the page in the file's order, with PDFium's line breaks."""
+        """Returns the text of the page in the file's order, with PDFium's line breaks."""
         self._count = max(0, foreign.char_count(self._handle)) if self._handle else 0
         if not self._count:
             return ""
@@ -116,12 +116,12 @@ class PageText:
         return ctypes.string_at(buffer, 2 * max(0, written - 1)).decode("utf-16-le", "replace")
 
     def read_in(self, space: PageSpace) -> None:
-        """From now on gives places on the page as it is shown in another space."""
+        """Uses another page space for all positions from now on."""
         self._space = space
         self._characters = Characters(self._handle, len(self.raw) != self._count, space)
 
     def lines(self) -> list[Line]:
-        """The lines in the file's order; those without any visible character are left out."""
+        """Returns the lines in the file's order, without those that have no visible character."""
         lines: list[Line] = []
         for reading in self._characters.read_lines(self.raw):
             line = self._line(reading)
@@ -129,13 +129,13 @@ class PageText:
                 lines += self._rows(line)
             else:
                 lines.append(line)
-        return self._tell_turns(lines)
+        return self._detect_turns(lines)
 
-    def _tell_turns(self, lines: list[Line]) -> list[Line]:
-        """Finds which way lines run by the angle of their letters, where some line is turned.
+    def _detect_turns(self, lines: list[Line]) -> list[Line]:
+        """Detects the direction of lines by the angle of their letters, if some line is rotated.
 
-        The places of a line's ends do not tell it where PDFium puts several rows into one line, nor
-        for text upside down. A line whose words run different ways is split.
+        The positions of a line's ends are not enough if PDFium joins several rows into one line, or
+        for text upside down. A line whose words have different directions is split.
         """
         step = max(1, len(lines) // _ASKED_FOR_ANGLE)
         if not any(line.turn for line in lines) and not any(
@@ -147,7 +147,7 @@ class PageText:
             start = line.spans[0][1]
             turn = self.turn_at(start)
             if line.turn == 1 and turn == 0 and line.text[0] > _FIRST_VERTICAL:
-                told.append(line)  # a column of vertical writing, whose letters stand upright
+                told.append(line)  # vertical writing, whose letters are upright
                 continue
             line.turn = turn
             if self.turn_at(start + len(line.text) - 1) == line.turn:
@@ -161,9 +161,9 @@ class PageText:
         return told
 
     def turn_at(self, position: int) -> int:
-        """Which way a character of PDFium's text is turned, in quarters clockwise."""
+        """Returns the rotation of a character of PDFium's text, in quarter turns clockwise."""
         angle = foreign.char_angle(self._handle, self._characters.index(position))
-        # PDFium measures it clockwise, in user space; -1 where it does not know.
+        # PDFium gives it clockwise, in user space; -1 if unknown.
         return (self._space.rotation + round(max(0.0, angle) / (math.pi / 2))) % 4
 
     def _line(self, reading: Reading) -> Line:
@@ -172,14 +172,14 @@ class PageText:
         line.x0, line.y0, line.x1, line.y1, line.size, line.turn = x0, y0, x1, y1, size, turn
         known = self._fonts
         font = known[first] if first in known else self._font(first)
-        # A line is bold only if it ends so too.
+        # A line is bold only if its last character is, too.
         if font and last != first:
             font &= known[last] if last in known else self._font(last)
         line.font = font
         return line
 
     def _rows(self, line: Line) -> list[Line]:
-        """Splits what PDFium took for one line where it goes on in another row, as in a table."""
+        """Splits a line of PDFium that continues in another row, as in a table."""
         words = self.words(line)
         if line.size > _WATERMARK_SIZE and self._is_slanted(words[0].position):
             line.kind = "watermark"
@@ -207,17 +207,17 @@ class PageText:
         return rows
 
     def _is_slanted(self, position: int) -> bool:
-        """Tells whether a character stands at an angle other than quarter turns."""
+        """Returns whether a character is rotated by other than quarter turns."""
         index = self._characters.index(position)
         angle = foreign.char_angle(self._handle, index) % (math.pi / 2)
         return _LEAST_SLANT < angle < math.pi / 2 - _LEAST_SLANT
 
     def words(self, line: Line) -> list[Word]:
-        """The words of a line, each with its box."""
+        """Returns the words of a line, each with its box."""
         return self._characters.find_words(line.spans)
 
     def line_of(self, words: Sequence[Word]) -> Line:
-        """Puts words that stand beside each other into a line."""
+        """Joins adjacent words into a line."""
         first = words[0]
         reading = self._characters.measure(first.text, first.position, False)
         text = first.text
@@ -234,24 +234,24 @@ class PageText:
         return line
 
     def letters(self, word: Word) -> list[Word]:
-        """The characters of a word, each with its box."""
+        """Returns the characters of a word, each with its box."""
         return [self.letter(char, word.position + index) for index, char in enumerate(word.text)]
 
     def letter(self, char: str, position: int) -> Word:
-        """A character at a position of PDFium's text, with its box."""
+        """Returns the character at a position of PDFium's text, with its box."""
         return Word(char, *self._characters.box(position), position)
 
     def styles(self, lines: Sequence[Line]) -> list[int]:
-        """How the first character of each line is painted: bits of INVISIBLE and WHITE."""
+        """Returns how the first character of each line is painted: bits of INVISIBLE and WHITE."""
         return self._characters.styles([line.spans[0][1] for line in lines])
 
     def object_at(self, position: int) -> int:
-        """PDFium's text object of the character at a position of its text; 0 if there is none."""
+        """Returns PDFium's text object at a position of its text; 0 if there is none."""
         index = self._characters.index(position)
         return (foreign.char_object(self._handle, index) or 0) if index >= 0 else 0
 
     def font_at(self, position: int) -> int:
-        """The font of the character at a position of PDFium's text."""
+        """Returns the font of the character at a position of PDFium's text."""
         return self._font(self._characters.font(position))
 
     def _font(self, handle: int) -> int:
@@ -262,11 +262,11 @@ class PageText:
 
 
 def glue_fragments(lines: list[Line]) -> list[Line]:
-    """Joins neighbours on one baseline into one line: superscripts, changes of font."""
+    """Joins neighbours on one baseline into one line, such as superscripts and font changes."""
     joined: list[Line] = []
     previous: Line | None = None
     for line in lines:
-        # Most lines stand below the one before, which is quickly seen.
+        # Fast path: most lines are below the previous one.
         beside = previous is not None and line.y0 < previous.y1 and previous.y0 < line.y1
         if beside and previous and not (line.turn or previous.turn) and _joined(previous, line):
             continue
@@ -276,14 +276,14 @@ def glue_fragments(lines: list[Line]) -> list[Line]:
 
 
 def _joined(previous: Line, line: Line) -> bool:
-    """Appends a line to the one before if it goes on there; tells whether it does."""
+    """Appends a line to the previous one if it continues it; returns whether it did."""
     overlap = min(line.y1, previous.y1) - max(line.y0, previous.y0)
     height = min(line.y1 - line.y0, previous.y1 - previous.y0)
     if height <= 0 or overlap <= 0.3 * height:
         return False
     gap = line.x0 - previous.x1
     em = max(line.size, previous.size, 4.0)
-    # A prime is set over the point of "0.\u203347", which PDFium gives after it.
+    # A prime is drawn over the point of "0.\u203347", which PDFium returns after it.
     least = _PRIME_GAP if previous.text[-1] in "\u2032\u2033" else _OVERLAP_GAP
     if gap >= _MARKER_GAP * em or gap <= least * em:
         return False
@@ -295,7 +295,7 @@ def _joined(previous: Line, line: Line) -> bool:
 
 def _append(line: Line, other: Line, space: str) -> None:
     if len(other.text) > len(line.text):
-        # The longer piece says how high the line is and in what style it stands.
+        # The longer piece determines height and style of the line.
         line.y0, line.y1, line.size = other.y0, other.y1, other.size
         line.font = other.font
     line.text += space + other.text

@@ -1,4 +1,4 @@
-"""What stands beside the text or behind it: numbers of lines, watermarks. Marked, not dropped."""
+"""Marks line numbers in the margin, and watermarks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ _MARGIN = 0.16  # of the page's width
 _ALIGNED = 6.0  # points
 _IN_STEP_SHARE = 0.8
 _PROSE_CHARS = 25
-_MOST_BESIDE = 1.25  # lines where the numbers stand, for each number
+_MOST_BESIDE = 1.25  # lines at the position of the numbers, per number
 _WATERMARK_SIZE = 2.0  # of the text's
 _MAX_WATERMARK_CHARS = 60
 
 
 def mark_line_numbers(lines: list[Line], width: float, text: PageText) -> list[Line]:
-    """Returns the lines with the numbers in the left margin cut off, as kind "line_number".
+    """Returns the lines, with the numbers in the left margin split off as kind "line_number".
 
     Args:
         lines: Of one page, in the file's order.
@@ -38,13 +38,13 @@ def mark_line_numbers(lines: list[Line], width: float, text: PageText) -> list[L
         return lines
     ends = [text.words(line)[0].x1 for line in numbered]
     right, left = max(ends), min(line.x0 for line in numbered)
-    # Text that begins where the numbers stand has numbers at the beginning of some lines.
+    # If text begins at the position of the numbers, these are part of the text.
     beside = [line for line in lines if left <= line.x0 <= right and not line.turn]
     if len(beside) > _MOST_BESIDE * len(numbered):
         return lines
     others = [line for line in lines if line.x0 > right or line in numbered]
     rest = [len(line.text) for line in others if len(line.text) > 4]
-    # The first column of a table is no margin: what stands beside it is short.
+    # The first column of a table is not a margin: the text beside it is short.
     if right > _MARGIN * width or right - min(ends) > _ALIGNED or not rest:
         return lines
     if median(rest) < _PROSE_CHARS:
@@ -58,14 +58,14 @@ def mark_line_numbers(lines: list[Line], width: float, text: PageText) -> list[L
 
 
 def _in_step(heads: Sequence[str]) -> bool:
-    """Tells whether numbers go down the page in equal steps."""
+    """Returns whether numbers increase down the page in equal steps."""
     steps = Counter(int(other) - int(one) for one, other in pairwise(heads))
     step, count = steps.most_common(1)[0]
     return step > 0 and count >= _IN_STEP_SHARE * (len(heads) - 1)
 
 
 def mark_watermarks(pages: Sequence[Sequence[Line]], body: float) -> None:
-    """Marks large lines that stand at one place on most pages as kind "watermark".
+    """Marks large lines at the same position on most pages as kind "watermark".
 
     Args:
         pages: The lines of each page.

@@ -1,4 +1,4 @@
-"""What a PDF becomes: a Document of pages of blocks, as plain text or GitHub-flavoured Markdown."""
+"""The document model: pages of blocks, with plain text and GitHub-flavoured Markdown."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,33 +20,33 @@ KINDS = (
     "watermark",
     "line_number",
 )
-# Kinds that are on the page and not in the flow of the text.
+# Kinds that are on the page but not part of the text flow.
 FURNITURE = frozenset({"header", "footer", "watermark", "line_number"})
 OUT_OF_FLOW = FURNITURE | {"figure"}
-_LANGUAGE_CHARS = 1_000  # enough to tell a block's language
+_LANGUAGE_CHARS = 1_000  # enough to detect a block's language
 
 BBox = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a page that reads as one thing.
+    """A unit of a page's content: a paragraph, heading, table, ...
 
     Attributes:
         page: Number of the page it begins on, from 1.
         kind: One of `KINDS`.
-        text: Its text; of a table, the table in GitHub's Markdown.
+        text: Its text; for a table, GitHub-flavoured Markdown.
         bbox: Left, top, right and bottom in points from the top left corner of the page as it is
-            shown. Of a block that goes on in the next column or page, the box of its beginning.
-        level: Of a heading, 1 (the highest) to 6; of a list item, its nesting from 1.
-        rows: Of a table, its cells by row; all rows are of one length.
-        spans: Of a table, row, column, rows and columns of each cell that covers more than one
-            place; the other places that it covers are empty in `rows`.
-        header_rows: Of a table, how many rows at its top name its columns.
+            shown. For a block that continues in the next column or page, the box of its first part.
+        level: For a heading, 1 (the highest) to 6; for a list item, its nesting from 1.
+        rows: For a table, its cells by row; all rows have the same length.
+        spans: For a table, row, column, row span and column span of each merged cell; the other
+            cells that it covers are empty in `rows`.
+        header_rows: For a table, the number of header rows.
         size: Its font size in points.
-        engine: What read its text: "pdfium", or "tesseract" for a scanned page.
-        confidence: Of text read by OCR, how sure it is, in per cent; None of any other.
-        caption: Of a table or figure, the text of its caption.
+        engine: The engine that read its text: "pdfium", or "tesseract" for a scanned page.
+        confidence: Mean OCR confidence in per cent; None for other text.
+        caption: For a table or figure, the text of its caption.
         links: The addresses outside the file that it links to.
     """
 
@@ -66,7 +66,7 @@ class Block:
 
     @property
     def language(self) -> str:
-        """ISO 639-1 code of its language; "" where it is too short to tell."""
+        """ISO 639-1 code of its language; "" if it is too short to detect."""
         return detect_language(self.text[:_LANGUAGE_CHARS])
 
 
@@ -75,9 +75,9 @@ class Page:
     """A page: its number from 1, its size in points as it is shown, its blocks in reading order.
 
     Attributes:
-        text_chars: How many characters PDFium has of it, white space and hyphens left out.
-        lost_chars: How many of these no block holds.
-        hidden_chars: How many characters a reader of the page does not see; they are left out.
+        text_chars: Number of its characters in PDFium's text, without white space and hyphens.
+        lost_chars: Number of those that are in no block.
+        hidden_chars: Number of hidden characters, which are left out.
     """
 
     number: int
@@ -96,12 +96,12 @@ class Page:
 
 @dataclass(frozen=True)
 class Document:
-    """A PDF that was read.
+    """A parsed PDF.
 
     Attributes:
-        metadata: What the file says of itself (title, author, ...), keys in lower case.
-        language: ISO 639-1 code of the language that most of the text is in; "" when unknown.
-        warnings: What a person should know about how far the reading can be trusted.
+        metadata: The file's metadata (title, author, ...), with keys in lower case.
+        language: ISO 639-1 code of the language of most of the text; "" if unknown.
+        warnings: Problems that affect the reliability of the result, one line each.
     """
 
     pages: tuple[Page, ...]
@@ -137,7 +137,7 @@ class Document:
 
 
 def join_text(blocks: Iterable[Block]) -> str:
-    """Returns the plain text of blocks, without what is out of the flow."""
+    """Returns the plain text of blocks, without those outside the text flow."""
     return "\n\n".join(
         "\n".join("\t".join(row) for row in block.rows) if block.rows else block.text
         for block in blocks
@@ -146,14 +146,14 @@ def join_text(blocks: Iterable[Block]) -> str:
 
 
 def render_markdown(blocks: Iterable[Block]) -> str:
-    """Returns blocks as Markdown, without what is out of the flow."""
+    """Returns blocks as Markdown, without those outside the text flow."""
     parts: list[str] = []
     previous = ""
     for block in blocks:
         if block.kind in OUT_OF_FLOW:
             continue
         text = _render(block)
-        # Items of one list stand together.
+        # No blank line between the items of a list.
         together = block.kind == previous == "list"
         parts.append(("\n" if together else "\n\n") + text if parts else text)
         previous = block.kind
@@ -165,9 +165,9 @@ def table_markdown(
     spans: Sequence[tuple[int, int, int, int]] = (),
     header_rows: int = 0,
 ) -> str:
-    """Returns rows of cells as a table whose first row is the header.
+    """Returns a Markdown table whose first row is the header.
 
-    A name that goes over several columns is repeated in each of them: Markdown has no such cells.
+    A header over several columns is repeated in each of them, since Markdown has no merged cells.
     """
     cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
     for row, column, _, across in spans:

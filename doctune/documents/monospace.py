@@ -1,8 +1,7 @@
-"""Which lines in a monospaced font are code, and which only come from a typewriter or a scanner.
+"""Decides which lines in a monospaced font are code, and which are typed or scanned prose.
 
-A font alone does not make code: letters and court papers are typed, and the text layers that
-scanners lay behind a page have one font of fixed width for everything. Code is told by its looks
-and its words.
+The font alone is not enough: letters and court papers are typed, and the text layers of scans use
+one monospaced font for everything. Symbols, words and line lengths decide.
 """
 
 import re
@@ -12,24 +11,24 @@ from doctune.documents import fonts
 from doctune.documents.language import detect_language
 from doctune.documents.lines import Line
 
-_LEAST_LINES = 3  # of prose, to tell it from a comment or a message
+_LEAST_LINES = 3  # of prose: fewer may be a comment or a message
 _SIGNS = re.compile(r"[{}\[\];=<>\\_|$#&@^~`]|\(\)|->|::|//|--|/\w+/")
 _WORD = re.compile(r"[^\W\d_]+")
-# What ends a line or begins one in code, and hardly ever in prose.
+# Line ends and beginnings that are common in code and rare in prose.
 _CODE_LINE = re.compile(
     r"[;{}]$|^\s*(?:[$>#%]\s|//|/\*|\*/|--\w|@\w|def |class |return\b|import |from \w+ import|"
     r"if \(|for \(|while \(|else\b|end$|fi$|done$|\w+\s*=\s*\S|\w+\()"
 )
 _MOST_CODE_LINES = 0.25
 _MOST_SIGNS = 0.06  # for each character
-_LEAST_WORDS = 0.7  # of the characters that are no spaces, in words
+_LEAST_WORDS = 0.7  # of the characters other than spaces are in words
 _LEAST_PER_LINE = 4.0  # words
 _LEAST_LOWER = 0.5  # of the words
 _NEAR = 3.0  # em
 
 
 def unmark_prose(lines: Sequence[Line]) -> None:
-    """Takes the mark of a monospaced font from lines that are prose.
+    """Removes the style MONO from lines that are prose.
 
     Args:
         lines: Of one page, in the file's order.
@@ -55,7 +54,7 @@ def _unmark(run: Sequence[Line]) -> None:
 
 
 def is_prose(lines: Sequence[str]) -> bool:
-    """Tells lines of prose from lines of code, a terminal's output or a table of codes."""
+    """Returns whether lines are prose, not code, terminal output or a table of codes."""
     text = " ".join(lines)
     words = _WORD.findall(text)
     if len(words) < _LEAST_PER_LINE * len(lines):
@@ -68,6 +67,6 @@ def is_prose(lines: Sequence[str]) -> bool:
         and len(_SIGNS.findall(text)) <= _MOST_SIGNS * solid
         and sum(map(len, words)) >= _LEAST_WORDS * solid
         and lower >= _LEAST_LOWER * len(words)
-        # The output of programs has words, but hardly the little ones that make sentences.
+        # Program output has words, but few of the short ones that sentences need.
         and detect_language(text) != ""
     )

@@ -1,7 +1,7 @@
-"""The part of this package that is compiled, where it could be: PDFium asked in bulk.
+"""The compiled extension, if available: bulk calls to PDFium.
 
-`module` is None where no compiler was at hand when doctune was installed, or where
-`DOCTUNE_PURE_PYTHON` is set: then the same is done in Python, several times slower.
+`module` is None if doctune was installed without a C compiler, or if `DOCTUNE_PURE_PYTHON` is set.
+Then Python does the same, several times slower.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Pages without text, read by Tesseract where it is installed.
+"""OCR of pages without text, by Tesseract if it is installed.
 
-The page is drawn by PDFium in grey and piped to the `tesseract` program; its lines go through the
-same layout as any other. A page that is askew is straightened first; Tesseract itself finds which
-way is up. Nothing is written to disk, and no model is downloaded.
+PDFium renders the page in grey, and it is piped to the `tesseract` program. The resulting lines go
+through the same layout analysis as any other. A skewed page is deskewed first; Tesseract detects
+the orientation. Nothing is written to disk, and no model is downloaded.
 """
 
 import os
@@ -26,12 +26,12 @@ ADVICE = "Install Tesseract (Debian: tesseract-ocr) to read scans."
 _DPI = 250
 _MAX_PIXELS = 40_000_000
 _MIN_CONFIDENCE = 30.0  # per cent: words below are specks
-# Of a line and of a page, in per cent: what is read with less is handwriting, a drawing or noise.
+# Least confidence of a line and of a page: below are handwriting, drawings or noise.
 _SURE_LINE, _SURE_PAGE = 55.0, 65.0
-_LEFT_OUT = 0.25  # of a page's characters, above which it is told
+_LEFT_OUT = 0.25  # of a page's characters, above which there is a warning
 _TIMEOUT_SECONDS = 90
 
-# Called after each page: reading takes seconds, and who waits wants to know that it goes on.
+# Called after each page, since a page takes seconds and the parent watches for progress.
 listeners: list[Callable[[], None]] = []
 
 
@@ -40,10 +40,10 @@ class OcrResult:
     """Lines of a page, and the mean confidence of their words in per cent.
 
     Attributes:
-        unsure: Whether much of the page was left out, as handwriting and drawings are: what
-            Tesseract makes of them is noise, of which it is not sure.
-        lines: Their boxes are on the page as it is when it has been straightened.
-        shown: Maps such a box to the page as it is shown; None where that is the same.
+        unsure: Whether much of the page was left out because of low confidence, as for handwriting
+            and drawings.
+        lines: Their boxes are on the deskewed page.
+        shown: Maps such a box to the page as it is shown; None where both are the same.
     """
 
     lines: list[ScannedLine]
@@ -54,22 +54,22 @@ class OcrResult:
 
 @cache
 def find_program() -> str | None:
-    """The `tesseract` program, if this machine has it."""
+    """Returns the path of the `tesseract` program; None if it is not installed."""
     return shutil.which("tesseract")
 
 
 @cache
 def _languages(program: str) -> str:
-    """All installed languages, English first; `osd` finds the orientation."""
+    """Returns all installed languages, English first, except `osd` (orientation detection)."""
     done = subprocess.run([program, "--list-langs"], capture_output=True, text=True, timeout=20)
     names = [name for name in done.stdout.splitlines()[1:] if name and name != "osd"]
     return "+".join(sorted(names, key=lambda name: (name != "eng", name))[:4]) or "eng"
 
 
 def read_page(page: Any, space: PageSpace) -> OcrResult | None:
-    """Reads a page of PDFium; None where Tesseract is missing, fails or sees nothing."""
+    """Reads a PDFium page; None if Tesseract is missing, fails or finds no text."""
     program = find_program()
-    # Only scans need pictures: workers that read none do without.
+    # Imported here: only workers that read scans need it.
     from doctune.documents import raster, scans
 
     if program is None:
@@ -87,7 +87,7 @@ def read_page(page: Any, space: PageSpace) -> OcrResult | None:
             input=_as_pnm(picture),
             capture_output=True,
             timeout=_TIMEOUT_SECONDS,
-            # Every worker reads a page of its own: threads within one would only be in the way.
+            # One thread each, since several workers run Tesseract in parallel.
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -100,7 +100,7 @@ def read_page(page: Any, space: PageSpace) -> OcrResult | None:
 
 
 def _upright(result: OcrResult, skew: float, space: PageSpace) -> OcrResult:
-    """Turns the lines of a page that stands on its side or head, so that they are level."""
+    """Rotates the lines of a page that is on its side or upside down."""
     from doctune.documents import scans
 
     quarters = scans.quarters_of(result.lines) if result.lines else 0
@@ -120,7 +120,7 @@ def _as_pnm(picture: "Image.Image") -> bytes:
 
 
 def _lines_of(table: str, scale: float) -> OcrResult | None:
-    """Puts the words of Tesseract's table together into lines."""
+    """Joins the words of Tesseract's table into lines."""
     lines: dict[tuple[str, ...], ScannedLine] = {}
     confidences = []
     for row in table.splitlines()[1:]:

@@ -1,5 +1,8 @@
-"""Reading order. The file's own order is right more often than any geometry: it is kept unless it
-goes up and down the page or over gutters, and only then is the page cut into columns and bands."""
+"""Determines the reading order of a page.
+
+The file's own order is right more often than any geometric heuristic, so it is kept unless it jumps
+up and down the page or across gutters. Only then is the page cut into columns and bands (XY-cut).
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -19,13 +22,13 @@ def reading_order(
     text: PageText | None = None,
     turned: bool = False,
 ) -> list[Line]:
-    """Returns the lines of a page in the order in which a person reads them.
+    """Returns the lines of a page in reading order.
 
     Args:
         tables: The boxes of its tables.
-        text: Where given, lines that run over the gutter between columns are cut there.
-        turned: Whether the file's order is worth less: PDFium mixes that of lines that stand on
-            their side, and fields come after all else.
+        text: If given, lines that cross the gutter between columns are split there.
+        turned: Whether the file's order is less reliable, as for rotated lines, which PDFium mixes,
+            and for form fields, which come last.
     """
     cut = cut_columns(lines, tables, text) if text else lines
     limit, least = (_TURNED_LIMIT, 1) if turned else (_DISORDER_LIMIT, 4)
@@ -35,7 +38,7 @@ def reading_order(
 
 
 def beside_labels(lines: list[Line]) -> list[Line]:
-    """Returns lines with values of form fields behind their labels; the file has them last."""
+    """Moves the values of form fields after their labels; the file has them last."""
     placed: list[Line] = []
     for line in lines:
         place = len(placed)
@@ -49,7 +52,7 @@ def beside_labels(lines: list[Line]) -> list[Line]:
 
 
 def disorder(lines: list[Line]) -> float:
-    """Share of the steps from line to line that go up the page within a column."""
+    """Returns the share of steps from line to line that go up the page within a column."""
     ups = sum(
         1
         for one, other in pairwise(lines)
@@ -59,7 +62,7 @@ def disorder(lines: list[Line]) -> float:
 
 
 def _cut(lines: list[Line], depth: int) -> list[Line]:
-    """Cuts at the widest gutter between columns, else at the widest gap between bands."""
+    """Cuts at the widest gutter between columns, or else at the widest gap between bands."""
     if len(lines) <= 1 or depth > _MAX_CUTS:
         return lines
     gutter = _widest_gap([(line.x0, line.x1) for line in lines], _MIN_GUTTER)
@@ -78,7 +81,7 @@ def _cut(lines: list[Line], depth: int) -> list[Line]:
 
 
 def _widest_gap(intervals: list[tuple[float, float]], least: float) -> float | None:
-    """The middle of the widest gap that no interval covers, if it is wider than `least`."""
+    """Returns the middle of the widest gap between intervals, if it is wider than `least`."""
     intervals.sort()
     end = intervals[0][1]
     best, middle = least, None

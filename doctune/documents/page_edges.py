@@ -1,9 +1,9 @@
-"""Running heads, page numbers and stamps on one page alone.
+"""Detects running headers and footers, page numbers and stamps on a single page.
 
-Repetition over pages tells most of them (`furniture.py`). On a single page, a first page, or where
-they change from page to page, other signs must do: that a row stands outermost and apart from the
-text, is no larger than it, and has the form or the wording of a running line. A title or the first
-line of a text is larger, or goes on in the next line, or has no such form.
+Most are found by repetition over pages (`furniture.py`). On a single page, a first page, or where
+they change from page to page, these heuristics apply: the row is outermost and separate from the
+text, is not larger than it, and has the form or wording of a running line. A title or the first
+line of a text is larger, or continues in the next line, or has no such form.
 """
 
 import re
@@ -16,10 +16,10 @@ from doctune.documents.lines import Line, PageText
 from doctune.documents.tables.pieces import Piece, has_gaps, split_line
 
 _BAND = 0.13  # of the page's height
-_EDGE = 0.065  # of the page's height: no text begins there on a page with margins
+_EDGE = 0.065  # of the page's height: on a page with margins, no text begins there
 _MAX_SIZE, _LARGEST, _SMALLER, _SMALL = 1.15, 2.0, 0.98, 0.92  # of the text's
 _MAX_CHARS, _LEAST_CHARS = 110, 5
-_MOST_ROWS, _OUTERMOST = 4, 14  # of a side that are looked at: rows, lines
+_MOST_ROWS, _OUTERMOST = 4, 14  # most rows, and lines, of a side that are examined
 _SAME_ROW = 4.0  # points
 _LEAST_GAP = 0.7  # of a line's height, between a running line and the text
 _MIN_WIDTH = 0.5  # of the text's, of a running line of several parts
@@ -42,7 +42,7 @@ _PAGE_OF = re.compile(
     rf"|^(?:{_PAGE})\s+\d{{1,4}}$|^\u7b2c\s*\d+\s*[\u9875\u30da\u9801]",
     re.IGNORECASE,
 )
-# Wording of stamps and running lines of publishers, libraries and printers; never of a text.
+# Wording of stamps and running lines of publishers, libraries and printers; rare in text.
 _STAMP = re.compile(
     r"downloaded (?:from|by|on|at|via|free)|^download(?:ed)? date\s*:|^this (?:content|article) "
     r"was downloaded|^this content downloaded|^all use subject to|"
@@ -57,7 +57,7 @@ _STAMP = re.compile(
     r"^(?:p-|e-)?issn[: ]",
     re.IGNORECASE,
 )
-# One of these is in each of them: to be asked first, as searching is slow.
+# Each of them contains one of these hints: a cheap test before the slow search.
 _STAMP_HINTS = (
     *("download", "subject to", "terms", "freely", "open access", "published", "digitized"),
     *("provided", "metadata", "brought", "authorized", "personal use", "electronic", "cite"),
@@ -68,7 +68,7 @@ _RUNNING_HINTS = (
     *("et al", "vol", "rev", "ver", "edition", "issue", "release", "p/n", "part n", "doc", "ref"),
     *("order no", "ch"),
 )
-# Forms that running lines have, and now and then a line of a text.
+# Forms of running lines, which a line of text may have, too.
 _RUNNING = re.compile(
     r"\bet al\.?\s*[:/|]|\bet al\.?$|"
     r"^vol(?:ume|\.)?\s*[\divxlc]+\b.{0,12}(?:no\.|number|issue|iss\.|\||,)|"
@@ -98,7 +98,7 @@ def mark_page_edges(lines: Sequence[Line], text: PageText, width: float, height:
     """Marks running lines of one page as "header" and "footer".
 
     Args:
-        lines: Of the page; those of another kind are left alone.
+        lines: The lines of the page; those that have a kind already are not changed.
         text: The page's text.
         width, height: Of the page, in points.
     """
@@ -109,7 +109,7 @@ def mark_page_edges(lines: Sequence[Line], text: PageText, width: float, height:
 
 
 class _Page:
-    """The rows of a page, and what is usual in them."""
+    """The rows of a page, with their usual margins and font size."""
 
     def __init__(self, lines: list[Line], text: PageText, width: float, height: float) -> None:
         self._lines, self._text, self._width, self._height = lines, text, width, height
@@ -124,14 +124,14 @@ class _Page:
 
     @cached_property
     def _size(self) -> float:
-        """The size that most of the page's characters have."""
+        """The font size of most characters."""
         sizes: Counter[float] = Counter()
         for line in self._lines:
             sizes[round(line.size, 1)] += len(line.text)
         return max(sizes, key=lambda size: sizes[size], default=10.0)
 
     def mark(self, side: str, rows: Sequence[Row]) -> None:
-        """Marks the outermost rows of a side as long as they are running lines.
+        """Marks the outermost rows of a side, up to the first that is not a running line.
 
         Args:
             rows: From the edge inwards.
@@ -147,11 +147,11 @@ class _Page:
             marked = True
 
     def _is_running(self, row: Row, inner: Row, side: str, marked: bool) -> bool:
-        """Tells whether a row is a running line.
+        """Returns whether a row is a running line.
 
         Args:
             inner: The next row towards the middle of the page.
-            marked: Whether the row outside it is one.
+            marked: Whether the row outside it is a running line.
         """
         if any(len(line.text) > _MAX_CHARS for line in row):
             return False
@@ -160,9 +160,9 @@ class _Page:
         if not (apart or marked or any(line.size < _SMALLER * self._size for line in row)) and (
             len(row) == 1 and not has_gaps(row[0])
         ):
-            return False  # as the first line of a text is set
+            return False  # could be the first line of the text
         pieces = [piece for line in row for piece in split_line(line, self._text)]
-        # On covers and forms most text is small print; what has the form throughout may be larger.
+        # On covers and forms most text is small print, so a clear form allows a larger size.
         formal = len(pieces) > 1 and all(_is_formal(piece.text.strip()) for piece in pieces)
         largest = (_LARGEST if formal else _MAX_SIZE) * self._size
         if any(line.size > largest for line in row):
@@ -182,7 +182,7 @@ class _Page:
         return (numbered or worded) and (apart or marked) and wide and not _are_values(texts)
 
     def _is_within(self, row: Row, side: str, share: float) -> bool:
-        """Tells whether a row is within a share of the page's height from its side."""
+        """Returns whether a row is within a share of the page's height from its side."""
         if side == "header":
             return max(line.y1 for line in row) < share * self._height
         return min(line.y0 for line in row) > (1 - share) * self._height
@@ -197,12 +197,12 @@ class _Page:
         if _DATE.match(text) and side == "footer":
             return True
         if len(text) < _LEAST_CHARS:
-            return False  # the label of a figure
+            return False  # label of a figure
         small = row[0].size < _SMALL * self._size and not row[0].bold
         return small and self._is_within(row, side, _EDGE) and text[-1:] not in ".:;,"
 
     def _is_far_number(self, pieces: list[Piece], inner: Row, gap: float, high: float) -> bool:
-        """Tells the page number of a page that is shorter than its paper."""
+        """Returns whether a row is a page number far from the edge, on a short page."""
         if len(pieces) != 1 or not pieces[0].text.isdecimal():
             return False
         centre = (pieces[0].x0 + pieces[0].x1) / 2
@@ -227,18 +227,18 @@ def _is_number(text: str) -> bool:
 
 
 def _is_formal(text: str) -> bool:
-    """Tells whether a part of a row has the form of a running line's."""
+    """Returns whether a part of a row has the form of a running line's."""
     forms = (_is_worded, _PAGE_OF.match, _DATE.match, _PAGE_NUMBER.match, _is_stamp)
     return any(form(text) for form in forms)
 
 
 def _are_values(texts: Sequence[str]) -> bool:
-    """Tells the last row of a table from a running line."""
+    """Returns whether a row has values, as the last row of a table."""
     return len(texts) > 2 and sum(1 for text in texts if _VALUE.match(text)) > 1
 
 
 def _rows(lines: Sequence[Line]) -> list[Row]:
-    """Groups lines, from the top down, by the row that they stand in."""
+    """Groups lines into rows, from the top down."""
     rows: list[Row] = []
     for line in lines:
         last = rows[-1][0] if rows else None

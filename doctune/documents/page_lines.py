@@ -1,4 +1,4 @@
-"""A page on its way to blocks: its lines in reading order, and what was found on it."""
+"""Intermediate results of parsing a page: lines in reading order, tables, figures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from doctune.documents.tables.grid import Grid
 
 @dataclass
 class PageLines:
-    """A page on its way to blocks: its lines in reading order, and the tables on it.
+    """The lines of a page in reading order, with its tables and figures.
 
     Attributes:
-        width, height: Of the page as its text is upright, in points.
-        shown_width, shown_height: Of the page as it is shown.
+        width, height: The size of the page when its text is upright, in points.
+        shown_width, shown_height: The size of the page as it is shown.
     """
 
     number: int
@@ -29,23 +29,24 @@ class PageLines:
     unmapped_count: int = 0
     engine: str = "pdfium"
     confidence: float = 0.0
-    unread: bool = False  # it shows text that nothing here can read
-    unsure: bool = False  # it shows handwriting or a drawing that OCR makes nothing of
+    unread: bool = False  # it shows text that needs OCR, which is not installed
+    unsure: bool = False  # it shows handwriting or a drawing that OCR cannot read
     figures: list[BBox] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
-    shown: Callable[[BBox], BBox] | None = None  # maps boxes of a straightened page to the page
-    turned: list["PageLines"] = field(default_factory=list)  # what stands on its side on the page
-    text: str = ""  # all that there is to read on it, to be held against what comes out
-    hidden: list[str] = field(default_factory=list)  # text that a reader of the page does not see
-    mended: list[tuple[str, str]] = field(default_factory=list)  # of it, and what it became
+    shown: Callable[[BBox], BBox] | None = None  # maps boxes of a deskewed page to the page
+    turned: list["PageLines"] = field(default_factory=list)  # rotated text on the page
+    text: str = ""  # all its text, to be compared with the blocks
+    hidden: list[str] = field(default_factory=list)  # hidden text
+    # Pieces of `text`, each with its replacement.
+    replaced: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
 class Draft:
-    """A block that more lines may join.
+    """A block in progress, to which lines may be added.
 
     Attributes:
-        page: The page that it begins on, by its place among those read together.
+        page: Index of the page that it begins on, among those parsed together.
     """
 
     page: int

@@ -1,6 +1,6 @@
-"""One page of an open file to its lines in reading order, its tables and figures.
+"""Reads one page of an open file: lines in reading order, tables and figures.
 
-Each look at the page is a stage of its own: one that fails costs what it looks for, not the page.
+Each parsing step runs in `Stages`: if it fails, only its result is missing, not the page.
 """
 
 from functools import partial
@@ -10,8 +10,8 @@ from doctune.documents.annotations import write_fields
 from doctune.documents.drawing import Drawing, read_drawing
 from doctune.documents.furniture import mark_figure_text, mark_figures
 from doctune.documents.geometry import PageSpace, page_space
-from doctune.documents.glyphs import mend_glyphs
-from doctune.documents.hidden import Seen, tell_hidden
+from doctune.documents.glyphs import fix_glyphs
+from doctune.documents.hidden import VisibleText, split_hidden
 from doctune.documents.layers import level
 from doctune.documents.lines import Line, PageText, glue_fragments
 from doctune.documents.margins import mark_line_numbers
@@ -22,7 +22,7 @@ from doctune.documents.order import beside_labels, reading_order
 from doctune.documents.page_edges import mark_page_edges
 from doctune.documents.page_lines import PageLines
 from doctune.documents.pdfium import PdfFile
-from doctune.documents.spacing import mend_spacing
+from doctune.documents.spacing import fix_letter_spacing
 from doctune.documents.stages import Stages
 from doctune.documents.tables.find import find_tables
 from doctune.documents.tables.pieces import cut_lines
@@ -39,7 +39,7 @@ _BROKEN_SHARE = 0.5
 
 
 def read_page(file: PdfFile, index: int, options: ParseOptions, stages: Stages) -> PageLines:
-    """Returns what is on the page at an index (from 0); it is empty if PDFium cannot load it."""
+    """Reads the page at an index (from 0); the result is empty if PDFium cannot load it."""
     with file.page(index) as page:
         if page is None:
             return PageLines(index + 1, 0.0, 0.0)
@@ -85,8 +85,8 @@ class _Reader:
         )
         result.lines = lines
         if self._options.ocr == "auto":
-            look = partial(_read_scan, self._page, self._space, lines, drawing.images, result)
-            if run("a scan", look, False):
+            step = partial(_read_scan, self._page, self._space, lines, drawing.images, result)
+            if run("a scan", step, False):
                 return
         if lines:
             self._lay_out(lines, drawing, result)
@@ -94,15 +94,15 @@ class _Reader:
                 run("turned text", partial(self._read_turned, result))
 
     def _without_hidden(self, lines: list[Line], drawing: Drawing) -> list[Line]:
-        """The lines that a reader of the page sees."""
-        look = partial(tell_hidden, self._page, self._space, lines, drawing, self._text)
-        seen = self._run("hidden text", look, Seen(lines))
+        """Returns the visible lines."""
+        step = partial(split_hidden, self._page, self._space, lines, drawing, self._text)
+        seen = self._run("hidden text", step, VisibleText(lines))
         self._run("code", partial(level if seen.layer else unmark_prose, seen.shown))
         self._result.hidden = [line.text for line in seen.hidden]
         return lines if self._options.hidden_text else seen.shown
 
     def _read_turned(self, result: PageLines) -> None:
-        """Reads what runs another way than most of the page, each direction on its own."""
+        """Reads rotated text, each direction separately."""
         result.tables = drop_turned_tables(result.tables, result.lines)
         boxes = [table.bbox for table in result.tables]
         page = self._space
@@ -114,20 +114,20 @@ class _Reader:
             lines = [line for line in self._read_lines(wanted) if not line.turn]
             if lines:
                 self._lay_out(lines, read_drawing(self._page, self._space), found)
-                found.figures = []  # the page itself has them
+                found.figures = []  # already in the page's own result
                 result.turned.append(found)
                 gone = set(map(id, group))
                 result.lines = [line for line in result.lines if id(line) not in gone]
 
     def _turn(self, turn: int, result: PageLines) -> None:
-        """Reads on in the frame in which text of a direction runs to the right."""
+        """Switches to the rotated frame in which text of a direction runs to the right."""
         self._space = self._space.turned(-turn)
         self._text.read_in(self._space)
         result.width, result.height = round(self._space.width, 2), round(self._space.height, 2)
         result.shown = shown_from(self._space, turn)
 
     def _read_lines(self, wanted: list[tuple[int, int]] | None = None) -> list[Line]:
-        """The lines of the page, or only those that begin within ranges of PDFium's text."""
+        """Returns the lines of the page, or only those within ranges of PDFium's text."""
         run, text = self._run, self._text
         fragments = run("lines", text.lines, None)
         if fragments is None:
@@ -139,11 +139,11 @@ class _Reader:
                 if any(first <= line.spans[0][1] < stop for first, stop in wanted)
             ]
         before = [line.text for line in fragments]
-        run("symbols and accents", partial(mend_glyphs, fragments, text, self._file.made_by_tex))
+        run("symbols and accents", partial(fix_glyphs, fragments, text, self._file.made_by_tex))
         pairs = zip(before, (line.text for line in fragments), strict=True)
         if wanted is None:
-            self._result.mended = [(old, new) for old, new in pairs if old is not new]
-        run("spaced letters", partial(mend_spacing, fragments, text))
+            self._result.replaced = [(old, new) for old, new in pairs if old is not new]
+        run("spaced letters", partial(fix_letter_spacing, fragments, text))
         if self._space is not self._shown_space:
             fragments = run("turned text", partial(rebuild_lines, fragments, text), fragments)
         lines = run("parts of lines", partial(glue_fragments, fragments), fragments)
@@ -154,7 +154,7 @@ class _Reader:
         run, text = self._run, self._text
         run("stamps in the margins", partial(mark_margins, lines, self._space.width))
         if self._file.has_fields:
-            # A field that was made part of the page looks like a drawing with a label.
+            # A flattened form field looks like a drawing with a label.
             drawing.figures.clear()
         if result is self._result:
             width, height = self._space.width, self._space.height
@@ -163,13 +163,13 @@ class _Reader:
         result.figures = run("figures", partial(mark_figures, lines, drawing, area), [])
         run("labels of figures", partial(mark_figure_text, lines))
         if self._options.tables != "none":
-            look = partial(find_tables, lines, drawing, text, self._options.tables == "all")
-            result.tables = run("tables", look, [])
+            step = partial(find_tables, lines, drawing, text, self._options.tables == "all")
+            result.tables = run("tables", step, [])
         boxes = [table.bbox for table in result.tables]
 
         def in_order() -> list[Line]:
             cut = cut_lines(lines, boxes, text)
-            # Fields are made part of the page after all that it says itself.
+            # Flattened form fields come after the page's own content.
             mixed = self._file.has_fields or self._space is not self._shown_space
             ordered = reading_order(cut, boxes, text, mixed)
             return beside_labels(ordered) if self._file.has_fields else ordered
@@ -178,12 +178,12 @@ class _Reader:
         if self._file.fields and result is self._result:
             run("form fields", partial(write_fields, result.lines, self._file.fields))
 
-    def _run(self, stage: str, look: Any, default: Any = None) -> Any:
-        return self._stages.run(stage, self._result.number, look, default)
+    def _run(self, stage: str, step: Any, default: Any = None) -> Any:
+        return self._stages.run(stage, self._result.number, step, default)
 
 
 def _plain_lines(text: str, space: PageSpace) -> list[Line]:
-    """The lines of a page without their places."""
+    """Returns the lines of a page's raw text, without positions."""
     lines = []
     for part in filter(None, map(str.strip, text.splitlines())):
         line = Line(part, 0, False)
@@ -195,11 +195,11 @@ def _plain_lines(text: str, space: PageSpace) -> list[Line]:
 def _read_scan(
     page: Any, space: PageSpace, lines: list[Line], images: list[BBox], result: PageLines
 ) -> bool:
-    """Reads a page by OCR if that gives what its own text does not; tells if it did."""
+    """Reads a page by OCR if its own text is missing or worse; returns whether it did."""
     from doctune.documents import legibility
 
     if result.unmapped_count >= _BROKEN_SHARE * result.char_count:
-        # A page without text is empty, or scanned.
+        # A page without text is blank or scanned.
         lines = []
         worth = legibility.shows_text(page, space)
     else:
@@ -213,13 +213,13 @@ def _read_scan(
     read = ocr.read_page(page, space)
     result.unread = read is None and ocr.find_program() is None
     if not lines and not result.unread:
-        # It shows rows of strokes, of which nothing or little can be read.
+        # It shows rows of strokes, but little or nothing of them can be read.
         result.unsure = read is None or read.unsure
     if read is None or not read.lines or (lines and not legibility.is_better(read, lines)):
         return False
     result.confidence, result.engine = read.confidence, ocr.ENGINE
     result.lines, result.shown = list(read.lines), read.shown
-    result.text = ""  # what the page says in its own text stands for nothing
+    result.text = ""  # the page's own text is discarded
     result.char_count = sum(len(line.text) for line in read.lines)
     result.unmapped_count = 0
     return True

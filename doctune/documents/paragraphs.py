@@ -1,4 +1,4 @@
-"""Which line goes on with which paragraph or item of a list."""
+"""Decides which lines continue a paragraph or list item."""
 
 import re
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ BULLET = re.compile(
 # The number of a heading.
 NUMBERED = re.compile(r"^(?:\d{1,3}(?:\.\d{1,3}){0,5}\.?|[A-Z](?:\.\d{1,3}){1,5}|[IVX]+\.)\s+\S")
 SENTENCE_ENDS = ".:!?;\u3002\uff1a"
-# May begin an item, or a line in the middle of a sentence.
+# May begin an item, or continue a sentence.
 _WRAPPED = re.compile(r"^\(?(?:\d{1,3}|[a-zA-Z])[.)]\s+\S")
 _MOST_HANGING, _HANGING_SLACK = 3.0, 2.5  # em
 _INITIAL = re.compile(r"\b[A-Z]\.$")
 
 
 def is_wrapped(kind: str, lines: Sequence[Line], line: Line, gap: float, em: float) -> bool:
-    """Tells whether a line that begins as an item does is the rest of a sentence.
+    """Returns whether a line that looks like a list item continues a sentence.
 
-    It is if the line above is full, ends within a sentence and begins no further left or right.
+    It does if the line above is full, ends within a sentence and begins at the same position.
     """
     last = lines[-1]
     if kind not in ("paragraph", "list") or not _WRAPPED.match(line.text):
         return False
-    # The first line of an item begins with its number: the rest of it is further right.
+    # The first line of an item begins with its number; the other lines are indented.
     if kind == "paragraph":
         aligned = abs(line.x0 - last.x0) < 2 or (line.x0 > last.x0 + em and _hangs(last, line))
     else:
@@ -39,7 +39,7 @@ def is_wrapped(kind: str, lines: Sequence[Line], line: Line, gap: float, em: flo
 
 
 def continues(last: Line, line: Line, em: float, gap: float, same_size: bool) -> bool:
-    """Tells whether a line goes on with the paragraph or list item that `last` is part of."""
+    """Returns whether a line continues the paragraph or list item of `last`."""
     lower = line.text[:1].islower()
     if last.hyphen and lower:
         return True
@@ -54,7 +54,7 @@ def continues(last: Line, line: Line, em: float, gap: float, same_size: bool) ->
 
 
 def resumes(last: Line, line: Line) -> bool:
-    """Tells whether running text that broke off at `last` goes on: over a column, page or float."""
+    """Returns whether a line resumes running text after a column break, page break or float."""
     if abs(line.size - last.size) >= 0.6 or last.text[-1:] in SENTENCE_ENDS:
         return False
     first = line.text[0]
@@ -62,7 +62,7 @@ def resumes(last: Line, line: Line) -> bool:
 
 
 def _hangs(last: Line, line: Line) -> bool:
-    """Tells the second line of an entry that is set further right from a paragraph's first."""
+    """Returns whether a line is in a hanging indent, not the first line of a paragraph."""
     return (
         _is_open(last.text)
         and line.x0 < last.x0 + _MOST_HANGING * line.size
@@ -71,5 +71,5 @@ def _hangs(last: Line, line: Line) -> bool:
 
 
 def _is_open(text: str) -> bool:
-    """Tells whether a line ends within a sentence; the full stop of an initial ends none."""
+    """Returns whether a line ends within a sentence; an initial's full stop does not end one."""
     return text[-1:] not in SENTENCE_ENDS or _INITIAL.search(text[-3:]) is not None

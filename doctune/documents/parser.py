@@ -1,8 +1,8 @@
-"""One PDF to a Document.
+"""Parses one PDF into a Document.
 
-A file is read in parts of a hundred pages, each on its own: what is held in memory is bounded by
-the part, and the parts of one huge file can be read by several processes. What needs the whole
-document (levels of headings, language) is settled when the parts are put together.
+A file is parsed in independent parts of a hundred pages. This bounds memory, and several processes
+can share one huge file. Whatever needs the whole document (levels of headings, language) is done
+when the parts are assembled.
 """
 
 import gc
@@ -35,7 +35,7 @@ _LANGUAGE_SAMPLE_CHARS = 8_000
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What the file as a whole says."""
+    """Facts about the file as a whole: number of pages, metadata, outline."""
 
     page_count: int
     metadata: dict[str, str]
@@ -43,7 +43,7 @@ class FileFacts:
 
 
 def parse_pdf(path: Path | str, options: ParseOptions | None = None) -> Document:
-    """Reads a PDF in this process.
+    """Parses a PDF in this process.
 
     Raises:
         PdfError: It cannot be read; the message says why.
@@ -61,7 +61,7 @@ def parse_pdf(path: Path | str, options: ParseOptions | None = None) -> Document
 
 
 def read_facts(path: Path, options: ParseOptions) -> FileFacts:
-    """Opens a file and reads what it says as a whole.
+    """Opens a file and reads the facts about it as a whole.
 
     Raises:
         PdfError: It cannot be read, has no page, or has more than `options.max_pages`.
@@ -73,7 +73,7 @@ def read_facts(path: Path, options: ParseOptions) -> FileFacts:
 def read_part(path: Path, first: int, stop: int, options: ParseOptions) -> list[PartPage]:
     """Reads the pages from index `first` up to but not including `stop`.
 
-    The file is opened anew for each part, as PDFium keeps what it has read of an open one.
+    The file is reopened for each part, since PDFium caches all that it reads of an open file.
 
     Raises:
         PdfError: The file cannot be opened.
@@ -84,7 +84,7 @@ def read_part(path: Path, first: int, stop: int, options: ParseOptions) -> list[
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Pauses the search for reference cycles: there are none, and it takes a tenth of the time."""
+    """Disables garbage collection: there are no reference cycles, and it takes 10 % of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -141,7 +141,7 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
 
 
 def assemble(facts: FileFacts, pages: Sequence[PartPage]) -> Document:
-    """Puts the pages of all parts together."""
+    """Assembles the pages of all parts."""
     stages = Stages()
     blocks = [page.blocks for page in pages]
     heights = [page.height for page in pages]
@@ -168,7 +168,7 @@ def assemble(facts: FileFacts, pages: Sequence[PartPage]) -> Document:
 
 
 def _sample(pages: Sequence[Page]) -> str:
-    """Running text from the middle of the document on, where it is least of it front matter."""
+    """Returns running text from the middle of the document, after the front matter."""
     parts: list[str] = []
     length = 0
     middle = len(pages) // 3

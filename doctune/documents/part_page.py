@@ -1,4 +1,4 @@
-"""A page as a part of a file gives it."""
+"""The result of a page, before the parts of a file are assembled."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from doctune.documents.stages import Fault
 
 @dataclass(frozen=True)
 class PartPage:
-    """A page as a part gives it: headings have no level yet."""
+    """A parsed page, whose headings have no level yet."""
 
     number: int
     width: float
@@ -17,9 +17,9 @@ class PartPage:
     char_count: int
     unmapped_count: int
     confidence: float = 0.0
-    unread: bool = False  # it shows text that nothing here can read
-    text_chars: int = 0  # that PDFium has
-    lost_chars: int = 0  # of these, that no block holds
-    hidden_chars: int = 0  # that a reader of the page does not see
-    unsure: bool = False  # it shows handwriting or a drawing that OCR makes nothing of
+    unread: bool = False  # it shows text that needs OCR, which is not installed
+    text_chars: int = 0  # number of characters in PDFium's text
+    lost_chars: int = 0  # number of those that are in no block
+    hidden_chars: int = 0  # number of hidden characters
+    unsure: bool = False  # it shows handwriting or a drawing that OCR cannot read
     faults: tuple[Fault, ...] = ()

@@ -1,7 +1,7 @@
-"""The parts of files that are not whole yet.
+"""Storage for the parts of files that are not complete yet.
 
-A file of several parts is not kept in memory while it is read: its parts wait in a folder, as the
-workers gave them. A run that was killed finds them there and reads only what is missing.
+The parts of a large file are not kept in memory: they are stored in a folder, as the workers return
+them. An interrupted run finds them there and parses only the missing ones.
 """
 
 import json
@@ -16,28 +16,28 @@ Span = tuple[int, int]
 
 
 class WaitingParts:
-    """What workers answered for ranges of pages, a folder for each file."""
+    """The stored results of page ranges, with one folder per file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def add(self, key: str, span: Span, answer: dict[str, Any]) -> None:
-        """Keeps a part.
+        """Stores a part.
 
         Args:
-            key: Names the file, its content and what its reading depends on; fit for a file's name.
-            span: The part's first page, from 0, and the one after its last.
+            key: Identifies the file, its content and the settings; must be a valid file name.
+            span: Index of the part's first page, and of the one after its last.
         """
         name = f"{span[0]}-{span[1]}.json"
         write_text(self._folder / key / name, json.dumps(answer, separators=(",", ":")))
 
     def spans(self, key: str) -> list[Span]:
-        """Returns the parts of a file that are there, in the order of its pages."""
+        """Returns the stored parts of a file, in page order."""
         names = (path.stem.partition("-") for path in (self._folder / key).glob("[0-9]*-*.json"))
         return sorted((int(first), int(stop)) for first, _, stop in names)
 
     def take(self, key: str) -> Iterator[dict[str, Any]]:
-        """Yields the parts of a file in the order of its pages; forgets them in the end.
+        """Yields the parts of a file in page order, then deletes them.
 
         Raises:
             ValueError: One of them was damaged.
@@ -49,9 +49,9 @@ class WaitingParts:
             self.drop(key)
 
     def drop(self, key: str) -> None:
-        """Forgets the parts of a file."""
+        """Deletes the parts of a file."""
         shutil.rmtree(self._folder / key, ignore_errors=True)
 
     def remove(self) -> None:
-        """Forgets all parts: the run is over."""
+        """Deletes all parts, at the end of the run."""
         shutil.rmtree(self._folder, ignore_errors=True)

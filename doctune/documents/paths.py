@@ -1,4 +1,4 @@
-"""PDFs to files beside each other: what `doctune parse` does."""
+"""Parses PDFs to one output file each: the work of `doctune parse`."""
 
 import json
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ def parse_paths(
     format: Format = "markdown",
     options: ParseOptions | None = None,
 ) -> list[Reject]:
-    """Reads PDFs and folders of them into `out_dir`; returns those that could not be read.
+    """Parses PDFs, and folders of them, into `out_dir`; returns the rejected files.
 
     Args:
-        format: "markdown" and "json" give a file for each PDF, named as it is; "parquet" gives
-            what `parse_corpus` does, with its report.
+        format: "markdown" and "json" write one file per PDF, with its name; "parquet" writes the
+            output of `parse_corpus`, with its report.
 
     Raises:
-        UsageError: There is nothing to read, or two files would be written to one place.
-        CorpusError: A folder holds no PDF; for Parquet, what `parse_corpus` raises, too.
+        UsageError: There is nothing to read, or two PDFs would get the same output file.
+        CorpusError: A folder holds no PDF; for Parquet, also as `parse_corpus`.
     """
     options = options or ParseOptions()
     if format == "parquet":
@@ -68,7 +68,7 @@ def _json(document: Document) -> str:
 
 
 def _targets(paths: Sequence[Path], suffix: str) -> dict[Path, Path]:
-    """Where each PDF goes, under the output folder."""
+    """Returns the output path of each PDF, relative to the output folder."""
     targets: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():

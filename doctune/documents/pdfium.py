@@ -1,4 +1,4 @@
-"""A PDF opened with PDFium: its pages, what it says of itself, and why it cannot be read.
+"""Opens PDFs with PDFium: pages, metadata, outline, and errors.
 
 PDFium is not thread-safe: use it from one thread of a process.
 """
@@ -25,7 +25,7 @@ _ERROR_PASSWORD, _ERROR_SECURITY = 4, 5
 
 
 class OutlineEntry(NamedTuple):
-    """A bookmark: its depth from 1, its title, the page it leads to (from 1; 0 when unknown)."""
+    """A bookmark: its depth from 1, its title, its target page (from 1; 0 if unknown)."""
 
     level: int
     title: str
@@ -39,14 +39,14 @@ class PdfFile:
         """Opens the file.
 
         Raises:
-            PdfError: It cannot be read; the message says why and how to mend it.
+            PdfError: It cannot be read; the message says why and how to fix it.
         """
         _check_readable(path)
         secret = None if password is None else password.encode()
         self._document = pdfium.FPDF_LoadDocument(os.fsencode(path), secret)
         if not self._document:
             raise _explain_failure(path, pdfium.FPDF_GetLastError(), password)
-        # Whether the page that `page` gave last has annotations that were made part of it.
+        # Whether annotations of the last page from `page` were flattened.
         self.has_fields = False
         self.fields: list[Field] = []
         self._links: list[Link] | None = None
@@ -64,7 +64,7 @@ class PdfFile:
         page = pdfium.FPDF_LoadPage(self._document, index)
         self.has_fields, self._links, self.fields = False, None, []
         if page and has_drawn(page):
-            # Flattening takes the links away, too.
+            # Flattening removes the links, too.
             self._links = read_links(self._document, page, page_space(page))
             self.fields = read_fields(page, page_space(page))
             self.has_fields = flatten(page)
@@ -78,14 +78,14 @@ class PdfFile:
                 pdfium.FPDF_ClosePage(page)
 
     def links(self, page: Any, space: PageSpace) -> list[Link]:
-        """The links of a page that `page` gave to addresses outside the file."""
+        """Returns the external links of a page from `page`."""
         if self._links is not None:
             return self._links
         return read_links(self._document, page, space)
 
     @cached_property
     def made_by_tex(self) -> bool:
-        """Whether TeX made the file, as far as the file says."""
+        """Whether the file's metadata says that TeX made it."""
         metadata = self.metadata
         return any("tex" in metadata.get(key, "").lower() for key in ("creator", "producer")) or (
             "ghostscript" in metadata.get("producer", "").lower()
@@ -93,7 +93,7 @@ class PdfFile:
 
     @cached_property
     def metadata(self) -> dict[str, str]:
-        """What the file says of itself; empty values are left out."""
+        """Returns the file's metadata, without empty values."""
         found = {}
         for key in _METADATA_KEYS:
             name = key.encode()
@@ -104,9 +104,9 @@ class PdfFile:
 
     @cached_property
     def outline(self) -> list[OutlineEntry]:
-        """The bookmarks in order, as many as are sane."""
+        """Returns the bookmarks in order, up to a limit."""
         entries: list[OutlineEntry] = []
-        # Files exist whose bookmarks form a loop.
+        # In some files the bookmarks form a loop.
         seen: set[int] = set()
         stack = [(pdfium.FPDFBookmark_GetFirstChild(self._document, None), 1)]
         while stack and len(entries) < _MAX_OUTLINE_ENTRIES:
@@ -127,7 +127,7 @@ class PdfFile:
 
 
 def _utf16(read: Any, unit: int = 2) -> str:
-    """Calls one of PDFium's functions that fill a buffer with UTF-16 and return its bytes."""
+    """Calls a PDFium function that fills a buffer with UTF-16 and returns its length."""
     size = read(None, 0)
     if size <= unit or size > 1 << 20:
         return ""

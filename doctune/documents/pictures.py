@@ -1,4 +1,4 @@
-"""Pictures of pages, for a person to hold against what was read."""
+"""Renders pages as images, to be compared with the parsed text."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ _QUALITY = 60
 
 
 def render_pages(path: Path, numbers: Sequence[int], password: str | None) -> list[dict[str, Any]]:
-    """Returns a JPEG in base64 of each page, with the page's number and size in points."""
+    """Returns a base64 JPEG of each page, with the page's number and size in points."""
     pictures = []
     with pypdfium2.PdfDocument(path, password=password) as document:
         for number in numbers:

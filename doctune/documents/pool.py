@@ -1,7 +1,7 @@
-"""Worker processes that read PDFs under limits: what goes wrong in one costs one file.
+"""A pool of worker processes that parse PDFs under limits: a failure costs only one file.
 
-A worker that runs out of time is killed; one that crashes is replaced. The parent waits on all of
-them in one thread.
+A worker that exceeds its time limit is killed; one that crashes is replaced. The parent waits for
+all of them in one thread.
 """
 
 import contextlib
@@ -24,19 +24,19 @@ from doctune.documents.wire import Frames, unpack_status
 from doctune.errors import CorpusError
 
 _START_SECONDS = 60.0
-_FRAME_SLACK = 64 << 20  # bytes over the text of a file: for pictures
-_RETIRE_SHARE = 0.5  # of the memory limit: a worker that once used so much makes way for a new one
-# What a worker needs of the environment; no secret of ours goes where hostile files are read.
+_FRAME_SLACK = 64 << 20  # bytes on top of the text of a file, for page images
+_RETIRE_SHARE = 0.5  # of the memory limit: a worker that has used more is replaced
+# The environment variables of workers. They get no secrets, since they parse hostile files.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "HOME")
 
 
 @dataclass(frozen=True)
 class Task:
-    """A file whose facts are asked for (`first` is None), a range of its pages, or pictures.
+    """A task for a worker: the facts of a file (`first` is None), a range of pages, or images.
 
     Attributes:
         first, stop: The pages from index `first` up to but not including `stop`.
-        pictures: Numbers (from 1) of the pages to draw.
+        pictures: Numbers (from 1) of the pages to render.
     """
 
     index: int
@@ -68,7 +68,7 @@ class WorkerPool:
         self._workers.clear()
 
     def run(self, tasks: Iterable[Task], handle: Handler) -> None:
-        """Runs tasks and those that `handle` returns for their outcomes, until none is left."""
+        """Runs tasks, and further ones that `handle` returns for their outcomes, to the end."""
         waiting = deque(tasks)
         with selectors.DefaultSelector() as selector:
             for worker in self._workers:
@@ -99,7 +99,7 @@ class WorkerPool:
                 worker.give(waiting.popleft(), self._packed_options, self._options.timeout_seconds)
 
     def _ready(self, selector: selectors.BaseSelector) -> list["_Worker"]:
-        """Waits until a worker has answered, died or run out of time; returns those."""
+        """Waits until workers have answered, died or exceeded their time; returns those."""
         now = time.monotonic()
         deadlines = [worker.deadline for worker in self._workers]
         wait = max(0.0, min(deadlines, default=now) - now)
@@ -113,7 +113,7 @@ class WorkerPool:
 
 
 class _Worker:
-    """One worker process and the task that it is at."""
+    """A worker process and its current task."""
 
     def __init__(self, options: ParseOptions) -> None:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
@@ -134,7 +134,7 @@ class _Worker:
         self.peak_mb = 0.0
         self._timeout_seconds = _START_SECONDS
         self._limit_mb = options.memory_limit_mb
-        self._extensions = 0  # how often its time may start anew
+        self._extensions = 0  # how often its time limit may be restarted
         self._frames = Frames(_FRAME_SLACK + (options.output_limit_mb << 20))
         self._reply: dict[str, Any] | None = None
 
@@ -158,37 +158,37 @@ class _Worker:
             "pictures": task.pictures,
             "options": options,
         }
-        # A worker that has died meanwhile is noticed by the end of its output.
+        # If the worker has just died, the end of its output shows that.
         with contextlib.suppress(OSError):
             self._input.write(json.dumps(request).encode() + b"\n")
             self._input.flush()
 
     def receive(self) -> None:
-        """Reads what has come."""
+        """Reads the available output."""
         chunk = self.output.read(1 << 20)
         if chunk is None:
             return
         try:
             messages = self._frames.feed(chunk)
         except (ValueError, RecursionError):
-            # Not as our worker answers: hostile bytes may have taken it over.
+            # Not the worker's protocol: a hostile file may have taken it over.
             self._refused = True
             messages = []
         for message in messages:
             if "alive" not in message:
                 self._reply = message
             elif self._extensions:
-                # A scanned page was read: the time starts anew.
+                # A scanned page is done: restart the time limit.
                 self._extensions -= 1
                 self.deadline = time.monotonic() + self._timeout_seconds
         self.dead = self._refused or not chunk
 
     def expire(self) -> None:
-        """Ends a worker that has run out of time."""
+        """Kills a worker that has exceeded its time limit."""
         self._expired = self.dead = True
 
     def take(self) -> tuple[Task | None, Outcome]:
-        """Returns the task that is done and what came of it.
+        """Returns the finished task and its outcome.
 
         Raises:
             CorpusError: The worker could not even start.
@@ -201,7 +201,7 @@ class _Worker:
             if not self.started:
                 raise CorpusError(
                     f"A worker process could not start (status {status}): raise "
-                    f"`memory_limit_mb` (now {self._limit_mb}) or look at `doctune doctor`."
+                    f"`memory_limit_mb` (now {self._limit_mb}) or run `doctune doctor`."
                 )
             return task, self._explain(task.path.name if task else "", status)
         if not self.started:
@@ -216,17 +216,17 @@ class _Worker:
 
     def _explain(self, name: str, status: int) -> PdfError:
         if self._refused:
-            return PdfError("crashed", f"{name} made the worker that read it answer nonsense.")
+            return PdfError("crashed", f"{name} made its worker send an invalid answer.")
         if self._expired:
             return PdfError("timeout", f"{name} takes longer than `timeout_seconds` allows.")
         if -status in (signal.SIGABRT, signal.SIGKILL):
-            # PDFium aborts when it gets no memory; the system kills who takes too much.
+            # PDFium aborts without memory; the system kills processes that use too much.
             return PdfError("out of memory", f"{name} needs more memory than `memory_limit_mb`.")
         ended = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
         return PdfError("crashed", f"{name} crashed the PDF library ({ended}): it is damaged.")
 
     def kill(self) -> int:
-        """Ends the process; returns its exit status."""
+        """Kills the process; returns its exit status."""
         if self._process.poll() is None:
             if self.dead and not (self._expired or self._refused):
                 with contextlib.suppress(subprocess.TimeoutExpired):

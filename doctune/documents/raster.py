@@ -1,4 +1,4 @@
-"""A page of PDFium drawn in grey, for programs that look at pictures."""
+"""Renders PDFium pages in grey, for image analysis and OCR."""
 
 import ctypes
 import math
@@ -16,19 +16,19 @@ _MOST_SIDE = 20_000  # pixels
 
 
 def fitting_scale(space: PageSpace, scale: float, most_pixels: int) -> float:
-    """Returns a scale, or a smaller one at which a page of any size or form has so many pixels."""
+    """Returns a scale, reduced so that the rendered page has at most `most_pixels`."""
     width, height = max(1.0, space.width), max(1.0, space.height)
     return min(scale, math.sqrt(most_pixels / width / height), _MOST_SIDE / max(width, height))
 
 
 def draw_grey(page: Any, space: PageSpace, scale: float) -> "Image.Image":
-    """Returns a page as it is shown, on white.
+    """Renders a page as it is shown, on white.
 
     Args:
-        scale: Pixels a point, from `fitting_scale`.
+        scale: Pixels per point, from `fitting_scale`.
 
     Raises:
-        MemoryError: There is no room for it.
+        MemoryError: The image would be too large.
     """
     from PIL import Image
 

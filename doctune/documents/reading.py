@@ -1,4 +1,4 @@
-"""Files read in worker processes, part by part, and put together."""
+"""Parses files in worker processes, part by part, and assembles the parts."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -18,19 +18,18 @@ from doctune.documents.pool import Outcome, Task, WorkerPool
 from doctune.documents.wire import unpack_facts, unpack_part
 from doctune.progress import Bar, progress
 
-# Raised when the same file gives other blocks than before: what a run before this one has read is
-# then read again.
+# Raise it when the same file gives other blocks than before, so that stored results are not reused.
 _LAYOUT_VERSION = 4
 
 
 @dataclass
 class FileResult:
-    """A file on its way to its row in `documents.parquet`.
+    """The state of a file, from which its row in `documents.parquet` is made.
 
     Attributes:
         doc_id: Digest of its content.
-        seconds: Time that workers took for it.
-        row: What is known of it; empty until it was read.
+        seconds: Time that workers needed for it.
+        row: Its row so far; empty until it is parsed.
     """
 
     path: Path
@@ -44,21 +43,20 @@ class FileResult:
 
     @property
     def page_count(self) -> int:
-        """How many pages the file has; 0 until that is known."""
+        """Number of pages of the file; 0 until it is known."""
         return self.facts.page_count if self.facts else 0
 
 
-# Takes a document when it is whole; None for a file that cannot be read, whose `error` says why.
+# Called with each finished document; None for a rejected file, whose `error` says why.
 Keep = Callable[[FileResult, Document | None], None]
 
 
 def read_files(
     results: Sequence[FileResult], keep: Keep, options: ParseOptions, waiting: WaitingParts
 ) -> None:
-    """Reads files in worker processes; calls `keep` for each when it is known what came of it.
+    """Parses files in worker processes; calls `keep` for each when it is finished or rejected.
 
-    Files that have a row or an error already, and copies of others, are left out, as are parts that
-    `waiting` has.
+    Files that already have a row or an error, copies of others, and parts in `waiting` are skipped.
     """
     asked = [
         i for i, r in enumerate(results) if not (r.duplicate_of is not None or r.row or r.error)
@@ -71,26 +69,26 @@ def read_files(
         total = sum(results[i].page_count for i in readable)
         with progress("Parsing PDFs", total, "pages") as bar:
             handler = _PartsHandler(results, keep, bar, waiting, settings_digest(options))
-            # The longest first, so that no core is left alone with one at the end.
+            # Longest first, so that no core works alone on a long file at the end.
             readable.sort(key=lambda i: -results[i].page_count)
             pool.run([task for i in readable for task in handler.begin(i)], handler)
 
 
 def settings_digest(options: ParseOptions) -> str:
-    """Returns the digest of the settings that what is read from a file depends on."""
+    """Returns the digest of the settings that affect a file's result."""
     settings = options.model_dump(exclude={"workers", "max_failure_share", "password"})
     can_ocr = options.ocr == "auto" and ocr.find_program() is not None
     return digest_value({**settings, "can_ocr": can_ocr, "version": _LAYOUT_VERSION})
 
 
 def _worker_count(options: ParseOptions) -> int:
-    """One a core that this process may use, if the user does not say."""
+    """Returns the configured number of workers, or else one per available core."""
     affinity = getattr(os, "sched_getaffinity", None)
     return options.workers or (len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 class _FactsHandler:
-    """Keeps what each file says as a whole."""
+    """Collects the facts of each file."""
 
     def __init__(self, results: Sequence[FileResult], keep: Keep) -> None:
         self._results, self._keep = results, keep
@@ -104,14 +102,14 @@ class _FactsHandler:
         try:
             result.facts = unpack_facts(outcome["facts"])
         except (KeyError, TypeError, ValueError) as error:
-            message = f"{result.path.name} made its worker answer nonsense: {error!r}."
+            message = f"{result.path.name} made its worker send an invalid answer: {error!r}."
             result.error = PdfError("crashed", message)
             self._keep(result, None)
         return []
 
 
 class _PartsHandler:
-    """Collects the parts of each file and puts it together when it has them all."""
+    """Collects the parts of each file, and assembles the file when all are there."""
 
     def __init__(
         self,
@@ -128,13 +126,13 @@ class _PartsHandler:
         self._rejects = sum(1 for result in results if result.error)
 
     def begin(self, index: int) -> list[Task]:
-        """Returns the parts of a file that are to be read."""
+        """Returns the tasks for the missing parts of a file."""
         result = self._results[index]
         count = result.page_count
         spans = [
             (first, min(first + PAGES_PER_PART, count)) for first in range(0, count, PAGES_PER_PART)
         ]
-        # A file of one part waits for none.
+        # A file with one part is finished with it.
         there = set(self._waiting.spans(self._key(result))) if len(spans) > 1 else set()
         missing = [span for span in spans if span not in there]
         self._missing[index] = len(missing)
@@ -177,10 +175,10 @@ class _PartsHandler:
             self._keep(result, assemble(result.facts, pages))
             self._files_done += 1
         except OSError:
-            raise  # the disk's fault, not the file's
+            raise  # a problem of the disk, not of the file
         except Exception as error:
-            # What a file makes of us must cost no more than that file.
-            message = f"{result.path.name} ran into a fault of the reader: {error!r}."
+            # A bug in the parser must cost only the file that triggers it.
+            message = f"{result.path.name} triggered a bug in the parser: {error!r}."
             self._reject(result, PdfError("crashed", message))
 
     def _reject(self, result: FileResult, error: PdfError) -> None:

@@ -1,4 +1,4 @@
-"""The HTML report on what was read: one self-contained file."""
+"""The HTML report of parsing: one self-contained file."""
 
 import json
 from collections import Counter
@@ -14,8 +14,8 @@ from doctune.documents.samples import draw_samples
 from doctune.documents.summary import CorpusSummary
 from doctune.files import write_text
 
-_MAX_ROWS = 1_000  # of a table: a browser has to bear it
-# Dark enough for white letters on them, and for a line on white.
+_MAX_ROWS = 1_000  # of a table, so that browsers can display it
+# Dark enough for white text on them, and for lines on white.
 _COLOURS = {
     "heading": "#c2255c",
     "paragraph": "#1864ab",
@@ -54,7 +54,7 @@ def write_report(
         for row in rows
         if row["status"] == "parsed"
     ]
-    # What asks for a look comes before what does not.
+    # Files with problems come first.
     files.sort(key=lambda row: not row["warnings"])
     rejected = [row for row in rows if row["status"] == "rejected"]
     kinds: Counter[str] = Counter()
@@ -84,6 +84,6 @@ def write_report(
 
 
 def _share_lost(rows: Sequence[dict[str, Any]]) -> float:
-    """The share of the characters of files that no block holds; older rows do not have it."""
+    """Returns the share of characters that are in no block; older rows do not have the counts."""
     there = sum(row.get("text_chars") or 0 for row in rows)
     return sum(row.get("lost_chars") or 0 for row in rows) / there if there else 0.0

@@ -1,4 +1,4 @@
-"""Pages to show a person: the picture of each, and the blocks that were read from it."""
+"""Sample pages for the report: each page as an image, with its blocks."""
 
 import math
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from doctune.documents.options import ParseOptions
 from doctune.documents.pool import Outcome, Task, WorkerPool
 from doctune.documents.wire import Picture, unpack_pictures
 
-_MAX_PAGES = 12  # a hundred kilobytes each
-_MAX_DOUBTFUL = 4  # files with warnings among them
+_MAX_PAGES = 12  # each has about 100 kB
+_MAX_DOUBTFUL = 4  # of them, files with warnings
 
 
 class Cell(NamedTuple):
-    """A cell of a table, for HTML."""
+    """A table cell for HTML."""
 
     text: str
     heads: bool
@@ -27,11 +27,11 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Sample:
-    """A page as a picture, and the blocks that were read from it.
+    """A page as an image, with its blocks.
 
     Attributes:
         blocks: Rows of `blocks.parquet`, each with its `table` (rows of cells) and its `place`
-            (left, top, width and height in per cent of the picture).
+            (left, top, width and height in per cent of the image).
     """
 
     source: str
@@ -42,12 +42,12 @@ class Sample:
 def draw_samples(
     folder: Path, blocks_path: Path, rows: Sequence[dict[str, Any]], options: ParseOptions
 ) -> list[Sample]:
-    """Draws pages from all over a corpus, of each file those with the most kinds of blocks.
+    """Renders pages from all over a corpus, for each file those with the most kinds of blocks.
 
-    A page that cannot be drawn is left out.
+    A page that cannot be rendered is left out.
 
     Args:
-        folder: Where the files are that `rows`, of `documents.parquet`, name.
+        folder: The folder with the files of `rows`.
     """
     chosen = _choose(rows)
     each = max(1, _MAX_PAGES // max(1, len(chosen)))
@@ -74,7 +74,7 @@ def draw_samples(
 
 
 def _choose(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Some files with warnings, and others from all over the corpus, in its order."""
+    """Returns some files with warnings, and others from all over the corpus, in its order."""
     readable = [row for row in rows if row["chars"] and not row["duplicate_of"]]
     doubtful = [row for row in readable if row["warnings"]][:_MAX_DOUBTFUL]
     others = [row for row in readable if row not in doubtful]
@@ -84,7 +84,7 @@ def _choose(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _telling_pages(blocks: Sequence[dict[str, Any]], count: int) -> tuple[int, ...]:
-    """Numbers of the pages that have the most kinds of blocks, in the file's order."""
+    """Returns the numbers of the pages with the most kinds of blocks, in page order."""
     kinds: dict[int, set[str]] = {}
     for block in blocks:
         kinds.setdefault(block["page"], set()).add(block["kind"])
@@ -106,7 +106,7 @@ def _placed(blocks: Sequence[dict[str, Any]], picture: Picture) -> list[dict[str
 
 
 def _cells(block: dict[str, Any]) -> list[list[Cell]]:
-    """The cells of a table; places that another cell covers are left out."""
+    """Returns the cells of a table, without those that a merged cell covers."""
     sizes = {(row, column): (rows, columns) for row, column, rows, columns in block["spans"] or ()}
     covered = {
         (row + down, column + right)

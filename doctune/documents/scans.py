@@ -1,4 +1,4 @@
-"""How a scanned page lies: by what angle it is askew, and which side of it is up."""
+"""Skew and orientation of scanned pages."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,18 +10,18 @@ from doctune.documents.geometry import turn_box
 from doctune.documents.lines import Line
 from doctune.documents.model import BBox
 
-_SEARCH_HEIGHT = 500  # pixels: enough to tell rows of text from the gaps between them
+_SEARCH_HEIGHT = 500  # pixels: enough to resolve the gaps between rows of text
 _COARSE_DEGREES, _FINE_DEGREES = 1.0, 0.25
 _MOST_DEGREES = 12.0
-_LEAST_GAIN = 1.1  # over the score of the page as it is, so that straight pages stay untouched
+_LEAST_GAIN = 1.1  # over the score without rotation, so that straight pages are not changed
 _LONG_CHARS = 10
 
 
 def skew_of(picture: Image.Image) -> float:
-    """Returns the degrees, counter-clockwise, that a grey picture must be turned to be straight.
+    """Returns the angle, in degrees counter-clockwise, that deskews a grey image.
 
-    Rows of text that lie level make the sums of the picture's rows differ most from one to the
-    next (Postl's projection profile). 0 where no angle is clearly better than none.
+    For level rows of text, the sums of adjacent pixel rows differ most (Postl's projection
+    profile). Returns 0 if no angle is clearly better.
     """
     scale = _SEARCH_HEIGHT / max(picture.size)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -35,12 +35,12 @@ def skew_of(picture: Image.Image) -> float:
 
 
 def straighten(picture: Image.Image, skew: float) -> Image.Image:
-    """Returns a picture turned by what `skew_of` gave; its corners are filled with white."""
+    """Rotates an image by the angle of `skew_of`; the corners are filled with white."""
     return picture.rotate(skew, Image.Resampling.BICUBIC, fillcolor=255)
 
 
 def _levelness(picture: Image.Image, angle: float) -> float:
-    """How much the sums of rows, or of columns on a page that stands on its side, differ."""
+    """Returns how much sums of adjacent rows (of columns, for a page on its side) differ."""
     turned = picture.rotate(angle, Image.Resampling.BILINEAR, fillcolor=255) if angle else picture
     width, height = turned.size
     rows = turned.resize((1, height), Image.Resampling.BOX).tobytes()
@@ -54,7 +54,7 @@ def _levelness(picture: Image.Image, angle: float) -> float:
 
 
 def quarters_of(lines: Sequence[Line]) -> int:
-    """Returns the quarter turns clockwise that make lines level, from their order and form."""
+    """Returns the clockwise quarter turns that make lines level, from their order and shape."""
     long = [line for line in lines if len(line.text) >= _LONG_CHARS] or list(lines)
     wide = sum(line.x1 - line.x0 for line in long) >= sum(line.y1 - line.y0 for line in long)
     downs = rights = 0
@@ -67,12 +67,12 @@ def quarters_of(lines: Sequence[Line]) -> int:
 
 
 def back_to_page(skew: float, quarters: int, width: float, height: float) -> Callable[[BBox], BBox]:
-    """Returns what maps a box of the straightened page to the page as it is shown.
+    """Returns a function that maps a box of the deskewed page to the page as it is shown.
 
     Args:
-        skew: Degrees counter-clockwise that the page was turned by about its middle.
-        quarters: Clockwise turns after that.
-        width, height: Of the page as it is shown, in points.
+        skew: Angle in degrees counter-clockwise by which the page was rotated about its centre.
+        quarters: Clockwise quarter turns after that.
+        width, height: The size of the page as it is shown, in points.
     """
     sine, cosine = math.sin(math.radians(skew)), math.cos(math.radians(skew))
     upright = (height, width) if quarters % 2 else (width, height)

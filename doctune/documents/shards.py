@@ -1,4 +1,4 @@
-"""Splitting a folder of PDFs over machines, and joining what they read."""
+"""Splits a folder of PDFs into shards for several machines, and joins their results."""
 
 import json
 from collections import defaultdict
@@ -18,22 +18,21 @@ from doctune.files import write_json
 
 @dataclass(frozen=True)
 class Shard:
-    """Files for one machine, by their names under the folder, and how many bytes they have."""
+    """The files for one machine, by name under the folder, and their size in bytes."""
 
     sources: tuple[str, ...]
     bytes: int
 
 
 def plan_shards(folder: Path | str, count: int) -> list[Shard]:
-    """Splits the PDFs under a folder into shards of about as many bytes each.
+    """Splits the PDFs under a folder into shards of about equal size in bytes.
 
-    Planning is done by one machine, so it neither opens nor reads the files: how many bytes each
-    has is known from listing them. The largest file goes first, each to the shard that has fewest
-    bytes. Copies of a file go where it goes, to be found to be copies there; only files of the same
-    size can be copies, and only those are read.
+    Planning runs on one machine, so it uses only the sizes from the listing. Files are assigned by
+    decreasing size, each to the smallest shard. Copies of a file go to the same shard, where they
+    are deduplicated; only files of equal size are read to find copies.
 
     Args:
-        count: How many shards at most; there are never more than different files.
+        count: Maximum number of shards; there are never more than distinct files.
 
     Raises:
         CorpusError: There is no such folder, or no PDF in it.
@@ -58,7 +57,7 @@ def plan_shards(folder: Path | str, count: int) -> list[Shard]:
 
 
 def _copies_together(folder: Path, paths: Sequence[Path]) -> list[tuple[int, list[str]]]:
-    """Returns the size of each different file, and the names of all that are the same."""
+    """Returns the size of each distinct file, and the names of all its copies."""
     of_size: dict[int, list[Path]] = defaultdict(list)
     for path in paths:
         of_size[_size(path)].append(path)
@@ -77,11 +76,11 @@ def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
-        return 0  # it goes somewhere, to be rejected there
+        return 0  # it is assigned to some shard, and rejected there
 
 
 def write_plan(folder: Path | str, count: int, path: Path) -> list[str]:
-    """Plans shards, writes them as JSON and returns their names, for `read_shard`.
+    """Plans shards, writes the plan as JSON, and returns the names of the shards.
 
     Raises:
         CorpusError: There is no such folder, or no PDF in it.
@@ -93,7 +92,7 @@ def write_plan(folder: Path | str, count: int, path: Path) -> list[str]:
 
 
 def read_shard(path: Path, name: str) -> list[str]:
-    """Returns the files of a shard of a plan, by their names under the folder.
+    """Returns the files of a shard, by name under the folder.
 
     Raises:
         CorpusError: The plan has no such shard.
@@ -112,12 +111,12 @@ def join_shards(
     pdfs: Path | str | None = None,
     report_path: Path | str | None = None,
 ) -> CorpusSummary:
-    """Joins what `parse_corpus` wrote for each shard, as if it had read them all at once.
+    """Joins the outputs of `parse_corpus` for all shards into that of a single run.
 
     Args:
         pdfs: The folder of PDFs; the report shows some of their pages.
-        report_path: Where to write the HTML report, which needs `pdfs`; None for no report. Its
-            seconds are those of all files together.
+        report_path: Where to write the HTML report, which needs `pdfs`; None for no report. The
+            time in it is the sum over all files.
 
     Raises:
         CorpusError: None of the files can be read, or too many cannot.

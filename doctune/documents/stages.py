@@ -1,7 +1,7 @@
-"""The looks at a page, each run so that a fault in it costs that look and no more.
+"""Isolates the parsing steps of a page, so that a fault in one costs only its result.
 
-What a file makes of us is not known beforehand: a table that has no row, a note without a number.
-The page is then read without its tables or its notes, and the fault is told to whoever asked.
+Malformed files can break any step: a table without rows, a note without a number. The page is then
+read without its tables or notes, and the fault is reported.
 """
 
 import logging
@@ -16,12 +16,12 @@ _Other = TypeVar("_Other")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A look at a page that failed.
+    """A failed parsing step.
 
     Attributes:
-        stage: What was looked for.
-        page: Its number, from 1; 0 for the document as a whole.
-        error: What went wrong.
+        stage: The step's name: what it detects.
+        page: The page's number, from 1; 0 for the document as a whole.
+        error: The error, as text.
     """
 
     stage: str
@@ -30,24 +30,24 @@ class Fault:
 
 
 class Stages:
-    """Runs looks at pages and keeps the faults."""
+    """Runs parsing steps and records their faults."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
 
     def run(
-        self, stage: str, pages: int | Iterable[int], look: Callable[[], _Found], default: _Other
+        self, stage: str, pages: int | Iterable[int], step: Callable[[], _Found], default: _Other
     ) -> _Found | _Other:
-        """Returns what a look finds, or `default` where it fails.
+        """Returns the result of a step, or `default` if it fails.
 
         Args:
-            stage: What is looked for, as warnings name it.
-            pages: The number of the page that is looked at, or of several.
+            stage: The step's name, for warnings.
+            pages: The number of the page or pages that it works on.
         """
         try:
-            return look()
+            return step()
         except MemoryError:
-            raise  # the process is at its end, not the look
+            raise  # the process itself is out of resources
         except Exception as error:
             told = f"{type(error).__name__}: {error}"
             _log.debug("Looking for %s failed.", stage, exc_info=True)

@@ -1,7 +1,7 @@
-"""The Parquet that reading leaves: one row a block, one row a file.
+"""The Parquet output of parsing: one row per block, one row per file.
 
-Each document that is read is kept as a file of its own until all are: so a run that was killed goes
-on where it stopped, and no more than a document is held in memory.
+Until the run is complete, each parsed document is stored in its own file. So an interrupted run can
+resume, and only one document is in memory at a time.
 """
 
 import json
@@ -71,7 +71,7 @@ DOCUMENT_SCHEMA = pa.schema(
 
 
 class FinishedDocuments:
-    """The documents of a run that were read, each in a file named by its content and settings."""
+    """The parsed documents of a run, each in a file named by digest of content and settings."""
 
     def __init__(self, out_dir: Path, settings_digest: str) -> None:
         self._folder = out_dir / _FINISHED_FOLDER
@@ -83,7 +83,7 @@ class FinishedDocuments:
         return self._folder / f"{doc_id}-{self._settings}.parquet"
 
     def write(self, row: dict[str, Any], document: Document) -> None:
-        """Keeps a document and its row."""
+        """Stores a document and its row."""
         metadata = {_METADATA_KEY: json.dumps(row).encode()}
         schema = BLOCK_SCHEMA.with_metadata(metadata)
         rows = block_rows(row["doc_id"], row["source"], document)
@@ -95,7 +95,7 @@ class FinishedDocuments:
                 writer.write_table(pa.Table.from_pylist(group, schema))
 
     def read_row(self, doc_id: str) -> dict[str, Any] | None:
-        """Returns the row of a document that a run before this one has read; None without one."""
+        """Returns the stored row of a document; None if there is none."""
         try:
             metadata = pq.read_schema(self.path(doc_id)).metadata
             return json.loads(metadata[_METADATA_KEY])
@@ -103,13 +103,13 @@ class FinishedDocuments:
             return None
 
     def write_error(self, doc_id: str, error: PdfError) -> None:
-        """Keeps why a document cannot be read."""
+        """Stores the error of a rejected document."""
         write_json(
             self._error_path(doc_id), {"reason": error.reason, "message": readable(str(error))}
         )
 
     def read_error(self, doc_id: str) -> PdfError | None:
-        """Returns why a run before this one could not read a document; None if it did not try."""
+        """Returns the stored error of a document; None if there is none."""
         try:
             kept = json.loads(self._error_path(doc_id).read_bytes())
         except (OSError, ValueError):
@@ -120,7 +120,7 @@ class FinishedDocuments:
         return self.path(doc_id).with_suffix(".json")
 
     def remove(self) -> None:
-        """Forgets them: the run is over."""
+        """Deletes the stored documents, at the end of the run."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -150,10 +150,10 @@ def block_rows(doc_id: str, source: str, document: Document) -> Iterator[dict[st
 
 
 def write_blocks(path: Path, parts: Iterable[tuple[Path, str]]) -> None:
-    """Writes blocks, row groups for each document, whole or not at all.
+    """Writes the blocks of all documents atomically, in row groups per document.
 
     Args:
-        parts: The file of each document, and the name that it has in this run.
+        parts: The file of each document, and its name in this run.
     """
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, BLOCK_SCHEMA) as writer:
         for part, source in parts:
@@ -165,7 +165,7 @@ def write_blocks(path: Path, parts: Iterable[tuple[Path, str]]) -> None:
 
 
 def join_blocks(paths: Sequence[Path], out_path: Path) -> None:
-    """Writes the blocks of several files into one, row group by row group, in the files' order."""
+    """Concatenates the blocks of several files, row group by row group."""
     groups = []
     for path in paths:
         file = pq.ParquetFile(path)
@@ -179,13 +179,13 @@ def join_blocks(paths: Sequence[Path], out_path: Path) -> None:
 
 
 def write_documents(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Writes the row of each file, whole or not at all."""
+    """Writes the rows of all files atomically."""
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, DOCUMENT_SCHEMA), temporary)
 
 
 def read_documents(folder: Path) -> list[dict[str, Any]]:
-    """Returns the row of each file that `parse_corpus` wrote into a folder.
+    """Reads the rows of all files that `parse_corpus` wrote to a folder.
 
     Raises:
         CorpusError: There is none.

@@ -1,4 +1,4 @@
-"""What came of a folder of PDFs: counts, rejects, warnings, and whether that is enough."""
+"""The summary of a parsed corpus: counts, rejected files, warnings, and the final check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from doctune.documents.duplicates import near_duplicates
 from doctune.documents.options import ParseOptions
 from doctune.errors import CorpusError
 
-# Rejected files that an error names.
+# How many rejected files an error message lists.
 _REASONS_SHOWN = 5
 
 
@@ -23,12 +23,12 @@ class Reject:
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """What came of a folder.
+    """The summary of a parsed corpus.
 
     Attributes:
-        pages: How many pages were read.
-        digest: Of the names and contents of the input files; `corpus_digest` gives the same.
-        warnings: What a person should look at, one line each.
+        pages: Number of parsed pages.
+        digest: Digest of the names and contents of the input files, as of `corpus_digest`.
+        warnings: Problems that need attention, one line each.
     """
 
     files_parsed: int
@@ -64,7 +64,7 @@ def summarize(rows: Sequence[dict[str, Any]], digest: str) -> CorpusSummary:
 
 
 def _advised_once(found: Sequence[tuple[str, str]]) -> list[str]:
-    """Returns warnings with their files' names; what to install stands once, before them."""
+    """Returns warnings with their file names, after one line of advice on what to install."""
     lines = [f"{source}: {text.removesuffix(ocr.ADVICE).rstrip()}" for source, text in found]
     unread = len({source for source, text in found if text.endswith(ocr.ADVICE)})
     if unread:
@@ -73,7 +73,7 @@ def _advised_once(found: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def check(rows: Sequence[dict[str, Any]], summary: CorpusSummary, options: ParseOptions) -> None:
-    """Raises what makes a corpus unusable.
+    """Raises an error if the corpus is unusable.
 
     Raises:
         CorpusError: Nothing could be read, or too many files could not.
@@ -91,8 +91,8 @@ def check(rows: Sequence[dict[str, Any]], summary: CorpusSummary, options: Parse
         raise CorpusError(
             f"{summary.files_rejected} of the {files} PDFs cannot be read, more than "
             f"documents.max_failure_share ({options.max_failure_share:g}) allows. "
-            f"{_first_reasons(summary)} Mend or remove these files, or raise "
-            "documents.max_failure_share to go on without them."
+            f"{_first_reasons(summary)} Fix or remove these files, or raise "
+            "documents.max_failure_share to continue without them."
         )
 
 

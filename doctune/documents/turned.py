@@ -1,7 +1,7 @@
-"""Text that stands on its side or head: whole pages, and what is laid sideways on upright ones.
+"""Rotated text: whole pages, and parts of upright pages.
 
-Each direction is read in its own frame, the page turned so that its lines run to the right:
-columns, tables and headings are then found as on any page.
+Each direction is read in its own frame, in which the page is rotated so that its lines run to the
+right. Columns, tables and headings are then detected as on any page.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from doctune.documents.model import BBox
 from doctune.documents.tables.grid import Grid
 
 _MAIN_SHARE = 0.5  # of a page's characters
-_LEAST_CHARS = 60  # of text that runs another way than the page's: less is a label or a stamp
+_LEAST_CHARS = 60  # of text in another direction than the page's: less is a label or a stamp
 _LEAST_LINES = 2
 _SIDEWAYS_SHARE = 0.8  # of a table's characters
 _NEXT_LINE, _SAME_LINE = 1.5, 1.0  # em
@@ -24,21 +24,21 @@ _MARGIN = 0.09  # of the page's width
 
 
 def main_turn(lines: Sequence[Line]) -> int:
-    """Returns which way most of a page's text runs, in quarters clockwise."""
+    """Returns the direction of most of a page's text, in quarter turns clockwise."""
     if not any(line.turn for line in lines):
         return 0
     chars: Counter[int] = Counter()
     for line in lines:
-        # A letter or two on its own says nothing of its direction.
+        # One or two letters do not determine a direction.
         chars[line.turn] += len(line.text)
     turn, count = chars.most_common(1)[0]
     return turn if count > _MAIN_SHARE * chars.total() else 0
 
 
 def mark_margins(lines: Sequence[Line], width: float) -> None:
-    """Marks turned lines that stand alone in a margin, beside all other text, as "footer".
+    """Marks isolated rotated lines in a margin as "footer".
 
-    So stand the stamps of preprints and of libraries.
+    Stamps of preprint servers and libraries are like that.
     """
     upright = [line for line in lines if not line.turn]
     turned = [line for line in lines if line.turn % 2 and not line.kind]
@@ -52,14 +52,14 @@ def mark_margins(lines: Sequence[Line], width: float) -> None:
 
 
 def drop_turned_tables(tables: Sequence[Grid], lines: Sequence[Line]) -> list[Grid]:
-    """Returns tables without those that are laid sideways: most of their text is turned."""
+    """Returns the tables without rotated ones, in which most text is rotated."""
     return [table for table in tables if not _is_sideways(table, lines)]
 
 
 def _is_sideways(table: Grid, lines: Sequence[Line]) -> bool:
     inside = [line for line in lines if _is_in(line, table.bbox)]
     turned = sum(len(line.text) for line in inside if line.turn)
-    # Names of columns may be longer than all that stands below them.
+    # Rotated column headers may have more text than all rows below.
     return turned > _SIDEWAYS_SHARE * sum(len(line.text) for line in inside)
 
 
@@ -69,10 +69,10 @@ def _is_in(line: Line, box: BBox) -> bool:
 
 
 def turned_groups(lines: Sequence[Line], tables: Sequence[BBox]) -> dict[int, list[Line]]:
-    """Returns the text of a page that runs another way than most, by its direction.
+    """Returns the lines of a page in other directions than most, by direction.
 
     Args:
-        tables: Boxes of upright tables, whose turned lines are names of rows or columns.
+        tables: Boxes of upright tables, whose rotated lines are row or column headers.
     """
     groups: dict[int, list[Line]] = {}
     for line in lines:
@@ -86,10 +86,10 @@ def turned_groups(lines: Sequence[Line], tables: Sequence[BBox]) -> dict[int, li
 
 
 def rebuild_lines(lines: Sequence[Line], text: PageText) -> list[Line]:
-    """Returns the lines of a turned frame put together anew from their words, by their places.
+    """Rebuilds the lines of a rotated frame from the positions of their words.
 
-    PDFium orders the pieces of a line from left to right as the page is shown, which for turned
-    text puts words of several lines into one.
+    PDFium orders the pieces of a line from left to right as the page is shown, which mixes words of
+    several lines for rotated text.
     """
     rebuilt = [line for line in lines if line.turn]
     groups: list[list[Word]] = []
@@ -101,7 +101,7 @@ def rebuild_lines(lines: Sequence[Line], text: PageText) -> list[Line]:
                     break
             else:
                 groups.append([word])
-    # A line stands where most of its words do.
+    # A line's position is that of most of its words.
     groups.sort(key=lambda group: group[len(group) // 2].position)
     return _in_order(rebuilt + [text.line_of(sorted(group, key=_LEFT)) for group in groups])
 
@@ -113,7 +113,7 @@ def _is_beside(word: Word, last: Word) -> bool:
 
 
 def _in_order(lines: Sequence[Line]) -> list[Line]:
-    """Returns lines with those set right that come after the one below them."""
+    """Swaps lines that come after the line directly below them."""
     ordered: list[Line] = []
     for line in lines:
         place = len(ordered)
@@ -129,11 +129,11 @@ def _is_just_above(line: Line, other: Line) -> bool:
 
 
 def shown_from(space: PageSpace, turn: int) -> Callable[[BBox], BBox]:
-    """Returns what maps boxes of a frame to the page.
+    """Returns a function that maps boxes of a frame to the page.
 
     Args:
-        space: The frame: the page turned so that text of this direction runs to the right.
-        turn: The direction of the text on the page, in quarters clockwise.
+        space: The frame: the page rotated so that text of this direction runs to the right.
+        turn: The direction of the text on the page, in quarter turns clockwise.
     """
 
     def shown(box: BBox) -> BBox:

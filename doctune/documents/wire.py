@@ -1,6 +1,6 @@
-"""What goes between the parent and its worker processes: JSON, one message a frame.
+"""The protocol between the parent and its worker processes: length-prefixed JSON messages.
 
-Never pickle: a worker reads hostile files, and what a worker that was taken over may send is data.
+Never pickle: workers parse hostile files, and a compromised worker must only be able to send data.
 """
 
 import json
@@ -20,23 +20,23 @@ _BASE64 = re.compile("[A-Za-z0-9+/]+={0,2}")
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Returns a message with its length before it."""
+    """Encodes a message, prefixed with its length."""
     body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     return len(body).to_bytes(_HEADER_BYTES, "big") + body
 
 
 class Frames:
-    """Messages put together from what comes in."""
+    """Decodes messages from a stream of chunks."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> list[dict[str, Any]]:
-        """Takes the next bytes; returns the messages that are whole.
+        """Takes the next bytes; returns the complete messages.
 
         Raises:
-            ValueError: These are no messages of ours, or one is over the limit.
+            ValueError: The bytes are not valid messages, or one is over the limit.
         """
         self._buffer += chunk
         messages = []
@@ -55,10 +55,10 @@ class Frames:
 
 
 def unpack_status(reply: dict[str, Any]) -> tuple[float, PdfError | None]:
-    """Returns the most memory that the worker had, in MiB, and why it could not read a file.
+    """Returns the peak memory of the worker in MiB, and the error of a rejected file.
 
     Raises:
-        KeyError, TypeError, ValueError: It is no reply of ours.
+        KeyError, TypeError, ValueError: The reply is invalid.
     """
     error = reply.get("error")
     failure = PdfError(error["reason"], str(error["message"])) if error else None
@@ -123,7 +123,7 @@ class Picture(NamedTuple):
 
 
 def unpack_pictures(answer: dict[str, Any]) -> list[Picture]:
-    """Returns the pictures of pages; what is none is left out."""
+    """Returns the images of pages; invalid ones are left out."""
     return [
         Picture(int(found["page"]), float(found["width"]), float(found["height"]), found["jpeg"])
         for found in answer.get("pictures", ())
@@ -135,7 +135,7 @@ def unpack_part(answer: dict[str, Any]) -> list[PartPage]:
     """Returns the pages of a part.
 
     Raises:
-        KeyError, TypeError, ValueError: It is no part.
+        KeyError, TypeError, ValueError: The answer is invalid.
     """
     return [_unpack_page(page) for page in answer["pages"]]
 

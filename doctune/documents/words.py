@@ -1,11 +1,11 @@
-"""Text as it should have been written: words whole again, ligatures undone, nothing invisible."""
+"""Cleans text: joins broken words, replaces ligatures, drops invisible characters."""
 
 import re
 import unicodedata
 
 from doctune.documents.hyphens import HYPHENS, Vocabulary, breaks_word, is_suspended
 
-# Ideographs, kana and their punctuation: between them, no space is written.
+# Ideographs, kana and their punctuation, which are written without spaces.
 _CJK = re.compile(
     "[\u2e80-\u312f\u31a0-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
 )
@@ -26,14 +26,14 @@ _REPLACED = {
     "\ufeff": "",
     "\ufffd": "",
 }
-# Hyphens of other kinds, bullets of symbol fonts, thin spaces, marks of direction.
+# Other hyphens, bullets of symbol fonts, thin spaces, direction marks.
 _REPLACED.update(dict.fromkeys("\u2010\u2011", "-"))
 _REPLACED.update(dict.fromkeys("\uf0b7\uf0a7\uf076\uf0d8", "\u2022"))
 _REPLACED.update({chr(code): " " for code in (*range(0x2000, 0x200B), 0x202F, 0x205F)})
 _REPLACED.update(
     {chr(code): "" for code in (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x206A))}
 )
-# Radicals of a dictionary, which fonts without a full map give for ideographs.
+# Kangxi radicals, which fonts with an incomplete map have in place of ideographs.
 _REPLACED.update({chr(c): unicodedata.normalize("NFKC", chr(c)) for c in range(0x2F00, 0x2FD6)})
 # Control characters that fonts without a map leave behind.
 _REPLACED.update({chr(code): "" for code in range(32) if code not in (2, 9, 10)})
@@ -42,7 +42,7 @@ _SPACES = re.compile(r"(?<=\S) {2,}")
 
 
 def join_lines(parts: list[str], vocabulary: Vocabulary | None = None) -> str:
-    """Joins the lines of a paragraph: words broken at a line's end become whole again."""
+    """Joins the lines of a paragraph, and words that are broken at line ends."""
     if len(parts) == 1:
         return clean_text(parts[0])
     last = parts[0]
@@ -62,7 +62,7 @@ def join_lines(parts: list[str], vocabulary: Vocabulary | None = None) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Undoes ligatures, composes accents (NFC) and drops characters that show nothing."""
+    """Replaces ligatures, composes accents (NFC) and drops invisible characters."""
     if text.isascii() and text.isprintable():
         return text
     cleaned = _NEEDS_CLEANING.sub(lambda match: _REPLACED[match.group()], text)

@@ -1,7 +1,7 @@
-"""The worker process that reads PDFs: `python -m doctune.documents.worker`.
+"""The worker process that parses PDFs: `python -m doctune.documents.worker`.
 
-It takes requests on standard input, one JSON object a line, and answers on what was its standard
-output. It gives itself limits first: memory, no core dump, no file written.
+It reads requests from standard input, one JSON object per line, and answers on the original
+standard output. First it limits itself: memory, no core dumps, no file writes.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def main() -> None:
     """Answers requests until standard input ends."""
     memory_limit_mb = int(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The answers have their own channel: nothing that a library prints can get into it.
+    # Answers use a duplicate of stdout, so that no library can print into them.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     from doctune.documents import ocr, wire
@@ -64,10 +64,10 @@ def _answer(request: dict[str, Any], options: ParseOptions) -> dict[str, Any]:
     except MemoryError:
         return _error("out of memory", f"{path.name} needs more than `memory_limit_mb`.")
     except RecursionError:
-        return _error("damaged", f"{path.name} is damaged: it is nested without end.")
+        return _error("damaged", f"{path.name} is damaged: its nesting is too deep.")
     except Exception as error:
-        # A fault of ours must cost no more than the file that brings it out, and say so.
-        return _error("crashed", f"{path.name} ran into a fault of the reader: {error!r}.")
+        # A bug in the parser must cost only the file that triggers it.
+        return _error("crashed", f"{path.name} triggered a bug in the parser: {error!r}.")
     return {**reply, "seconds": time.perf_counter() - start, "peak_mb": _peak_mb()}
 
 
@@ -81,7 +81,7 @@ def _send(answers: BinaryIO, frame: bytes) -> None:
 
 
 def _peak_mb() -> float:
-    # On Linux ru_maxrss begins with the parent's size at the fork; VmHWM is this program's own.
+    # On Linux ru_maxrss includes the parent's size at the fork; VmHWM does not.
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):

@@ -200,7 +200,7 @@ def test_a_teacher_that_stays_busy_is_one_line(gemini: Gemini, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "mend"),
+    ("code", "status", "fix"),
     [
         (400, "INVALID_ARGUMENT", "key"),
         (403, "PERMISSION_DENIED", "may use"),
@@ -208,11 +208,11 @@ def test_a_teacher_that_stays_busy_is_one_line(gemini: Gemini, tmp_path: Path) -
     ],
 )
 def test_a_refusal_is_one_line_that_says_what_to_do(
-    gemini: Gemini, tmp_path: Path, code: int, status: str, mend: str
+    gemini: Gemini, tmp_path: Path, code: int, status: str, fix: str
 ) -> None:
     gemini.answer = lambda _: refused(code, status, "no such luck")
 
-    with pytest.raises(DatasetError, match=f"refused.*no such luck.*{mend}") as caught:
+    with pytest.raises(DatasetError, match=f"refused.*no such luck.*{fix}") as caught:
         generator(tmp_path / "cache").generate(view_of(tmp_path / "in", paper(chapters=1)))
 
     assert "\n" not in str(caught.value)

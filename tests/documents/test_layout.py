@@ -93,7 +93,7 @@ def line(text: str, hyphen: bool = False) -> Line:
         ("Donaudampf-", "schiff", "", "Donaudampfschiff"),
     ],
 )
-def test_hyphens_are_mended_and_real_ones_kept(
+def test_broken_hyphens_are_joined_and_real_ones_kept(
     before: str, after: str, elsewhere: str, joined: str
 ) -> None:
     vocabulary = Vocabulary([line(before, True), line(after), line(elsewhere)])

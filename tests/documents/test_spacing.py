@@ -8,16 +8,16 @@ from reportlab.pdfgen.canvas import Canvas
 from doctune.documents.geometry import page_space
 from doctune.documents.lines import PageText
 from doctune.documents.pdfium import PdfFile
-from doctune.documents.spacing import mend_spacing
+from doctune.documents.spacing import fix_letter_spacing
 from doctune.documents.words import clean_text
 from tests.documents.rawpdf import one_page, stream, write_raw
 
 
-def lines_of(path: Path, *, mended: bool = True) -> list[str]:
+def lines_of(path: Path, *, fixed: bool = True) -> list[str]:
     with PdfFile(path) as file, file.page(0) as page, PageText(page, page_space(page)) as text:
         lines = text.lines()
-        if mended:
-            mend_spacing(lines, text)
+        if fixed:
+            fix_letter_spacing(lines, text)
         return [clean_text(line.text) for line in lines]
 
 
@@ -33,7 +33,7 @@ def test_letters_set_apart_become_words(tmp_path: Path) -> None:
     shown = b" 0 -11 Td ".join(spaced(row, 170, 600) for row in rows)
     objects = one_page(stream(b"BT /F1 9 Tf 72 700 Td " + shown + b" ET"))
     path = write_raw(tmp_path / "listing.pdf", objects)
-    assert lines_of(path, mended=False) != rows
+    assert lines_of(path, fixed=False) != rows
     assert lines_of(path) == rows
 
 

@@ -1,9 +1,9 @@
 """Questions that an English sentence answers, found by its form.
 
-Each rule knows one form ("To reset the clock, hold the button" answers "How do I reset the
-clock?") and is silent on all others: a question missed costs little, a crooked one teaches
-crooked. Sentences that lean on what stands before them ("It also ...", "see below") are left out.
-No tagger is needed: the forms are told by function words and short lists of verbs.
+Each rule matches one form ("To reset the clock, hold the button" answers "How do I reset the
+clock?") and skips all others: a missed question costs little, a wrong one teaches errors. Sentences
+that depend on their context ("It also ...", "see below") are left out. No tagger is needed:
+function words and short lists of verbs identify the forms.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def question_of(sentence: str, vocabulary: Vocabulary) -> Question | None:
         return None
     if _LEANING.search(text) or "?" in text or text[0].islower() or not text[0].isalnum():
         return None
-    # "The sieve, part SI-20, must be ...": what stands between is not needed to ask.
+    # "The sieve, part SI-20, must be ...": the question does not need the apposition.
     aside = _ASIDE.match(text)
     if aside:
         text = f"{aside['subject']} {aside['rest']}"
@@ -163,7 +163,7 @@ def _condition(text: str, vocabulary: Vocabulary) -> Question | None:
     if not match or match["rest"].startswith(("and ", "or ", "but ", "as ", "even ")):
         return None
     word, condition = match["word"].lower(), first_person(match["condition"])
-    # A second clause without a comma: "If it breaks we mend it".
+    # A second clause without a comma: "If it breaks we repair it".
     if _PRONOUN.search(condition) or re.search(
         r"\bwe\b|\w (?<!and )(?<!that )I\b|\bnone\b", condition
     ):
@@ -209,7 +209,7 @@ def _definition(text: str, vocabulary: Vocabulary) -> Question | None:
     return Question("definition", texts, subject)
 
 
-# What a sentence states with a number, and how that is asked; {base} is the verb without its s.
+# Sentences with a quantity, and their question; {base} is the verb without its s.
 _MEASURES = (
     (rf"{_SUBJECT} (?P<verb>weighs?) {_QUANTITY}", "How much {does} {subject} weigh?"),
     (rf"{_SUBJECT} (?P<verb>costs?) {_QUANTITY}", "How much {does} {subject} cost?"),
@@ -276,7 +276,7 @@ def _count(text: str, vocabulary: Vocabulary) -> Question | None:
     return Question("fact", (question,), match["things"])
 
 
-# What follows a passive ("is replaced every 180 days"), and how that is asked.
+# Endings of a passive sentence ("is replaced every 180 days"), and their question.
 _HAND_OVER = (
     (
         rf"(?:once|twice|{_NUMBER} times|every|daily|weekly|monthly|yearly|annually|quarterly)\b",

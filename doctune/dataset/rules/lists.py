@@ -1,4 +1,4 @@
-"""Facts in lists: the steps of a task, and what a list enumerates."""
+"""Facts in lists: the steps of a task, and enumerations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", 
 
 @dataclass(frozen=True)
 class Item:
-    """One entry of a list, without its mark."""
+    """One item of a list, without its bullet or number."""
 
     text: str
     depth: int  # 0 for the outermost
@@ -49,7 +49,7 @@ class Item:
 
 @dataclass(frozen=True)
 class _Group:
-    """A list within a section: its blocks, what is in them, and the paragraph right before."""
+    """A list within a section: its blocks and items, and the paragraph directly before."""
 
     section: Section
     before: Block | None
@@ -69,7 +69,7 @@ class _Group:
 
 
 def items_of(blocks: Iterable[Block]) -> tuple[Item, ...]:
-    """Returns the items of list blocks; a line or block without a mark continues an item."""
+    """Returns the items of list blocks; a line or block without a bullet continues an item."""
     items: list[Item] = []
     for block in blocks:
         for line in block.text.splitlines():
@@ -80,7 +80,7 @@ def items_of(blocks: Iterable[Block]) -> tuple[Item, ...]:
             lettered = number.strip("(")[:1].isalpha()
             under = bool(items) and lettered and items[0].numbered and not items[0].lettered
             if items and (not rest or under):
-                # No mark, a number that ends a sentence ("... above" / "120."), or a) under 1.
+                # No bullet, a number that ends a sentence ("... above" / "120."), or a) under 1.
                 items[-1] = replace(items[-1], text=f"{items[-1].text} {text}")
             else:
                 depth = max(0, block.level - 1)
@@ -89,12 +89,12 @@ def items_of(blocks: Iterable[Block]) -> tuple[Item, ...]:
 
 
 def is_item(text: str) -> bool:
-    """Whether a text begins with the mark of a list item."""
+    """Whether a text begins with the bullet or number of a list item."""
     return bool(_MARKER.match(text))
 
 
 def list_facts(view: View) -> Iterator[Fact]:
-    """Steps (`How do I ...?`) and enumerations of each section."""
+    """Yields the steps (`How do I ...?`) and enumerations of each section."""
     for section in view.sections:
         for group in _groups(section):
             if len(group.items) < 2 or sum(len(item.text) for item in group.items) < 20:
@@ -123,8 +123,10 @@ def _groups(section: Section) -> list[_Group]:
 
 
 def _goal_of(heading: str, view: View) -> tuple[str, str]:
-    """Returns a heading as a task (`replace the sieve`) and as a doing (`replacing the sieve`);
-    empty where it is neither."""
+    """Returns a heading as infinitive (`replace the sieve`) and gerund (`replacing the sieve`).
+
+    Both are empty if it is not a task.
+    """
     topic = view.topic(heading)
     match = _HOW_TO.match(topic)
     if match:

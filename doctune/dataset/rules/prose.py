@@ -1,5 +1,8 @@
-"""Facts in running text: what a section says, questions that the document itself asks, terms with
-their meanings, sentences that answer a question, and the continuation of a passage."""
+"""Facts in running text.
+
+Sections, questions that the document itself asks, terms with their meanings, sentences that answer
+a question, and the continuation of a passage.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +46,12 @@ _MOST_TERM_WORDS = 6
 _MOST_HEADING_WORDS = 14
 _NO_TERMS = frozenset(["source", "sources", "note", "notes", "example", "figure", "table"])
 _LEAST_COMPLETION_WORDS = 6
-# The answer is several sentences long: fewer phrasings leave room for more facts.
+# Answers have several sentences here: fewer phrasings leave room for more facts.
 _QUESTIONS_A_SECTION = 2
 
 
 def section_facts(view: View) -> Iterator[Fact]:
-    """Asks what the document says under each heading; a heading that is a question asks itself."""
+    """Asks what each section says; a heading that is a question is used as it is."""
     headings = Counter(normalise(section.heading) for section in view.sections)
     for section in view.sections:
         if not section.blocks:
@@ -72,7 +75,7 @@ def _opening(section: Section) -> Block | None:
 
 
 def _begins_low(text: str) -> bool:
-    """Whether the beginning of a text is missing."""
+    """Whether a text begins in lower case, so that its beginning is missing."""
     return next(filter(str.isalpha, text), "A").islower()
 
 
@@ -133,7 +136,7 @@ def _answered_heading(view: View, section: Section) -> Iterator[Fact]:
 
 
 def own_question_facts(view: View) -> Iterator[Fact]:
-    """Paragraphs that ask and answer: `Q: ... A: ...`, or a question and what follows it."""
+    """Yields questions with answers: `Q: ... A: ...`, or a question and the next paragraph."""
     for section, block in _blocks(view, "paragraph"):
         text = collapse(block.text)
         match = _LABELLED.match(text)
@@ -167,7 +170,7 @@ def _own_question(
 
 
 def sentence_facts(view: View) -> Iterator[Fact]:
-    """Asks what single English sentences answer: definitions, amounts, times, conditions."""
+    """Yields facts of single English sentences: definitions, amounts, times, conditions."""
     if not view.english:
         return
     for section, block in _blocks(view, "paragraph", "list"):
@@ -188,7 +191,7 @@ def sentence_facts(view: View) -> Iterator[Fact]:
 
 
 def glossary_facts(view: View) -> Iterator[Fact]:
-    """Entries of a glossary: `Term: meaning`, as paragraphs or as the items of a list."""
+    """Yields the entries of a glossary: `Term: meaning`, as paragraphs or list items."""
     found = False
     for section, block in _blocks(view, "paragraph", "list"):
         if not _is_glossary(view, section):
@@ -209,7 +212,7 @@ def _is_glossary(view: View, section: Section) -> bool:
 
 
 def _headed_terms(view: View) -> Iterator[Fact]:
-    """Terms that are headings of their own in a document that is a glossary."""
+    """Yields terms that are headings, in a document that is a glossary."""
     if not _GLOSSARY.search(view.name.title):
         return
     for section in view.sections:
@@ -229,13 +232,13 @@ def _term(view: View, section: Section, block: Block, term: str, meaning: str) -
         subject = view.vocabulary.with_article(natural, "" if named else article)
         texts = [f"What is {subject}?", f'What does the term "{term}" mean?']
         asked = view.ask(texts, subject, "term", term)
-        if answer[0].islower():  # "Wring: a shake of ..." is a sentence without its beginning
+        if answer[0].islower():  # "Wring: a shake of ..." needs a subject and a verb
             answer = f"{subject[0].upper()}{subject[1:]} is {answer}"
     else:
         templates = view.phrases.section
         filled = [template.format(doc=view.name.reference, topic=term) for template in templates]
         asked = view.choose(filled, "term", term)
-    # An answer that names its term already needs no label.
+    # An answer that contains its term needs no label.
     labelled = answer if normalise(term) in normalise(answer)[:60] else f"{term}: {answer}"
     return view.fact(
         "definition",
@@ -249,7 +252,7 @@ def _term(view: View, section: Section, block: Block, term: str, meaning: str) -
 
 
 def acronym_facts(view: View) -> Iterator[Fact]:
-    """`Daily Flow Index (DFI)` answers what DFI stands for, where the initials agree."""
+    """Asks what an acronym stands for, from `Daily Flow Index (DFI)`, if the initials match."""
     if not view.english:
         return
     seen: set[str] = set()
@@ -282,13 +285,13 @@ def _expansion(before: str, short: str) -> str:
             word[0] for word in tail if word.casefold() not in lexicon("small_words")
         )
         if initials.upper() == short and len(tail) > 1:
-            # A footnote's number may hang on the last word.
+            # A footnote number may be attached to the last word.
             return re.sub(r"(?<=[a-z])\d+$", "", before[found[start].start() :])
     return ""
 
 
 def outline_facts(view: View) -> Iterator[Fact]:
-    """Which topics a document and its larger sections have, from their headings."""
+    """Asks for the topics of a document and its larger sections, from their headings."""
     if not view.english:
         return
     children: dict[int, list[Section]] = {}

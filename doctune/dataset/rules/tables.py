@@ -1,8 +1,8 @@
-"""Facts in tables: single cells, numbers asked the other way round, and whole rows.
+"""Facts in tables: single cells, reverse questions about numbers, and whole rows.
 
-How a cell is asked depends on what its row and column are. "Weight" of "Arlo 3" is a property of a
+The question about a cell depends on its row and column. "Weight" of "Arlo 3" is a property of a
 thing; a table that compares things has them as columns; "2,410" for "2024" is a figure of a period;
-"Meaning" and "What to do" have questions of their own. A header that fits no form is quoted.
+"Meaning" and "What to do" have special questions. A header that fits no form is quoted.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ _ODD_HEADER = re.compile(
 )
 _SHORT_VALUE_WORDS = 12
 _QUESTIONS_A_CELL = 2
-_TURNED_SHARE = 3  # one in so many numbers is also asked the other way round
+_TURNED_SHARE = 3  # one number in three also gets a reverse question
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A grid with what its rows and columns are."""
+    """A grid, with the roles of its rows and columns."""
 
     view: View
     section: Section
     block: Block
     grid: Grid
-    name_column: int | None  # the column that says what the codes in the key column are
+    name_column: int | None  # the column that names the codes in the key column
 
     def thing(self, row: Row) -> str:
-        """Returns what a row is about, as it stands within a sentence."""
+        """Returns the subject of a row, in the form used within a sentence."""
         header, key = self.grid.key_header, row.key
         if self.name_column is not None and (name := row.cells[self.name_column]):
             name = self.view.vocabulary.natural(name)
@@ -137,7 +137,7 @@ def _cells(table: _Table) -> Iterator[Fact]:
 
 
 def _english_cell(table: _Table, row: Row, column: str, value: str) -> tuple[list[str], str]:
-    """Returns ways to ask for a cell, and the sentence that answers; nothing if there is none."""
+    """Returns questions about a cell, and the answer as a sentence; empty if no form fits."""
     if _is_property_list(table.grid):
         return _property(table, row, value)
     if is_period(column):
@@ -158,7 +158,7 @@ def _started(text: str) -> str:
 
 
 def _is_noun_phrase(table: _Table, header: str) -> bool:
-    """Whether `the <header> of ...` can be said: `Price`, `Mean yield`, but not `Never`."""
+    """Whether `the <header> of ...` is grammatical: `Price`, `Mean yield`, but not `Never`."""
     found = words(header)
     if not found or len(found) > 5 or _ODD_HEADER.search(header):
         return False
@@ -173,12 +173,12 @@ def _be(name: str) -> str:
 
 
 def _named(phrase: str, owner: str) -> str:
-    """Joins `the mass, dry` and ` of the Arlo 3` with the comma that they need."""
+    """Joins `the mass, dry` and ` of the Arlo 3`, with a comma where needed."""
     return f"{phrase},{owner}" if "," in phrase and owner else f"{phrase}{owner}"
 
 
 def _is_property_list(grid: Grid) -> bool:
-    """`Property, Value`: two columns whose header says nothing about the rows."""
+    """Whether a table has two columns with a generic header, such as `Property, Value`."""
     return (
         len(grid.columns) == 1
         and normalise(grid.columns[0]) in lexicon("value_headers")
@@ -195,12 +195,12 @@ def _property(table: _Table, row: Row, value: str) -> tuple[list[str], str]:
 
 
 def _figure(table: _Table, row: Row, column: str, value: str) -> tuple[list[str], str]:
-    """A figure of a period, as in a report: `Net sales`, `2024`."""
+    """Asks for the figure of a period, as in a report: `Net sales`, `2024`."""
     natural = table.view.vocabulary.natural
     key, period, subject = natural(row.key), natural(column), table.grid.subject
     when = f"as of {period.removeprefix('as of ')}" if _DATE.match(column) else f"for {period}"
     if not key[:1].islower() and subject:
-        # "Ireland" or "2007" does not say what is counted.
+        # "Ireland" or "2007" alone does not say what is counted.
         asked = [f'What does the table "{subject}" give for {key} {when}?']
         return asked, f'{key} {when}, in "{subject}": {value}{table.grid.scale}.'
     if not key[:1].islower():
@@ -210,7 +210,7 @@ def _figure(table: _Table, row: Row, column: str, value: str) -> tuple[list[str]
 
 
 def _compared(table: _Table, row: Row, column: str, value: str) -> tuple[list[str], str]:
-    """A table whose columns are things: the row says which property."""
+    """Asks about a table whose columns are things and whose rows are properties."""
     natural, header = table.view.vocabulary.natural, table.grid.key_header
     thing = f"the {column}" if any(map(str.isdigit, column)) else column
     if _ENDING_IN_PREPOSITION.search(header):
@@ -230,10 +230,10 @@ def _compared(table: _Table, row: Row, column: str, value: str) -> tuple[list[st
 
 
 def _attribute(table: _Table, row: Row, column: str, value: str) -> tuple[list[str], str]:
-    """A table whose rows are things and whose columns are their attributes."""
+    """Asks about a table whose rows are things and whose columns are their attributes."""
     thing = table.thing(row)
     if not re.search(r"[^\W\d]", thing):
-        return [], ""  # a bare number says nothing about what it numbers
+        return [], ""  # a number alone does not identify a thing
     header, unit = split_unit(column)
     name = table.view.vocabulary.natural(header)
     value = with_unit(value, unit)
@@ -267,7 +267,7 @@ def _attribute(table: _Table, row: Row, column: str, value: str) -> tuple[list[s
 
 
 def _rows(table: _Table) -> Iterator[Fact]:
-    """All there is about one row, where it has several cells that are no figures of periods."""
+    """Asks for a whole row, if it has several cells that are not figures of periods."""
     grid, view = table.grid, table.view
     if any(map(is_period, grid.columns)) or any(map(is_value, grid.columns)):
         return
@@ -292,7 +292,7 @@ def _rows(table: _Table) -> Iterator[Fact]:
 
 
 def _turned(table: _Table) -> Iterator[Fact]:
-    """`Which part has the price 31?` where one row alone has the number."""
+    """Asks `Which part has the price 31?`, if only one row has the number."""
     grid, view = table.grid, table.view
     if not 1 <= len(words(grid.key_header)) <= 2 or _is_property_list(grid):
         return

@@ -1,5 +1,7 @@
-"""English verbs as far as the rules need them: which words tell to do something, and what an -ing
-form is the form of. Lists rather than a tagger: they know fewer verbs and mistake none."""
+"""English verb forms for the rules: imperatives, and the verb of an -ing form.
+
+Lists instead of a tagger: they have fewer verbs but no false positives.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from functools import cache
 from doctune.dataset.lexicon import lexicon
 from doctune.dataset.text import words
 
-# Forms that double their consonant or drop an e before a vowel in another way.
+# Verbs that double their consonant or drop an e irregularly.
 _IRREGULAR = {
     "setting": "set", "getting": "get", "putting": "put", "shutting": "shut", "cutting": "cut",
     "running": "run", "planning": "plan", "fitting": "fit", "stopping": "stop", "swapping": "swap",
@@ -22,9 +24,9 @@ _NOT_AFTER_VERB = frozenset({"of", "is", "are", "was", "were", "has", "must", "c
 
 
 def is_imperative(text: str) -> bool:
-    """Whether a text tells the reader to do something."""
+    """Whether a text is an instruction to the reader."""
     first, second, *_ = (*words(text)[:2], "", "")
-    # "Order of work" and "Test is over" are no orders to the reader.
+    # "Order of work" and "Test is over" are not instructions.
     return first.casefold() in lexicon("imperatives") and second.casefold() not in _NOT_AFTER_VERB
 
 
@@ -42,7 +44,7 @@ def base_form(gerund: str) -> str | None:
 
 
 def third_person(verb: str) -> str:
-    """Returns `holds` for `hold`; of two words the first is bent (`turns into`)."""
+    """Returns `holds` for `hold`; of two words, the first is inflected (`turns into`)."""
     first, _, rest = verb.partition(" ")
     if first.endswith("y") and first[-2] not in "aeiou":
         bent = f"{first[:-1]}ies"
@@ -58,7 +60,7 @@ def _bases() -> dict[str, str]:
 
 
 def third_persons() -> tuple[str, ...]:
-    """Returns the forms that ask for an object: `holds`, `consists of`..."""
+    """Returns the forms that take an object: `holds`, `consists of`..."""
     return tuple(_bases())
 
 

@@ -1,1 +1,1 @@
-"""Tables: those drawn with rules, and those that only stand in columns."""
+"""Table extraction: tables drawn with rules, and tables without rules."""

@@ -1,4 +1,4 @@
-"""Columns of text that stands in rows: the intervals that its pieces fill."""
+"""Detects the columns of text rows: the intervals that their pieces fill."""
 
 import re
 from bisect import bisect_left
@@ -12,24 +12,24 @@ from doctune.documents.tables.pieces import Piece, piece_of
 Row = list[Piece]
 Interval = tuple[float, float]
 
-_VALUE_GAP = 0.45  # em: numbers further apart may stand in two columns
+_VALUE_GAP = 0.45  # em: numbers further apart may be in two columns
 _PARTS_OF_VALUES = frozenset(
     "-\u2010\u2011\u2012\u2013\u2014\u2212*\u2020\u2021\u2026.#%$\u20ac\u00a3"
 )
-_MIN_VALUED = 3  # rows of values that say where columns are
+_MIN_VALUED = 3  # rows of values that are needed to determine columns
 _DIGIT = re.compile(r"\d")
 _CURRENCY = "$\u20ac\u00a3\u00a5"
 
 
 def find_columns(rows: Sequence[Row]) -> list[Interval]:
-    """The intervals that the pieces of the fullest usual rows fill, widened by the other rows."""
+    """Returns the intervals of the rows with the most pieces, widened by the other rows."""
     counts = Counter(len(row) for row in rows if len(row) > 1)
     enough = max(2, len(rows) // 4)
     usual = max(
         (n for n in counts if sum(counts[m] for m in counts if m >= n) >= enough), default=2
     )
     full = [row for row in rows if len(row) >= usual]
-    # A name of a column may be wider than the values below it, and reach over the next column.
+    # A column header may be wider than the values below it, and overlap the next column.
     valued = [row for row in full if 2 * sum(p.is_value for p in row[1:]) >= len(row) - 1]
     if len(valued) >= _MIN_VALUED:
         full = valued
@@ -40,7 +40,7 @@ def find_columns(rows: Sequence[Row]) -> list[Interval]:
             for piece in row:
                 if _overlapped(piece, columns) < 2:
                     columns = _union([*columns, (piece.x0, piece.x1)])
-    # From the names of columns up to titles over several, which may stand over a gap.
+    # From the column headers up to titles over several columns, which may be above a gap.
     for row in reversed(rows[:first]):
         for piece in row:
             overlapped = _overlapped(piece, columns)
@@ -54,7 +54,7 @@ def _overlapped(piece: Piece, columns: Sequence[Interval]) -> int:
 
 
 def columns_of(piece: Piece, columns: Sequence[Interval]) -> tuple[int, int]:
-    """The first and the last column that a piece stands in; the nearest one if in none."""
+    """Returns the first and last column that a piece overlaps, or else the nearest one."""
     touched = [
         i for i, (x0, x1) in enumerate(columns) if piece.x0 < x1 - 0.5 and piece.x1 > x0 + 0.5
     ]
@@ -66,9 +66,9 @@ def columns_of(piece: Piece, columns: Sequence[Interval]) -> tuple[int, int]:
 
 
 def split_values(rows: Sequence[Row], text: PageText) -> list[Row]:
-    """Splits pieces of several numbers where no number of another row stands across.
+    """Splits pieces of several numbers where no number of another row crosses.
 
-    Columns of long numbers are set so closely that the gap between them is that between words.
+    Columns of long numbers may be so close that the gap between them is as small as between words.
     """
     several = [piece for row in rows for piece in row if has_several_values(piece.text)]
     if not several:
@@ -83,7 +83,7 @@ def split_values(rows: Sequence[Row], text: PageText) -> list[Row]:
 
 
 def has_several_values(text: str) -> bool:
-    """Tells whether a text is nothing but two numbers or more, and signs that stand for them."""
+    """Returns whether a text consists of two or more numbers, or signs in place of numbers."""
     tokens = text.split(" ")
     return len(tokens) > 1 and all(
         _DIGIT.search(token) or _PARTS_OF_VALUES.issuperset(token) for token in tokens
@@ -91,7 +91,7 @@ def has_several_values(text: str) -> bool:
 
 
 def words_of(piece: Piece, text: PageText) -> list[Word]:
-    """The words of a piece; none if it was joined of pieces of several lines."""
+    """Returns the words of a piece; none if it was joined from several lines."""
     words = [w for w in text.words(piece.line) if piece.x0 - 1 < (w.x0 + w.x1) / 2 < piece.x1 + 1]
     return words if " ".join(word.text for word in words) == piece.text else []
 

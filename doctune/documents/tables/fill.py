@@ -1,8 +1,8 @@
-"""Words into drawn cells, and drawn cells into the rows and columns that they hold.
+"""Assigns words to drawn cells, and splits cells that contain several rows or columns.
 
-Many tables are drawn sparsely: a box around the head and one around the body, in which the rows
-stand free. A drawn cell is split where its content shows more: into columns where no piece crosses
-the sides of other cells, into rows where the lines of its neighbours are values side by side.
+Many tables draw few rules: a box around the header and one around the body, whose rows have no
+rules. Such a cell is split into columns at the sides of other cells that no piece crosses, and into
+rows where the lines of its neighbours are values side by side.
 """
 
 import itertools
@@ -26,8 +26,8 @@ from doctune.documents.tables.stacked import Cells, merge_stacked
 from doctune.documents.words import clean_text, join_lines
 
 _MIN_ROWS = 3  # of values side by side, to split a drawn cell into them
-_NEAR = 3.0  # points: sides no further apart are one
-_NARROW = 10.0  # points: no column, but what a background goes beyond its cell
+_NEAR = 3.0  # points: sides no further apart are the same
+_NARROW = 10.0  # points: not a column, but the margin of a background beyond its cell
 _OVERLAP = 0.16  # em between the letters of one word
 _VALUE_SHARE = 0.6
 _SOURCE = re.compile(r"(?:sources?|notes?|quellen?|anmerkung(?:en)?|fuentes?|fonti?)\s*:", re.I)
@@ -36,26 +36,26 @@ Point = tuple[float, float]
 
 
 def fill_cells(
-    cells: list[BBox], lines: list[Line], text: PageText, joints: Sequence[Point] = ()
+    cells: list[BBox], lines: list[Line], text: PageText, junctions: Sequence[Point] = ()
 ) -> Grid | None:
-    """Returns the table that drawn cells and the lines within them make; None without any text.
+    """Returns the table of drawn cells and the lines within them; None if there is no text.
 
     Args:
         cells: The drawn cells.
-        lines: What may stand in them.
+        lines: The lines that may be in them.
         text: The page's text.
-        joints: Where rules are joined end to end.
+        junctions: The points where two rules meet end to end.
     """
     contents = _assign(cells, lines, text)
     if not any(contents.values()):
         return None
     contents = merge_stacked(_without_captions(contents))
-    contents = _split_rows(_split_columns(_split_at_joints(contents, joints, text)))
+    contents = _split_rows(_split_columns(_split_at_junctions(contents, junctions, text)))
     return grid_of_cells([(cell, _read(pieces)) for cell, pieces in contents.items()])
 
 
 def _without_captions(contents: Cells) -> Cells:
-    """Leaves out a caption above the table and a source below it that stand in its frame."""
+    """Leaves out a caption above the table and a source note below it that are in its frame."""
     _, top, _, bottom = box_of_cells(list(contents))
     for side, end, pattern in ((1, top, CAPTION), (3, bottom, _SOURCE)):
         outer = [cell for cell in contents if abs(cell[side] - end) < _NEAR]
@@ -105,15 +105,15 @@ def _assign(cells: list[BBox], lines: list[Line], text: PageText) -> Cells:
 
 
 def _words_by_cell(line: Line, band: list[BBox], text: PageText) -> dict[BBox, list[Word]]:
-    """The words of a line by the cells of its band; none gets lost, whatever it stands beside."""
+    """Assigns each word of a line to a cell of its band, the nearest one if it is in none."""
     by_cell: defaultdict[BBox, list[Word]] = defaultdict(list)
     cell = band[0]
     for word in text.words(line):
-        # Most words are in the cell of the one before.
+        # Fast path: most words are in the same cell as the previous one.
         if cell[0] + 1 >= word.x0 or word.x1 >= cell[2] - 1:
             touched = [c for c in band if word.x0 < c[2] - 1 and word.x1 > c[0] + 1]
             if len(touched) > 1:
-                # A part that still crosses a rule is text that overflows the cell it begins in.
+                # A part that still crosses a rule overflows the cell it begins in.
                 for part in _parts(word, line.size, text):
                     by_cell[_nearest(band, part.x0 + 1)].append(part)
                 continue
@@ -125,14 +125,14 @@ def _words_by_cell(line: Line, band: list[BBox], text: PageText) -> dict[BBox, l
 def _turned_names(
     lines: list[Line], cells: list[BBox], text: PageText
 ) -> Iterator[tuple[BBox, Piece]]:
-    """Names that stand on their side, by their cells; PDFium puts words of several into a line."""
+    """Yields rotated headers with their cells; PDFium mixes words of several in one line."""
     by_cell: defaultdict[BBox, list[tuple[Word, Line]]] = defaultdict(list)
     for line in lines:
         for word in text.words(line):
             cell = _around(cells, (word.x0 + word.x1) / 2, (word.y0 + word.y1) / 2)
             by_cell[cell].append((word, line))
     for cell, found in by_cell.items():
-        # Lines of a name that runs up follow each other to the right, of one that runs down left.
+        # Lines of upward text follow each other to the right, of downward text to the left.
         up = found[0][1].turn == 3
         step = 0.5 * found[0][1].size
         found.sort(key=lambda pair: (round(pair[0].x0 / step), -pair[0].y0))
@@ -143,7 +143,7 @@ def _turned_names(
 
 
 def _around(cells: list[BBox], x: float, y: float) -> BBox:
-    """The cell around a point, or the nearest to it."""
+    """Returns the cell that contains a point, or else the nearest one."""
     return min(
         cells,
         key=lambda cell: max(cell[0] - x, x - cell[2], 0) + max(cell[1] - y, y - cell[3], 0),
@@ -155,7 +155,7 @@ def _nearest(band: list[BBox], place: float) -> BBox:
 
 
 def _parts(word: Word, size: float, text: PageText) -> list[Word]:
-    """What PDFium took for one word, cut where its letters leave a gap or jump back."""
+    """Splits a word of PDFium where its letters leave a gap or jump back."""
     letters = text.letters(word)
     parts = [letters[0]]
     for letter in letters[1:]:
@@ -167,22 +167,22 @@ def _parts(word: Word, size: float, text: PageText) -> list[Word]:
     return parts
 
 
-def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -> Cells:
-    """Splits cells where the rules above and below are joined: they were drawn cell by cell."""
+def _split_at_junctions(contents: Cells, junctions: Sequence[Point], text: PageText) -> Cells:
+    """Splits cells at junctions of the rules above and below, which were drawn cell by cell."""
     x0, y0, x1, y1 = box_of_cells(list(contents))
     drawn = sorted({cell[0] for cell in contents})
     within = [
         (x, y)
-        for x, y in joints
+        for x, y in junctions
         if x0 < x < x1 and y0 - _NEAR < y < y1 + _NEAR and not _is_near(x, drawn)
     ]
     if not within:
         return contents
-    by_height = _Joints(within)
+    by_height = _Junctions(within)
     inner = {cell: sides for cell in contents if (sides := _joined_sides(cell, by_height))}
     if not inner:
         return contents
-    # Rules of several widths are joined a little beside each other.
+    # Junctions of rules of different widths are slightly offset.
     known: set[float] = set()
     for sides in inner.values():
         for number, x in enumerate(sides):
@@ -197,15 +197,15 @@ def _split_at_joints(contents: Cells, joints: Sequence[Point], text: PageText) -
 
 
 def _is_near(x: float, sides: list[float]) -> bool:
-    """Tells whether a place is so near a drawn side that no column is between them."""
+    """Returns whether a position is so near a drawn side that no column fits in between."""
     after = bisect_right(sides, x - _NARROW)
     return after < len(sides) and sides[after] < x + _NARROW
 
 
-def _joined_sides(cell: BBox, joints: "_Joints") -> list[float]:
-    """The places inside a cell where both the rule above and the one below are joined."""
+def _joined_sides(cell: BBox, junctions: "_Junctions") -> list[float]:
+    """Returns the positions inside a cell where the rules above and below both have junctions."""
     x0, y0, x1, y1 = cell
-    above, below = joints.near(y0), joints.near(y1)
+    above, below = junctions.near(y0), junctions.near(y1)
     return [
         x
         for x in above[bisect_right(above, x0 + _NARROW) : bisect_left(above, x1 - _NARROW)]
@@ -213,15 +213,15 @@ def _joined_sides(cell: BBox, joints: "_Joints") -> list[float]:
     ]
 
 
-class _Joints:
-    """Joints of rules, by the height that they are at."""
+class _Junctions:
+    """Junctions of rules, indexed by height."""
 
-    def __init__(self, joints: Sequence[Point]) -> None:
-        self._joints = sorted((y, x) for x, y in joints)
+    def __init__(self, junctions: Sequence[Point]) -> None:
+        self._joints = sorted((y, x) for x, y in junctions)
         self._near: dict[float, list[float]] = {}
 
     def near(self, y: float) -> list[float]:
-        """Their places from left to right."""
+        """Returns the positions of the junctions near a height, from left to right."""
         found = self._near.get(y)
         if found is None:
             begin, end = (
@@ -233,7 +233,7 @@ class _Joints:
 
 
 def _split_columns(contents: Cells) -> Cells:
-    """Splits cells at the sides of other cells, where no piece stands across."""
+    """Splits cells at the sides of other cells that no piece crosses."""
     sides = sorted({cell[0] for cell in contents})
     split: Cells = {}
     for cell, pieces in contents.items():
@@ -248,10 +248,10 @@ def _split_columns(contents: Cells) -> Cells:
 def _split(
     cell: BBox, pieces: list[Piece], sides: Sequence[float], with_one_part: bool = False
 ) -> Cells:
-    """The parts of a cell between sides that no piece stands across, each with its pieces.
+    """Returns the parts of a cell between sides that no piece crosses, each with its pieces.
 
-    It is whole if all pieces are in one part, unless `with_one_part`: text that goes over several
-    columns may be short.
+    If all pieces are in one part, the cell is not split, since a short text may span several
+    columns; `with_one_part` splits it anyway.
     """
     sides = [x for x in sides if not any(p.x0 < x - 1 and p.x1 > x + 1 for p in pieces)]
     if not sides or (len(pieces) < 2 and not with_one_part):
@@ -267,7 +267,7 @@ def _split(
 
 
 def _split_rows(contents: Cells) -> Cells:
-    """Splits the cells of a band into the rows of text that run through them."""
+    """Splits the cells of a band into the text rows that run through them."""
     bands: defaultdict[tuple[float, float], list[BBox]] = defaultdict(list)
     for cell in contents:
         bands[cell[1], cell[3]].append(cell)
@@ -294,7 +294,7 @@ def _split_rows(contents: Cells) -> Cells:
 
 
 def _are_table_rows(rows: list[list[Piece]], cells: list[BBox], contents: Cells) -> bool:
-    """Tells whether rows of text are rows of a table: columns of them hold values line by line."""
+    """Returns whether text rows are table rows: some columns have a value in each line."""
     if len(rows) < _MIN_ROWS:
         return False
     for cell in cells[1:] if len(cells) > 1 else cells:

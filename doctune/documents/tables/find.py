@@ -1,4 +1,4 @@
-"""All tables of a page."""
+"""Finds all tables of a page."""
 
 from doctune.documents.drawing import Drawing
 from doctune.documents.lines import Line, PageText
@@ -11,7 +11,7 @@ from doctune.documents.tables.unruled import find_unruled_tables
 
 
 def find_tables(lines: list[Line], drawing: Drawing, text: PageText, unruled: bool) -> list[Grid]:
-    """Returns the tables of a page: those with rules, then, if `unruled`, those without."""
+    """Returns the tables with rules, then, if `unruled`, those without."""
     ruled, listings = find_ruled_tables(drawing, lines, text)
     if ruled:
         free = _outside(lines, [table.bbox for table in ruled], text)
@@ -19,7 +19,7 @@ def find_tables(lines: list[Line], drawing: Drawing, text: PageText, unruled: bo
     if not unruled:
         return ruled
     if listings:
-        # Code is set in columns too, but it is no table.
+        # Code may be aligned in columns, too, but is not a table.
         listed = set(map(id, listings))
         lines = [line for line in lines if id(line) not in listed]
     lines = _outside(lines, [table.bbox for table in ruled], text)
@@ -27,7 +27,7 @@ def find_tables(lines: list[Line], drawing: Drawing, text: PageText, unruled: bo
 
 
 def _outside(lines: list[Line], boxes: list[BBox], text: PageText) -> list[Line]:
-    """The lines, and parts of lines, that are in none of the tables."""
+    """Returns the lines, and parts of lines, that are outside all tables."""
     return [
         line
         for line in (cut_lines(lines, boxes, text) if boxes else lines)

@@ -1,7 +1,7 @@
-"""Rows that stand free above or below a drawn table: names of columns, totals.
+"""Adds rows without rules above or below a drawn table: column headers, totals.
 
-Many tables draw only their body, or paint only its cells: the names of the columns stand over it,
-often in several rows of which the upper ones go over several columns.
+Many tables draw only their body, or paint only its cells. The column headers are above it, often in
+several rows, of which the upper ones span several columns.
 """
 
 from collections import Counter
@@ -24,22 +24,22 @@ from doctune.documents.tables.titles import Places, centred, title_places, whole
 from doctune.documents.words import clean_text
 
 _MOST_HEADS = 5
-_NEXT = 1.3  # heights of a line: further up there is other text
+_NEXT = 1.3  # heights of a line: text further up is not part of the table
 _NEXT_TITLE = 3.5
-_MOST_CHARS = 60  # of a name
-_BESIDE = 4.0  # points that a name may reach over the left side of the table
-_OVERHANG = 2.5  # em, over the right side: slanted names
+_MOST_CHARS = 60  # of a header
+_BESIDE = 4.0  # points by which a header may extend beyond the left side of the table
+_OVERHANG = 2.5  # em, beyond the right side: slanted headers
 _GROUPED = 0.25  # of a table's rows have one cell over columns that belong together
-_WITHIN = 0.6  # of a piece's width that is in one column: it names that one
-_REACH = 90.0  # points above and below a table that are looked at
+_WITHIN = 0.6  # of a piece's width is in one column: it is the header of that column
+_REACH = 90.0  # points above and below a table that are examined
 _VALUE_SHARE = 0.5
 
 
 def with_free_rows(grid: Grid, lines: Sequence[Line], text: PageText, drawing: Drawing) -> Grid:
-    """Returns a drawn table with the names above it and the values below it, in its columns.
+    """Returns a drawn table with the headers above and the values below it added.
 
     Args:
-        lines: Of the page, that are in no table.
+        lines: The lines of the page that are in no table.
     """
     if len(grid.columns) < 2 or not _begins_with_values(grid):
         return grid
@@ -64,7 +64,7 @@ def with_free_rows(grid: Grid, lines: Sequence[Line], text: PageText, drawing: D
 
 
 def _begins_with_values(grid: Grid) -> bool:
-    """Tells whether a table's first rows are no names of columns but values."""
+    """Returns whether a table's first rows are values, not column headers."""
     for row in grid.rows[:2]:
         values = [
             cell for cell in row[1:] if cell.strip("$\u20ac\u00a3 ()-\u2013\u2212")[:1].isdigit()
@@ -75,7 +75,7 @@ def _begins_with_values(grid: Grid) -> bool:
 
 
 def _heads(above: Sequence[Row], grid: Grid) -> list[Row]:
-    """The rows of names right above a table, from the top down."""
+    """Returns the header rows directly above a table, from the top down."""
     heads: list[Row] = []
     top = grid.bbox[1]
     for row in reversed(above):
@@ -91,7 +91,7 @@ def _heads(above: Sequence[Row], grid: Grid) -> list[Row]:
 
 
 def _are_titles(row: Row, grid: Grid, top: float) -> bool:
-    """Tells titles over several columns, which stand higher where the names below are slanted."""
+    """Returns whether a row has titles over several columns; they are higher over slanted ones."""
     if len(row) < 2 or top - row[0].y1 > _NEXT_TITLE * (row[0].y1 - row[0].y0):
         return False
     named = set(range(len(grid.columns)))
@@ -109,14 +109,14 @@ def _are_names(row: Row, grid: Grid) -> bool:
         return False
     if row[0].x0 < x0 - _BESIDE or row[-1].x1 > x1 + _OVERHANG * row[-1].line.size:
         return False
-    # Alone and over the first column it is a heading, or the end of a sentence.
+    # A single piece over the first column is a heading, or the end of a sentence.
     return len(row) > 1 or row[0].x0 > grid.columns[0][1] - _BESIDE
 
 
 def _by_column(row: Row, columns: Sequence[Interval], text: PageText) -> Row:
-    """The names of a row cut by column, if that gives each column a name; else the row.
+    """Splits the headers of a row by column, if each column then has one; else returns the row.
 
-    Narrow columns leave hardly a gap between their names, and slanted names none at all.
+    Headers of narrow columns have hardly a gap between them, and slanted ones none at all.
     """
     lines = {id(piece.line): piece.line for piece in row}
     words: dict[int, list[tuple[Word, Line]]] = {}
@@ -151,7 +151,7 @@ def _with_heads(grid: Grid, heads: Sequence[Row], drawing: Drawing) -> Grid:
             if right > left:
                 spans.append((len(rows), left, 1, right - left + 1))
         if number and places == placed and len(places) > 1 and not _ruled(heads, number, inside):
-            # A name of two lines.
+            # A header of two lines.
             rows[-1] = tuple(
                 f"{one} {other}".strip() for one, other in zip(rows[-1], cells, strict=True)
             )
@@ -166,14 +166,14 @@ def _with_heads(grid: Grid, heads: Sequence[Row], drawing: Drawing) -> Grid:
 
 
 def _groups(grid: Grid) -> list[Places]:
-    """Columns that belong together, such as those of a currency's sign and of its values."""
+    """Returns groups of columns that belong together, such as currency signs and values."""
     spans = Counter((column, column + across - 1) for _, column, _, across in grid.spans)
     least = max(2.0, _GROUPED * len(grid.rows))
     return [place for place, count in spans.items() if place[0] < place[1] and count >= least]
 
 
 def _whole(places: Places, groups: Sequence[Places]) -> Places:
-    """Widens the columns of a name to those that belong to them."""
+    """Widens the columns of a header to whole groups."""
     first, last = places
     for left, right in groups:
         if left <= last and right >= first and right - left < len(groups) + 1:
@@ -188,7 +188,7 @@ def _places(
     rules: Sequence[Edge],
     groups: Sequence[Places],
 ) -> list[Places]:
-    """The first and last column of each name in a row."""
+    """Returns the first and last column of each header in a row."""
     if len(row) == len(columns):
         return [(number, number) for number in range(len(columns))]
     most = 1, len(columns) - 1
@@ -209,24 +209,24 @@ def _ruled(heads: Sequence[Row], number: int, edges: Sequence[tuple[float, float
 
 
 def _first_row(grid: Grid, like: Row) -> Row:
-    """The columns of a table as pieces: each has a name, or values, below the last names."""
+    """Returns the columns of a table as pieces, as the row below the last headers."""
     line, y0 = like[0].line, grid.bbox[1]
     return [Piece("0", x0, y0, x1, y0 + line.size, line) for x0, x1 in grid.columns]
 
 
 def _column(piece: Piece, columns: Sequence[Interval]) -> Places | None:
-    """The one column that most of a piece stands in."""
+    """Returns the column that contains most of a piece, if there is one."""
     width = max(1.0, piece.x1 - piece.x0)
     for number, (x0, x1) in enumerate(columns):
         inside = min(piece.x1, x1) - max(piece.x0, x0)
-        # A narrow name may be centred over two columns, such as a currency's and its values'.
+        # A narrow header may be centred over two columns, such as currency signs and values.
         if inside >= _WITHIN * width and width > 0.5 * (x1 - x0):
             return number, number
     return None
 
 
 def _with_values(grid: Grid, below: Sequence[Row]) -> Grid:
-    """Adds rows of values that follow a table closely."""
+    """Adds rows of values that closely follow a table."""
     x0, y0, x1, bottom = grid.bbox
     added: list[tuple[str, ...]] = []
     for row in below:

@@ -1,4 +1,4 @@
-"""A table that was found on a page."""
+"""The grid of a table: rows of cell texts with merged cells."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -18,13 +18,13 @@ Span = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows of cell texts, and the box that they fill on the page as it is shown.
+    """Rows of cell texts, and their box on the page as it is shown.
 
     Attributes:
-        spans: Row, column, rows and columns of each cell that covers more than one place; the
-            other places that it covers are empty in `rows`.
-        header_rows: How many rows at the top name the columns.
-        columns: Of a drawn table, the left and right side of each column.
+        spans: Row, column, row span and column span of each merged cell; the other cells that it
+            covers are empty in `rows`.
+        header_rows: The number of header rows.
+        columns: For a drawn table, the left and right side of each column.
     """
 
     bbox: BBox
@@ -35,17 +35,17 @@ class Grid:
 
     @property
     def filled(self) -> int:
-        """How many cells hold text."""
+        """The number of cells with text."""
         return sum(1 for row in self.rows for cell in row if cell)
 
     @property
     def is_table(self) -> bool:
-        """Whether there are two rows and two columns at least, and text in four cells."""
+        """Whether there are at least two rows, two columns and four cells with text."""
         return len(self.rows) >= 2 and len(self.rows[0]) >= 2 and self.filled >= 4
 
 
 def grid_of_cells(cells: Sequence[tuple[BBox, str]]) -> Grid:
-    """Puts drawn cells into rows and columns; those that hold no text at all are left out."""
+    """Arranges drawn cells in rows and columns; rows and columns without text are left out."""
     tops = sorted({box[1] for box, _ in cells})
     lefts = sorted({box[0] for box, _ in cells})
     filled: list[_Placed] = []
@@ -77,7 +77,7 @@ def grid_of_cells(cells: Sequence[tuple[BBox, str]]) -> Grid:
 def _sides(
     lefts: Sequence[float], columns: dict[int, int], right: float
 ) -> tuple[tuple[float, float], ...]:
-    """The left and right side of each column, from the left sides of cells."""
+    """Returns the left and right side of each column, from the left sides of cells."""
     begins: dict[int, float] = {}
     for place, number in sorted(columns.items()):
         begins.setdefault(number, lefts[place])
@@ -86,9 +86,9 @@ def _sides(
 
 
 def count_header_rows(rows: Sequence[Sequence[str]], spans: Sequence[Span]) -> int:
-    """How many rows name the columns: those that the cells of the first row reach down over.
+    """Returns the number of header rows: those that the cells of the first row span.
 
-    A cell over several columns, but not all, has their names below it.
+    A cell over several columns, but not all, has their headers below it.
     """
     if not rows or any(cell[:1].isdigit() for cell in rows[0][1:]):
         return 1
@@ -101,12 +101,12 @@ def count_header_rows(rows: Sequence[Sequence[str]], spans: Sequence[Span]) -> i
 
 
 def _columns(filled: Sequence[_Placed]) -> dict[int, int]:
-    """The number of the column that each left side begins.
+    """Returns the column number of each left side.
 
-    Cells that are drawn a little beside the ones above have other sides: a side begins a column
-    only if some row holds text in two cells that would else stand in one.
+    Cells that are slightly offset from those above have other sides. A side begins a new column
+    only if otherwise two cells with text in one row would share a column.
     """
-    ends: defaultdict[int, int] = defaultdict(int)  # of the cell in each row that was seen last
+    ends: defaultdict[int, int] = defaultdict(int)  # of the last cell in each row
     nearest: defaultdict[int, int] = defaultdict(int)  # end of text to the left of each side
     for row, column, down, across, _ in sorted(filled, key=_COLUMN):
         for covered in range(row, row + down):
@@ -125,7 +125,7 @@ def _columns(filled: Sequence[_Placed]) -> dict[int, int]:
 
 
 def box_of_cells(cells: Sequence[BBox]) -> BBox:
-    """The box around cells."""
+    """Returns the bounding box of cells."""
     lefts, tops, rights, bottoms = zip(*cells, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
 

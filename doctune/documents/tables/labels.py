@@ -1,4 +1,4 @@
-"""Labels of rows that stand left of the drawn cells of a table."""
+"""Adds row labels to the left of the drawn cells of a table."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,15 @@ _LABEL_CHARS = 30
 def with_labels(
     cells: list[BBox], box: BBox, lines: Sequence[Line], text: PageText
 ) -> tuple[list[BBox], BBox]:
-    """Adds a cell for the label of each row, where most lines begin left of the cells.
+    """Adds a cell for the label of each row, if most lines begin left of the cells.
 
-    A line of text that runs on into the cells belongs to them as a whole; where it comes from prose
-    beside them, what stands to their left is longer than a label.
+    A line that runs into the cells belongs to them as a whole, unless it comes from prose beside
+    the table: then its left part is longer than a label.
 
     Args:
         cells: The drawn cells of a table.
         box: The box around them.
-        lines: Those that touch the box.
+        lines: The lines that touch the box.
         text: The page's text.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Tables that go on over the page: their parts put together, repeated header rows once."""
+"""Joins tables that span pages; repeated header rows are kept once."""
 
 import re
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from dataclasses import replace
 from doctune.documents.model import OUT_OF_FLOW, BBox, Block, table_markdown
 
 _SAME_SIDE = 12.0  # points
-_LOWEST_END = 0.6  # of the page's height: a table that ends above has ended
+_LOWEST_END = 0.6  # of the page's height: a table that ends above does not continue
 _HIGHEST_START = 0.35
 _MOST_NOTE_CHARS = 60
 _MOST_HEADER_ROWS = 5
-# Of a note such as "Table 3 (continued)", in the languages that typesetters' packages know.
+# Notes such as "Table 3 (continued)", in the languages that typesetting packages support.
 _CONTINUED = re.compile(
     r"\bcontinued\b|\bcont(?:\.|'d\b|\u2019d\b)|\bfortsetzung\b|\bfortgesetzt\b"
     r"|\bsuite (?:de|du|\u00e0)\b|\((?:suite|segue|continua)\)|\bcontinuaci\u00f3n\b"
@@ -27,16 +27,16 @@ Rows = tuple[tuple[str, ...], ...]
 def join_over_pages(
     pages: Sequence[Sequence[Block]], heights: Sequence[float]
 ) -> list[list[Block]]:
-    """Returns the blocks of each page; a table that goes on stands whole where it begins.
+    """Returns the blocks of each page; a table that spans pages is whole on its first page.
 
-    Notes that it goes on become headers and footers of their pages.
+    "Continued" notes become headers and footers of their pages.
 
     Args:
         pages: The blocks of each page.
-        heights: Of the pages, in points.
+        heights: The heights of the pages, in points.
     """
     joined = [list(page) for page in pages]
-    # Where the table that may go on stands: its page and place there, and the box of its last part.
+    # The table that may continue: its page, its index there, and the box of its last part.
     last: tuple[int, int, BBox] | None = None
     for number, page in enumerate(joined):
         height = heights[number]
@@ -60,7 +60,7 @@ def join_over_pages(
 
 
 def _first_part(page: Sequence[Block], begun: Block) -> tuple[list[int], int]:
-    """The notes at the top of a page that a table goes on, and the first block below them."""
+    """Returns the "continued" notes at the top of a page, and the first block below them."""
     notes: list[int] = []
     first = 0
     for first, block in enumerate(page):
@@ -82,7 +82,7 @@ def _in_flow(block: Block) -> bool:
 
 
 def _is_note(block: Block) -> bool:
-    """Tells whether a block only says that a table goes on."""
+    """Returns whether a block is a "continued" note."""
     if block.kind != "caption" and (block.kind == "table" or len(block.text) > _MOST_NOTE_CHARS):
         return False
     return _CONTINUED.search(block.text) is not None
@@ -94,7 +94,7 @@ def _mark(page: list[Block], places: Sequence[int], kind: str) -> None:
 
 
 def _last_table(page: Sequence[Block], number: int, height: float) -> tuple[int, int, BBox] | None:
-    """Where the table stands that a page ends with, if it may go on."""
+    """Returns the position of a table at the end of a page, if it may continue."""
     for index in range(len(page) - 1, -1, -1):
         block = page[index]
         if _in_flow(block) and not _is_note(block):
@@ -104,14 +104,14 @@ def _last_table(page: Sequence[Block], number: int, height: float) -> tuple[int,
 
 
 def _goes_on(begun: Block, box: BBox, part: Block, noted: bool) -> bool:
-    """Tells whether a table goes on in another: the same columns, and no caption of its own."""
+    """Returns whether a table continues another: same columns, and no caption of its own."""
     if part.kind != "table" or not part.rows or not begun.rows:
         return False
     if part.caption and not noted and not _same_label(part.caption, begun.caption):
         return False
     if len(part.rows[0]) != len(begun.rows[0]) or abs(part.bbox[0] - box[0]) >= _SAME_SIDE:
         return False
-    # Where no rules are drawn, the right side is that of the longest text.
+    # Without rules, the right side depends on the longest text, so it is not compared.
     return abs(part.bbox[2] - box[2]) < _SAME_SIDE or _repeated(begun.rows, part.rows) > 0
 
 
@@ -121,7 +121,7 @@ def _same_label(caption: str, other: str) -> bool:
 
 
 def _repeated(above: Rows, rows: Rows) -> int:
-    """How many rows at the top of a part are those at the top of the table."""
+    """Returns how many rows at the top of a part repeat those at the top of the table."""
     count = 0
     for one, other in zip(above[:_MOST_HEADER_ROWS], rows[:_MOST_HEADER_ROWS], strict=False):
         if one != other or not any(other):
@@ -138,7 +138,7 @@ def _join(begun: Block, part: Block) -> Block:
     spans = [(row + shift, *span) for row, *span in part.spans if row >= repeated]
     whole = above + rest
     all_spans = begun.spans + tuple((a, b, c, d) for a, b, c, d in spans)
-    # What is repeated on the next page are the names of the columns.
+    # Rows that are repeated on the next page are header rows.
     header_rows = max(begun.header_rows, repeated)
     return replace(
         begun,

@@ -1,4 +1,4 @@
-"""Pieces of lines: what stands between wide gaps. Cells of tables are made of them."""
+"""Splits lines at wide gaps into pieces, which make up the cells of tables."""
 
 import itertools
 import re
@@ -10,8 +10,8 @@ from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
 
 _CELL_GAP = 0.9  # em: words further apart belong to different pieces
-_NEAR = 0.6  # em: pieces no further apart are one
-_LOOSE_GAP = 1.6  # em: the same where all gaps of the line are wide, as in justified text
+_NEAR = 0.6  # em: pieces no further apart are joined
+_LOOSE_GAP = 1.6  # em: as _CELL_GAP, where all gaps of the line are wide, as in justified text
 CAPTION = re.compile(
     r"^\W*(?:(?:table|tab\.|tabelle|tableau|tabla|tabella|tabela|exhibit)\b"
     r"|(?:\u0442\u0430\u0431\u043b|\u8868|\ud45c)\w*\s*\d)",
@@ -29,7 +29,7 @@ _VALUE = re.compile(
 
 
 class Piece(NamedTuple):
-    """A part of a line that reads as one, and its box."""
+    """A part of a line without wide gaps, and its box."""
 
     text: str
     x0: float
@@ -44,12 +44,12 @@ class Piece(NamedTuple):
 
     @property
     def is_value(self) -> bool:
-        """Whether it is a number or what stands for a missing one."""
+        """Whether it is a number, or a sign for a missing one."""
         return len(self.text) <= _VALUE_CHARS and _VALUE.match(self.text) is not None
 
 
 def has_gaps(line: Line) -> bool:
-    """Tells whether a line is wider than its characters: there must be a gap between words."""
+    """Returns whether a line is wider than its characters, so that there must be wide gaps."""
     width, text = line.x1 - line.x0, line.text
     if width <= (0.5 * len(text) + 1.0) * line.size or " " not in text:
         return False
@@ -72,12 +72,12 @@ def split_at_gaps(line: Line, text: PageText) -> list[Piece]:
 
 
 def whole_piece(line: Line) -> Piece:
-    """A line as one piece."""
+    """Returns a line as one piece."""
     return Piece(line.text, line.x0, line.y0, line.x1, line.y1, line)
 
 
 def _is_justified(line: Line, words: Sequence[Word], gaps: list[float]) -> bool:
-    """Tells whether all gaps of a line are wide, and not because its words are numbers."""
+    """Returns whether all gaps of a line are wide although its words are not numbers."""
     if len(gaps) <= 5 or gaps[len(gaps) // 6] <= 0.5 * line.size:
         return False
     if line.mono:
@@ -86,13 +86,13 @@ def _is_justified(line: Line, words: Sequence[Word], gaps: list[float]) -> bool:
 
 
 def _jumps(words: Sequence[Word]) -> bool:
-    """Tells whether a word stands left of the first one."""
+    """Returns whether a word is left of the first one."""
     left = words[0][1]
     return any(word[3] < left for word in words)
 
 
 def piece_of(words: Sequence[Word], line: Line) -> Piece:
-    """Puts neighbouring words of a line into one piece."""
+    """Joins adjacent words of a line into one piece."""
     texts, x0s, _, x1s, _, _ = zip(*words, strict=True)
     return Piece(" ".join(texts), min(x0s), line.y0, max(x1s), line.y1, line)
 
@@ -116,11 +116,11 @@ def _groups(words: Sequence[Word], least: float) -> Iterable[list[Word]]:
 
 
 def text_rows(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Groups pieces by the line of text that they stand on, from the top down."""
+    """Groups pieces into rows of text, from the top down."""
     rows: list[list[Piece]] = []
     last = float("-inf")
     for double, piece in sorted([(p[2] + p[4], p) for p in pieces], key=_FIRST):
-        # The box of a bullet may be twice as high as the line that it begins.
+        # The box of a bullet may be twice as high as its line.
         if double - last < 0.8 * min(piece[4] - piece[2], _MOST_HEIGHT * piece[5].size):
             rows[-1].append(piece)
         else:
@@ -133,7 +133,7 @@ def text_rows(pieces: Iterable[Piece]) -> list[list[Piece]]:
 
 
 def join_near(row: list[Piece]) -> list[Piece]:
-    """Joins the pieces of a row that only a change of font or a superscript keeps apart."""
+    """Joins pieces of a row that are separated only by a change of font or a superscript."""
     joined = row[:1]
     for piece in row[1:]:
         last = joined[-1]
@@ -159,7 +159,7 @@ def box_around(pieces: Sequence[Piece]) -> BBox:
 
 
 def cut_lines(lines: list[Line], boxes: Sequence[BBox], text: PageText) -> list[Line]:
-    """Cuts lines that run on beyond a table, so that the rest of them stays text."""
+    """Splits lines that continue beyond a table, so that the rest of them stays text."""
     for x0, y0, x1, y1 in boxes:
         cut: list[Line] = []
         for line in lines:
@@ -182,7 +182,7 @@ def _cut(line: Line, left: float, right: float, text: PageText) -> list[Line]:
 
 
 def part_of(line: Line, words: Sequence[Word], hyphen: bool) -> Line:
-    """Returns some words of a line as a line of their own.
+    """Returns some words of a line as a separate line.
 
     Args:
         hyphen: Whether the part ends in a hyphen that breaks a word.

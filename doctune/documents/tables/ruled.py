@@ -1,8 +1,8 @@
-"""Tables with rules: from the lines drawn on a page to cells, then the words into the cells.
+"""Finds tables with rules: from drawn lines to cells, then words into cells.
 
-The geometry is that of pdfplumber (snap, join, cross, smallest cells, touching cells), written for
-speed: the edges that meet at a point are bits of an integer, so that whether two points are joined
-is one `&`. The tests hold it against pdfplumber's own functions.
+The geometry is that of pdfplumber (snap, join, intersect, smallest cells, touching cells),
+optimised: the edges that meet at a point are bits of an integer, so that testing whether two points
+are connected is one `&`. The tests compare it with pdfplumber's own functions.
 """
 
 from bisect import bisect_left, bisect_right
@@ -31,20 +31,20 @@ Point = tuple[float, float]
 
 
 class RuledTables(NamedTuple):
-    """What the rules of a page enclose: tables, and lines of code in a frame of their own."""
+    """The tables of a page, and the listings (framed lines of code)."""
 
     grids: list[Grid]
     listings: list[Line]
 
 
 def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> RuledTables:
-    """Returns the tables whose cells are drawn, and the listings in frames."""
+    """Returns the tables whose cells are drawn, and the framed listings."""
     found = RuledTables([], [])
     if len(drawing.horizontal) < 2 or len(drawing.vertical) < 2:
         return found
     tables = find_cells(drawing.horizontal, drawing.vertical)
     boxes = [box_of_cells(cells) for cells in tables]
-    joints: list[Point] | None = None
+    junctions: list[Point] | None = None
     for cells, box in zip(tables, boxes, strict=True):
         x0, y0, x1, y1 = box
         inside = [
@@ -59,16 +59,16 @@ def find_ruled_tables(drawing: Drawing, lines: list[Line], text: PageText) -> Ru
         labelled, wider = with_labels(cells, box, inside, text)
         if wider != box and not any(_is_beside(other, box) for other in boxes):
             cells, box = labelled, wider
-        if joints is None:
-            joints = find_joints(drawing.horizontal)
-        grid = fill_cells(cells, cut_lines(inside, [box], text), text, joints)
+        if junctions is None:
+            junctions = find_junctions(drawing.horizontal)
+        grid = fill_cells(cells, cut_lines(inside, [box], text), text, junctions)
         if grid is not None and grid.is_table:
             found.grids.append(grid)
     return found
 
 
 def _is_frame(cells: list[BBox], right: float, lines: list[Line]) -> bool:
-    """Tells whether all lines stand in one column of cells: a box with sides drawn twice."""
+    """Returns whether all lines are in one column of cells: a box with sides drawn twice."""
     sides = sorted({cell[0] for cell in cells})
     sides.append(right)
     _, left, right = max((b - a, a, b) for a, b in pairwise(sides))
@@ -76,7 +76,7 @@ def _is_frame(cells: list[BBox], right: float, lines: list[Line]) -> bool:
 
 
 def _is_beside(other: BBox, box: BBox) -> bool:
-    """Tells whether a box stands left of another."""
+    """Returns whether a box is left of another."""
     return other[0] < box[0] and other[1] < box[3] and other[3] > box[1]
 
 
@@ -89,21 +89,21 @@ def find_cells(horizontal: Sequence[Edge], vertical: Sequence[Edge]) -> list[lis
     return _group(_smallest_cells(crossings))
 
 
-def find_joints(horizontal: Sequence[Edge]) -> list[Point]:
-    """The points, from left to right, at which one rule ends and the next one begins."""
-    joints = []
+def find_junctions(horizontal: Sequence[Edge]) -> list[Point]:
+    """Returns the points where one rule ends and the next begins, from left to right."""
+    junctions = []
     for cluster in _clusters(sorted(horizontal)):
         cluster.sort(key=_START)
-        joints += [
+        junctions += [
             ((one.end + other.start) / 2, other.place)
             for one, other in pairwise(cluster)
             if -_TOLERANCE <= other.start - one.end <= _TOLERANCE
         ]
-    return sorted(joints)
+    return sorted(junctions)
 
 
 def merge_edges(edges: Sequence[Edge]) -> list[Edge]:
-    """Moves edges at nearly one place onto it, and joins those that touch end to end."""
+    """Snaps edges at nearly the same position, and joins those that touch end to end."""
     merged: list[Edge] = []
     for cluster in _clusters(sorted(edges)):
         if len(cluster) == 1:
@@ -123,7 +123,7 @@ def merge_edges(edges: Sequence[Edge]) -> list[Edge]:
 
 
 def open_sides(horizontal: list[Edge], vertical: list[Edge]) -> list[Edge]:
-    """The left and right sides of tables whose rules run on beyond their outermost columns."""
+    """Returns the sides of tables whose rules extend beyond the outermost vertical edges."""
     sides: list[Edge] = []
     ends: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
     for place, start, end in horizontal:
@@ -144,7 +144,7 @@ def open_sides(horizontal: list[Edge], vertical: list[Edge]) -> list[Edge]:
 
 
 def _chains(places: list[float], vertical: list[Edge]) -> Iterable[list[float]]:
-    """Groups of rules of which each is joined to the next by a vertical edge."""
+    """Yields groups of rules in which vertical edges connect each rule to the next."""
     chain = places[:1]
     for one, other in pairwise(places):
         joined = any(
@@ -158,7 +158,7 @@ def _chains(places: list[float], vertical: list[Edge]) -> Iterable[list[float]]:
 
 
 def _clusters(edges: Sequence[Edge]) -> list[list[Edge]]:
-    """Groups sorted edges by place: those of a group are within the tolerance of the next one."""
+    """Groups sorted edges by position: neighbours in a group are within the tolerance."""
     clusters: list[list[Edge]] = []
     last = float("-inf")
     for edge in edges:
@@ -171,7 +171,7 @@ def _clusters(edges: Sequence[Edge]) -> list[list[Edge]]:
 
 
 def _cross(horizontal: list[Edge], vertical: list[Edge]) -> dict[Point, tuple[int, int]]:
-    """The points where edges meet, with the horizontal and vertical edges there as bits."""
+    """Returns the intersections, with the horizontal and vertical edges there as bits."""
     crossings: dict[Point, tuple[int, int]] = {}
     rows = [
         (y, left - _TOLERANCE, right + _TOLERANCE, 1 << index)
@@ -188,13 +188,13 @@ def _cross(horizontal: list[Edge], vertical: list[Edge]) -> dict[Point, tuple[in
 
 
 def _smallest_cells(crossings: dict[Point, tuple[int, int]]) -> list[BBox]:
-    """For each point, the smallest box that begins there and whose four sides are drawn."""
+    """Returns for each point the smallest box that begins there and has four drawn sides."""
     columns: defaultdict[float, list[float]] = defaultdict(list)
     rows: defaultdict[float, list[float]] = defaultdict(list)
     for x, y in crossings:
         columns[x].append(y)
         rows[y].append(x)
-    # They are nearly in order, as the edges are.
+    # They are nearly sorted, as the edges are.
     for places in (*columns.values(), *rows.values()):
         places.sort()
     cells = []
@@ -206,7 +206,7 @@ def _smallest_cells(crossings: dict[Point, tuple[int, int]]) -> list[BBox]:
         r, b = row[next_x], column[next_y]
         beside, side = crossings[r, y]
         below, along = crossings[x, b]
-        # An edge has no holes: where it is missing it has ended.
+        # An edge has no holes: where it is missing, it has ended.
         if not (beside & across and along & down):
             continue
         corner = crossings.get((r, b))
@@ -223,7 +223,7 @@ def _larger_cell(
     column: list[float],
     crossings: dict[Point, tuple[int, int]],
 ) -> BBox | None:
-    """The smallest box that begins at a point, among the places right of it and below."""
+    """Returns the smallest box that begins at a point, among the points right of and below it."""
     x, y = point
     across, down = crossings[point]
     right = []
@@ -244,7 +244,7 @@ def _larger_cell(
 
 
 def _group(cells: list[BBox]) -> list[list[BBox]]:
-    """Cells that share a corner are of one table; one of a single column is only a frame."""
+    """Groups cells that share a corner into tables; a single column is only a frame."""
     leader = list(range(len(cells)))
     owner: dict[Point, int] = {}
     for number, (x0, y0, x1, y1) in enumerate(cells):

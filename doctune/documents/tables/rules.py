@@ -1,4 +1,4 @@
-"""Rules between the rows of a table without drawn cells."""
+"""Finds rules between the rows of a table without drawn cells."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from doctune.documents.drawing import Drawing, Edge
 from doctune.documents.model import BBox
 from doctune.documents.tables.columns import Row
 
-WHOLE_SHARE = 0.9  # of the table's width: a rule that is as wide parts all columns
+WHOLE_SHARE = 0.9  # of the table's width: a rule this wide separates all columns
 
 
 def edges_within(box: BBox, drawing: Drawing) -> list[Edge]:
-    """The horizontal edges that cross a box."""
+    """Returns the horizontal edges that cross a box."""
     return [
         edge
         for edge in drawing.horizontal
@@ -20,9 +20,9 @@ def edges_within(box: BBox, drawing: Drawing) -> list[Edge]:
 
 
 def ruled_shares(run: Sequence[Row], edges: Sequence[Edge], box: BBox) -> list[float]:
-    """For each row but the last, how much of the table's width is ruled below it.
+    """Returns for each row but the last the share of the table's width with a rule below it.
 
-    A rule may be drawn cell by cell; a double one counts once.
+    A rule may be drawn cell by cell; a double rule counts once.
     """
     if not edges:
         return [0.0] * (len(run) - 1)

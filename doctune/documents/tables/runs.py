@@ -1,4 +1,4 @@
-"""Runs of rows that may be a table: rows of several pieces that follow each other closely."""
+"""Finds table candidates: runs of rows with several pieces that follow each other closely."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -7,13 +7,13 @@ from doctune.documents.tables.columns import Row, columns_of, find_columns, has_
 
 MIN_ROWS = 3
 _MAX_ROW_GAP = 2.0  # heights of a line
-_MAX_PART_GAP = 4.0  # the same, between parts of a table that have the same columns
+_MAX_PART_GAP = 4.0  # the same, between parts of a table with the same columns
 _PROSE_CHARS = 45
-_TEXT_CHARS = 25  # of each piece of a row of text in columns
-_MIN_VALUES = 3  # of a row that is one piece: two may be a telephone number
-_MAX_TITLES = 2  # rows above the first full one that hold a title over several columns
+_TEXT_CHARS = 25  # of each piece of a row of prose in columns
+_MIN_VALUES = 3  # in a row of one piece: two may be a telephone number
+_MAX_TITLES = 2  # rows above the first full one with a title over several columns
 _MAX_TITLE_GAP = 1.2  # heights of a line
-_MOST_TITLE_SIZE = 1.1  # of the size of the names of columns below
+_MOST_TITLE_SIZE = 1.1  # of the size of the column headers below
 _SAME_COLUMNS_SHARE = 0.8
 
 
@@ -26,7 +26,7 @@ def find_runs(rows: Sequence[Row]) -> list[list[Row]]:
             runs.append(run)
             run = []
         if _is_prose(row, run):
-            # An empty run says that nothing goes on over it.
+            # An empty run: the next run must not be joined with the previous one.
             if run:
                 runs += [run, []]
                 run = []
@@ -42,17 +42,17 @@ def find_runs(rows: Sequence[Row]) -> list[list[Row]]:
 def _follows(above: Row, row: Row, most: float) -> bool:
     bottom = max([piece[4] for piece in above])
     gap = min([piece[2] for piece in row]) - bottom
-    # Most rows follow at once.
+    # Fast path: most rows follow directly.
     return gap <= 0 or gap < most * max([piece[4] - piece[2] for piece in above])
 
 
 def _is_prose(row: Row, run: Sequence[Row]) -> bool:
-    """Tells whether a row is one long piece that is no title over the columns of the run."""
+    """Returns whether a row is one long piece that is not a title over the run's columns."""
     if len(row) > 1 or len(row[0].text) <= _PROSE_CHARS:
         return False
     if not run or len(run[-1]) < 2:
         return True
-    # A row of long numbers is a single piece: the gaps between them are those between words.
+    # A row of long numbers is one piece, since the gaps between them are as small as between words.
     return row[0].x0 <= run[-1][1].x0 - 1 and not _is_values(row)
 
 
@@ -62,7 +62,7 @@ def _is_values(row: Row) -> bool:
 
 
 def _join(runs: Sequence[list[Row]]) -> list[list[Row]]:
-    """Joins the parts of a table that more space keeps apart, if their columns are the same."""
+    """Joins parts of a table that are separated by more space, if their columns are the same."""
     joined: list[list[Row]] = []
     for run in runs:
         if run and joined and joined[-1] and _goes_on(joined[-1], run):
@@ -93,14 +93,14 @@ def _trim(run: list[Row]) -> list[Row]:
     if len(full) < MIN_ROWS:
         return []
     full = _without_prose(run, full)
-    # Text with a stray gap here and there is no table.
+    # Text with occasional gaps is not a table.
     if len(full) < 0.5 * (full[-1] + 1 - full[0]):
         return []
     return run[_first_title(run, full) : full[-1] + 1]
 
 
 def _without_prose(run: Sequence[Row], full: list[int]) -> list[int]:
-    """Leaves out rows at both ends that are text in columns, if most rows between hold values."""
+    """Removes rows of prose in columns at both ends, if most rows in between have values."""
     first, stop = 0, len(full)
     while stop and _is_text(run[full[stop - 1]]):
         stop -= 1
@@ -116,7 +116,7 @@ def _is_text(row: Row) -> bool:
 
 
 def _first_title(run: Sequence[Row], full: Sequence[int]) -> int:
-    """The index of the first row that is a title over other columns than the first."""
+    """Returns the index of the first row that is a title over columns other than the first."""
     first = full[0]
     side = median(run[index][0].x1 for index in full)
     while first > max(0, full[0] - _MAX_TITLES) and _is_title(run[first - 1], run[first], side):

@@ -1,4 +1,4 @@
-"""Cells whose background is painted line by line: drawn like several cells, but only one."""
+"""Merges cells whose background is painted line by line, which look like several cells."""
 
 from collections import defaultdict
 
@@ -6,13 +6,13 @@ from doctune.documents.model import BBox
 from doctune.documents.tables.pieces import Piece
 
 _NEAR = 3.0  # points
-_TIGHT = 0.3  # heights of a line: closer lines have no rule between them
+_TIGHT = 0.3  # heights of a line: between closer lines there is no rule
 
 Cells = dict[BBox, list[Piece]]
 
 
 def merge_stacked(contents: Cells) -> Cells:
-    """Puts cells that stand on each other together where most of their neighbours are one cell."""
+    """Merges vertically adjacent cells where most of their neighbours are a single cell."""
     heights = {(cell[1], cell[3]) for cell in contents}
     if len(heights) == len({top for top, _ in heights}):
         return contents
@@ -23,7 +23,7 @@ def merge_stacked(contents: Cells) -> Cells:
         if pieces and lower and _are_tight(pieces, contents[lower]):
             stacked[upper[3]].append((upper, lower))
     merged = dict(contents)
-    # What is above may have grown by the pair before.
+    # The cell above may have grown by the previous merge.
     grown: dict[BBox, BBox] = {}
     for place, pairs in sorted(stacked.items()):
         across = [c for c in merged if c[1] < place - _NEAR and c[3] > place + _NEAR and merged[c]]

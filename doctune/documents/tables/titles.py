@@ -1,4 +1,4 @@
-"""Titles over several columns, in the head of a table without drawn cells."""
+"""Finds titles over several columns in the header of a table without drawn cells."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -7,9 +7,9 @@ from doctune.documents.drawing import Edge
 from doctune.documents.tables.columns import Interval, Row, columns_of
 from doctune.documents.tables.pieces import Piece
 
-_TOUCHING = 1.0  # points: rules no further apart are one
+_TOUCHING = 1.0  # points: rules no further apart are joined
 _OFF_CENTRE = 0.5  # em
-_WHOLE_SHARE = 0.95  # of the table's width: a rule that wide says nothing of columns
+_WHOLE_SHARE = 0.95  # of the table's width: a rule this wide does not group columns
 _START = itemgetter(1)
 
 Places = tuple[int, int]
@@ -18,16 +18,16 @@ Places = tuple[int, int]
 def title_places(
     row: Row, below: Row, columns: Sequence[Interval], rules: Sequence[Edge]
 ) -> list[Places]:
-    """Returns the first and last column of each piece of a row of the head.
+    """Returns the first and last column of each piece of a header row.
 
-    A title belongs to the columns that the rule below it covers; without a rule, to those with
-    titles of their own in the row below over whose middle it stands.
+    A title spans the columns that the rule below it covers. Without a rule, it spans the columns
+    with headers in the row below over which it is centred.
 
     Args:
-        row: A row of the head.
+        row: A row of the header.
         below: The row below it.
         columns: The table's columns.
-        rules: What `whole_rules` gives.
+        rules: The output of `whole_rules`.
     """
     places = [columns_of(piece, columns) for piece in row]
     named = {place for piece in below for place in _range(columns_of(piece, columns))}
@@ -43,7 +43,7 @@ def title_places(
 
 
 def whole_rules(edges: Sequence[Edge], left: float, right: float) -> list[Edge]:
-    """Puts the parts of rules that touch together; those across the whole table are left out."""
+    """Joins touching parts of rules, and leaves out rules across the whole table."""
     whole: list[Edge] = []
     for edge in sorted(edges, key=lambda edge: (round(edge.place), edge.start)):
         last = whole[-1] if whole else None
@@ -81,19 +81,19 @@ def _is_over(piece: Piece, places: Places, columns: Sequence[Interval]) -> bool:
 
 
 def _off(piece: Piece, x0: float, x1: float) -> float:
-    """How far the middle of a piece is from the middle between two places."""
+    """Returns the distance between the middle of a piece and the middle of an interval."""
     return abs(piece.x0 + piece.x1 - x0 - x1) / 2
 
 
 def centred(
     piece: Piece, places: Places, most: Places, columns: Sequence[Interval], named: set[int]
 ) -> Places:
-    """Returns the widest range of columns whose middle a piece is over.
+    """Returns the widest range of columns over which a piece is centred.
 
     Args:
-        places: The columns that it stands over itself.
-        most: The first and last column that it may have.
-        named: The columns with names of their own below it.
+        places: The columns that it overlaps.
+        most: The first and last column that it may span.
+        named: The columns with headers below it.
     """
     best = places
     for first in range(most[0], places[0] + 1):

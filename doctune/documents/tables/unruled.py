@@ -1,9 +1,9 @@
-"""Tables without rules: rows of short pieces that stand in columns.
+"""Finds tables without rules: rows of short pieces that are aligned in columns.
 
-Lines are cut into pieces at wide gaps. Rows of several pieces that follow each other closely are a
-candidate; its columns are the intervals that the pieces of its fullest rows fill. What is prose in
-columns, a list, a table of contents or a formula is told apart by the length of the pieces, by how
-many of them are values, and by whether a caption calls it a table.
+Lines are split into pieces at wide gaps. Rows of several pieces that follow each other closely are
+a candidate; its columns are the intervals of the rows with the most pieces. Prose in columns,
+lists, tables of contents and formulas are excluded: their pieces are longer and few are values. A
+table caption is evidence for a table.
 """
 
 import itertools
@@ -43,15 +43,15 @@ _LEADER = re.compile(r"(?:\. ?){4,}|\u2026{2,}")
 _MARKER = re.compile(r"^(?:[^\w\s]|\(?\w{1,3}[.)]|\[\w{1,6}\]|\d+(?:\.\d+)*\.?)$")
 _EQUATION_NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3})?[a-z]?\)$")
 _MAX_CAPTION_GAP = 45.0  # points
-_CELL_CHARS = 30  # of a short piece: a page without some has no table
+_CELL_CHARS = 30  # of a short piece: a page without short pieces has no table
 _MOST_HEAD_ROWS = 6
 _MAX_COLUMNS = 100
 
 
 def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText) -> list[Grid]:
-    """Returns the tables that no rules enclose, among lines that are of no other table."""
+    """Returns the tables without rules, among lines that are in no other table."""
     upright = [line for line in lines if not line.turn and not line.kind]
-    # Most pages are prose: hardly a line is short or has a gap in it.
+    # Fast path: most pages are prose, with few short lines or gaps.
     with_gaps = list(map(has_gaps, upright))
     gap_count = with_gaps.count(True)
     if gap_count + sum([len(line.text) <= _CELL_CHARS for line in upright]) < MIN_ROWS:
@@ -80,7 +80,7 @@ def find_unruled_tables(lines: Sequence[Line], drawing: Drawing, text: PageText)
 
 
 def _beside_others(lines: Sequence[Line]) -> int:
-    """How many lines stand beside another one at most: fewer rows than these have two pieces."""
+    """Returns how many lines are beside another one: an upper bound for rows with two pieces."""
     doubled = sorted([(line.y0 + line.y1, line.y1 - line.y0) for line in lines])
     return sum(
         [other - one < 0.8 * height for (one, _), (other, height) in itertools.pairwise(doubled)]
@@ -98,7 +98,7 @@ def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid
     box = box_around([piece for row in run for piece in row])
     edges = edges_within(box, drawing)
     shares = ruled_shares(run, edges, box)
-    # What a rule over the whole table parts off above it is no row of it.
+    # A row that a rule across the whole table separates from the others is not part of it.
     while len(run[0]) == 1 and len(run) > MIN_ROWS and shares[0] > WHOLE_SHARE:
         run, shares = run[1:], shares[1:]
         box = box_around([piece for row in run for piece in row])
@@ -120,7 +120,7 @@ def _grid_of(run: list[Row], captions: Sequence[Line], drawing: Drawing) -> Grid
 def _places(
     groups: Sequence[Row], columns: Sequence[Interval], edges: Sequence[Edge], box: BBox
 ) -> list[list[tuple[int, int]]]:
-    """The first and last column of each piece of each row of the table."""
+    """Returns the first and last column of each piece, for each row of the table."""
     places = [[columns_of(piece, columns) for piece in group] for group in groups]
     rules = whole_rules(edges, box[0], box[2])
     for index, (group, below) in enumerate(itertools.pairwise(groups[:_MOST_HEAD_ROWS])):
@@ -158,7 +158,7 @@ def _is_table(run: list[Row], columns: list[Interval], captions: Sequence[Line])
 
 
 def _is_formula(run: list[Row]) -> bool:
-    """Tells whether rows are displayed formulas: numbered at the right, or mostly mathematics."""
+    """Returns whether rows are displayed formulas: numbered at the right, or mostly math."""
     if any(_EQUATION_NUMBER.match(row[-1].text) for row in run):
         return True
     pieces = [piece for row in run for piece in row]
@@ -177,7 +177,7 @@ def _has_caption(box: BBox, captions: Sequence[Line]) -> bool:
 
 
 def _header_rows(rows: Sequence[Sequence[str]]) -> int:
-    """Rows at the top without a number in any column but the first, above those that have one."""
+    """Returns the number of top rows without a number after the first column, above rows with."""
     for index, row in enumerate(rows[:4]):
         if any(any(map(str.isdigit, cell)) for cell in row[1:]):
             return max(1, index)

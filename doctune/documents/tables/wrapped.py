@@ -1,4 +1,4 @@
-"""Cells of several lines in a table without drawn cells: their lines put together."""
+"""Joins the lines of wrapped cells in a table without drawn cells."""
 
 import itertools
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ _MOST_HEAD_ROWS = 6
 def merge_wrapped(
     run: Sequence[Row], columns: Sequence[Interval], shares: Sequence[float]
 ) -> list[Row]:
-    """Puts the lines of cells that wrap together, so that each row is a row of the table.
+    """Joins the lines of wrapped cells, so that each row is a row of the table.
 
     Args:
-        run: The table's rows of text.
+        run: The table's text rows.
         columns: Its columns.
-        shares: How much of its width is ruled below each row but the last.
+        shares: The share of its width with a rule below each row but the last.
     """
     between = [share > _ACROSS_SHARE for share in shares]
     ruled = sum(between) >= max(2, _RULED_SHARE * len(between))
@@ -55,7 +55,7 @@ def merge_wrapped(
 
 
 def _is_title(above: Row, row: Row, columns: Sequence[Interval]) -> bool:
-    """Tells whether a lone piece names columns that have names of their own below it."""
+    """Returns whether a single piece is a title over columns with headers of their own."""
     return len(above) == 1 < len(row) and columns_of(above[0], columns)[0] > 0
 
 
@@ -65,13 +65,13 @@ def _both_have_values(above: Row, row: Row, columns: Sequence[Interval]) -> bool
 
 
 def _is_rest(above: Row, row: Row, columns: Sequence[Interval], tight: bool) -> bool:
-    """Tells whether a row is the second line of cells of the row above."""
+    """Returns whether a row continues cells of the row above."""
     ranges = [columns_of(piece, columns) for piece in row]
     places = [first for first, _ in ranges]
     if any(piece.is_value for piece in row):
         return False
     filled = {columns_of(piece, columns)[0] for piece in above}
-    # What stands below several cells belongs to none of them.
+    # A piece below several cells continues none of them.
     if any(len(filled.intersection(range(first, last + 1))) > 1 for first, last in ranges):
         return False
     if 0 not in places:
@@ -79,13 +79,13 @@ def _is_rest(above: Row, row: Row, columns: Sequence[Interval], tight: bool) -> 
     begun = [piece for piece in above if columns_of(piece, columns)[0] in places]
     if _all_lower(row) and not _all_lower(begun[:1]) and set(places) <= filled:
         return True
-    # A lone beginning of a line may be a heading within the table: only a tight or lower one wraps.
+    # A single first cell may be a heading in the table: it continues only if tight or lower-case.
     lower = row[0].text[:1].islower() or row[0].text[:1] in "("
     return (tight or lower) and len(row) < len(columns) and set(places) <= filled
 
 
 def _head_rows(run: Sequence[Row], shares: Sequence[float]) -> int:
-    """How many rows of names stand above a rule over the whole table; none if they are many."""
+    """Returns the number of header rows above a rule across the table; 0 if there are many."""
     head = 0
     for index, row in enumerate(run[:_MOST_HEAD_ROWS]):
         if any(any(map(str.isdigit, piece.text)) for piece in row[1:]):
@@ -96,7 +96,7 @@ def _head_rows(run: Sequence[Row], shares: Sequence[float]) -> int:
 
 
 def _is_rest_of_head(above: Row, row: Row, columns: Sequence[Interval]) -> bool:
-    """Tells whether names of columns go on: titles over several columns have names below them."""
+    """Returns whether a row continues the column headers, not those below spanning titles."""
     places = [columns_of(piece, columns) for piece in row]
     filled = [columns_of(piece, columns) for piece in above]
     if len(row) < 2 or any(piece.is_value for piece in (*above, *row)):

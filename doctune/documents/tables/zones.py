@@ -1,4 +1,4 @@
-"""Columns of a page, so that a table in one of them is not mixed with the text beside it."""
+"""Splits a page into column zones, so that a table is not mixed with the text beside it."""
 
 from bisect import bisect_left, bisect_right
 
@@ -14,9 +14,9 @@ Row = list[Piece]
 
 
 def split_zones(rows: list[Row]) -> list[list[Row]]:
-    """Returns rows of pieces by zone: the columns of the page where it has two, else the page.
+    """Returns rows of pieces by zone: the columns of a two-column page, or else the page.
 
-    A stretch of rows without prose in either column is one zone over both: a table may fill it.
+    A stretch of rows without prose is one zone over both columns, since it may be a wide table.
     """
     gutter = _find_gutter([p for row in rows for p in row if len(p.text) >= _LONG_CHARS])
     if gutter is None:
@@ -33,7 +33,7 @@ def split_zones(rows: list[Row]) -> list[list[Row]]:
 
 
 def _find_gutter(long: list[Piece]) -> float | None:
-    """The place near the middle that hardly any long piece crosses, with text on both sides."""
+    """Returns the position near the middle that few long pieces cross, with text on both sides."""
     if len(long) < 2 * _MIN_SIDE:
         return None
     starts, ends = sorted(p.x0 for p in long), sorted(p.x1 for p in long)
@@ -51,7 +51,7 @@ def _find_gutter(long: list[Piece]) -> float | None:
 
 
 def _bands(rows: list[Row], gutter: float) -> list[tuple[bool, list[Row]]]:
-    """Stretches of rows that are in columns, and those that go over both."""
+    """Returns stretches of rows, each with whether it is in columns."""
     flags = [_is_in_columns(row, gutter) for row in rows]
     bands: list[tuple[bool, list[Row]]] = []
     start = 0
