@@ -1,4 +1,4 @@
-"""A tuned model against its base and the champion: scores, verdict, report."""
+"""Evaluates a tuned model against its base and the champion: scores, verdict, report."""
 
 from typing import TYPE_CHECKING, Any
 

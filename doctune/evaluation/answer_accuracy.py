@@ -1,14 +1,14 @@
-"""Is an answer right? By rules: its key facts are there, and nothing contradicts them.
+"""Grades answers by rules: the key facts must be there, and nothing may contradict them.
 
-Numbers must be there with their unit, converted where units convert; names and part numbers by
-their letters; other facts by their words' stems, not negated; for a yes/no question the answer must
-take the side. An answer is contradicted where it takes the other side, offers two numbers for one
-("90 or 180 days"), or negates a fact. Where no key facts are given they are read from the
-reference: its numbers and part numbers, else most of the words that it adds to the question.
+Numbers must match with their unit, after conversion; names and part numbers must match literally;
+other facts by word stems that are not negated; a yes/no question needs the right yes or no. An
+answer is contradicted if it takes the other side, offers two numbers for one ("90 or 180 days"), or
+negates a fact. If no key facts are given, they are derived from the reference: its numbers and part
+numbers, or else most of the words that it adds to the question.
 
-The rules are of English. Against 300 pairs marked by a reader before the rules were written they
-agree with kappa 0.9 or more (`tests/evaluation/test_answer_accuracy.py`). They cannot tell a true
-word in a false sentence, nor a paraphrase that shares no word; a judge model can.
+The rules are for English. On 300 pairs that a reader labelled before the rules were written, they
+agree with kappa 0.9 or more (`tests/evaluation/test_answer_accuracy.py`). They miss true words in
+false statements and paraphrases without a shared word; a judge model does not.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from doctune.evaluation.wording import (
     words_of,
 )
 
-# Share of the words that a reference adds to its question which an answer must hold, where the
-# reference has no number and no name to go by.
+# If a reference has no number and no name: the least share of the words that it adds to the
+# question which an answer must contain.
 LEAST_WORDS = 0.6
 
 _SILENT = re.compile(
@@ -56,16 +56,16 @@ _LINKS = re.compile(r"^\W*(or|to|and|/)\W*$", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class Grade:
-    """Whether an answer is right, and why not."""
+    """Whether an answer is right, and if not, why."""
 
     right: bool
     refused: bool = False
     missing: tuple[str, ...] = ()  # key facts
-    contradicted: tuple[str, ...] = ()  # what of the answer speaks against them
+    contradicted: tuple[str, ...] = ()  # the parts of the answer that contradict them
 
 
 def says_nothing(answer: str) -> bool:
-    """Says whether an answer declines, or says that the documents do not tell."""
+    """Returns whether an answer declines, or says that the documents do not have it."""
     return is_refusal(answer) or bool(_SILENT.search(answer))
 
 
@@ -77,13 +77,13 @@ def grade_answer(
     key_facts: Sequence[str] = (),
     expects: Expects = "answer",
 ) -> Grade:
-    """Marks one answer.
+    """Grades one answer.
 
     Args:
         reference: A right answer.
-        key_facts: What a right answer holds; `|` parts wordings of one fact. Read from the
-            reference where empty.
-        expects: "refusal" where only an answer that says so is right.
+        key_facts: The facts of a right answer; `|` separates wordings of one fact. Derived from
+            the reference if empty.
+        expects: "refusal" if only a refusal is right.
     """
     refused = says_nothing(answer)
     if expects == "refusal":
@@ -101,7 +101,7 @@ def grade_answer(
 
 
 def derive_key_facts(question: str, reference: str) -> tuple[str, ...]:
-    """Returns the numbers, names and the side of a reference; empty where it has none of them."""
+    """Returns the numbers, names and yes or no of a reference; empty if it has none."""
     facts: list[str] = []
     side = opening_side(reference)
     if side:
@@ -119,7 +119,7 @@ def derive_key_facts(question: str, reference: str) -> tuple[str, ...]:
 
 
 class _Reader:
-    """One answer, read once for all of its facts."""
+    """A parsed answer, against which facts are checked."""
 
     def __init__(self, question: str, answer: str, reference: str) -> None:
         self._question, self._answer, self._reference = question, plain(answer), reference
@@ -130,18 +130,18 @@ class _Reader:
         self._names = {name for start, name in read_names(self._answer) if not self.negates(start)}
 
     def holds(self, fact: str) -> bool:
-        """Says whether the answer holds a key fact in one of its wordings."""
+        """Returns whether the answer contains a key fact in one of its wordings."""
         return any(self._holds(wording.strip()) for wording in fact.split("|") if wording.strip())
 
     def holds_most_words(self) -> bool:
-        """Says whether the answer holds most of what the reference adds to the question."""
+        """Returns whether the answer has most of the words that the reference adds."""
         added = set(content_stems(self._reference)) - set(content_stems(self._question))
         wanted = added or set(content_stems(self._reference))
         said = {word.stem for word in self._words if not word.negated or self._is_negative()}
         return len(wanted & said) >= LEAST_WORDS * len(wanted)
 
     def contradictions(self, facts: Sequence[str]) -> list[str]:
-        """Returns what speaks against the facts."""
+        """Returns the parts of the answer that contradict the facts."""
         found = []
         side = self._side_wanted(facts)
         if side and self._takes_other(side, facts):
@@ -171,7 +171,7 @@ class _Reader:
             return not rest or has_all(rest, self._words, reference=self._wanted)
         stems = content_stems(wording)
         negated = is_negated(wording)
-        # A name speaks for itself; "nothing" or "free" may be said of anything.
+        # A name is specific enough; "nothing" or "free" may refer to anything.
         if wording == wording.lower() and not self._relevant(stems, strict=not stems):
             return False
         if not stems:
@@ -189,7 +189,7 @@ class _Reader:
         return content_stems(without_names(wording))
 
     def _relevant(self, fact: Sequence[str], *, strict: bool) -> bool:
-        """Says whether the answer speaks of what was asked, the fact apart: "No" fits anything."""
+        """Returns whether the answer, without the fact, is about the question."""
         shared, all_of_it = shared_words(self._answer, self._question, self._reference, fact)
         if strict:
             return not all_of_it or shared >= 2 or 2 * shared >= all_of_it
@@ -203,14 +203,14 @@ class _Reader:
         ) or (not wanted.unit and self._has_number(wanted.written))
 
     def _has_number(self, number: float) -> bool:
-        """Finds a bare number in names, too: "motions 3 and 7", "pin 7"."""
+        """Returns whether a number occurs, also in a name: "motions 3 and 7", "pin 7"."""
         plain = [word for word in self._words if word.text[0].isdigit() and not word.negated]
         return any(
             float(word.text.replace(",", "")) == number for word in plain if _is_float(word.text)
         )
 
     def negates(self, start: int) -> bool:
-        """Says whether what stands at a place of the answer is negated."""
+        """Returns whether the word at a position of the answer is negated."""
         nearest = [word for word in self._words if word.start <= start + 1]
         return bool(nearest) and nearest[-1].negated
 
@@ -234,7 +234,7 @@ class _Reader:
         return is_negated(self._reference)
 
     def _rivals(self, wanted: Quantity) -> list[str]:
-        """Returns the numbers that are offered beside the wanted one: "90 or 180 days"."""
+        """Returns the numbers that are offered as alternatives: "90 or 180 days"."""
         allowed = [*read_quantities(self._reference), *read_quantities(self._question)]
         found = []
         for first, second in zip(self._quantities, self._quantities[1:], strict=False):

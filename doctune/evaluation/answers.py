@@ -1,8 +1,7 @@
-"""What one model says on the test set: its answers, and how likely it finds the references.
+"""Collects one model's answers on the test set, and the likelihoods of the references.
 
-One model is in memory at a time: it is loaded, asked everything, and let go. Each result is kept
-in a checkpoint as it comes, so a killed evaluation repeats none. A checkpoint is of these weights,
-this test set, these settings, libraries and sources: with any other the model is asked anew.
+Models are loaded one at a time. Each result is checkpointed at once, so an interrupted evaluation
+repeats none. A checkpoint is keyed by weights, test set, settings, libraries and source code.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from doctune.progress import progress
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """One model's results, one entry an example.
+    """One model's results, one entry per example.
 
     Attributes:
-        latencies: Seconds from when an example's prompt was read to the end of its answer.
+        latencies: Seconds from the end of prefill to the end of the answer.
         seconds: Time spent on answering, over all attempts.
         prompts_cut: How many prompts were shortened to fit the model's context.
-        quiz: The answers to the quiz's prompts; empty without one.
-        general: Likelihoods of the general prompts' answers; empty where not probed.
+        quiz: The answers to the quiz's prompts; empty without a quiz.
+        general: Likelihoods of the answers to the general prompts; empty if they are off.
         digest: SHA-256 of the model's weights, configuration and tokenizer.
-        reused: Whether an earlier evaluation had asked it everything.
+        reused: Whether all results come from an earlier evaluation.
     """
 
     completions: tuple[Completion, ...]
@@ -50,7 +49,7 @@ class Answers:
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens of answers in a second of answering."""
+        """Answer tokens per second."""
         tokens = sum(completion.completion_tokens for completion in self.completions)
         return tokens / self.seconds if self.seconds > 0 else 0.0
 
@@ -61,7 +60,7 @@ class Answers:
 
 
 class Interview:
-    """Asks one model everything, from where an earlier attempt stopped."""
+    """Collects all results of one model, resuming an earlier attempt."""
 
     def __init__(
         self,
@@ -182,7 +181,7 @@ class Interview:
 
 
 def model_digest(folder: Path) -> str:
-    """Returns the digest of what a model's answers depend on."""
+    """Returns the digest of the model files that its answers depend on."""
     return digest_files(
         (path.name, path)
         for pattern in ("*.safetensors", "*.json", "*.jinja")

@@ -1,9 +1,9 @@
-"""How a model answers, whatever is right: refusals, repetitions, length, faithfulness to a passage.
+"""Behaviour metrics: refusals, repetition, answer length, faithfulness to a passage.
 
-Documented heuristics that need no model. Faithfulness asks whether what the answer *adds to the
-question* is in the source passage: the share of its content words, by their Porter stems, and of
-its numbers, each of which counts as three words because a wrong number is a wrong answer. It
-catches invented names, parts and figures; it cannot see a true word in a false statement.
+These are heuristics that need no model. Faithfulness is the share of what the answer *adds to the
+question* that is in the source passage: its content words, by their Porter stems, and its numbers,
+each of which counts as three words because a wrong number is a wrong answer. It catches invented
+names, parts and figures, but not true words in a false statement.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _STOP_WORDS = frozenset(_STOP_TEXT.split())
 
 
 def is_refusal(answer: str) -> bool:
-    """Says whether an answer opens by declining to answer; an empty one does."""
+    """Returns whether an answer begins with a refusal; an empty one counts as refusal."""
     return not answer.strip() or bool(REFUSALS.match(answer))
 
 
 def is_repetitive(answer: str) -> bool:
-    """Says whether some four words in a row occur three times or more."""
+    """Returns whether a run of four words occurs three times or more."""
     words = [word.lower() for word in _WORD.findall(answer)]
     runs = Counter(zip(*(words[start:] for start in range(REPEATED_WORDS)), strict=False))
     return any(count >= REPEATED_TIMES for count in runs.values())
@@ -53,10 +53,10 @@ def count_words(answer: str) -> int:
 
 
 def faithfulness(answer: str, question: str, passage: str) -> float | None:
-    """Returns the share of what an answer adds to the question that the passage says.
+    """Returns the share of what an answer adds to the question that is in the passage.
 
     Returns:
-        From 0 to 1; None where there is no passage, or the answer adds nothing.
+        From 0 to 1; None if there is no passage, or if the answer adds nothing.
     """
     if not passage.strip():
         return None
@@ -69,7 +69,7 @@ def faithfulness(answer: str, question: str, passage: str) -> float | None:
 
 
 def unsupported_terms(answer: str, question: str, passage: str) -> list[str]:
-    """Returns the words and numbers of an answer that neither question nor passage hold."""
+    """Returns the words and numbers of an answer that are in neither question nor passage."""
     known = _terms(question) | _terms(passage)
     return sorted({word for word in _content_words(answer) if stem_word(word) not in known})
 

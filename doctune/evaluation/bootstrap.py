@@ -1,9 +1,9 @@
-"""Paired bootstrap: how far a metric, or a difference, could be from what this test set shows.
+"""Paired cluster bootstrap: confidence intervals and p-values of metrics and differences.
 
-Clusters of examples (`clusters.py`) are drawn with replacement, the same draws for every model and
-metric, so differences between models are paired. All resamples are weighted sums, done a block at a
-time as one matrix product: 10,000 resamples of 1,000 examples, 14 metrics and 3 models take half a
-second of one core, and at most a few times `BLOCK_CELLS` numbers of memory.
+Clusters of examples (`clusters.py`) are drawn with replacement, with the same draws for every model
+and metric, so differences between models are paired. Resamples are weighted sums, computed in
+blocks as a matrix product: 10,000 resamples of 1,000 examples, 14 metrics and 3 models take half a
+second on one core, and memory for a few times `BLOCK_CELLS` numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from doctune.evaluation.clusters import Clusters, effective_count, independent, 
 from doctune.evaluation.samples import Floats, Sample
 
 BLOCK_CELLS = 4_000_000
-# Below so many clusters the resamples are too few distinct ones for their tails to be read off.
+# With fewer clusters there are too few distinct resamples to estimate the tails.
 FEW_CLUSTERS = 12
 
 Name = TypeVar("Name", bound=Hashable)
@@ -29,13 +29,13 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval; `low` <= `high`, both NaN where it is undefined."""
+    """A confidence interval; `low` <= `high`, both NaN if it is undefined."""
 
     low: float
     high: float
 
     def excludes_zero(self) -> bool:
-        """Says whether all of the interval is on one side of zero."""
+        """Returns whether the whole interval is on one side of zero."""
         return self.low > 0 or self.high < 0
 
 
@@ -44,10 +44,10 @@ class Bootstrap:
     """The resampling of one test set.
 
     Attributes:
-        resamples: How many times the test set is drawn again.
-        confidence: Share of resamples that an interval holds.
+        resamples: Number of resamples.
+        confidence: Confidence level of the intervals.
         seed: The same seed gives the same intervals.
-        clusters: What is drawn; None where the examples are independent.
+        clusters: The clusters to resample; None if the examples are independent.
     """
 
     resamples: int
@@ -56,13 +56,13 @@ class Bootstrap:
     clusters: Clusters | None = None
 
     def select(self, chosen: npt.NDArray[np.bool_]) -> Bootstrap:
-        """Returns the resampling of some of the examples."""
+        """Returns the resampling of a subset of the examples."""
         if self.clusters is None:
             return self
         return replace(self, clusters=self.clusters.select(chosen))
 
     def count(self, *samples: Sample) -> float:
-        """Returns how many clusters of one size say as much as these samples, the least of them."""
+        """Returns the effective number of clusters: the lowest of those of the samples."""
         return min(effective_count(one, self._of(one).codes) for one in samples)
 
     def distributions(self, samples: Mapping[Name, Sample]) -> dict[Name, Floats]:
@@ -83,12 +83,12 @@ class Bootstrap:
     def interval(self, distribution: Floats, count: float) -> Interval:
         """Returns the expanded percentile interval of a distribution, without undefined values.
 
-        Resamples of few clusters vary too little, so the percentiles move outwards as Student's t
-        does from the normal; of fewer than `FEW_CLUSTERS` no percentile lies that far out, and
-        the interval reaches at least as far as Student's own.
+        Resamples of few clusters vary too little, so the percentiles are expanded as Student's t is
+        against the normal distribution. With fewer than `FEW_CLUSTERS` there are no percentiles
+        that far out, and the interval is at least Student's own.
 
         Args:
-            count: How many clusters the metric is of, as `count` returns it.
+            count: The effective number of clusters, from `count`.
         """
         defined = distribution[np.isfinite(distribution)]
         if not defined.size or count <= 1:
@@ -116,15 +116,15 @@ class Bootstrap:
 
 
 def p_value(differences: Floats, count: float) -> float:
-    """Returns the two-sided bootstrap p-value of "there is no difference", from 0 to 1.
+    """Returns the two-sided bootstrap p-value of the null hypothesis of no difference.
 
-    It is counted from the resamples. Where none of them crosses zero, counting can only say "less
-    than 2 in all", which no correction for many comparisons would survive; there the tail of the
-    normal distribution with the resamples' mean and spread goes on. For few clusters it grows as
-    the intervals do.
+    It is counted from the resamples. If none of them crosses zero, counting only gives an upper
+    bound, which would be too large for a multiple-comparison correction; then the tail of a normal
+    distribution with the resamples' mean and standard deviation is used. With few clusters the
+    p-value increases as the intervals expand.
 
     Args:
-        count: How many clusters the differences are of, as `Bootstrap.count` returns it.
+        count: The effective number of clusters, from `Bootstrap.count`.
     """
     defined = differences[np.isfinite(differences)]
     if not defined.size or count <= 1:
@@ -144,10 +144,10 @@ def p_value(differences: Floats, count: float) -> float:
 
 
 def _expanded(deviate: float, count: float) -> float:
-    """Returns the normal deviate at which resamples of so few clusters hold the same share.
+    """Returns the normal deviate that gives resamples of few clusters the same coverage.
 
-    By Wallace's approximation of Student's t, and the factor sqrt(n / (n - 1)) by which the spread
-    of resamples falls short.
+    It uses Wallace's approximation of Student's t, and the factor sqrt(n / (n - 1)) by which the
+    standard deviation of resamples is too small.
     """
     freedom = _freedom(count)
     scaled = deviate * (8 * freedom + 3) / (8 * freedom + 1)
@@ -164,6 +164,6 @@ def _shrunk(deviate: float, count: float) -> float:
 
 
 def _freedom(count: float) -> float:
-    # Of clusters of different sizes there may be as few as 1.1; below one degree of freedom
-    # Student's t has no spread to speak of.
+    # With clusters of very different sizes the effective number may be as low as 1.1; Student's t
+    # needs at least one degree of freedom.
     return max(count - 1, 1.0)

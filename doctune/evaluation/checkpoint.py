@@ -1,10 +1,9 @@
-"""What a killed evaluation had already computed, so that it goes on where it stopped.
+"""Checkpoints of evaluations, so that an interrupted one resumes.
 
-One JSONL file a model under the cache folder (`DOCTUNE_CACHE`), named by the digest of everything
-that the results depend on. A line is written as soon as its result is there; a line that a kill
-has torn is dropped. The evaluation removes the tuned model's file when it is complete, and keeps
-those of the others, the latest `KEPT` of all: the next model of that base and test set is spared
-their answers.
+There is one JSONL file per model in the cache folder (`DOCTUNE_CACHE`), named by the digest of
+everything that the results depend on. Each result is written at once; an incomplete last line is
+dropped. A complete evaluation removes the tuned model's file, and keeps the latest `KEPT` of the
+others, so that the next evaluation with the same base and test set reuses them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from doctune.digests import digest_value
 
 KEPT = 16
 
-# Part of the key: raise it when what the lines mean changes.
+# Part of the key: raise it when the meaning of the lines changes.
 _FORMAT = 2
 
 
@@ -34,11 +33,11 @@ class Checkpoint:
             self._read()
 
     def get(self, kind: str, position: int) -> dict[str, Any] | None:
-        """Returns a result that an earlier attempt has left, or None."""
+        """Returns a stored result, or None."""
         return self._found.get((kind, position))
 
     def add(self, kind: str, position: int, result: Mapping[str, Any]) -> None:
-        """Keeps a result: after this it survives a kill of the process."""
+        """Stores a result; from then on it survives a kill of the process."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._found[kind, position] = dict(result)
         line = json.dumps({"kind": kind, "position": position, "result": dict(result)}) + "\n"
@@ -49,7 +48,7 @@ class Checkpoint:
             os.close(descriptor)
 
     def remove(self) -> None:
-        """Removes the file: what it held is complete elsewhere."""
+        """Removes the file, when the evaluation is complete."""
         self.path.unlink(missing_ok=True)
 
     def keep(self) -> None:

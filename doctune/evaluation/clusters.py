@@ -1,10 +1,10 @@
-"""What the bootstrap draws: documents, or facts where all are of one document.
+"""The clusters that the bootstrap resamples: documents, or facts if there is only one document.
 
-Phrasings of one fact are answered right or wrong together, and so, in part, are the facts of one
-document. Drawn one by one they would count as so many independent witnesses, and intervals would
-be too narrow by the design effect. So the highest level that there is more than one of is drawn
-with replacement, whole: what varies below it comes along (Davison and Hinkley, Bootstrap Methods,
-1997, 3.8). An interval from one document alone says nothing about others.
+Answers to phrasings of one fact are correlated, and so, less strongly, are those to the facts of
+one document. Resampled one by one, they would count as independent observations, and intervals
+would be too narrow by the design effect. So the highest level with more than one cluster is
+resampled, with all that is below it (Davison and Hinkley, Bootstrap Methods, 1997, 3.8). An
+interval from a single document does not generalise to others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Level = Literal["document", "fact", "example"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clusters:
-    """Which examples belong together.
+    """The clusters of examples.
 
     Attributes:
         documents: A number for each example's document.
@@ -38,14 +38,14 @@ class Clusters:
 
     @property
     def level(self) -> Level:
-        """What is drawn."""
+        """The level that is resampled."""
         if len(np.unique(self.documents)) > 1:
             return "document"
         return "fact" if len(np.unique(self.facts)) > 1 else "example"
 
     @property
     def codes(self) -> Codes:
-        """The number of each example's cluster, from 0 without a gap."""
+        """The number of each example's cluster, from 0 without gaps."""
         if self.level == "example":
             return np.arange(len(self.facts))
         chosen = self.documents if self.level == "document" else self.facts
@@ -53,7 +53,7 @@ class Clusters:
         return codes
 
     def select(self, chosen: npt.NDArray[np.bool_]) -> Clusters:
-        """Returns the clusters of some of the examples."""
+        """Returns the clusters of a subset of the examples."""
         return Clusters(documents=self.documents[chosen], facts=self.facts[chosen])
 
 
@@ -66,8 +66,8 @@ def independent(examples: int) -> Clusters:
 def clusters_of(examples: Sequence[Example]) -> Clusters:
     """Returns the clusters of a test set.
 
-    Where the rows do not name their fact, examples of one document with the same answer are of one
-    fact. Examples without a document are of one: nothing says that they are of several.
+    If rows have no fact id, examples of a document with the same answer belong to one fact. All
+    examples without a document count as one document, since nothing shows that they are several.
     """
     documents = _numbered([example.document for example in examples])
     facts = _numbered([_fact(example) for example in examples])
@@ -82,10 +82,10 @@ def sums_of_clusters(sample: Sample, codes: Codes) -> Floats:
 
 
 def effective_count(sample: Sample, codes: Codes) -> float:
-    """Returns how many clusters of one size would say as much as these.
+    """Returns the effective number of clusters: of equal size, with the same information.
 
-    (sum n)^2 / (sum n^2) by Kish, with the examples that have anything to add: one large document
-    beside small ones is hardly more than one.
+    It is Kish's (sum n)^2 / (sum n^2), over the examples that contribute: one large document with a
+    few small ones is hardly more than one.
     """
     present = sample.addends.any(axis=1)
     if not present.any():

@@ -1,8 +1,8 @@
-"""Prompts that leave room for their answer in the model's context.
+"""Shortens prompts so that the answer fits into the model's context.
 
-Past its context a model answers at random, without an error. A prompt that is too long gives up its
-earlier turns first, then the start of the user's last message: the template stays whole, and what
-is asked stands at the end.
+Beyond its context length a model answers at random, without an error. A prompt that is too long
+loses its earlier turns first, then the start of the user's last message: the template stays intact,
+and the question is at the end.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from doctune.errors import EvaluationError
 from doctune.evaluation.test_set import Message
 from doctune.inference.generation import TextGenerator
 
-_NO_LIMIT = 1 << 30  # what tokenizers and configurations write for "none"
+_NO_LIMIT = 1 << 30  # tokenizers and configurations have larger numbers for "no limit"
 _ATTEMPTS = 8
 
 
 def context_of(generator: TextGenerator) -> int | None:
-    """Returns how many tokens prompt and answer may have together; None for no limit."""
+    """Returns the context length for prompt and answer in tokens; None for no limit."""
     config = generator.model.config.get_text_config()
     limit = getattr(config, "max_position_embeddings", None)
     return limit if limit and limit < _NO_LIMIT else None
@@ -27,7 +27,7 @@ def context_of(generator: TextGenerator) -> int | None:
 def fit_prompt(
     generator: TextGenerator, prompt: Sequence[Message], room: int
 ) -> tuple[Message, ...]:
-    """Returns the prompt, shortened where less than `room` tokens would be left for the answer.
+    """Returns the prompt, shortened so that `room` tokens are left for the answer.
 
     Raises:
         EvaluationError: The context leaves no room for any question.

@@ -41,13 +41,13 @@ class Fairness:
 
 
 def judge_fairness(examples: Sequence[Example], tuned: Path, champion: Path | None) -> Fairness:
-    """Compares what two models have learnt of the test set's documents.
+    """Finds test examples whose documents only one of two models was trained on.
 
-    A model from before `learnt.parquet` was kept cannot be checked; the note says so.
+    A model from before `learnt.parquet` existed cannot be checked; the note says so.
 
     Args:
         tuned: The new model's folder.
-        champion: The champion's; None where there is none.
+        champion: The champion's folder; None if there is none.
     """
     everything = Fairness(kept=np.ones(len(examples), dtype=bool))
     if champion is None:
@@ -74,7 +74,7 @@ def judge_fairness(examples: Sequence[Example], tuned: Path, champion: Path | No
 def compare_fairly(
     models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap, fairness: Fairness
 ) -> Comparison:
-    """Compares the models as `compare` does, the champion on what counts alone."""
+    """As `compare`, but compares with the champion only on the fair examples."""
     whole = compare(models, bootstrap)
     if fairness.whole or CHAMPION not in models:
         return whole
@@ -97,7 +97,7 @@ def _runs_by_document(examples: Sequence[Example]) -> dict[str, Hashes]:
 
 
 def _shared_share(own: Learnt, others: Learnt) -> float:
-    """Returns which share of the new model's documents the champion knows."""
+    """Returns the share of the new model's documents that the champion was trained on, too."""
     if not own.documents:
         return 1.0
     return sum(others.knows(runs) for runs in own.documents.values()) / len(own.documents)

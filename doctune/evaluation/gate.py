@@ -1,4 +1,4 @@
-"""A policy replayed on stored scores: what would this gate have said?"""
+"""Replays a release policy on stored scores."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from doctune.evaluation.verdict import Verdict, decide
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """What was decided when the scores were made, and what the policy says now."""
+    """The original verdict on the scores, and that of the replayed policy."""
 
     card: ScoreCard
     verdict: Verdict
 
     @property
     def changed(self) -> bool:
-        """Whether the policy would have released what was held back, or the other way round."""
+        """Whether the policy decides differently from the original verdict."""
         return self.verdict.passed != self.card.passed
 
     def lines(self) -> list[str]:
-        """Returns the replay as a person reads it: the verdict, then every rule."""
+        """Returns the replay as text lines: the verdict, then every rule."""
         signs = {"win": "holds ", "tie": "open  "}
         before = self.card.outcome or "not decided"
         return [
@@ -37,7 +37,7 @@ class Replay:
 
 
 def replay_gate(scores_path: Path, options: EvaluationOptions) -> Replay:
-    """Applies a policy to a `scores.json`; nothing is computed anew and nothing is changed.
+    """Applies a policy to a `scores.json`; nothing is recomputed or changed.
 
     Raises:
         EvaluationError: The file is missing or not in the documented form.

@@ -1,4 +1,4 @@
-"""The general prompts: what a tuned model must not forget. Fixed: a change makes scores differ."""
+"""General prompts that measure catastrophic forgetting. Fixed, since changes alter the scores."""
 
 import json
 from functools import lru_cache
@@ -10,7 +10,7 @@ from doctune.evaluation.test_set import Example
 
 @lru_cache(maxsize=1)
 def general_examples() -> tuple[Example, ...]:
-    """Returns the prompts with the answers that a capable assistant gives."""
+    """Returns the prompts with reference answers."""
     rows = json.loads((files("doctune.evaluation") / "general_prompts.json").read_text("utf-8"))
     return tuple(
         Example(

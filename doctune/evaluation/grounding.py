@@ -1,4 +1,4 @@
-"""The knowledge index as the evaluation asks it: passages, pages, and the answer by quotation."""
+"""Adapter of the knowledge index for evaluation: passages, pages and quoted answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from doctune.knowledge.answering import Answerer
 
 
 class IndexKnowledge:
-    """What a `KnowledgeIndex` gives.
+    """Access to a `KnowledgeIndex` for evaluation.
 
     Raises:
         StorageError: The folder holds no index.
@@ -23,18 +23,18 @@ class IndexKnowledge:
 
     @cached_property
     def files(self) -> frozenset[str]:
-        """The files that the index holds."""
+        """The files in the index."""
         return frozenset(self._index.sources)
 
     def find(self, question: str, top: int) -> tuple[Passage, ...]:
-        """Returns the passages that fit a question best."""
+        """Returns the best passages for a question."""
         return tuple(
             _passage(found.file, found.title, found.pages, found.heading, found.text)
             for found in self._index.search(question, top)
         )
 
     def quote(self, question: str) -> Quoted:
-        """Answers by quotation."""
+        """Answers a question by quoting the documents."""
         answer = self._answerer.answer(question)
         return Quoted(
             answer=answer.answer,
@@ -45,7 +45,7 @@ class IndexKnowledge:
         )
 
     def passages_of(self, file: str, page: int) -> tuple[Passage, ...]:
-        """Returns the passages that stand on a page."""
+        """Returns the passages on a page."""
         return tuple(self._by_page.get((file, page), ()))
 
     @cached_property

@@ -1,12 +1,12 @@
-"""A judge model: which of two answers is better, and does an answer keep to its passage.
+"""A judge model: compares pairs of answers, and rates faithfulness to the passage.
 
-Each pair is judged twice, in both orders, because judges favour a place; a tie counts half. The
-rubric is a text file that a team can write itself. The judge is asked for JSON of a fixed schema;
-an answer that is not that is asked for again and then left out.
+Each pair is judged twice, in both orders, because judges have a position bias; a tie counts half.
+The rubric is a text file that a team can write itself. The judge answers with JSON of a fixed
+schema; an invalid answer is requested again once, and then left out.
 
 Gemini's key or project come from the environment, as google-genai reads them (GOOGLE_API_KEY, or
-GOOGLE_GENAI_USE_VERTEXAI with GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION), and so does where
-the wire leads (GOOGLE_GEMINI_BASE_URL, GOOGLE_VERTEX_BASE_URL).
+GOOGLE_GENAI_USE_VERTEXAI with GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION), and so does the
+endpoint (GOOGLE_GEMINI_BASE_URL, GOOGLE_VERTEX_BASE_URL).
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ _FAITHFUL_SCHEMA: dict[str, Any] = {
 
 
 class Judge(Protocol):
-    """What judges answers; None where it gave no usable judgement."""
+    """A judge of answers; its methods return None if there is no usable judgement."""
 
     def better(self, example: Example, first: str, second: str) -> Winner | None:
-        """Says which of two answers to an example is better."""
+        """Returns which of two answers to an example is better."""
 
     def faithful(self, example: Example, answer: str) -> float | None:
-        """Returns from 0 to 1 how far an answer keeps to the example's passage."""
+        """Returns how faithful an answer is to the example's passage, from 0 to 1."""
 
 
 def preferences(
@@ -98,7 +98,7 @@ def preferences(
     *,
     on_example: Callable[[int], None] | None = None,
 ) -> list[float | None]:
-    """Returns, for each example, how far `answers` are preferred: 1 in both orders, 0 in none."""
+    """Returns for each example the preference for `answers`: 1 in both orders, 0 in neither."""
     shares: list[float | None] = []
     for example, answer, other in zip(examples, answers, others, strict=True):
         shares.append(_preference(judge, example, answer, other))
@@ -130,7 +130,7 @@ class GeminiJudge:
         self._client = _client()
 
     def better(self, example: Example, first: str, second: str) -> Winner | None:
-        """Asks which answer is better."""
+        """Asks the model which answer is better."""
         prompt = _PAIR_PROMPT.format(
             rubric=self._rubric,
             question=example.question,
@@ -143,7 +143,7 @@ class GeminiJudge:
         return winner if winner in _SHARES else None
 
     def faithful(self, example: Example, answer: str) -> float | None:
-        """Asks for a mark; None for an example without a passage."""
+        """Asks the model for a rating; None for an example without a passage."""
         if not example.passage:
             return None
         prompt = _FAITHFUL_PROMPT.format(
@@ -165,7 +165,7 @@ class GeminiJudge:
                         "response_schema": schema,
                     },
                 )
-            # google-genai's own errors, and those of the transport and the credentials.
+            # Errors of google-genai, of the transport and of the credentials.
             except Exception as error:
                 reason = " ".join(str(error).split())[:200]
                 raise EvaluationError(
@@ -200,7 +200,7 @@ def _client() -> Any:
     retries = HttpRetryOptions(attempts=5, initial_delay=1, http_status_codes=_RETRIED_STATUS)
     try:
         return gemini_client(HttpOptions(timeout=120_000, retry_options=retries))
-    # google-genai raises ValueError, google-auth errors of its own.
+    # google-genai raises ValueError; google-auth raises its own errors.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise EvaluationError(
@@ -222,10 +222,10 @@ def judge_samples(
 
     Args:
         answers: By model, its answer to each example.
-        most: Most examples to judge, drawn by `seed` over the documents.
+        most: Maximum number of examples to judge, sampled with `seed` over the documents.
 
     Returns:
-        By opponent, the samples of both models; an opponent's preference is the other's rest.
+        By opponent, the samples of both models; the two preferences add up to 1.
     """
     drawn = draw_over_documents(examples, most, seed)
     asked = [examples[position] for position in drawn]
@@ -255,10 +255,10 @@ def judge_samples(
 
 
 def draw_over_documents(examples: Sequence[Example], most: int, seed: int) -> list[int]:
-    """Returns the positions of at most `most` examples, one document after another in turn.
+    """Returns the positions of at most `most` examples, taken from the documents in turn.
 
-    Which of a document's, and which documents where there are more than `most`, the seed decides.
-    A file is in the order of its documents: the first ones of it would all be of one.
+    The seed determines which examples of a document are taken, and which documents if there are
+    more than `most`. The first examples of the file would all be from one document.
     """
     order = np.random.default_rng(seed).permutation(len(examples))
     turns: dict[str, int] = {}

@@ -1,8 +1,8 @@
-"""Training examples in the test set: what would make every score a lie.
+"""Detects leaks: training examples in the test set, which would invalidate all scores.
 
-A test example leaks when a training example asks and answers the same: word for word once
-normalized, or nearly (`NEAR` of the five-word runs of both texts together are shared, for texts of
-`LEAST_WORDS` words or more). Questions alone, or answers alone, may well be the same.
+A test example leaks if a training example has the same question and answer: the same words after
+normalization, or nearly (a share of `NEAR` of the five-word runs of both texts is common, for texts
+of `LEAST_WORDS` words or more). Only the question, or only the answer, may be the same.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Leak:
 
     test: Example
     train: Example
-    likeness: float  # 1 for the same words
+    likeness: float  # 1: the same words
 
 
 def find_leaks(test: Sequence[Example], train: Iterable[Example]) -> list[Leak]:
-    """Returns the test examples that are in the training set, each with its closest likeness.
+    """Returns the test examples that are in the training set, each with its closest match.
 
     Args:
-        train: Gone through once; only what leaks is held.
+        train: Iterated once; only leaks are kept in memory.
     """
     words = [_words(example) for example in test]
     same: dict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -61,7 +61,7 @@ def find_leaks(test: Sequence[Example], train: Iterable[Example]) -> list[Leak]:
 
 
 def refuse_leaks(test: Sequence[Example], train_path: Path) -> None:
-    """Checks a test set against the training set that the model saw.
+    """Checks a test set for examples of the training set.
 
     Raises:
         EvaluationError: A test example is in the training set; the message shows it.

@@ -1,8 +1,7 @@
-"""The metrics behind the interface of Hugging Face's `evaluate`, implemented here: no hub.
+"""The metrics, with the interface of Hugging Face's `evaluate`; nothing is loaded from a hub.
 
-Each is an `evaluate.Metric`; together they are an `evaluate.combine`, and what that computes is
-what `evaluate_model` reports. The same classes tell what each example adds (`samples`), which is
-what intervals are made from.
+Each is an `evaluate.Metric`; `evaluate_model` reports the results of their `evaluate.combine`. The
+same classes return the contribution of each example (`samples`), from which intervals are computed.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Texts = Sequence[str]
 
 
 class TextMetric(evaluate.Metric):
-    """A metric of texts. `inputs` names the columns that it reads."""
+    """A metric of texts. `inputs` lists the columns that it uses."""
 
     inputs: ClassVar[tuple[str, ...]] = ("predictions", "references")
 
@@ -40,7 +39,7 @@ class TextMetric(evaluate.Metric):
         return {name: sample.value for name, sample in samples.items()}
 
     def samples(self, *columns: Texts) -> dict[str, Sample]:
-        """Returns what each example adds to each of the metric's numbers."""
+        """Returns each example's contribution to each of the metric's numbers."""
         raise NotImplementedError
 
 
@@ -53,7 +52,7 @@ class ExactMatch(TextMetric):
 
 
 class TokenF1(TextMetric):
-    """Mean F1 of the words that answer and reference share, SQuAD's way, 0 to 1."""
+    """Mean word F1 of answer and reference as in SQuAD, 0 to 1."""
 
     def samples(self, *columns: Texts) -> dict[str, Sample]:
         """Returns the F1 of each example."""
@@ -90,7 +89,7 @@ class Behaviour(TextMetric):
     inputs = ("predictions",)
 
     def samples(self, *columns: Texts) -> dict[str, Sample]:
-        """Returns what each answer is."""
+        """Returns refusal, repetition and length of each answer."""
         (answers,) = columns
         return {
             "refusal_rate": mean_sample([float(behaviour.is_refusal(text)) for text in answers]),
@@ -102,7 +101,7 @@ class Behaviour(TextMetric):
 
 
 class Faithfulness(TextMetric):
-    """Mean share of what answers add to the question that the source passage says, 0 to 1."""
+    """Mean share of what answers add to the question that is in the source passage, 0 to 1."""
 
     inputs = ("predictions", "questions", "passages")
 
@@ -140,11 +139,11 @@ TEXT_METRICS: tuple[type[TextMetric], ...] = (
 def compute_metrics(
     columns: Mapping[str, Texts], *, encoder: Path | None = None
 ) -> tuple[dict[str, float], dict[str, Sample]]:
-    """Returns each metric of the answers, and what each example adds to it.
+    """Returns all metrics of the answers, and each example's contributions.
 
     Args:
-        columns: One text an example: predictions, references, questions, passages.
-        encoder: The sentence encoder's folder; None for no semantic similarity.
+        columns: One text per example: predictions, references, questions, passages.
+        encoder: The sentence encoder's folder; None skips semantic similarity.
     """
     with tempfile.TemporaryDirectory(prefix="doctune-metrics-") as folder:
         place: dict[str, Any] = {"keep_in_memory": True, "cache_dir": folder}

@@ -1,4 +1,4 @@
-"""Which models are evaluated: the tuned one, its base, the champion, and any further."""
+"""Finds the models to evaluate: the tuned one, its base, the champion, and others."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def find_models(
     """Finds the weights of all models to evaluate, the base model first.
 
     Args:
-        model_dir: What `tune_model` wrote.
-        champion_uri: A folder like `model_dir`; "" where there is no incumbent.
-        others: Further folders like `model_dir`, by the name to show them under.
+        model_dir: A folder that `tune_model` wrote.
+        champion_uri: A folder like `model_dir`; "" if there is no champion.
+        others: Further folders like `model_dir`, by display name.
 
     Raises:
         EvaluationError: A folder is not what `tune_model` wrote.
-        UsageError: A further model's name is taken or cannot be used.
+        UsageError: The name of a further model is taken or invalid.
     """
     training = read_training(model_dir)
     tuned = _weights(model_dir)
@@ -58,7 +58,7 @@ def find_models(
 
 
 def read_training(model_dir: Path) -> dict[str, Any]:
-    """Returns what `tune_model` recorded about a model.
+    """Reads the `training.json` of a model.
 
     Raises:
         EvaluationError: The folder is not one that `tune_model` wrote.

@@ -1,4 +1,4 @@
-"""What an evaluation leaves beside its scores: every answer, and how all of it was made."""
+"""Outputs of an evaluation besides the scores: predictions and provenance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def provenance_of(
     options: EvaluationOptions,
     champion_uri: str,
 ) -> dict[str, str]:
-    """Returns how the scores were made: digests, versions, seeds, settings."""
+    """Returns the provenance of the scores: digests, versions, seeds, settings."""
     made = {
         "test set (SHA-256)": test.digest,
         "test examples": str(len(test.examples)),
@@ -55,7 +55,7 @@ def provenance_of(
 
 
 def caps_of(test: TestSet, models: Models) -> tuple[str, ...]:
-    """Returns what settings left out of data, training and this evaluation."""
+    """Returns the limits that applied to data, training and this evaluation."""
     recorded = models.training.get("caps")
     return (*map(str, recorded if isinstance(recorded, list) else ()), *test.caps)
 
@@ -66,7 +66,7 @@ def write_predictions(
     answers: Mapping[str, Answers],
     samples: Mapping[str, Mapping[str, Sample]],
 ) -> None:
-    """Writes one JSON line an example: question, reference, passage, and each model's answer."""
+    """Writes one JSON line per example: question, reference, passage, and each model's answer."""
     each = {
         model: {metric: sample.each() for metric, sample in metrics.items()}
         for model, metrics in samples.items()

@@ -1,9 +1,9 @@
-"""How likely a model finds the reference answers: negative log-likelihood of the answer's tokens.
+"""Computes the negative log-likelihood of the reference answers.
 
-The answer's tokens are those that the tokenizer's own chat template adds after the prompt, up to
-and with the end-of-turn token, so that ending in the right place counts too. Batches are planned
-by tokens, longest first, and only the answer's logits are kept: memory is bounded by
-`MAX_BATCH_TOKENS` tokens of activations and `MAX_LOGIT_ROWS` rows of logits, whatever the test set.
+The answer's tokens are those that the chat template adds after the prompt, including the
+end-of-turn token, so that ending at the right place counts, too. Batches are planned by tokens,
+longest first, and only the answer's logits are computed: memory is bounded by `MAX_BATCH_TOKENS`
+tokens of activations and `MAX_LOGIT_ROWS` rows of logits.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Likelihood:
     """The reference answer's negative log-likelihood, in nats, and its size.
 
     Attributes:
-        tokens: How many the model's own tokenizer makes of it, with the end of turn.
-        ids: Digest of these tokens: likelihoods a token compare where they are the same.
-        size: Bytes of the answer in UTF-8, whatever the tokenizer.
+        tokens: Number of its tokens, with the end of turn, by the model's tokenizer.
+        ids: Digest of these tokens; likelihoods per token are comparable only if it is the same.
+        size: Bytes of the answer in UTF-8, which do not depend on the tokenizer.
     """
 
     nll: float
@@ -87,7 +87,7 @@ def score_answers(
 
 
 def plan_batches(lengths: Sequence[int], answers: Sequence[int]) -> list[list[int]]:
-    """Groups rows of like length so that no batch passes the bounds; a row alone may."""
+    """Groups rows of similar length into batches within the bounds; one row may exceed them."""
     order = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
     batches: list[list[int]] = []
     widest = kept = 0
@@ -111,8 +111,8 @@ def answer_tokens(generator: TextGenerator, example: Example) -> tuple[list[int]
         tokenize=True,
         return_dict=True,
     )["input_ids"]
-    # Some templates change what stands before the answer (a thinking tag, merged white space):
-    # the answer begins where the two first differ.
+    # Some templates change the text before the answer (a thinking tag, merged white space): the
+    # answer begins at the first difference.
     start = next(
         (i for i, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b),
         min(len(prompt), len(whole)),
@@ -121,7 +121,9 @@ def answer_tokens(generator: TextGenerator, example: Example) -> tuple[list[int]
     stops = generator.stop_tokens()
     ends = [position for position, token in enumerate(answer) if token in stops]
     if ends:
-        answer = answer[: ends[-1] + 1]  # what the template adds after the turn is not the answer
+        answer = answer[
+            : ends[-1] + 1
+        ]  # the template's text after the turn is not part of the answer
     if not answer or start == 0:
         raise EvaluationError(
             f"Example {example.index + 1}: the model's chat template adds no tokens for the "
@@ -145,7 +147,7 @@ def _score_batch(generator: TextGenerator, rows: Sequence[_Row]) -> list[float]:
     model = generator.model
     width = max(row.length for row in rows)
     kept = max(len(row.answer) for row in rows) + 1
-    # Padded on the left, so that all answers end together and one slice holds their logits.
+    # Padded on the left, so that one slice has the logits of all answers.
     ids = torch.zeros((len(rows), width), dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, (line, present) in zip(rows, zip(ids, mask, strict=True), strict=True):

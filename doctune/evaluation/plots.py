@@ -1,4 +1,4 @@
-"""Small plots as inline SVG: no script, no network, coloured by the page's own style sheet."""
+"""Small plots as inline SVG without scripts, styled by the page's style sheet."""
 
 from __future__ import annotations
 
@@ -106,11 +106,11 @@ def _figure(content: Markup, label: str) -> Markup:
 
 
 def lines(series: dict[str, Sequence[tuple[float, float]]], *, x: str, label: str) -> Markup:
-    """Returns curves over a common axis, with a key below.
+    """Returns line plots with common axes and a legend.
 
     Args:
-        series: By name, its points (x, y); what is not finite is left out.
-        x: What the horizontal axis counts.
+        series: Points (x, y) by name; values that are not finite are left out.
+        x: Label of the x axis.
     """
     curves = {
         name: kept
@@ -142,19 +142,19 @@ def lines(series: dict[str, Sequence[tuple[float, float]]], *, x: str, label: st
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One place of an `intervals` plot; NaN is not drawn."""
+    """One entry of an `intervals` plot; NaN is not drawn."""
 
     name: str
     note: str
     value: float
     low: float
     high: float
-    other: float  # what the value is seen against
+    other: float  # the value that it is compared with
     marked: bool  # whether it can be compared with the others
 
 
 def intervals(points: Sequence[Point], *, digits: int, label: str) -> Markup:
-    """Returns values with their intervals side by side, each against another value (a dash)."""
+    """Returns a plot of values with intervals, each with a comparison value (a dash)."""
     known = [
         number
         for point in points
@@ -222,7 +222,7 @@ def _interval(
 
 
 def key(names: Sequence[str]) -> Markup:
-    """Returns the names of curves beside a stroke of their colour."""
+    """Returns the legend of a line plot."""
     entries = Markup("").join(
         Markup(
             '<span><svg viewBox="0 0 24 10" aria-hidden="true"><line class="line series-{}" '
@@ -234,6 +234,6 @@ def key(names: Sequence[str]) -> Markup:
 
 
 def cumulative(values: Sequence[float]) -> list[tuple[float, float]]:
-    """Returns the share of values at or below each, as points of a curve."""
+    """Returns the points of the cumulative distribution."""
     ordered = sorted(value for value in values if math.isfinite(value))
     return [(0.0, 0.0)] + [(value, (i + 1) / len(ordered)) for i, value in enumerate(ordered)]

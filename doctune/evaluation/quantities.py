@@ -1,7 +1,7 @@
-"""Numbers with their units, dates and times of day in English text.
+"""Parses quantities, dates and times of day in English text.
 
-"sixty-six litres", "66 l" and "66 litres a day" are one quantity; "16 m/s" is none of "16 km/h".
-Numbers that are part of a name ("Nimbrel 7", "TK-0007", "A02") are no quantities.
+"sixty-six litres", "66 l" and "66 litres a day" are the same quantity; "16 m/s" and "16 km/h" are
+not. Numbers that are part of a name ("Nimbrel 7", "TK-0007", "A02") are not quantities.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ _PHRASES = (
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number in its unit.
+    """A number with its unit.
 
     Attributes:
-        value: In the first unit of its dimension; of a date yyyymmdd, of a time minutes.
-        written: The number as it stands in the text.
-        unit: The dimension, "date", "time", "" for a bare number, or else the noun that follows.
-        known: Whether `unit` is a dimension, and not just a noun.
-        per: What it is a rate of; "" for none.
-        text: How it stands in the text, as `plain` writes it.
+        value: In the base unit of its dimension; for a date yyyymmdd, for a time minutes.
+        written: The number as written in the text.
+        unit: The dimension, "date", "time", "" for a number without unit, or the noun after it.
+        known: Whether `unit` is a dimension rather than a noun.
+        per: The unit of a rate's denominator; "" if it is not a rate.
+        text: Its text, as normalised by `plain`.
     """
 
     value: float
@@ -86,7 +86,7 @@ class Quantity:
     end: int
 
     def measures_like(self, other: Quantity) -> bool:
-        """Says whether two quantities could be compared; a bare number fits every unit."""
+        """Returns whether two quantities are comparable; a number without unit fits every unit."""
         if not self.unit or not other.unit:
             return not {"date", "time"} & {self.unit, other.unit}
         if self.known != other.known:
@@ -95,7 +95,7 @@ class Quantity:
         return rates and (alike(self.unit, other.unit) if self.known else self.unit == other.unit)
 
     def same(self, other: Quantity) -> bool:
-        """Says whether two quantities are of the same size, as far as both say what of."""
+        """Returns whether two quantities are equal, as far as their units are known."""
         if not self.measures_like(other):
             return False
         if self.unit == "date":
@@ -107,7 +107,7 @@ class Quantity:
 
 
 def read_quantities(text: str) -> list[Quantity]:
-    """Returns the quantities of a text, in its order; places are those in `plain(text)`."""
+    """Returns the quantities of a text in order; positions refer to `plain(text)`."""
     text = plain(text)
     found: list[Quantity] = []
     for reader in (_dates, _times):
@@ -123,7 +123,7 @@ def read_quantities(text: str) -> list[Quantity]:
 
 
 def read_names(text: str) -> list[tuple[int, str]]:
-    """Returns what has a number in its name ("tk0007", "nimbrel 7"), with where it stands."""
+    """Returns names with a number ("tk0007", "nimbrel 7"), with their positions."""
     names = [
         (match.start(), re.sub(r"[\s-]", "", match[0]).lower())
         for match in IDENTIFIER.finditer(text)
@@ -135,12 +135,12 @@ def read_names(text: str) -> list[tuple[int, str]]:
 
 
 def without_names(text: str) -> str:
-    """Returns a text without what `read_names` finds in it."""
+    """Returns a text without the names that `read_names` finds."""
     return NAMED.sub(" ", IDENTIFIER.sub(" ", text))
 
 
 def plain(text: str) -> str:
-    """Returns text with "half an hour", "per cent" and their like in figures and symbols."""
+    """Normalises phrases such as "half an hour" and "per cent" to figures and symbols."""
     text = re.sub(r"half past (\w+)", _half_past, text, flags=re.IGNORECASE)
     for pattern, plain in _PHRASES:
         text = re.sub(pattern, plain, text, flags=re.IGNORECASE)
@@ -225,7 +225,7 @@ def _with_unit(value: float, match: re.Match[str], text: str) -> Quantity:
 
 
 def _noun(word: str, text: str, end: int) -> tuple[str, int]:
-    """Returns the noun that a number counts: the last word before one that is none."""
+    """Returns the noun that a number counts: the last of the words that may be nouns."""
     while (after := _AFTER.match(text, end)) and _may_be_noun(after[1]):
         word, end = after[1], after.end()
     return stem(word.lower()), end
@@ -245,7 +245,7 @@ def _spelled(words: str) -> int:
 
 
 def _is_name(match: re.Match[str], text: str) -> bool:
-    """Tells "Nimbrel 7" from "Until 30 September" and "About 20 litres"."""
+    """Returns whether it is a name ("Nimbrel 7"), unlike "Until 30 September"."""
     if match[1].lower() in STOP_WORDS or match[1].lower() in _MONTHS:
         return False
     after = _AFTER.match(text, match.end())

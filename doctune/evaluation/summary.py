@@ -1,4 +1,4 @@
-"""An evaluation in short, as Markdown: for a pull request, a chat, a model card."""
+"""A short summary of an evaluation in Markdown, for pull requests and model cards."""
 
 from __future__ import annotations
 

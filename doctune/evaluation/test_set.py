@@ -1,4 +1,4 @@
-"""The frozen test set: examples in chat form, checked line by line, with a digest."""
+"""Reads the test set: chat examples, validated line by line, with a digest."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ Message = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One question with its reference answer and where it came from."""
+    """A question with its reference answer and its source."""
 
     index: int  # 0-based line of the file
     prompt: tuple[Message, ...]
@@ -29,7 +29,7 @@ class Example:
 
     @property
     def question(self) -> str:
-        """The last thing the user said."""
+        """The last message of the user."""
         return self.prompt[-1]["content"]
 
     @property
@@ -40,20 +40,20 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class TestSet:
-    """The examples to score and the digest of the whole file that they come from."""
+    """The examples to score, and the digest of the whole file."""
 
-    __test__ = False  # not a test case, whatever pytest makes of its name
+    __test__ = False  # keeps pytest from collecting it as a test class
 
     examples: tuple[Example, ...]
     digest: str
-    caps: tuple[str, ...] = ()  # what a setting left out
+    caps: tuple[str, ...] = ()  # the limits that left out examples
 
 
 def load_test_set(path: Path, *, max_examples: int | None = None, seed: int = 0) -> TestSet:
     """Reads a JSONL file of chat examples.
 
     Args:
-        max_examples: Most examples to keep, drawn by `seed`; file order is kept.
+        max_examples: Maximum number of examples, sampled with `seed` in file order.
 
     Raises:
         EvaluationError: The file is missing, empty, or a line is not a chat example.

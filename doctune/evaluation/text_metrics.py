@@ -1,8 +1,8 @@
-"""Answers against reference answers: one `Sample` a metric, counted by the metrics' own libraries.
+"""Text metrics of answers against references: one `Sample` per metric, by the usual libraries.
 
-Words are compared as SQuAD does (token F1, exact match), as rouge_score does (ROUGE) and as
-sacrebleu does (chrF, BLEU with its 13a tokenizer and exponential smoothing). An empty answer is
-worth 0 everywhere. ROUGE's tokenizer knows only a-z and 0-9: for other scripts gate on chrF.
+Words are compared as in SQuAD (token F1, exact match), rouge_score (ROUGE) and sacrebleu (chrF,
+BLEU with its 13a tokenizer and exponential smoothing). An empty answer scores 0. ROUGE's tokenizer
+supports only a-z and 0-9: use chrF for other scripts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def normalize_answer(text: str) -> str:
 
 
 def exact_match(prediction: str, reference: str) -> float:
-    """Returns 1 if both are the same once normalized, else 0."""
+    """Returns 1 if both are equal after normalization, else 0."""
     return float(normalize_answer(prediction) == normalize_answer(reference))
 
 
@@ -102,7 +102,7 @@ def bleu_score(sums: Floats) -> Floats:
     said, wanted = sums[..., 0], sums[..., 1]
     matches = sums[..., 2 : 2 + _BLEU_ORDER]
     totals = sums[..., 2 + _BLEU_ORDER :]
-    # An order without a match counts as half a match, the next such as a quarter, and so on.
+    # Exponential smoothing: an order without a match counts as 1/2 match, the next as 1/4, ...
     misses = np.cumsum((matches == 0) & (totals > 0), axis=-1)
     smoothed = np.where(matches == 0, 0.5**misses, matches)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""Units as people write them: names, plurals, symbols, SI prefixes, and what converts into what."""
+"""Units of measurement: names, plurals, symbols, SI prefixes and conversions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PREFIXES = {
     ("giga", "G"): 1e9,
     ("tera", "T"): 1e12,
 }
-# dimension, factor, then every way of writing it.
+# Dimension, factor, and all spellings.
 _OTHERS: tuple[tuple[str, float, str], ...] = (
     ("second", 1, "sec secs"),
     ("second", 60, "min mins minute minutes"),
@@ -83,7 +83,7 @@ _PHRASES = {
 
 @cache
 def _table() -> tuple[dict[str, tuple[str, float]], dict[str, tuple[str, float]]]:
-    """Returns the units by name in lower case, and by symbol as it is written."""
+    """Returns the units by name in lower case, and by case-sensitive symbol."""
     names: dict[str, tuple[str, float]] = {}
     symbols: dict[str, tuple[str, float]] = {}
     for dimension, (words, signs) in _PREFIXED.items():
@@ -102,18 +102,18 @@ def _table() -> tuple[dict[str, tuple[str, float]], dict[str, tuple[str, float]]
 
 
 def unit_of(word: str) -> tuple[str, float] | None:
-    """Returns a unit's dimension and its factor to the dimension's first unit."""
+    """Returns a unit's dimension, and its factor to the base unit."""
     names, symbols = _table()
     return symbols.get(word) or names.get(word.lower())
 
 
 def scale_of(word: str) -> float | None:
-    """Returns what "million" and its like multiply by."""
+    """Returns the factor of a word such as "million"."""
     return _SCALES.get(word.lower())
 
 
 def with_short_phrases(text: str) -> str:
-    """Returns text with units of several words written as one, its length kept."""
+    """Abbreviates units of several words, keeping the length of the text."""
     for phrase, short in _PHRASES.items():
         pattern = r"\b" + phrase.replace(" ", r"\s+") + r"\b"
         text = re.sub(pattern, partial(_as_long, short), text, flags=re.IGNORECASE)
@@ -125,7 +125,7 @@ def _as_long(short: str, match: re.Match[str]) -> str:
 
 
 def alike(first: str, second: str) -> bool:
-    """Says whether two dimensions can be compared; "degrees" may be of either scale."""
+    """Returns whether two dimensions are comparable; "degrees" may be of either scale."""
     if first == second:
         return True
     both = {first, second}

@@ -1,7 +1,6 @@
-"""The primary metric over versions and time: a table and a page.
+"""A table and a page of the primary metric over model versions.
 
-What is known of each version comes from the caller (the registry's evaluations); this module knows
-nothing of Google Cloud.
+The caller passes the versions with their evaluations; this module does not depend on Google Cloud.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from doctune.evaluation.catalog import METRICS, MetricInfo
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRecord:
-    """One version of a model and one of its evaluations, or none."""
+    """A version of a model, with one of its evaluations or none."""
 
     version: str
     created: str  # ISO 8601
@@ -30,7 +29,7 @@ class VersionRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRow:
-    """A version as a line of the table; None where the version was not evaluated."""
+    """A version as a row of the table; numbers are None if it was not evaluated."""
 
     version: str
     created: str
@@ -41,14 +40,14 @@ class VersionRow:
     low: float | None
     high: float | None
     base: float | None
-    comparable: bool  # of the same test set as the latest evaluation
+    comparable: bool  # evaluated on the same test set as the latest evaluation
 
 
 def version_rows(records: Sequence[VersionRecord], metric: str) -> list[VersionRow]:
-    """Returns one row a version, in the order in which they were made.
+    """Returns one row per version, oldest first.
 
-    Of a version's evaluations counts that on the test set of the latest evaluation of all, so that
-    versions can be compared; where there is none, its own latest.
+    A version's evaluation on the test set of the overall latest evaluation is used, so that
+    versions are comparable; if there is none, its own latest.
 
     Raises:
         UsageError: There is no such metric.

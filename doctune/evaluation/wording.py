@@ -1,4 +1,4 @@
-"""The rules of English that answers are compared by: clauses, stems, negation, the side taken."""
+"""English rules for comparing answers: clauses, stems, negation, yes or no."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NEGATOR_TEXT = (
     "excludes excluded excluding forbidden prohibited refuse refused instead except"
 )
 NEGATORS = frozenset(_NEGATOR_TEXT.split())
-# A negator reaches this many words ahead, and no further than its clause.
+# A negation applies to at most this many following words of its clause.
 _REACH = 5
-# A stem of so many letters is found in compounds that begin with it ("cyber", "cyberattack").
+# A stem of at least this length also matches compounds that begin with it ("cyberattack").
 _PREFIX = 5
 _YES = re.compile(r"^\W*(yes|yep|yeah|correct|certainly|of course|sure)\b", re.IGNORECASE)
 _NO = re.compile(
@@ -61,7 +61,7 @@ _OPPOSITES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word with its stem, and whether a negation before it, in its clause, reaches it."""
+    """A word with its stem, and whether it is negated."""
 
     text: str
     stem: str
@@ -80,7 +80,7 @@ def sentences(text: str) -> list[str]:
 
 
 def clauses(text: str) -> list[tuple[int, str]]:
-    """Returns the clauses of a text with where they begin."""
+    """Returns the clauses of a text, with their positions."""
     found, start = [], 0
     for match in _CLAUSE.finditer(text):
         found.append((start, text[start : match.start()]))
@@ -107,7 +107,7 @@ def words_of(text: str) -> list[Word]:
 
 
 def content_stems(text: str) -> list[str]:
-    """Returns the stems of the words that carry meaning."""
+    """Returns the stems of the content words."""
     return [
         word.stem
         for word in words_of(text)
@@ -116,14 +116,14 @@ def content_stems(text: str) -> list[str]:
 
 
 def is_negated(text: str) -> bool:
-    """Says whether a text holds a negation."""
+    """Returns whether a text contains a negation."""
     return any(_negates(_plain(match[0]), text[match.end() :]) for match in _WORD.finditer(text))
 
 
 def side_of(answer: str, question: str) -> Side | None:
-    """Returns the side that an answer to a yes/no question takes; None where it takes none.
+    """Returns whether an answer to a yes/no question means yes or no; None if neither.
 
-    It says yes or no, or states what was asked, with a negation or without.
+    It may say yes or no, or repeat the question as a statement, with or without negation.
     """
     if _YES.match(answer):
         return "yes"
@@ -141,7 +141,7 @@ def side_of(answer: str, question: str) -> Side | None:
 
 
 def opening_side(text: str) -> Side | None:
-    """Returns the side that a text opens with in so many words."""
+    """Returns the yes or no that a text begins with."""
     if _YES.match(text):
         return "yes"
     return "no" if _OPENS_NO.match(text) else None
@@ -153,7 +153,7 @@ def _plain(word: str) -> str:
 
 
 def opposes(answer: str, reference: str) -> bool:
-    """Says whether an answer speaks of a rise where the reference speaks of a fall, and so on."""
+    """Returns whether answer and reference have opposite words, such as rise and fall."""
     said, wanted = set(content_stems(answer)), set(content_stems(reference))
     for first, second in _OPPOSITES:
         for one, other in ((first, second), (second, first)):
@@ -183,9 +183,9 @@ def has_all(
     negated: bool = False,
     reference: Sequence[Word] = (),
 ) -> bool:
-    """Says whether all stems are among the words: all of them plainly, or some of them negated.
+    """Returns whether all stems occur: all of them not negated, or some of them negated.
 
-    A word that the reference itself negates ("holds no copper") is wanted negated.
+    A word that the reference negates ("holds no copper") must be negated.
     """
     any_negated = False
     for target in wanted:
@@ -202,10 +202,10 @@ def has_all(
 def shared_words(
     answer: str, question: str, reference: str, but: Sequence[str] = ()
 ) -> tuple[int, int]:
-    """Returns how many words of an answer question or reference hold, and how many it has.
+    """Returns how many of an answer's words are in question or reference, and how many it has.
 
     Args:
-        but: Stems that do not count.
+        but: Stems to ignore.
     """
     said = {stem for stem in content_stems(answer) if not stem[0].isdigit()} - set(but)
     known = {*content_stems(question), *content_stems(reference)}
