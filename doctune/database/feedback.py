@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import ColumnElement, Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -116,11 +116,25 @@ def find_prediction(
     return None if found is None or owner not in (None, found.owner) else found
 
 
+def owner_of(engine: Engine, prediction_id: str, at: datetime) -> str | None:
+    """Returns whose prediction it is; None where there is none."""
+    with Session(engine) as session:
+        found = find_prediction(session, prediction_id, at, None)
+        return None if found is None else found.owner
+
+
+def label_of(table: type[Feedback]) -> ColumnElement[str]:
+    """Returns the label that feedback gives; "" where it gives none."""
+    return func.coalesce(table.value["label"].as_string(), "")
+
+
 def last_versions(rows: Sequence[Feedback]) -> list[Feedback]:
     """Returns of each person's feedback of each kind the last version, the earliest first."""
-    last: dict[tuple[str, str, str, str | None], Feedback] = {}
+    last: dict[tuple[str, str, str, str, str | None], Feedback] = {}
     for row in sorted(rows, key=lambda row: (row.version, row.created_at)):
-        last[row.prediction_id, row.kind, row.key_id, row.end_user] = row
+        # Labels stand beside one another: a second one does not take the first back.
+        label = str(row.value.get("label", ""))
+        last[row.prediction_id, row.kind, label, row.key_id, row.end_user] = row
     return sorted(last.values(), key=lambda row: (row.created_at, row.id))
 
 
@@ -167,12 +181,14 @@ def _already(session: Session, said: Said) -> str | None:
 
 def _row(session: Session, said: Said) -> Feedback:
     of_user = Feedback.end_user == said.end_user if said.end_user else Feedback.end_user.is_(None)
+    of_label = label_of(Feedback) == str(said.value.get("label", ""))
     earlier = session.scalars(
         select(func.max(Feedback.version)).where(
             Feedback.prediction_id == said.prediction_id,
             Feedback.kind == said.kind,
             Feedback.key_id == said.key_id,
             of_user,
+            of_label,
         )
     ).one()
     return Feedback(

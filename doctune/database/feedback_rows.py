@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, and_, func, select
 
+from doctune.database.feedback import label_of
 from doctune.database.tables import Feedback, Prediction, ReviewItem
 
 _ROWS = 2_000
@@ -83,6 +84,7 @@ def read_feedback(engine: Engine, wanted: Wanted | None = None) -> Iterator[Feed
             partition_by=(
                 Feedback.prediction_id,
                 Feedback.kind,
+                label_of(Feedback),
                 Feedback.key_id,
                 func.coalesce(Feedback.end_user, ""),
             ),

@@ -29,10 +29,13 @@ _EMPTY = frozenset(_EMPTY_WORDS.split())
 
 def question_cluster(question: str) -> str:
     """Returns what questions in nearly the same words share: their telling words, in any order."""
-    found = normalise(question).split()
-    telling = sorted({word for word in found if word not in _EMPTY})
-    telling = telling or found
+    telling = sorted(set(telling_words(question))) or normalise(question).split()
     return hashlib.sha256(" ".join(telling).encode()).hexdigest()[:32]
+
+
+def telling_words(question: str) -> list[str]:
+    """Returns the words of a question that tell it from others."""
+    return [word for word in normalise(question).split() if word not in _EMPTY]
 
 
 def review_need(prediction: Prediction, said: Sequence[Feedback]) -> ReviewNeed | None:

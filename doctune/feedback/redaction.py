@@ -52,3 +52,17 @@ def _is_iban(text: str) -> bool:
     compact = text.replace(" ", "")
     number = "".join(str(int(character, 36)) for character in compact[4:] + compact[:4])
     return int(number) % 97 == 1
+
+
+_SECRETS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\b(?:sk|pk|rk|dtk|ghp|gho|ghs|github_pat|glpat|xox[abpr])[-_][\w-]{16,}"
+    r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[\w-]{35}\b|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,}"
+    r"|(?i:\b(?:password|passwd|api[ _-]?key|secret|token)\b\s*(?:is|[:=])\s*)\S{6,}",
+    re.DOTALL,
+)
+
+
+def redact_secrets(text: str) -> str:
+    """Returns a text without keys, tokens and passwords that have a form of their own."""
+    return _SECRETS.sub("[secret]", text)

@@ -15,6 +15,7 @@ LABELS = (
 )
 # A label with a score of 0 to 1, as programs that judge answers give it.
 FAITHFULNESS = "faithfulness"
+GOOD_LABELS = ("good", FAITHFULNESS)
 LONGEST_TEXT = 20_000
 
 _Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
@@ -83,9 +84,8 @@ def is_bad(kind: str, value: dict[str, Any]) -> bool:
     if kind == "preference":
         return bool(value["preference"]["better"] == "other")
     if kind == "label":
-        if value.get("label") == FAITHFULNESS:
-            return float(value.get("score", 1.0)) < 0.5
-        return value.get("label") != "good"
+        applies = float(value.get("score", 1.0)) >= 0.5
+        return applies if value.get("label") not in GOOD_LABELS else not applies
     return kind == "correction"
 
 
@@ -96,4 +96,8 @@ def is_good(kind: str, value: dict[str, Any]) -> bool:
         return rating == "up" or (isinstance(rating, int) and rating >= 4)
     if kind == "preference":
         return bool(value["preference"]["better"] == "this")
-    return kind == "label" and value.get("label") == "good"
+    return (
+        kind == "label"
+        and value.get("label") in GOOD_LABELS
+        and float(value.get("score", 1.0)) >= 0.5
+    )
