@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from doctune.localvertex.api.errors import ApiError, Status
-from doctune.localvertex.proxy import GOOGLE_HOSTS
+from doctune.localvertex.proxy import GOOGLE_HOSTS, METADATA_HOSTS
 
-_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost"})
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", *METADATA_HOSTS})
 
 
 @web.middleware

@@ -13,7 +13,9 @@ from pathlib import Path
 from doctune.artifacts import cache_folder
 from doctune.files import atomic_folder, atomic_path, write_text
 
-SERVED_NAMES = ("*.googleapis.com", "googleapis.com", "*.pkg.dev", "localhost")
+SERVED_NAMES = (
+    *("*.googleapis.com", "googleapis.com", "*.storage.googleapis.com", "*.pkg.dev", "localhost"),
+)
 # A wildcard stands for one label alone: dedicated endpoints have a name for each region.
 _DEDICATED = "{region}-{uid}.prediction.vertexai.goog"
 _DEDICATED_UID = "123456789012"
@@ -75,7 +77,7 @@ def ensure_certificates() -> Certificates:
     All servers of a user share them: gRPC reads its roots once a process, so a program that talks
     to two servers in turn must find the same authority.
     """
-    folder = cache_folder() / "localvertex" / "tls-2"  # a new number for each new set of names
+    folder = cache_folder() / "localvertex" / "tls-3"  # a new number for each new set of names
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "tls.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

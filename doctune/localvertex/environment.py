@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from doctune.files import write_text
 from doctune.localvertex.certificates import ensure_certificates
 from doctune.localvertex.config import LocalVertexConfig
 from doctune.localvertex.ports import LOOPBACK
@@ -24,6 +25,8 @@ def client_environment(config: LocalVertexConfig, ports: Mapping[str, int]) -> d
         # Where the wire leads. gRPC reads the lower-case names only.
         "https_proxy": proxy,
         "HTTPS_PROXY": proxy,
+        "http_proxy": proxy,
+        "HTTP_PROXY": proxy,
         "no_proxy": direct,
         "NO_PROXY": direct,
         "STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{ports['storage']}",
@@ -31,8 +34,10 @@ def client_environment(config: LocalVertexConfig, ports: Mapping[str, int]) -> d
         "REQUESTS_CA_BUNDLE": str(certificates.bundle),
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(certificates.authority),
         "SSL_CERT_FILE": str(certificates.bundle),
-        # curl, in programs and by pycurl.
+        # curl, in programs and by pycurl; wget; httplib2, which googleapiclient stands on.
         "CURL_CA_BUNDLE": str(certificates.bundle),
+        "WGETRC": str(_wget_settings(config.state_dir / "wgetrc", certificates.bundle)),
+        "HTTPLIB2_CA_CERTS": str(certificates.bundle),
         # What pip of a step or job may use to reach its index: nothing else leaves the machine.
         OUTSIDE_VARIABLE: outside_network(os.environ),
         # Whose credentials it takes: the fake metadata server's, never the user's own.
@@ -52,4 +57,9 @@ def client_environment(config: LocalVertexConfig, ports: Mapping[str, int]) -> d
 
 def _empty_folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _wget_settings(path: Path, bundle: Path) -> Path:
+    write_text(path, f"ca_certificate = {bundle}\n")
     return path

@@ -14,7 +14,12 @@ PROGRAMS: Mapping[str, list[str]] = {
     "gcr.io/cloud-aiplatform/training/*": [],
     "*docker.pkg.dev/deeplearning-platform-release/*": [],
     "gcr.io/deeplearning-platform-release/*": [],
+    # Public images that are environments: what runs in them is the caller's own command.
     "python:*": [],
+    "*tensorflow/tensorflow:*": [],
+    "*pytorch/pytorch:*": [],
+    "gcr.io/google.com/cloudsdktool/*": [],
+    "google/cloud-sdk:*": [],
     "*docker.pkg.dev/vertex-ai/prediction/sklearn-*": [*_SERVER, "sklearn"],
     "*docker.pkg.dev/vertex-ai/prediction/xgboost-*": [*_SERVER, "xgboost"],
     "*docker.pkg.dev/vertex-ai/prediction/pytorch-*": [*_SERVER, "pytorch"],

@@ -10,7 +10,6 @@ from doctune.errors import ProgramError
 from doctune.localvertex.api.errors import precondition
 from doctune.runner import programs as runner_programs
 
-_EXCEPTION = re.compile(r"^\s*((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)): (.+)$")
 _VARIABLE = re.compile(r"\$(\$|\(([A-Za-z_][\w.-]*)\))")
 
 
@@ -55,15 +54,6 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
         return "$" if match[1] == "$" else variables.get(match[2], match[0])
 
     return _VARIABLE.sub(value, text)
-
-
-def last_error(path: Path) -> str:
-    """Returns the last line of a log that reads as an exception, or else its last lines."""
-    text = last_lines(path, 200)
-    for line in reversed(text.splitlines()):
-        if match := _EXCEPTION.match(line):
-            return f"{match[1]}: {match[2]}"
-    return last_lines(path)
 
 
 def last_lines(path: Path, count: int = 15) -> str:

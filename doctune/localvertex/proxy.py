@@ -3,6 +3,7 @@
 A client that honours `https_proxy` asks for `us-central1-aiplatform.googleapis.com:443`; its first
 TLS record says by ALPN what it speaks, and the connection is handed to the listener for that. gRPC
 offers `h2` alone; curl and browsers' clients offer `http/1.1` beside it, and get REST in that.
+Plain `http://` for these names, and for the metadata server, is asked of the proxy in full.
 Nothing is sent to another machine, but for the hosts that the configuration names: those are really
 reached, through the proxy that this server was started with where there is one.
 """
@@ -20,6 +21,9 @@ from doctune.localvertex.ports import LOOPBACK
 
 # Dedicated endpoints have a host each under the last of them.
 GOOGLE_HOSTS = (".googleapis.com", ".pkg.dev", ".prediction.vertexai.goog")
+# Names of the metadata server that some clients have built in.
+METADATA_HOSTS = ("metadata.google.internal", "metadata", "169.254.169.254")
+_OF_A_CONNECTION = frozenset({"host", "connection", "proxy-connection", "proxy-authorization"})
 _HEAD_LIMIT = 16384
 _CHUNK = 1 << 18
 _HELLO_SECONDS = 30.0
@@ -32,15 +36,22 @@ class ConnectProxy:
     """Listens for CONNECT and splices connections to the local listeners."""
 
     def __init__(
-        self, rest_port: int, grpc_port: int, allowed_hosts: Sequence[str] = (), upstream: str = ""
+        self,
+        rest_port: int,
+        grpc_port: int,
+        allowed_hosts: Sequence[str] = (),
+        upstream: str = "",
+        http_port: int = 0,
     ) -> None:
         """
         Args:
+            http_port: Where plain HTTP is answered.
             allowed_hosts: What is let through to other machines: NAME, *.NAME, each with :PORT
                 where it is not 443.
             upstream: The HTTP proxy through which other machines are reached; "" for none.
         """
         self._rest_port, self._grpc_port = rest_port, grpc_port
+        self._http_port = http_port
         self._allowed = tuple(host.lower() for host in allowed_hosts)
         self._upstream = upstream
         self._server: asyncio.Server | None = None
@@ -74,7 +85,7 @@ class ConnectProxy:
         method, _, rest = head.partition(" ")
         target = rest.partition(" ")[0]
         if method != "CONNECT":
-            await _refuse(writer, "405 Method Not Allowed", "only CONNECT is answered here")
+            await self._pass_plain(head, target, reader, writer)
             return
         host, _, port = target.rpartition(":")
         if self._lets_through(host.lower(), port):
@@ -100,6 +111,30 @@ class ConnectProxy:
         client = writer.get_extra_info("socket")
         _acknowledge_at_once(client)
         await asyncio.gather(_pipe(reader, local_writer, client), _pipe(local_reader, writer))
+
+    async def _pass_plain(
+        self, head: str, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Hands a request of plain HTTP to the listener for it; one request a connection."""
+        url = urlsplit(target)
+        host = (url.hostname or "").lower()
+        if url.scheme != "http" or url.port not in (None, 80):
+            await _refuse(writer, "405 Method Not Allowed", "CONNECT or a http:// URL is expected")
+            return
+        if host not in METADATA_HOSTS and not host.endswith(GOOGLE_HOSTS):
+            logger.info("refused %s", target)
+            await _refuse(
+                writer, "403 Forbidden", f"localvertex lets nothing leave by plain HTTP: {host}"
+            )
+            return
+        first, *fields = head.removesuffix("\r\n\r\n").split("\r\n")
+        path = f"{url.path or '/'}{f'?{url.query}' if url.query else ''}"
+        kept = [line for line in fields if line.partition(":")[0].lower() not in _OF_A_CONNECTION]
+        method, version = first.split(" ")[0], first.split(" ")[-1]
+        lines = [f"{method} {path} {version}", f"Host: {host}", "Connection: close", *kept]
+        local_reader, local_writer = await asyncio.open_connection(LOOPBACK, self._http_port)
+        local_writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        await asyncio.gather(_pipe(reader, local_writer), _pipe(local_reader, writer))
 
     def _lets_through(self, host: str, port: str) -> bool:
         for allowed in self._allowed:

@@ -9,6 +9,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -27,6 +28,7 @@ from aiohttp import web
 from doctune.errors import LocalVertexError
 from doctune.files import write_json
 from doctune.localvertex import iam_front, logging_front, registry_front, watchdog
+from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.api.table import load_table
 from doctune.localvertex.browsers import refuse_browsers
 from doctune.localvertex.certificates import Certificates, ensure_certificates
@@ -41,6 +43,7 @@ from doctune.localvertex.rest import MAX_BODY_BYTES, RestApi
 from doctune.localvertex.services import JOB_KINDS, predictions, schedules
 from doctune.localvertex.storage import StorageServer
 from doctune.localvertex.storage_front import StorageFront
+from doctune.localvertex.tolerance import tolerant
 from doctune.localvertex.vertex import Vertex
 
 PORTS = ("http", "rest", "grpc", "proxy", "storage", "gcs")
@@ -49,6 +52,10 @@ _GRPC_STOP_SECONDS = 0.2
 _UMASK = 0o077
 _REFUSING = (refuse_others, refuse_browsers)
 _STORAGE_HOST = "storage.googleapis.com"
+# By which older clients, TensorFlow's among them, reach Cloud Storage.
+_ALL_APIS = "www.googleapis.com"
+_STORAGE_PATH = re.compile(r"/((upload|resumable/upload|download|batch)/)?storage/v1(/|$)")
+_SERVED_HOSTS = ("aiplatform.googleapis.com", iam_front.HOST, "secretmanager.googleapis.com")
 
 logger = logging.getLogger("doctune.localvertex")
 
@@ -181,7 +188,12 @@ async def _listen(
     tls.set_alpn_protocols(["http/1.1"])
     api = await _set_up(_application(vertex, front), stack)
     await web.TCPSite(api, LOOPBACK, ports["http"]).start()
-    await web.TCPSite(api, LOOPBACK, ports["rest"], ssl_context=tls).start()
+    if api.server is None:
+        raise AssertionError("a runner that has been set up has a server")
+    rest = await asyncio.get_running_loop().create_server(
+        tolerant(api.server), LOOPBACK, ports["rest"], ssl=tls
+    )
+    stack.callback(rest.close)
     objects = web.Application(
         client_max_size=MAX_BODY_BYTES, middlewares=[refuse_others, refuse_browsers]
     )
@@ -194,6 +206,7 @@ async def _listen(
         ports["grpc"],
         vertex.config.allowed_hosts,
         upstream=os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or "",
+        http_port=ports["http"],
     )
     await proxy.start(ports["proxy"])
     stack.push_async_callback(proxy.stop)
@@ -218,14 +231,18 @@ def _application(vertex: Vertex, front: StorageFront) -> web.Application:
     async def answer(request: web.Request) -> web.StreamResponse:
         # Through the proxy all of Google's names arrive here.
         host = request.host.partition(":")[0]
-        if host == _STORAGE_HOST:
+        if host == _STORAGE_HOST or (host == _ALL_APIS and _STORAGE_PATH.match(request.path)):
             return await front.answer(request)
+        if bucket := host.removesuffix(f".{_STORAGE_HOST}").removesuffix(host):
+            return await front.answer(request.clone(rel_url=f"/{bucket}{request.raw_path}"))
         if iam_front.answers(request):
             return await iam_front.answer(request)
         if host == logging_front.HOST:
             return await logging_front.answer(vertex, request)
         if host == registry_front.HOST or registry_front.TEMPLATE_HOST.fullmatch(host):
             return await registry_front.answer(vertex, request)
+        if host.endswith(".googleapis.com") and not host.endswith(_SERVED_HOSTS):
+            return _refusal(host)
         return await api.answer(request)
 
     application = web.Application(
@@ -235,6 +252,12 @@ def _application(vertex: Vertex, front: StorageFront) -> web.Application:
     application.add_routes(metadata_routes(vertex.config))
     application.router.add_route("*", "/{path:.*}", answer)
     return application
+
+
+def _refusal(host: str) -> web.Response:
+    """Returns the answer for a service of Google that is not here, such as BigQuery."""
+    error = ApiError(Status.UNIMPLEMENTED, f"localvertex does not stand for {host}.")
+    return web.json_response(error.rest_body(), status=error.status.http_code)
 
 
 def _start_watchdog(owner: str) -> IO[bytes]:

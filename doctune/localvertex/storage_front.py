@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.mount import adopt, adopt_below
@@ -36,6 +37,10 @@ _IAM = re.compile(r"/storage/v1/b/(?P<bucket>[^/]+)/iam(?P<test>/testPermissions
 _OBJECT = re.compile(r"(?:/download)?/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<object>[^/]+)")
 _OBJECTS = re.compile(r"/storage/v1/b/(?P<bucket>[^/]+)/o/?")
 _UPLOAD = re.compile(r"(?:/resumable)?/upload/storage/v1/b/(?P<bucket>[^/]+)/o/?")
+# The XML API's, as in https://storage.googleapis.com/BUCKET/OBJECT.
+_PLAIN_OBJECT = re.compile(
+    r"/(?!(?:storage|upload|resumable|download|batch)/)(?P<bucket>[^/]+)/(?P<object>.+)"
+)
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
 )
@@ -84,7 +89,7 @@ class StorageFront:
     async def _adopt_files(self, request: web.Request) -> None:
         """Makes objects of files that a program wrote into the mounted bucket, where asked for."""
         path = request.raw_path.partition("?")[0]
-        if match := _OBJECT.match(path):
+        if match := _OBJECT.match(path) or _PLAIN_OBJECT.fullmatch(path):
             file = self._folder / unquote(match["bucket"]) / unquote(match["object"])
             await asyncio.to_thread(adopt, file)
         elif (match := _OBJECTS.fullmatch(path)) and request.method == "GET":
@@ -96,7 +101,7 @@ class StorageFront:
     ) -> web.StreamResponse:
         async with self._client.request(
             request.method,
-            f"{self._url}{request.raw_path}",
+            URL(f"{self._url}{_emulated_path(request)}", encoded=True),
             data=body,
             headers=_forwarded(request.headers),
             allow_redirects=False,
@@ -199,6 +204,16 @@ async def _name_in_body(request: web.Request, kind: str) -> str:
         return ""
     match = _NAME.search(await request.read())
     return str(json.loads(match["name"])) if match else ""
+
+
+def _emulated_path(request: web.Request) -> str:
+    """Returns the path by which the emulator knows what is asked for."""
+    path = request.raw_path
+    match = _PLAIN_OBJECT.fullmatch(path.partition("?")[0])
+    if match is None or request.method not in ("GET", "HEAD"):
+        return path
+    name = quote(unquote(match["object"]), safe="")
+    return f"/download/storage/v1/b/{match['bucket']}/o/{name}?alt=media"
 
 
 def _leaves_its_bucket(request: web.Request, name: str) -> bool:

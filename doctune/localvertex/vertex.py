@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from doctune.localvertex.background import BackgroundTasks
 from doctune.localvertex.config import LocalVertexConfig
 from doctune.localvertex.model_server import TRUSTED_VARIABLE
 from doctune.localvertex.names import ProjectNumbers, identifier, location, project
+from doctune.localvertex.notebooks.scripts import write_job_scripts
 from doctune.localvertex.objects import Objects
 from doctune.localvertex.operations import Operations
 from doctune.localvertex.prebuilt import PROGRAMS
@@ -45,7 +47,14 @@ class Vertex:
         self.table = table
         self.codec = Codec(table)
         trusted = json.dumps(config.trusted_models)
-        self.environment = {**environment, TRUSTED_VARIABLE: trusted, **config.environment}
+        tools = config.state_dir / "bin"
+        write_job_scripts(tools)
+        self.environment = {
+            **environment,
+            TRUSTED_VARIABLE: trusted,
+            "PATH": os.pathsep.join([str(tools), os.environ.get("PATH", os.defpath)]),
+            **config.environment,
+        }
         self.client = client
         self.projects = ProjectNumbers(
             config.project, config.project_number, config.state_dir / "projects.json"

@@ -26,7 +26,10 @@ GCPC_IMAGES = "*/google-cloud-pipeline-components:*"
 _EXECUTOR = "kfp.dsl.executor_main"
 _CONTAINERIZED = ["python3", "-m", _EXECUTOR]
 _TAIL_LINES = 200
-_ERROR = re.compile(r"^\s*((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)): (.+)$")
+# How Python names the exception that ended a program; Google's have no Error in their names.
+_ERROR = re.compile(
+    r"^\s*((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)|(?:[a-z_]\w*\.)+[A-Z]\w+): (.+)$"
+)
 _PIP_ERROR = re.compile(r"^ERROR: (.+)$")
 
 

@@ -22,8 +22,12 @@ def resolve_program(
     Raises:
         ProgramError: No entry matches the image; the message says how to add one.
     """
+    # An image without a tag is its latest one.
+    named = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
     matching = [
-        program for pattern, program in programs.items() if fnmatch.fnmatchcase(image, pattern)
+        program
+        for pattern, program in programs.items()
+        if fnmatch.fnmatchcase(image, pattern) or fnmatch.fnmatchcase(named, pattern)
     ]
     if not matching:
         raise ProgramError(

@@ -9,6 +9,7 @@ import pytest
 from tests.localvertex.conftest import IMAGE, NUMBER, PARENT
 
 TRANSPORTS = ("rest",)
+_CURL, _WGET = ["curl", "-sS", "-f"], ["wget", "-q", "-O", "-"]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
@@ -22,6 +23,101 @@ def test_curl_as_it_comes_gets_rest(local):
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("{")
+
+
+@pytest.fixture
+def public_object(local, unique):
+    """A file that was put into a bucket, as data that lie in a public one on Vertex AI."""
+    path = local.status.state_dir / "storage" / unique / "folder" / "a b.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("1,2\n")
+    return unique
+
+
+@pytest.mark.parametrize(
+    ("tool", "url"),
+    [
+        (_CURL, "https://storage.googleapis.com/{bucket}/folder/a%20b.csv"),
+        (_CURL, "https://{bucket}.storage.googleapis.com/folder/a%20b.csv"),
+        (_CURL, "http://{bucket}.storage.googleapis.com/folder/a%20b.csv"),
+        (_CURL, "https://www.googleapis.com/storage/v1/b/{bucket}/o/folder%2Fa%20b.csv?alt=media"),
+        (_WGET, "https://storage.googleapis.com/{bucket}/folder/a%20b.csv"),
+    ],
+)
+def test_an_object_is_read_by_any_of_its_addresses(local, public_object, tool, url):
+    if shutil.which(tool[0]) is None:
+        pytest.skip(f"there is no {tool[0]} on this machine")
+    done = subprocess.run(
+        [*tool, url.format(bucket=public_object)],
+        env={**os.environ, **local.environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "1,2\n"), done.stderr
+
+
+def test_plain_http_reaches_the_metadata_server_and_nothing_else(run_inside):
+    script = (
+        "import urllib.request as r\n"
+        "print(r.urlopen('http://metadata.google.internal/computeMetadata/v1/project/project-id')"
+        ".read().decode())\n"
+        "try: r.urlopen('http://example.com/')\n"
+        "except Exception as error: print(error.code, error.read().decode())"
+    )
+    done = run_inside(script)
+
+    assert done.stdout == (
+        "demo-project\n403 localvertex lets nothing leave by plain HTTP: example.com\n\n"
+    ), done.stderr
+
+
+def test_an_upload_as_tensorflow_sends_it_is_taken(run_inside, unique):
+    # Its own client sends both headers; http.client sends what it is told to.
+    script = (
+        "import http.client, os, ssl, urllib.parse\n"
+        "proxy = urllib.parse.urlsplit(os.environ['https_proxy'])\n"
+        "c = http.client.HTTPSConnection(proxy.hostname, proxy.port, timeout=30)\n"
+        "c.set_tunnel('www.googleapis.com', 443)\n"
+        "path = '/upload/storage/v1/b/demo-bucket/o?uploadType=media&name=UNIQUE'\n"
+        "body = b'Transfer-Encoding: identity'\n"
+        "c.putrequest('POST', path)\n"
+        "c.putheader('Content-Length', str(len(body)))\n"
+        "c.putheader('Transfer-Encoding', 'identity')\n"
+        "c.endheaders(body)\n"
+        "answer = c.getresponse()\n"
+        "print(answer.status, len(answer.read()) > 0)\n"
+        "c.request('GET', '/storage/v1/b/demo-bucket/o/UNIQUE?alt=media')\n"
+        "print(c.getresponse().read().decode())"
+    ).replace("UNIQUE", unique)
+    done = run_inside(script)
+
+    assert done.stdout == "200 True\nTransfer-Encoding: identity\n", done.stderr
+
+
+def test_a_job_finds_googles_tools_and_is_told_of_what_they_do_not_do(aip, unique):
+    job = aip.CustomJob(
+        display_name=unique,
+        staging_bucket="gs://demo-bucket",
+        worker_pool_specs=[
+            {
+                "machine_spec": {"machine_type": "n1-standard-4"},
+                "replica_count": 1,
+                "container_spec": {
+                    "image_uri": "us-docker.pkg.dev/demo/images/environment:1",
+                    "command": ["sh", "-ec"],
+                    "args": [
+                        f"echo hello > a.txt; gsutil cp a.txt gs://demo-bucket/{unique}/a.txt; "
+                        f'test "$(gcloud storage cp gs://demo-bucket/{unique}/a.txt -)" = hello; '
+                        "bq query 'SELECT 1'"
+                    ],
+                },
+            }
+        ],
+    )
+    with pytest.raises(RuntimeError, match="localvertex does not do this command: bq query"):
+        job.run()
 
 
 def test_a_dedicated_endpoint_is_asked_under_its_own_host(local, aip, unique, run_inside):

@@ -197,6 +197,15 @@ def test_bad_parameters_are_refused_before_anything_runs(aip, specs, unique, val
         submit(aip, specs / "notes.yaml", unique, parameter_values=values)
 
 
+def test_a_job_id_that_is_taken_is_refused_with_what_made_it(aip, specs, unique):
+    values = {"parameter_values": {"seconds": 0.0}, "job_id": f"job-{unique}"}
+    submit(aip, specs / "waits.yaml", unique, False, **values)
+    with pytest.raises(
+        exceptions.AlreadyExists, match="two jobs of one second collide; give them a job_id"
+    ):
+        submit(aip, specs / "waits.yaml", unique, False, **values)
+
+
 def test_an_unknown_parameter_is_refused_by_the_server_too(local, environment, specs):
     import yaml
 
@@ -242,3 +251,52 @@ def test_a_job_id_is_used_once(aip, specs, unique):
     submit(aip, specs / "waits.yaml", unique, **values)
     with pytest.raises(exceptions.Conflict):
         submit(aip, specs / "waits.yaml", unique, **values)
+
+
+def test_runs_of_a_pipeline_are_compared_in_data_frames(aip, tmp_path, unique):
+    from kfp import compiler, dsl
+
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    def score(rate: float, metrics: dsl.Output[dsl.Metrics]):
+        metrics.log_metric("accuracy", 1 - rate)
+
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    def describe(metrics: dsl.Input[dsl.Metrics], more: dsl.Output[dsl.Metrics]):
+        more.log_metric("seen", metrics.metadata["accuracy"])
+
+    @dsl.pipeline(name=f"scored-{unique}")
+    def scored(rate: float, words: str = "few"):
+        describe(metrics=score(rate=rate).outputs["metrics"])
+
+    compiler.Compiler().compile(scored, str(tmp_path / "scored.yaml"))
+    aip.init(experiment=f"exp-{unique}", project="demo-project", location="us-central1")
+    jobs = []
+    for rate in (0.25, 0.5):
+        job = aip.PipelineJob(
+            display_name=unique,
+            template_path=str(tmp_path / "scored.yaml"),
+            job_id=f"job-{uuid.uuid4().hex}",
+            pipeline_root=f"gs://demo-bucket/{unique}",
+            parameter_values={"rate": rate},
+        )
+        job.submit(experiment=f"exp-{unique}")
+        jobs.append(job)
+    for job in jobs:
+        wait_for(lambda job=job: job.state.name in OVER, 90)
+    wanted = {jobs[0].name: (0.25, 0.75), jobs[1].name: (0.5, 0.5)}
+
+    frame = aip.get_pipeline_df(pipeline=f"scored-{unique}").set_index("run_name")
+    assert {
+        name: (row["param.input:rate"], row["metric.accuracy"]) for name, row in frame.iterrows()
+    } == wanted
+    assert set(frame["param.input:words"]) == {"few"}
+    assert list(frame["metric.seen"]) == list(frame["metric.accuracy"])
+    assert set(frame["pipeline_name"]) == {f"scored-{unique}"}
+
+    frame = aip.get_experiment_df(f"exp-{unique}").set_index("run_name")
+    assert {
+        name: (row["param.rate"], row["metric.accuracy"]) for name, row in frame.iterrows()
+    } == wanted
+    assert set(frame["run_type"]) == {"system.PipelineRun"}
+    assert set(frame["state"]) == {"COMPLETE"}
+    aip.metadata.metadata._experiment_tracker.reset()

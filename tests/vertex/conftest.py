@@ -34,6 +34,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
             "*/flagged:*": [*_LIGHT_SERVER, "--fail-where"],
         },
         environment={"OMP_NUM_THREADS": "1"},
+        refuse_folder_renames=True,  # as under /gcs on Vertex AI
     )
     with LocalVertex.attach_or_start(config) as handle:
         yield handle

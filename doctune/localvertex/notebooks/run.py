@@ -2,10 +2,8 @@
 
 import json
 import os
-import shlex
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,14 +15,12 @@ from doctune.localvertex.lifecycle import LocalVertex
 from doctune.localvertex.notebooks.cells import default_values, read_cells
 from doctune.localvertex.notebooks.kernel import PLAN, REPORTS, Plan
 from doctune.localvertex.notebooks.report import CellReport, read_reports
+from doctune.localvertex.notebooks.scripts import write_notebook_scripts
 from doctune.processes import start_process, stop_process
 from doctune.runner.gcs_mount import mounting
 from doctune.runner.overlay import make_overlay, overlay_environment
 
 _KERNEL = "doctune.localvertex.notebooks.kernel"
-_COMMANDS = "doctune.localvertex.notebooks.commands"
-_TRANSLATED = ("gsutil", "gcloud")
-_LEFT_OUT = ("bq", "docker", "kubectl", "apt", "apt-get", "sudo", "conda", "mamba", "pip", "pip3")
 _POLL_SECONDS = 0.2
 _GOING_ON = ("RUNNING", "PENDING", "QUEUED", "CANCELLING")
 _JOB_KINDS = (
@@ -145,14 +141,7 @@ def _run_kernel(
 def _environment(local: LocalVertex, folder: Path) -> dict[str, str]:
     """Returns the environment of a kernel: its commands first on the path, no screen."""
     binaries = folder / "bin"
-    binaries.mkdir()
-    for name in (*_TRANSLATED, *_LEFT_OUT):
-        module = f"{_COMMANDS}.{name}" if name in _TRANSLATED else f"{_COMMANDS}.left_out"
-        line = shlex.join([sys.executable, "-m", module])
-        mark = "" if name in _TRANSLATED else f" {shlex.quote(name)}"
-        script = binaries / name
-        write_text(script, f'#!/bin/sh\nexec {line}{mark} "$@"\n')
-        script.chmod(0o755)
+    write_notebook_scripts(binaries)
     variables = overlay_environment({**os.environ, **local.environment}, folder / "python")
     return {
         **variables,

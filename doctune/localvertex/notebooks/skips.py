@@ -1,6 +1,7 @@
 """Commands of a notebook that are not run here, noted by whoever meets them."""
 
 import os
+import sys
 from pathlib import Path
 
 # Where commands that stand for gcloud and the like note what they leave out.
@@ -13,11 +14,19 @@ def add_skip(path: Path, command: str) -> None:
         file.write(" ".join(command.split())[:200] + "\n")
 
 
-def skip_here(command: str) -> None:
-    """Notes a command where a notebook runs, and says so where anybody sees it."""
-    if path := os.environ.get(SKIPS_VARIABLE):
-        add_skip(Path(path), command)
+def skip_here(command: str) -> int:
+    """Notes a command where a notebook runs, and says so where anybody sees it.
+
+    Returns:
+        The command's exit code: in a job or step, where nobody reads the note, it has failed.
+    """
+    path = os.environ.get(SKIPS_VARIABLE)
+    if not path:
+        sys.stderr.write(f"ERROR: localvertex does not do this command: {command}\n")
+        return 1
+    add_skip(Path(path), command)
     print(f"[not run here] {command}", flush=True)  # noqa: T201 the command's own output
+    return 0
 
 
 def take_skips(path: Path) -> list[str]:

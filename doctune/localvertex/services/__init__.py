@@ -1,6 +1,7 @@
 """The handlers, one module a service of Vertex AI. Importing this registers all of them."""
 
 from doctune.localvertex.services import (
+    datasets,
     endpoints,
     evaluations,
     jobs,
@@ -10,14 +11,17 @@ from doctune.localvertex.services import (
     pipelines,
     predictions,
     projects,
+    resource_pools,
     schedules,
     secrets,
+    studies,
     tensorboards,
     training_pipelines,
 )
 
 __all__ = [
     "JOB_KINDS",
+    "datasets",
     "endpoints",
     "evaluations",
     "jobs",
@@ -27,8 +31,10 @@ __all__ = [
     "pipelines",
     "predictions",
     "projects",
+    "resource_pools",
     "schedules",
     "secrets",
+    "studies",
     "tensorboards",
     "training_pipelines",
 ]

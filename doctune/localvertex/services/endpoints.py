@@ -12,7 +12,7 @@ from doctune.localvertex.api.errors import ApiError, Status, invalid, not_found,
 from doctune.localvertex.certificates import dedicated_host
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.request_log import complete_destination
-from doctune.localvertex.services import models, resources
+from doctune.localvertex.services import models, resource_pools, resources
 from doctune.localvertex.store import Transaction
 
 KIND = "Endpoint"
@@ -116,6 +116,7 @@ def deploy_model(call: Call, request: Document) -> Document:
         call.transaction, call.vertex.projects.canonical(given.get("model", ""))
     )
     _check_machines(given)
+    resource_pools.check_pool(call, given)
     deployed = {
         **given,
         "id": given.get("id") or names.new_id(),
@@ -176,6 +177,8 @@ def _check_machines(deployed: Document) -> None:
         raise invalid(
             "deployed_model.prediction_resources must be exactly one of " + ", ".join(_RESOURCES)
         )
+    if given[0] == "shared_resources":
+        return  # the pool's, which were looked at when it was made
     settings = deployed[given[0]]
     least = int(settings.get("min_replica_count", 0))
     most = int(settings.get("max_replica_count", 0)) or least

@@ -88,7 +88,7 @@ def add_version(call: Call, request: Document) -> Document:
         "version_create_time": version["create_time"],
         "version_update_time": version["create_time"],
         # Without it the SDK drops the machine settings of deploy() in silence.
-        "supported_deployment_resources_types": ["DEDICATED_RESOURCES"],
+        "supported_deployment_resources_types": ["DEDICATED_RESOURCES", "SHARED_RESOURCES"],
         "supported_input_storage_formats": ["jsonl"],
         "supported_output_storage_formats": ["jsonl"],
         "version_aliases": [],

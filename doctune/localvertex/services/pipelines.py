@@ -27,7 +27,11 @@ def start_pipeline_job(
     info = given["pipeline_spec"].get("pipelineInfo", {})
     name = f"{parent}/pipelineJobs/{job_id or names.new_id()}"
     if transaction.find(PIPELINE.kind, name):
-        raise ApiError(Status.ALREADY_EXISTS, f"PipelineJob {name} already exists.")
+        raise ApiError(
+            Status.ALREADY_EXISTS,
+            f"PipelineJob {name} already exists. Identifiers that the SDK makes are the pipeline's "
+            "name and the second: two jobs of one second collide; give them a job_id.",
+        )
     moment = names.timestamp()
     job: Document = {
         **given,

@@ -17,6 +17,8 @@ from doctune.localvertex.tracker import JobKind
 
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
+# Labels that Vertex AI itself sets.
+SYSTEM_LABELS = "aiplatform.googleapis.com/"
 _RESOURCE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,126}")
 
 
@@ -66,6 +68,8 @@ def check_labels(document: Document) -> None:
     if len(labels) > 64:
         raise invalid(f"At most 64 labels are allowed; {len(labels)} were given.")
     for key, value in labels.items():
+        if key.startswith(SYSTEM_LABELS):
+            continue
         if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
             raise invalid(
                 f"Invalid label {key!r}: {value!r}. Keys and values hold lower-case letters, "

@@ -3,12 +3,14 @@
 A custom job is run; when it has succeeded, the model that it wrote is uploaded to the registry.
 """
 
+import copy
+
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
-from doctune.localvertex.services import jobs, models, resources
+from doctune.localvertex.services import datasets, jobs, models, resources
 from doctune.localvertex.services.job_methods import register_job_methods
 from doctune.localvertex.tracker import JobFailedError, JobKind
 from doctune.localvertex.vertex import Vertex
@@ -35,15 +37,63 @@ def create_training_pipeline(call: Call, request: Document) -> Document:
     codec = call.vertex.codec
     spec = codec.document(codec.message(_SPEC, given.get("training_task_inputs", {})))
     check_job_spec(call.vertex, spec)
+    dataset = _dataset(call, request["parent"], given.get("input_data_config", {}))
     pipeline = resources.stamp(given, call.type(TRAINING.kind))
     pipeline["name"] = f"{request['parent']}/trainingPipelines/{names.new_id()}"
     vertex = call.vertex
 
     async def run() -> Document:
-        return await _run(vertex, pipeline, spec)
+        variables = await _input_variables(vertex, pipeline, dataset) if dataset else {}
+        return await _run(vertex, pipeline, _with_variables(spec, variables))
 
     vertex.jobs.create(call.transaction, TRAINING, pipeline, run)
     return pipeline
+
+
+def _dataset(call: Call, parent: str, config: Document) -> Document | None:
+    """Returns the managed data set that is trained on, if any.
+
+    Raises:
+        ApiError: NOT_FOUND; UNIMPLEMENTED for BigQuery.
+    """
+    if not config.get("dataset_id"):
+        return None
+    if "bigquery_destination" in config:
+        raise ApiError(
+            Status.UNIMPLEMENTED,
+            "localvertex has no BigQuery: training data are written to gs:// only "
+            "(input_data_config.gcs_destination).",
+        )
+    return call.transaction.get(datasets.KIND, f"{parent}/datasets/{config['dataset_id']}")
+
+
+async def _input_variables(vertex: Vertex, pipeline: Document, dataset: Document) -> Document:
+    """Writes the data set in its three parts, and returns the variables that say where."""
+    config = pipeline["input_data_config"]
+    target = config.get("gcs_destination", {}).get("output_uri_prefix", "").rstrip("/")
+    if not target:
+        raise JobFailedError(
+            "input_data_config.gcs_destination is missing: set base_output_dir or staging_bucket.",
+            Status.INVALID_ARGUMENT,
+        )
+    kind = datasets.schema_title(dataset["metadata_schema_uri"])
+    folder = f"{target}/dataset-{config['dataset_id']}-{kind}-{pipeline['create_time']}"
+    written = await datasets.write_splits(vertex, dataset, config, folder)
+    return {
+        "AIP_DATA_FORMAT": written.format,
+        **{f"AIP_{name.upper()}_DATA_URI": uri for name, uri in written.uris.items()},
+    }
+
+
+def _with_variables(spec: Document, variables: Document) -> Document:
+    """Returns a job specification whose containers have further variables."""
+    spec = copy.deepcopy(spec)
+    for pool in spec["worker_pool_specs"]:
+        container = pool.get("container_spec") or pool.get("python_package_spec")
+        if container is not None:
+            given = [{"name": name, "value": value} for name, value in variables.items()]
+            container["env"] = [*given, *container.get("env", [])]
+    return spec
 
 
 async def _run(vertex: Vertex, pipeline: Document, spec: Document) -> Document:

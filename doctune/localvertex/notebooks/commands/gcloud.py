@@ -33,8 +33,7 @@ def main(arguments: list[str]) -> int:
     except CommandError as error:
         sys.stderr.write(f"ERROR: (gcloud.{'.'.join(words[:3])}) {error}\n")
         return 1
-    skip_here(shlex.join(["gcloud", *arguments]))
-    return _DONE
+    return skip_here(shlex.join(["gcloud", *arguments]))
 
 
 def _config(words: list[str], options: Options) -> bool:

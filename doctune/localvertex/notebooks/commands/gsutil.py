@@ -29,8 +29,7 @@ def main(arguments: list[str]) -> int:
         "mv": lambda given, told: commands.copy(given, told, move=True),
     }
     if verb not in known:
-        skip_here(shlex.join(["gsutil", *arguments]))
-        return 0
+        return skip_here(shlex.join(["gsutil", *arguments]))
     told = Flags(
         recursive=bool(flags & _RECURSIVE),
         force="-f" in flags,

@@ -17,8 +17,7 @@ def main(arguments: list[str]) -> int:
     name, *rest = arguments
     if name in ("pip", "pip3") and not set(_CHANGES) & set(rest):
         return subprocess.run([sys.executable, "-m", "pip", *rest], check=False).returncode
-    skip_here(shlex.join(arguments))
-    return 0
+    return skip_here(shlex.join(arguments))
 
 
 if __name__ == "__main__":

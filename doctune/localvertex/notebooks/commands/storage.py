@@ -38,7 +38,7 @@ class Storage:
         """Creates buckets."""
         for name in names:
             bucket = _bucket(name)
-            print(f"Creating gs://{bucket}/...")  # noqa: T201
+            _say(f"Creating gs://{bucket}/...")
             if self._client.bucket(bucket).exists():
                 # Every bucket here is the reader's own: the one that is wanted is there.
                 print(f"A bucket named '{bucket}' is there already.")  # noqa: T201
@@ -56,7 +56,7 @@ class Storage:
             if flags.recursive:
                 for blob in self._client.list_blobs(bucket.name):
                     blob.delete()
-            print(f"Removing gs://{bucket.name}/...")  # noqa: T201
+            _say(f"Removing gs://{bucket.name}/...")
             bucket.delete()
 
     def list(self, urls: Sequence[str], flags: Flags) -> None:
@@ -76,13 +76,21 @@ class Storage:
         if len(urls) < 2:
             raise CommandError("a source and a destination are wanted.")
         *sources, target = urls
+        if target == "-":
+            self.show(sources, flags)
+            return
         pairs = [pair for source in sources for pair in self._pairs(source, flags)]
         if not pairs:
             raise CommandError(f"No URLs matched: {' '.join(sources)}")
-        into = len(pairs) > 1 or target.endswith("/") or self._is_folder(target)
+        is_there = self._is_folder(target)
+        into = len(pairs) > 1 or target.endswith("/") or is_there
+        if not is_there and _is_whole_folder(sources, pairs):
+            # A folder that is new to its target takes the target's name.
+            pairs = [(source, inner.partition("/")[2]) for source, inner in pairs]
+            into = True
         for source, inner in pairs:
             end = f"{target.rstrip('/')}/{inner}" if into else target
-            print(f"Copying {source} to {end}...")  # noqa: T201
+            _say(f"Copying {source} to {end}...")
             self._copy_one(source, end)
             if move:
                 self._remove_one(source)
@@ -98,7 +106,7 @@ class Storage:
             if not found and not flags.force:
                 raise CommandError(f"No URLs matched: {url}")
             for blob in found:
-                print(f"Removing gs://{bucket}/{blob.name}...")  # noqa: T201
+                _say(f"Removing gs://{bucket}/{blob.name}...")
                 blob.delete()
 
     def show(self, urls: Sequence[str], flags: Flags) -> None:
@@ -116,7 +124,7 @@ class Storage:
         source, target = (url.rstrip("/") for url in urls)
         everything = Flags(recursive=True, force=True)
         for path, inner in self._pairs(source, everything, below=True):
-            print(f"Copying {path} to {target}/{inner}...")  # noqa: T201
+            _say(f"Copying {path} to {target}/{inner}...")
             self._copy_one(path, f"{target}/{inner}")
 
     def size(self, urls: Sequence[str], flags: Flags) -> None:
@@ -235,3 +243,13 @@ def _local_pairs(source: str, flags: Flags, *, below: bool) -> Iterator[tuple[st
 
 def _bucket(url: str) -> str:
     return url.removeprefix(_SCHEME).partition("/")[0]
+
+
+def _is_whole_folder(sources: Sequence[str], pairs: Sequence[tuple[str, str]]) -> bool:
+    return len(sources) == 1 and "*" not in sources[0] and all("/" in inner for _, inner in pairs)
+
+
+def _say(line: str) -> None:
+    """Tells what is done, where Google's tools tell it: their output may be piped on."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
