@@ -13,6 +13,7 @@ from doctune.knowledge.compose import compose
 from doctune.knowledge.confidence import Signals, confidence
 from doctune.knowledge.evidence import TYPED, Evidence, gather, names_unknown, suits
 from doctune.knowledge.index import KnowledgeIndex
+from doctune.knowledge.passages import BBox, Passage
 from doctune.knowledge.prompt import REFUSAL
 from doctune.knowledge.questions import Question, read_question
 
@@ -22,11 +23,25 @@ _SOURCES = 3
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an answer stands: a file, a page, and the words there."""
+    """Where an answer stands: a file, a page, and the words there.
+
+    Attributes:
+        text: The whole passage.
+        id: The passage and the unit in it, as `Answerer.source` finds them again.
+        quote: The unit's own words.
+        box: The block that holds the unit, in points from the page's top left corner.
+        doc_id: The SHA-256 of the file.
+    """
 
     file: str
     page: int
     text: str
+    id: str = ""
+    title: str = ""
+    heading: tuple[str, ...] = ()
+    quote: str = ""
+    box: BBox = (0.0, 0.0, 0.0, 0.0)
+    doc_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,49 @@ class Answerer:
             file = self.index.sources[one.hit.passage]
             key = (file, one.hit.passage)
             if key not in found and len(found) < _SOURCES:
-                found[key] = Source(file, one.unit.page, one.passage.text)
+                found[key] = self._source(one)
+        return tuple(found.values())
+
+    def source(self, name: str, groups: Collection[str] | None = None) -> Source | None:
+        """Returns a source by its id; None where there is none, or none that these may see."""
+        passage, _, unit = name.rpartition(".")
+        number = self.index.numbers.get(passage)
+        if number is None or not unit.isdecimal() or not self.index.may_see(number, groups):
+            return None
+        found = self.index.passage(number)
+        return self._of(number, found, int(unit)) if int(unit) < len(found.units) else None
+
+    def _source(self, one: Evidence) -> Source:
+        return self._of(one.hit.passage, one.passage, one.at)
+
+    def _of(self, number: int, passage: Passage, at: int) -> Source:
+        unit = passage.units[at]
+        return Source(
+            file=self.index.sources[number],
+            page=unit.page,
+            text=passage.text,
+            id=f"{self.index.ids[number]}.{at}",
+            title=self.index.titles[number],
+            heading=passage.heading,
+            quote=unit.text,
+            box=unit.box,
+            doc_id=self.index.documents[number],
+        )
+
+    def places(
+        self, text: str, top: int, groups: Collection[str] | None = None
+    ) -> tuple[Source, ...]:
+        """Returns the passages that fit a question best, best first, each once.
+
+        Args:
+            groups: The access groups of who asks; None sees everything.
+        """
+        found: dict[int, Source] = {}
+        for one in gather(self.index, read_question(text), groups):
+            if one.hit.passage not in found:
+                found[one.hit.passage] = self._source(one)
+            if len(found) == top:
+                break
         return tuple(found.values())
 
     def signals(self, question: Question, evidence: Sequence[Evidence]) -> Signals:

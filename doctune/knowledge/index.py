@@ -102,6 +102,31 @@ class KnowledgeIndex:
         return names
 
     @cached_property
+    def ids(self) -> list[str]:
+        """The id of each passage."""
+        return list(map(str, self._column("id")))
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The row of each passage by its id."""
+        return {name: number for number, name in enumerate(self.ids)}
+
+    @cached_property
+    def documents(self) -> list[str]:
+        """The SHA-256 of each passage's file."""
+        return list(map(str, self._column("doc_id")))
+
+    @cached_property
+    def groups(self) -> list[frozenset[str]]:
+        """The access groups that may see each passage."""
+        allowed: list[list[str]] = self._passages.column("groups").to_pylist()
+        return [frozenset(names) for names in allowed]
+
+    def may_see(self, passage: int, groups: Collection[str] | None) -> bool:
+        """Whether a passage may be shown to somebody of these groups; None sees everything."""
+        return groups is None or not self.groups[passage].isdisjoint(groups)
+
+    @cached_property
     def numbered(self) -> dict[str, frozenset[str]]:
         """The numbers by which the documents tell things of one name apart: Nimbrel, 3, 7, 12."""
         found: dict[str, set[str]] = {}
@@ -149,8 +174,7 @@ class KnowledgeIndex:
         return total, likeness
 
     def _visible(self, groups: frozenset[str]) -> npt.NDArray[np.bool_]:
-        column = self._passages.column("groups").to_pylist()
-        return np.array([not groups.isdisjoint(allowed) for allowed in column], dtype=bool)
+        return np.array([not groups.isdisjoint(allowed) for allowed in self.groups], dtype=bool)
 
     def best(self, question: str, top: int, groups: Collection[str] | None = None) -> list[Hit]:
         """Returns the best units, best first."""

@@ -59,3 +59,29 @@ def test_what_the_documents_do_not_say_is_refused(answerer: Answerer, question: 
     answer = answerer.answer(question)
 
     assert (answer.answer, answer.sources) == (REFUSAL, ())
+
+
+def test_a_source_is_found_again_by_its_id_with_its_box_and_heading(answerer: Answerer) -> None:
+    (source, *_) = answerer.answer("How often is the filter of the Arlo 3 rinsed?").sources
+    assert source.heading == ("Cleaning",)
+    assert "14 days" in source.quote
+    assert answerer.source(source.id) == source
+    for unknown in ("", "nothing.0", f"{source.id}9", source.id.replace(".", ".-")):
+        assert answerer.source(unknown) is None
+
+
+def test_places_are_distinct_passages_best_first(answerer: Answerer) -> None:
+    found = answerer.places("How often is the filter of the Arlo 3 rinsed?", 3)
+    assert "14 days" in found[0].text
+    assert len({one.text for one in found}) == 3
+
+
+def test_who_is_of_no_group_that_may_see_a_document_gets_no_source_of_it(
+    answerer: Answerer,
+) -> None:
+    question = "How often is the filter of the Arlo 3 rinsed?"
+    (source, *_) = answerer.answer(question).sources
+    assert answerer.places(question, 3, ["sales"]) == ()
+    assert answerer.answer(question, ["sales"]).refused
+    assert answerer.source(source.id, ["sales"]) is None
+    assert answerer.source(source.id, ["everybody"]) == source
