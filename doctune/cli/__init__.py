@@ -1,6 +1,7 @@
 """The `doctune` command. One module a group of subcommands; importing it registers them."""
 
 from doctune.cli import (
+    agent,
     answers,
     config,
     data,
@@ -19,6 +20,7 @@ from doctune.cli import (
 from doctune.cli.app import app, main
 
 __all__ = [
+    "agent",
     "answers",
     "app",
     "config",

@@ -46,6 +46,7 @@ def up(
 
     With the project of this machine, the local Vertex AI is started where it does not run.
     """
+    from doctune.cli.agent import latest_documents
     from doctune.database.keys import has_valid_keys
     from doctune.gateway.keys import create_key
     from doctune.gateway.server import (
@@ -55,7 +56,7 @@ def up(
         surroundings,
     )
 
-    options = gateway_options(host, port)
+    options = gateway_options(host, port, latest_documents())
     around = surroundings()
     check_somebody_may_ask(options, around)
     with ExitStack() as stack:
@@ -70,7 +71,7 @@ def up(
         def listening(address: str) -> None:
             typer.echo(f"Address    {address}/v1")
             typer.echo(f"Chat page  {address}/")
-            typer.echo(f"Models     {', '.join(options.models)}")
+            typer.echo(f"Models     {', '.join([*options.models, *options.agents])}")
             typer.echo(f"Key        {first} (shown once)" if first else "Key        as made before")
             sys.stdout.flush()
 
@@ -83,6 +84,10 @@ def create(
     owner: Annotated[str, typer.Option(help="The tenant; else the name.")] = "",
     scope: Annotated[list[str] | None, typer.Option(help="chat, feedback, review, admin.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="A model it may ask; else all.")] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="An access group whose documents it may find, beside everybody's."),
+    ] = None,
     requests_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
     tokens_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
     tokens_per_day: Annotated[int | None, typer.Option(min=1)] = None,
@@ -99,6 +104,7 @@ def create(
         owner=owner,
         scopes=scope or ("chat", "feedback"),
         models=model or (),
+        groups=group or (),
         limits=LimitOptions(
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
@@ -115,7 +121,9 @@ def list_() -> None:
     """Show the keys, without their secrets."""
     from doctune.database.keys import list_keys
 
-    table = Table("name", "owner", "id", "scopes", "models", "created", "expires", "revoked")
+    table = Table(
+        "name", "owner", "id", "scopes", "models", "groups", "created", "expires", "revoked"
+    )
     for key in list_keys(_engine()):
         moments = (key.created_at, key.expires_at, key.revoked_at)
         table.add_row(
@@ -124,6 +132,7 @@ def list_() -> None:
             key.id,
             " ".join(key.scopes),
             " ".join(key.models) or "all",
+            " ".join(key.groups) or "everybody",
             *(f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in moments),
         )
     Console().print(table)
@@ -141,11 +150,16 @@ def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None
 @gateway.command()
 def models() -> None:
     """Show the models that clients can name, and where they are asked."""
+    from doctune.cli.agent import latest_documents
     from doctune.gateway.server import gateway_options
 
     table = Table("model", "upstreams, in order")
-    for name, options in gateway_options().models.items():
+    known = gateway_options(documents=latest_documents())
+    for name, options in known.models.items():
         table.add_row(name, "\n".join(options.upstreams))
+    for name, agent in known.agents.items():
+        stages = [stage.upstream for stage in agent.stages]
+        table.add_row(name, "\n".join([*stages, "the documents' own words"]))
     Console().print(table)
 
 

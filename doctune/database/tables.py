@@ -49,6 +49,8 @@ class ApiKey(Base):
     digest: Mapped[str] = mapped_column(String(64))
     scopes: Mapped[list[Any]]
     models: Mapped[list[Any]]  # names of the models it may ask; empty: all of them
+    # The access groups whose documents it may find, beside everybody's.
+    groups: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     requests_per_minute: Mapped[int | None]
     tokens_per_minute: Mapped[int | None]
     tokens_per_day: Mapped[int | None]
@@ -179,3 +181,38 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     holder: Mapped[str] = mapped_column(String(128))
     until: Mapped[datetime]
+
+
+class Conversation(Base):
+    """A conversation with an agent. Its id belongs to its owner: two owners may use the same."""
+
+    __tablename__ = "conversations"
+
+    owner: Mapped[str] = mapped_column(String(128), primary_key=True)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    agent: Mapped[str] = mapped_column(String(256))
+    title: Mapped[str] = mapped_column(String(128))
+    end_user: Mapped[str | None] = mapped_column(String(256), index=True)
+    last_message: Mapped[str] = mapped_column(String(32))  # "" while nothing is said
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime] = mapped_column(index=True)
+    held_by: Mapped[str | None] = mapped_column(String(32))  # the turn that is being answered
+    held_until: Mapped[datetime | None]
+
+
+class ConversationMessage(Base):
+    """One message; those that follow the same one are branches."""
+
+    __tablename__ = "conversation_messages"
+    __table_args__ = (
+        Index("ix_conversation_messages_conversation", "owner", "conversation_id", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(128))
+    conversation_id: Mapped[str] = mapped_column(String(64))
+    parent_id: Mapped[str] = mapped_column(String(32))  # "" for the beginning
+    role: Mapped[str] = mapped_column(String(16))
+    content: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    details: Mapped[dict[str, Any]]  # sources, versions, who answered

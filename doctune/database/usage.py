@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
+from doctune.database.conversations import forget_conversations
 from doctune.database.tables import ApiKey, Feedback, Prediction, ReviewEvent, ReviewItem
 
 
@@ -69,11 +70,14 @@ def latest_predictions(engine: Engine, after: datetime, most: int) -> list[Predi
 
 
 def forget_user(engine: Engine, end_user: str) -> tuple[int, int]:
-    """Erases what is kept of a person; returns how many predictions and pieces of feedback.
+    """Erases what is kept of a person, conversations too.
+
+    Returns how many predictions and pieces of feedback there were.
 
     Args:
         end_user: As it is kept, which may be a hash.
     """
+    forget_conversations(engine, end_user)
     of_user = select(Prediction.id).where(Prediction.end_user == end_user)
     said_of = select(Feedback.prediction_id).where(Feedback.end_user == end_user)
     still_said_of = select(Feedback.prediction_id)

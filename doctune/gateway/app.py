@@ -16,6 +16,7 @@ from doctune.chat_schema import ChatRequest
 from doctune.database.engine import DatabaseError, ping
 from doctune.feedback.request import FeedbackRequest
 from doctune.gateway import chat as chat_route
+from doctune.gateway.agents import bound, wire_of
 from doctune.gateway.bodies import (
     TextCompletionRequest,
     chat_request,
@@ -23,6 +24,7 @@ from doctune.gateway.bodies import (
     read_body,
     text_request,
 )
+from doctune.gateway.conversations import add_conversations
 from doctune.gateway.feedback import keep
 from doctune.gateway.keys import Principal
 from doctune.gateway.metrics import CONTENT_TYPE
@@ -64,6 +66,7 @@ def create_app(services: Services) -> FastAPI:
     _add_models(app, services)
     _add_answers(app, services)
     _add_feedback(app, services)
+    add_conversations(app, services)
     add_page(app)
     return app
 
@@ -74,10 +77,11 @@ def _add_answers(app: FastAPI, services: Services) -> None:
         body = await read_body(request, services.options)
         chat = read(body, services.options)
         model = _model(services, principal, chat.model)
+        exchange = Exchange(principal, chat, end_user=services.recorder.end_user(chat.user))
         services.metrics.in_flight.inc()
         try:
             return await chat_route.answer(
-                services, request, Exchange(principal, chat), model, wire
+                services, request, exchange, bound(model, exchange), wire_of(model, wire)
             )
         finally:
             services.metrics.in_flight.dec()

@@ -19,7 +19,7 @@ from doctune.gateway.cache import cache_control, cache_key
 from doctune.gateway.limits import Admission
 from doctune.gateway.problems import GatewayError
 from doctune.gateway.records import Exchange
-from doctune.gateway.routing import Model, OpenStream
+from doctune.gateway.routing import Asked, OpenStream
 from doctune.gateway.services import Services
 from doctune.gateway.upstreams import Answer, UpstreamError
 from doctune.gateway.wire import Wire
@@ -32,7 +32,7 @@ logger = logging.getLogger("doctune.gateway")
 
 
 async def answer(
-    services: Services, request: Request, exchange: Exchange, model: Model, wire: Wire
+    services: Services, request: Request, exchange: Exchange, model: Asked, wire: Wire
 ) -> Response:
     """Answers one request; what became of it is logged and counted when it has ended.
 
@@ -63,7 +63,7 @@ async def answer(
 
 
 async def _whole(
-    services: Services, request: Request, exchange: Exchange, model: Model, stack: AsyncExitStack
+    services: Services, request: Request, exchange: Exchange, model: Asked, stack: AsyncExitStack
 ) -> Answer:
     """Returns an answer from the cache or an upstream."""
     may_read, may_keep = cache_control(request.headers.get("cache-control", ""))
@@ -82,14 +82,14 @@ async def _whole(
     return result
 
 
-async def _asked(exchange: Exchange, model: Model) -> Answer:
+async def _asked(exchange: Exchange, model: Asked) -> Answer:
     async with model.place():
         result, exchange.fallback = await model.ask(exchange.chat)
     return result
 
 
 def _keep(
-    services: Services, exchange: Exchange, model: Model, key: str | None, result: Answer
+    services: Services, exchange: Exchange, model: Asked, key: str | None, result: Answer
 ) -> None:
     """Keeps an answer, if those versions still answer that it was asked of."""
     owner, chat = exchange.principal.owner, exchange.chat
@@ -105,7 +105,7 @@ async def _streamed(
     services: Services,
     request: Request,
     exchange: Exchange,
-    model: Model,
+    model: Asked,
     wire: Wire,
     admission: Admission,
     stack: AsyncExitStack,
@@ -163,7 +163,7 @@ async def _from_cache(exchange: Exchange, kept: Answer, wire: Wire) -> AsyncGene
 async def _relayed(
     services: Services,
     exchange: Exchange,
-    model: Model,
+    model: Asked,
     opened: OpenStream,
     wire: Wire,
     key: str | None,
@@ -200,6 +200,7 @@ def _answer_of(exchange: Exchange, opened: OpenStream) -> Answer:
         prompt_tokens=exchange.prompt_tokens,
         completion_tokens=exchange.completion_tokens,
         source=opened.source,
+        extra=exchange.extra,
     )
 
 
@@ -207,7 +208,7 @@ def _take(exchange: Exchange, result: Answer) -> None:
     exchange.text, exchange.finish_reason = result.text, result.finish_reason
     exchange.prompt_tokens = result.prompt_tokens
     exchange.completion_tokens = result.completion_tokens
-    exchange.source = result.source
+    exchange.source, exchange.extra = result.source, result.extra
 
 
 def _settle(admission: Admission, exchange: Exchange) -> None:

@@ -65,6 +65,10 @@ class _Issuer:
         self.options = options
         self._keys = jwt.PyJWKClient(options.jwks_url, cache_keys=True, lifespan=3600, timeout=10)
 
+    def _groups(self, claims: dict[str, Any]) -> frozenset[str]:
+        named = claims.get(self.options.groups_claim) if self.options.groups_claim else None
+        return frozenset(map(str, named)) if isinstance(named, list) else frozenset()
+
     def check(self, token: str) -> Principal | None:
         """Returns whom a token names; None where it is not valid. May block."""
         import jwt
@@ -87,4 +91,5 @@ class _Issuer:
             name=name,
             owner=name,
             scopes=frozenset(self.options.scopes),
+            groups=self._groups(claims),
         )

@@ -35,6 +35,7 @@ class Principal:
     scopes: frozenset[str]
     models: frozenset[str] = frozenset()  # empty: all
     limits: LimitOptions = field(default_factory=LimitOptions)
+    groups: frozenset[str] = frozenset()  # whose documents it may find, beside everybody's
 
     def may_ask(self, model: str) -> bool:
         """Returns whether a model is among those allowed."""
@@ -56,6 +57,7 @@ def create_key(
     owner: str = "",
     scopes: Sequence[str] = ("chat", "feedback"),
     models: Sequence[str] = (),
+    groups: Sequence[str] = (),
     limits: LimitOptions | None = None,
     expires_at: datetime | None = None,
 ) -> str:
@@ -63,6 +65,7 @@ def create_key(
 
     Args:
         owner: The tenant; the name where none is given.
+        groups: The access groups whose documents it may find, beside everybody's.
 
     Raises:
         UsageError: The name is taken, or a scope is unknown.
@@ -79,6 +82,7 @@ def create_key(
         digest=_digest(salt, secret),
         scopes=list(scopes),
         models=list(models),
+        groups=list(groups),
         expires_at=expires_at,
         **(limits or LimitOptions()).model_dump(),
     )
@@ -139,6 +143,7 @@ def _known(row: ApiKey) -> _Known:
         scopes=frozenset(row.scopes),
         models=frozenset(row.models),
         limits=LimitOptions(**limits),
+        groups=frozenset(row.groups),
     )
     return _Known(principal, row.salt, row.digest, row.expires_at)
 

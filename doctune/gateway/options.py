@@ -6,12 +6,14 @@ Addresses that hold passwords come by environment variable only: `DATABASE_URL`,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from doctune.agent import AgentOptions
 from doctune.errors import ConfigurationError
 from doctune.feedback.request import LABELS
 
@@ -21,6 +23,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _check_upstream(upstream: str) -> None:
+    if not upstream.startswith(("vertex:", "http://", "https://")):
+        raise ValueError(f"upstream {upstream!r}: use vertex:ENDPOINT or http(s)://…")
 
 
 class LimitOptions(_Section):
@@ -50,8 +57,7 @@ class ModelOptions(_Section):
     @model_validator(mode="after")
     def _upstreams_are_addresses(self) -> ModelOptions:
         for upstream in self.upstreams:
-            if not upstream.startswith(("vertex:", "http://", "https://")):
-                raise ValueError(f"upstream {upstream!r}: use vertex:ENDPOINT or http(s)://…")
+            _check_upstream(upstream)
         return self
 
 
@@ -94,6 +100,45 @@ class OidcOptions(_Section):
     header: str = Field("authorization", description="IAP: x-goog-iap-jwt-assertion.")
     algorithms: list[str] = Field(default_factory=lambda: ["RS256", "ES256"])
     scopes: list[str] = Field(default_factory=lambda: ["chat", "feedback"])
+    groups_claim: str = Field("", description="The claim that names a person's access groups.")
+
+
+class StageOptions(_Section):
+    """A model that an agent asks."""
+
+    upstream: str = Field(description="As an upstream of a model.")
+    seconds: float = Field(20.0, gt=0, description="Its time limit; then the next one is asked.")
+
+    @model_validator(mode="after")
+    def _is_an_address(self) -> StageOptions:
+        _check_upstream(self.upstream)
+        return self
+
+
+class AgentModelOptions(_Section):
+    """A model that finds, asks and cites."""
+
+    index: str = Field(description="Folder of a knowledge index.")
+    pdfs: str = Field("", description="Folder of the PDFs, for pictures of their pages.")
+    stages: list[StageOptions] = Field(
+        default_factory=list,
+        description="Who is asked, in order; the documents' own words come last in any case.",
+    )
+    settings: AgentOptions = AgentOptions()
+    max_in_flight: int = Field(16, ge=1, description="Most requests that are answered at once.")
+    max_waiting: int = Field(128, ge=0, description="Most requests that wait for a place.")
+    queue_seconds: float = Field(10.0, gt=0, description="Longest wait for a place.")
+
+
+class ConversationOptions(_Section):
+    """What agents remember."""
+
+    retention_days: int | None = Field(
+        default=None, ge=1, description="Days after the last turn; None keeps everything."
+    )
+    wait_seconds: float = Field(
+        10.0, ge=0, description="How long a second turn waits for the first, before 409."
+    )
 
 
 class GatewayOptions(_Section):
@@ -102,6 +147,8 @@ class GatewayOptions(_Section):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
     port: int = Field(8080, ge=0, le=65535)
     models: dict[str, ModelOptions] = Field(min_length=1)
+    agents: dict[str, AgentModelOptions] = Field(default_factory=dict)
+    conversations: ConversationOptions = ConversationOptions()
     limits: LimitOptions = LimitOptions()
     cache: CacheOptions = CacheOptions()
     log: LogOptions = LogOptions()
@@ -112,14 +159,45 @@ class GatewayOptions(_Section):
     body_seconds: float = Field(20.0, gt=0, description="Longest time that a body may take.")
     shutdown_seconds: int = Field(30, ge=1)
 
+    @model_validator(mode="after")
+    def _names_differ(self) -> GatewayOptions:
+        if both := self.models.keys() & self.agents.keys():
+            raise ValueError(f"{min(both)} is a model and an agent: give them different names")
+        return self
+
     @property
     def public(self) -> bool:
         """Whether others than this machine can reach it."""
         return self.host not in LOOPBACK
 
 
+@dataclass(frozen=True)
+class Documents:
+    """An index and the PDFs that it was made of; "" where these are not here."""
+
+    index: str
+    pdfs: str = ""
+
+
+def _agents_beside(models: Any, documents: Documents) -> dict[str, Any]:
+    if not isinstance(models, dict):
+        return {}  # what is wrong with it is said when it is checked
+    return {
+        f"{name}-agent": {
+            "index": documents.index,
+            "pdfs": documents.pdfs,
+            "stages": [{"upstream": upstream} for upstream in model.get("upstreams", [])],
+        }
+        for name, model in models.items()
+        if isinstance(model, dict) and f"{name}-agent" not in models
+    }
+
+
 def load_gateway_options(
-    folder: Path, default_model: str, flags: Mapping[str, Any] | None = None
+    folder: Path,
+    default_model: str,
+    flags: Mapping[str, Any] | None = None,
+    documents: Documents | None = None,
 ) -> GatewayOptions:
     """Returns the settings of a configuration folder.
 
@@ -127,6 +205,7 @@ def load_gateway_options(
         folder: May hold `gateway.yaml`; without `models` in it there is one, for an endpoint.
         default_model: That model's name and its endpoint's.
         flags: Settings that win over the file; those that are None are left out.
+        documents: What agents answer from where the file has no `agents`: one beside each model.
 
     Raises:
         ConfigurationError: A key is unknown or a value is wrong; the message names it.
@@ -141,6 +220,8 @@ def load_gateway_options(
         if not isinstance(values, dict):
             raise ConfigurationError(f"{path} must be a mapping of settings.")
     values.setdefault("models", {default_model: {"upstreams": [f"vertex:{default_model}"]}})
+    if documents is not None:
+        values.setdefault("agents", _agents_beside(values["models"], documents))
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         return GatewayOptions.model_validate(values)

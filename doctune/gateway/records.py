@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,9 @@ class Exchange:
     fallback: bool = False
     cache: str = "off"
     status: int = 500
+    end_user: str | None = None  # as it is kept
+    # What agents answer beside OpenAI's fields: sources, who answered, the conversation.
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def note_first_token(self) -> None:
         """Notes that the answer has begun."""
@@ -100,7 +104,7 @@ class Recorder:
             "cache": exchange.cache,
             "experiment": None,
             "arm": None,
-            "sources": None,
+            "sources": exchange.extra.get("sources"),
         }
 
     def _content(self, exchange: Exchange) -> tuple[list[Any] | None, str | None]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
+from doctune.breaker import Breaker
 from doctune.chat_schema import ChatRequest
 from doctune.gateway.options import ModelOptions
 from doctune.gateway.problems import GatewayError
@@ -20,33 +22,7 @@ from doctune.gateway.upstreams import (
     UpstreamError,
 )
 
-FAILURES_TO_OPEN = 3
-OPEN_SECONDS = 10.0  # how long an upstream that failed is left alone
-
 _RETRY_SECONDS = 5.0
-
-
-class Breaker:
-    """Keeps requests away from an upstream that fails; after a while one is let through."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-        self._until = float("-inf")
-
-    @property
-    def open(self) -> bool:
-        """Whether the upstream is to be left alone now."""
-        return time.monotonic() < self._until
-
-    def succeeded(self) -> None:
-        """Notes an answer."""
-        self._failures, self._until = 0, float("-inf")
-
-    def failed(self) -> None:
-        """Notes a failure."""
-        self._failures += 1
-        if self._failures >= FAILURES_TO_OPEN:
-            self._until = time.monotonic() + OPEN_SECONDS
 
 
 @dataclass(frozen=True)
@@ -56,6 +32,24 @@ class OpenStream:
     source: Source
     pieces: AsyncIterator[Piece]
     fallback: bool
+
+
+class Asked(Protocol):
+    """What answers a request: a model, or an agent for who asks."""
+
+    name: str
+
+    def versions(self) -> str:
+        """Returns a text that changes when others answer; "" where unknown."""
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """Holds a place in the queue for the block."""
+
+    async def ask(self, chat: ChatRequest) -> tuple[Answer, bool]:
+        """Returns an answer, and whether it is a fallback's."""
+
+    def stream(self, chat: ChatRequest) -> AbstractAsyncContextManager[OpenStream]:
+        """Opens a stream whose first piece has come."""
 
 
 class Model:

@@ -16,7 +16,7 @@ from doctune.database.engine import open_database
 from doctune.database.keys import has_valid_keys
 from doctune.database.schema import prepare
 from doctune.errors import ConfigurationError
-from doctune.gateway.options import GatewayOptions, load_gateway_options
+from doctune.gateway.options import Documents, GatewayOptions, load_gateway_options
 from doctune.gateway.services import Surroundings
 from doctune.logs import share_with_uvicorn
 
@@ -28,8 +28,13 @@ STATE_FOLDER = Path(".doctune/gateway")
 logger = logging.getLogger("doctune.gateway")
 
 
-def gateway_options(host: str | None = None, port: int | None = None) -> GatewayOptions:
+def gateway_options(
+    host: str | None = None, port: int | None = None, documents: Documents | None = None
+) -> GatewayOptions:
     """Returns the settings in force; `PORT`, as Cloud Run sets it, comes after the flag.
+
+    Args:
+        documents: What agents answer from where the settings name none.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -39,7 +44,8 @@ def gateway_options(host: str | None = None, port: int | None = None) -> Gateway
             raise ConfigurationError(f"PORT must be a number; it is {os.environ['PORT']!r}.")
         port = int(os.environ["PORT"])
     endpoint = load_vertex_settings().endpoint.name
-    return load_gateway_options(config_folder(), endpoint, {"host": host, "port": port})
+    flags = {"host": host, "port": port}
+    return load_gateway_options(config_folder(), endpoint, flags, documents)
 
 
 def surroundings(state_dir: Path = STATE_FOLDER) -> Surroundings:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doctune.database.engine import Engine
+from doctune.agent import Agent
+from doctune.agent.conversations import Conversations
+from doctune.database.conversations import expire_conversations
+from doctune.database.engine import DatabaseError, Engine
 from doctune.errors import ConfigurationError
 from doctune.feedback.collect import Keeping
+from doctune.gateway.agents import AgentModel, UpstreamStage
 from doctune.gateway.cache import AnswerCache
 from doctune.gateway.identity import Identities
 from doctune.gateway.keys import KeyStore
@@ -21,6 +27,7 @@ from doctune.gateway.prediction_log import PredictionLog
 from doctune.gateway.records import Recorder
 from doctune.gateway.routing import Model
 from doctune.gateway.upstreams import OpenAIAddress, Upstream, VertexAddress, open_session
+from doctune.knowledge import Answerer
 
 if TYPE_CHECKING:
     import aiohttp
@@ -28,6 +35,9 @@ if TYPE_CHECKING:
 UPSTREAM_KEY_VARIABLE = "DOCTUNE_GATEWAY_UPSTREAM_KEY"
 
 _SPILL_FILE = "predictions.jsonl"
+_HOUSEKEEPING_SECONDS = 3600.0
+
+logger = logging.getLogger("doctune.gateway")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +69,7 @@ class Services:
         self.models: dict[str, Model] = {}
         self._surroundings = surroundings
         self._session: aiohttp.ClientSession
+        self._housekeeping: asyncio.Task[None]
 
     async def open(self) -> None:
         """Starts what needs a running loop.
@@ -76,11 +87,42 @@ class Services:
         for name, model in self.options.models.items():
             upstreams = [await self._upstream(address) for address in model.upstreams]
             self.models[name] = Model(name, model, upstreams)
+        await self._open_agents()
+        self._housekeeping = asyncio.create_task(self._keep_house())
 
     async def close(self) -> None:
         """Writes what is to be kept, and lets go of the rest."""
+        self._housekeeping.cancel()
         await asyncio.to_thread(self.log.close, self.options.shutdown_seconds)
         await self._session.close()
+
+    async def _open_agents(self) -> None:
+        conversations = Conversations(self.engine, self.options.conversations.wait_seconds)
+        opened: dict[str, Answerer] = {}
+        for name, options in self.options.agents.items():
+            if options.index not in opened:
+                folder = Path(options.index)
+                opened[options.index] = await asyncio.to_thread(Answerer.open, folder)
+            stages = [
+                UpstreamStage(await self._upstream(stage.upstream), stage.seconds)
+                for stage in options.stages
+            ]
+            agent = Agent(opened[options.index], stages, options.settings)
+            self.models[name] = AgentModel(name, options, agent, stages, conversations)
+
+    async def _keep_house(self) -> None:
+        for model in self.models.values():
+            if isinstance(model, AgentModel):
+                # The encoder takes seconds to load: better before a question than with it.
+                await asyncio.to_thread(model.agent.warm_up)
+        days = self.options.conversations.retention_days
+        while days is not None:
+            before = datetime.now(UTC) - timedelta(days=days)
+            try:
+                await asyncio.to_thread(expire_conversations, self.engine, before)
+            except DatabaseError as error:
+                logger.warning("No conversation expires now: %s", type(error).__name__)
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _upstream(self, name: str) -> Upstream:
         if not name.startswith("vertex:"):

@@ -7,9 +7,9 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
@@ -61,6 +61,7 @@ class Answer:
     prompt_tokens: int
     completion_tokens: int
     source: Source
+    extra: Mapping[str, Any] = field(default_factory=dict)  # beside OpenAI's fields
 
 
 @dataclass(frozen=True, kw_only=True)

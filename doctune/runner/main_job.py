@@ -73,7 +73,7 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
             enable_caching=job.enable_caching,
         )
     # Before anything can refuse the model: the documents answer whether or not it was released.
-    write_json(job.root / LATEST_INDEX, {"index": _index(result)})
+    write_json(job.root / LATEST_INDEX, {"index": _index(result), "pdfs": job.pdfs})
     with console.status("Asking the endpoint and the base model"):
         summary = _summarise(job, result)
     write_json(job.root / LAST_RUN, summary.model_dump(mode="json"))

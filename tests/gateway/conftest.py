@@ -20,10 +20,13 @@ from doctune.database.engine import open_database
 from doctune.gateway.keys import create_key
 from doctune.gateway.options import LimitOptions
 from doctune.processes import start_process, stop_process
+from tests.agent.conftest import corpus
 from tests.database.servers import free_port
 from tests.gateway.upstream import FakeUpstream
 from tests.serving.conftest import Server, start_server
 from tests.serving.tiny_model import write_tiny_model
+
+__all__ = ["corpus"]  # fixtures of elsewhere
 
 ROOT = Path(__file__).parents[2]
 MESSAGES = [{"role": "user", "content": "What does the pump have?"}]

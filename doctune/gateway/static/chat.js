@@ -208,10 +208,42 @@ function messageItem(message) {
 function sourceList(sources) {
   const list = make("ul", { className: "sources" });
   for (const source of sources) {
-    list.append(make("li", { textContent: `${source.file}, page ${source.page}` }));
+    const button = make("button", { type: "button", textContent: sourceName(source) });
+    button.addEventListener("click", () => openPage(source));
+    const item = make("li");
+    item.append(button);
+    list.append(item);
   }
   return list;
 }
+
+function sourceName(source) {
+  const heading = source.heading?.length ? `: ${source.heading.at(-1)}` : "";
+  return `[${source.number}] ${source.document}, page ${source.page}${heading}`;
+}
+
+async function openPage(source) {
+  const dialog = find("page");
+  find("page-title").textContent = sourceName(source);
+  find("page-problem").textContent = "";
+  const picture = find("page-picture");
+  picture.hidden = true;
+  dialog.showModal();
+  try {
+    // The path is of this gateway alone, whatever an answer says.
+    const path = `/v1/sources/${encodeURIComponent(source.id)}/page.png`;
+    const answer = await fetch(path, { headers: { authorization: `Bearer ${state.key}` } });
+    if (!answer.ok) throw new Error((await answer.json()).error.message);
+    URL.revokeObjectURL(picture.src);
+    picture.src = URL.createObjectURL(await answer.blob());
+    picture.alt = `${source.document}, page ${source.page}, with the place framed`;
+    picture.hidden = false;
+  } catch (error) {
+    find("page-problem").textContent = error.message;
+  }
+}
+
+find("page-close").addEventListener("click", () => find("page").close());
 
 function actions(message) {
   const bar = make("div", { className: "actions" });

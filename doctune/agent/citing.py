@@ -1,0 +1,91 @@
+"""Which passage supports which sentence: marks in the text, and the sources in their order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from doctune.agent.messages import Citation
+from doctune.dataset.text import sentences
+from doctune.knowledge import Source
+from doctune.knowledge.lexical import tokens
+
+_LEAST_SHARED = 0.5  # of a sentence's words that a passage must have to support it
+_MARK = re.compile(r"\s?\[(?:\d+(?:,\s*)?)+\]")
+_ENDING = re.compile(r"([.!?]*[\"')\]]*)\s*$")
+_LINK = re.compile(
+    r"\[([^\]]*)\]\([^)]*\)|<?\b(?:https?|javascript|data):[^\s>)]*>?", re.IGNORECASE
+)
+
+
+def cite(text: str, places: Sequence[Source]) -> tuple[str, tuple[Citation, ...]]:
+    """Returns a text with marks, and the sources that it names, numbered as they first come.
+
+    Marks that stand in the text already are taken out: only what a passage supports is cited.
+    Links are taken out too, but for those that a passage itself has: what an answer may lead to are
+    its sources.
+    """
+    text = without_links(without_marks(text), places)
+    order: list[Source] = []
+    lines = []
+    for line in text.split("\n"):
+        marked = []
+        for sentence in sentences(line) or [line]:
+            best = _supporting(sentence, places)
+            if best is None:
+                marked.append(sentence)
+                continue
+            if best not in order:
+                order.append(best)
+            marked.append(_with_mark(sentence, order.index(best) + 1))
+        lines.append(_joined(marked))
+    if not order and places:
+        # Too short to share words ("16 metres per second."): it stands on the best passage.
+        order.append(places[0])
+        lines[-1] = _with_mark(lines[-1], 1)
+    return "\n".join(lines), tuple(
+        Citation(number, source) for number, source in enumerate(order, 1)
+    )
+
+
+def without_marks(text: str) -> str:
+    """Returns a text without its `[1]`."""
+    return _MARK.sub("", text)
+
+
+def without_links(text: str, places: Sequence[Source]) -> str:
+    """Returns a text without links that no passage has."""
+
+    def kept(match: re.Match[str]) -> str:
+        if any(match[0] in one.text for one in places):
+            return match[0]
+        return match[1] or ""
+
+    return _LINK.sub(kept, text)
+
+
+def _with_mark(sentence: str, number: int) -> str:
+    return _ENDING.sub(lambda end: f" [{number}]{end[1]}", sentence, count=1)
+
+
+def _joined(marked: Sequence[str]) -> str:
+    """Returns sentences as a line; of those in a row with one mark, the last keeps it."""
+    kept = list(marked)
+    for at in range(len(kept) - 1):
+        here, after = _MARK.search(kept[at]), _MARK.search(kept[at + 1])
+        if here and after and here[0] == after[0]:
+            kept[at] = _MARK.sub("", kept[at])
+    return " ".join(kept)
+
+
+def _supporting(sentence: str, places: Sequence[Source]) -> Source | None:
+    wanted = set(tokens(sentence)) - {"yes", "no"}
+    if not wanted:
+        return None
+    best, shared = None, 0.0
+    for one in places:
+        held = set(tokens(" ".join([one.title, *one.heading, one.text])))
+        share = len(wanted & held) / len(wanted)
+        if share > shared:
+            best, shared = one, share
+    return best if shared >= _LEAST_SHARED else None

@@ -1,0 +1,34 @@
+"""What a user may set about an agent."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from doctune.knowledge.prompt import REFUSAL
+
+Answering = Literal["auto", "model", "quote"]
+
+
+class AgentOptions(BaseModel):
+    """Settings of an agent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    answering: Answering = Field(
+        "auto",
+        description="model asks the stages, quote quotes the documents, auto does what the "
+        "evaluation found better, as the index has it.",
+    )
+    refusal: str = Field(
+        REFUSAL, min_length=1, description="What is said where the documents do not say."
+    )
+    passages: int = Field(5, ge=1, le=20, description="Most passages that a model is shown.")
+    closest: int = Field(3, ge=0, le=10, description="Places named where nothing answers.")
+    context_tokens: int = Field(
+        1800, ge=256, description="Most tokens of all that a model is shown, answer apart."
+    )
+    answer_tokens: int = Field(256, ge=16, description="Most tokens of an answer.")
+    turns: int = Field(2, ge=0, le=20, description="Earlier turns that a model is shown whole.")
+    system: str = Field("", description="What a model is told before the conversation.")

@@ -1,0 +1,225 @@
+"""Conversations: made, held for a turn, added to, read, listed, deleted. Each has one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Engine, delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from doctune.database.tables import Conversation, ConversationMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose conversation, and which: no two owners share an id."""
+
+    owner: str
+    conversation: str
+
+    @property
+    def is_it(self) -> ColumnElement[bool]:
+        """The condition of the conversation's row."""
+        return (Conversation.owner == self.owner) & (Conversation.id == self.conversation)
+
+    @property
+    def is_in_it(self) -> ColumnElement[bool]:
+        """The condition of its messages' rows."""
+        return (ConversationMessage.owner == self.owner) & (
+            ConversationMessage.conversation_id == self.conversation
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewConversation:
+    """What a conversation is made with."""
+
+    agent: str
+    title: str
+    end_user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message; `parent_id` is the one that it follows, "" for the beginning."""
+
+    id: str
+    parent_id: str
+    role: Literal["user", "assistant"]
+    content: str
+    created_at: datetime
+    details: dict[str, Any]
+
+
+def take_turn(
+    engine: Engine, place: Place, new: NewConversation, lease: str, length: timedelta
+) -> bool:
+    """Holds a conversation for a turn, making it where it is missing; False where it is held."""
+    now = datetime.now(UTC)
+    statement = (
+        update(Conversation)
+        .where(place.is_it, or_(Conversation.held_until.is_(None), Conversation.held_until < now))
+        .values(held_by=lease, held_until=now + length)
+        .returning(Conversation.id)
+    )
+    with engine.begin() as connection:
+        if connection.execute(statement).first() is not None:
+            return True
+        if connection.execute(select(Conversation.id).where(place.is_it)).first() is not None:
+            return False
+    row = Conversation(
+        owner=place.owner,
+        id=place.conversation,
+        agent=new.agent,
+        title=new.title,
+        end_user=new.end_user,
+        last_message="",
+        created_at=now,
+        updated_at=now,
+        held_by=lease,
+        held_until=now + length,
+    )
+    try:
+        with Session(engine) as session, session.begin():
+            session.add(row)
+    except IntegrityError:  # another request made it just now
+        return False
+    return True
+
+
+def end_turn(engine: Engine, place: Place, lease: str) -> None:
+    """Lets a conversation go; one in which nothing was ever said is not kept."""
+    held = (place.is_it) & (Conversation.held_by == lease)
+    with engine.begin() as connection:
+        connection.execute(delete(Conversation).where(held, Conversation.last_message == ""))
+        connection.execute(update(Conversation).where(held).values(held_by=None, held_until=None))
+
+
+def add_messages(engine: Engine, place: Place, lease: str, messages: Sequence[Said]) -> bool:
+    """Adds messages, all or none; False where the turn is no longer held."""
+    statement = (
+        update(Conversation)
+        .where(place.is_it, Conversation.held_by == lease)
+        .values(last_message=messages[-1].id, updated_at=messages[-1].created_at)
+        .returning(Conversation.id)
+    )
+    with Session(engine) as session, session.begin():
+        if session.execute(statement).first() is None:
+            return False
+        session.add_all(_row(place, one) for one in messages)
+    return True
+
+
+def message(engine: Engine, place: Place, message_id: str) -> Said | None:
+    """Returns a message; None where the conversation has none of that id."""
+    statement = select(ConversationMessage).where(
+        place.is_in_it, ConversationMessage.id == message_id
+    )
+    with Session(engine) as session:
+        row = session.scalars(statement).one_or_none()
+        return _said(row) if row is not None else None
+
+
+def messages(engine: Engine, place: Place) -> list[Said]:
+    """Returns all messages of a conversation with all branches, the earliest first."""
+    statement = (
+        select(ConversationMessage)
+        .where(place.is_in_it)
+        .order_by(ConversationMessage.created_at, ConversationMessage.role.desc())
+    )
+    with Session(engine) as session:
+        return [_said(row) for row in session.scalars(statement)]
+
+
+def path(engine: Engine, place: Place, last: str | None = None) -> list[Said]:
+    """Returns the messages that lead to one, that one included; None takes the latest."""
+    if last is None:
+        row = find(engine, place)
+        last = row.last_message if row is not None else ""
+    known = {one.id: one for one in messages(engine, place)}
+    found: list[Said] = []
+    while last and last in known:
+        found.insert(0, known[last])
+        last = known[last].parent_id
+    return found
+
+
+def find(engine: Engine, place: Place) -> Conversation | None:
+    """Returns a conversation; None where its owner has none of that id."""
+    with Session(engine) as session:
+        row = session.scalars(select(Conversation).where(place.is_it)).one_or_none()
+        session.expunge_all()
+        return row
+
+
+def list_conversations(
+    engine: Engine, owner: str, most: int, before: datetime | None = None
+) -> list[Conversation]:
+    """Returns an owner's conversations, the latest first."""
+    statement = select(Conversation).where(
+        Conversation.owner == owner, Conversation.last_message != ""
+    )
+    if before is not None:
+        statement = statement.where(Conversation.updated_at < before)
+    statement = statement.order_by(Conversation.updated_at.desc(), Conversation.id).limit(most)
+    with Session(engine) as session:
+        rows = list(session.scalars(statement))
+        session.expunge_all()
+    return rows
+
+
+def delete_conversation(engine: Engine, place: Place) -> bool:
+    """Deletes a conversation with all that was said; False where its owner has none of that id."""
+    with engine.begin() as connection:
+        connection.execute(delete(ConversationMessage).where(place.is_in_it))
+        return connection.execute(delete(Conversation).where(place.is_it)).rowcount > 0
+
+
+def expire_conversations(engine: Engine, before: datetime) -> int:
+    """Deletes the conversations in which nothing was said since a moment; returns how many."""
+    with Session(engine) as session:
+        old = session.execute(
+            select(Conversation.owner, Conversation.id).where(
+                Conversation.updated_at < before,
+                or_(
+                    Conversation.held_until.is_(None),
+                    Conversation.held_until < datetime.now(UTC),
+                ),
+            )
+        ).all()
+    return sum(delete_conversation(engine, Place(owner, name)) for owner, name in old)
+
+
+def forget_conversations(engine: Engine, end_user: str) -> int:
+    """Deletes the conversations of a person; returns how many.
+
+    Args:
+        end_user: As it is kept, which may be a hash.
+    """
+    with Session(engine) as session:
+        theirs = session.execute(
+            select(Conversation.owner, Conversation.id).where(Conversation.end_user == end_user)
+        ).all()
+    return sum(delete_conversation(engine, Place(owner, name)) for owner, name in theirs)
+
+
+def _row(place: Place, one: Said) -> ConversationMessage:
+    return ConversationMessage(
+        owner=place.owner,
+        conversation_id=place.conversation,
+        id=one.id,
+        parent_id=one.parent_id,
+        role=one.role,
+        content=one.content.replace("\0", ""),  # Postgres keeps no zero characters
+        created_at=one.created_at,
+        details=one.details,
+    )
+
+
+def _said(row: ConversationMessage) -> Said:
+    role: Literal["user", "assistant"] = "user" if row.role == "user" else "assistant"
+    return Said(row.id, row.parent_id, role, row.content, row.created_at, row.details)
