@@ -1,12 +1,12 @@
-"""The agent against the model alone and a plain RAG chain, on the same questions and the same model.
+"""The agent beside the model alone and a plain RAG chain: the same questions, the same model.
 
     python benchmarks/agent.py [--json] [--index FOLDER] [--model NAME] [--model-questions N]
 
 The agent answers in the way that its index names. The chain is LangChain's usual one: a document a
 page, `RecursiveCharacterTextSplitter` with its defaults, `BM25Retriever` with its defaults, the
-passages before the question, the model at temperature 0. Where a model must answer, generation costs
-seconds a question on a CPU: `--model-questions` takes every k-th question for those two alone, and
-the figures say how many there were. All answers are marked by the same rules
+passages before the question, the model at temperature 0. Where a model must answer, generation
+costs seconds a question on a CPU: `--model-questions` takes every k-th question for those two
+alone, and the figures say how many there were. All answers are marked by the same rules
 (`doctune.evaluation.answer_accuracy`).
 """
 

@@ -1,12 +1,14 @@
 """An agent as a model of the gateway, through the real openai client."""
 
 import io
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from PIL import Image
@@ -154,18 +156,12 @@ def test_conversations_are_listed_exported_and_deleted_by_their_owner_alone(
     assert exported["messages"][1]["versions"]["index"]
     theirs = front.get("/v1/conversations/mine", stranger).json()
     assert theirs["title"] == "What does the lid need?"
-    with httpx_delete(front, "mine", stranger) as answer:
-        assert answer.json()["deleted"] is True
+    mine = f"{front.url}/v1/conversations/mine"
+    deleted = httpx.delete(mine, headers=front.headers(stranger), timeout=30)
+    assert deleted.json()["deleted"] is True
     assert front.get("/v1/conversations/mine", stranger).status_code == 404
     assert front.get("/v1/conversations/mine").status_code == 200
     assert front.get("/v1/conversations?limit=0").status_code == 400
-
-
-def httpx_delete(gateway: Gateway, conversation: str, key: str = "") -> Any:
-    import httpx
-
-    client = httpx.Client(headers=gateway.headers(key or None), timeout=30)
-    return client.stream("DELETE", f"{gateway.url}/v1/conversations/{conversation}")
 
 
 def test_a_second_turn_at_once_gets_409_and_an_edit_begins_a_branch(front: Gateway) -> None:
@@ -236,7 +232,11 @@ TURNS = (
 def test_twelve_turns_go_on_over_a_restart_of_gateway_and_endpoint(
     corpus: Corpus, tmp_path: Path
 ) -> None:
-    model, port = str(write_tiny_model(tmp_path / "artifact")), free_port()
+    artifact, port = write_tiny_model(tmp_path / "artifact"), free_port()
+    config = artifact / "model" / "config.json"
+    roomy = json.loads(config.read_text()) | {"max_position_embeddings": 4096}
+    config.write_text(json.dumps(roomy))
+    model = str(artifact)
     endpoint = started_server(model, port)
     front = start_gateway(tmp_path, options(corpus, f"http://127.0.0.1:{port}/v1#tuned"))
     spoke = []
