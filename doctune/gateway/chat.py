@@ -43,7 +43,7 @@ async def answer(
     async with stack:
         stack.push_async_callback(_end, services, exchange)
         try:
-            tokens = _most_tokens(exchange.chat)
+            tokens = most_tokens(exchange.chat)
             admission = await stack.enter_async_context(
                 services.limiter.admit(exchange.principal, model.name, tokens)
             )
@@ -224,7 +224,8 @@ async def _end(services: Services, exchange: Exchange) -> None:
     services.metrics.observe(exchange)
 
 
-def _most_tokens(chat: ChatRequest) -> int:
+def most_tokens(chat: ChatRequest) -> int:
+    """Returns what is reserved of a key's tokens for a request."""
     characters = sum(len(turn.text) for turn in chat.messages)
     return characters // _CHARACTERS_PER_TOKEN + 8 + (chat.limit or DEFAULT_ANSWER_TOKENS)
 
