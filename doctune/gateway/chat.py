@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from doctune.chat_schema import ChatRequest
+from doctune.chat_wire import encoded
+from doctune.disconnects import ClientGoneError, while_client_waits
 from doctune.gateway.cache import cache_control, cache_key
 from doctune.gateway.limits import Admission
 from doctune.gateway.problems import GatewayError
@@ -50,15 +48,18 @@ async def answer(
             stack.callback(_settle, admission, exchange)
             if exchange.chat.stream:
                 return await _streamed(services, request, exchange, model, wire, admission, stack)
-            result = await _while_client_waits(
-                request, _whole(services, request, exchange, model, stack)
+            result = await while_client_waits(
+                request.receive, _whole(services, request, exchange, model, stack)
             )
         except GatewayError as error:
             exchange.status = error.status
             raise
+        except ClientGoneError as error:
+            exchange.status = 499
+            raise GatewayError(499, "The client is gone.", code="client_gone") from error
         _take(exchange, result)
         exchange.status = 200
-        body = json.dumps(wire.whole(exchange), ensure_ascii=False).encode()
+        body = encoded(wire.whole(exchange))
         return Response(body, headers=_headers(exchange, admission), media_type="application/json")
 
 
@@ -245,25 +246,3 @@ def _headers(exchange: Exchange, admission: Admission) -> dict[str, str]:
         headers["x-doctune-fallback"] = "true"
     # Header values are Latin-1; anything else would end the response.
     return {name: value.encode("ascii", "replace").decode() for name, value in headers.items()}
-
-
-async def _while_client_waits(request: Request, work: Any) -> Answer:
-    """Awaits work, and gives it up when the client has gone."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_client_is_gone(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise GatewayError(499, "The client is gone.", code="client_gone")
-        result: Answer = task.result()
-        return result
-    finally:
-        for other in (task, gone):
-            other.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await other
-
-
-async def _client_is_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

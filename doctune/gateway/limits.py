@@ -9,22 +9,24 @@ counted by each process.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
 from doctune.gateway.keys import Principal
 from doctune.gateway.options import LimitOptions
 from doctune.gateway.problems import GatewayError
+from doctune.gateway.windows import Windows
 
 _RETRY_REDIS_SECONDS = 5.0
+_MINUTE, _DAY = 60.0, 86_400.0
 
 logger = logging.getLogger("doctune.gateway")
 
@@ -42,8 +44,8 @@ class Limiter:
 
     def __init__(self, defaults: LimitOptions, redis_url: str = "") -> None:
         self._defaults = defaults
-        self._memory = _Counters(MemoryStorage())
-        self._redis = _Counters(_redis_storage(redis_url)) if redis_url else None
+        self._memory = _MemoryCounters()
+        self._redis = _RedisCounters(_redis_storage(redis_url)) if redis_url else None
         self._redis_away_until = float("-inf")
         self._in_flight: Counter[tuple[str, str]] = Counter()
 
@@ -64,7 +66,7 @@ class Limiter:
         Raises:
             GatewayError: 429, with the time after which to try again.
         """
-        limits = self._limits(principal)
+        limits = _merged(self._defaults, principal.limits)
         place = (principal.id, model)
         most = limits.requests_in_flight
         if most is not None and self._in_flight[place] >= most:
@@ -100,19 +102,67 @@ class Limiter:
                 )
         return self._memory, *await self._memory.take(place, limits, tokens)
 
-    def _limits(self, principal: Principal) -> LimitOptions:
-        own = principal.limits.model_dump(exclude_none=True)
-        return self._defaults.model_copy(update=own) if own else self._defaults
-
 
 @dataclass(frozen=True)
 class _Reservation:
-    item: RateLimitItem
-    ends_at: float  # when the window ends in which the tokens were counted
+    name: str  # of the window
+    ends_at: float  # when it ends, by the clock of whoever counts
+    window: Any
 
 
-class _Counters:
-    """The windows of one storage."""
+class _Counters(Protocol):
+    async def take(
+        self, place: tuple[str, str], limits: LimitOptions, tokens: int
+    ) -> tuple[Admission, list[_Reservation]]:
+        """Counts a request, or nothing of it where a limit is met."""
+
+    async def settle(
+        self, place: tuple[str, str], reserved: list[_Reservation], difference: int
+    ) -> None:
+        """Corrects what was reserved, where its window still runs."""
+
+
+class _MemoryCounters:
+    """The windows of this process."""
+
+    def __init__(self) -> None:
+        self._windows = Windows()
+
+    async def take(
+        self, place: tuple[str, str], limits: LimitOptions, tokens: int
+    ) -> tuple[Admission, list[_Reservation]]:
+        # Nothing is awaited here, so no other request comes in between.
+        admission = Admission()
+        reserved: list[_Reservation] = []
+        for most, name, seconds in _token_limits(limits):
+            window, left = self._windows.fixed((*place, name), seconds)
+            if window.used + tokens > most:
+                self._add(reserved, -tokens)
+                raise _refusal(f"{most} tokens", left, "tokens")
+            window.used += tokens
+            reserved.append(_Reservation(name, window.ends_at, window))
+            _tell(admission, "tokens", most, most - window.used, left)
+        if (most_requests := limits.requests_per_minute) is not None:
+            taken, remaining, left = self._windows.hit((*place, "r"), most_requests, _MINUTE)
+            if not taken:
+                self._add(reserved, -tokens)
+                raise _refusal(f"{most_requests} requests a minute", left, "requests")
+            _tell(admission, "requests", most_requests, remaining, left)
+        return admission, reserved
+
+    async def settle(
+        self, place: tuple[str, str], reserved: list[_Reservation], difference: int
+    ) -> None:
+        self._add(reserved, difference)
+
+    def _add(self, reserved: list[_Reservation], difference: int) -> None:
+        # A window that has ended is no longer looked at.
+        for reservation in reserved:
+            reservation.window.used += difference
+
+
+class _RedisCounters:
+    """The windows that all processes share."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -121,35 +171,34 @@ class _Counters:
     async def take(
         self, place: tuple[str, str], limits: LimitOptions, tokens: int
     ) -> tuple[Admission, list[_Reservation]]:
-        """Counts a request, or nothing of it where a limit is met."""
         admission = Admission()
         reserved: list[_Reservation] = []
-        for most, item in _token_items(limits):
+        for most, name, _ in _token_limits(limits):
+            item = _ITEMS[name](most)
             used, ends_at = await self._add(item, place, tokens)
             if used > most:
                 await self._add(item, place, -tokens)
                 await self.settle(place, reserved, -tokens)
                 raise _refusal(f"{most} tokens", max(0.0, ends_at - time.time()), "tokens")
-            reserved.append(_Reservation(item, ends_at))
-            _tell(admission, "tokens", most, most - used, ends_at)
+            reserved.append(_Reservation(name, ends_at, item))
+            _tell(admission, "tokens", most, most - used, ends_at - time.time())
         if limits.requests_per_minute is not None:
             item = RateLimitItemPerMinute(limits.requests_per_minute)
             taken = await self._requests.hit(item, *place, "requests")
             window = await self._requests.get_window_stats(item, *place, "requests")
+            left = max(0.0, window.reset_time - time.time())
             if not taken:
                 await self.settle(place, reserved, -tokens)
-                wait = max(0.0, window.reset_time - time.time())
-                raise _refusal(f"{limits.requests_per_minute} requests a minute", wait, "requests")
-            _tell(admission, "requests", item.amount, window.remaining, window.reset_time)
+                raise _refusal(f"{limits.requests_per_minute} requests a minute", left, "requests")
+            _tell(admission, "requests", item.amount, window.remaining, left)
         return admission, reserved
 
     async def settle(
         self, place: tuple[str, str], reserved: list[_Reservation], difference: int
     ) -> None:
-        """Corrects what was reserved, where its window still runs."""
         for reservation in reserved:
             if difference and time.time() < reservation.ends_at:
-                await self._add(reservation.item, place, difference)
+                await self._add(reservation.window, place, difference)
 
     async def _add(
         self, item: RateLimitItem, place: tuple[str, str], amount: int
@@ -159,21 +208,33 @@ class _Counters:
         return int(used), float(await self._storage.get_expiry(key))
 
 
-def _token_items(limits: LimitOptions) -> list[tuple[int, RateLimitItem]]:
-    items: list[tuple[int, RateLimitItem]] = []
+_ITEMS: dict[str, Callable[[int], RateLimitItem]] = {
+    "day": RateLimitItemPerDay,
+    "minute": RateLimitItemPerMinute,
+}
+
+
+def _token_limits(limits: LimitOptions) -> list[tuple[int, str, float]]:
+    """Returns the limits of tokens, each with its window's name and length."""
+    found: list[tuple[int, str, float]] = []
     if limits.tokens_per_day is not None:
-        items.append((limits.tokens_per_day, RateLimitItemPerDay(limits.tokens_per_day)))
+        found.append((limits.tokens_per_day, "day", _DAY))
     if limits.tokens_per_minute is not None:
-        items.append((limits.tokens_per_minute, RateLimitItemPerMinute(limits.tokens_per_minute)))
-    return items
+        found.append((limits.tokens_per_minute, "minute", _MINUTE))
+    return found
 
 
-def _tell(admission: Admission, what: str, most: int, remaining: int, ends_at: float) -> None:
-    admission.headers |= {
-        f"x-ratelimit-limit-{what}": str(most),
-        f"x-ratelimit-remaining-{what}": str(max(0, remaining)),
-        f"x-ratelimit-reset-{what}": f"{max(0.0, ends_at - time.time()):.3f}s",
-    }
+@functools.lru_cache(maxsize=4096)
+def _merged(defaults: LimitOptions, own: LimitOptions) -> LimitOptions:
+    given = own.model_dump(exclude_none=True)
+    return defaults.model_copy(update=given) if given else defaults
+
+
+def _tell(admission: Admission, what: str, most: int, remaining: int, left: float) -> None:
+    headers = admission.headers
+    headers[f"x-ratelimit-limit-{what}"] = str(most)
+    headers[f"x-ratelimit-remaining-{what}"] = str(max(0, remaining))
+    headers[f"x-ratelimit-reset-{what}"] = f"{max(0.0, left):.3f}s"
 
 
 def _refusal(what: str, wait: float, code: str) -> GatewayError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from doctune.chat_wire import encoded, error_document
 
 
 class GatewayError(Exception):
@@ -25,18 +26,11 @@ class GatewayError(Exception):
 
     def document(self) -> dict[str, Any]:
         """Returns the body of the response."""
-        return {
-            "error": {
-                "message": str(self),
-                "type": _TYPES.get(self.status, _type(self.status)),
-                "param": self.param or None,
-                "code": self.code or None,
-            }
-        }
+        return error_document(str(self), self.status, self.param, self.code)
 
     def body(self) -> bytes:
         """Returns the body of the response as JSON."""
-        return json.dumps(self.document(), ensure_ascii=False).encode()
+        return encoded(self.document())
 
     def headers(self) -> dict[str, str]:
         """Returns the headers that go with it."""
@@ -46,10 +40,3 @@ class GatewayError(Exception):
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         return headers
-
-
-_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-
-
-def _type(status: int) -> str:
-    return "invalid_request_error" if status < 500 else "server_error"

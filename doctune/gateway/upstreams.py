@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import ssl
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 STATE_SECONDS = 5.0  # how old what is known of an endpoint may be
 
 _MOST_ERROR_BYTES = 10_000
+_MOST_EVENT_BYTES = 1 << 20
 
 logger = logging.getLogger("doctune.gateway")
 
@@ -159,6 +163,7 @@ class Upstream:
                 target.url,
                 data=json.dumps(body, ensure_ascii=False).encode(),
                 headers={"Content-Type": "application/json", **target.headers},
+                proxy=_proxy_for(target.url),
             ) as response:
                 if response.status >= 400:
                     await self._fail(response)
@@ -264,26 +269,32 @@ class VertexAddress:
 
 
 def open_session() -> aiohttp.ClientSession:
-    """Returns a session that goes through the environment's proxy and trusts its certificates."""
+    """Returns a session that trusts the environment's certificates."""
     return aiohttp.ClientSession(
-        trust_env=True,
         timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_read=120),
         connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
         read_bufsize=1 << 20,
     )
 
 
+@functools.lru_cache(maxsize=64)
+def _proxy_for(url: str) -> str | None:
+    """Returns the environment's proxy for an address; None for none.
+
+    aiohttp's own `trust_env` asks the environment twice a request, each time in another thread.
+    """
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.netloc):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
 async def _pieces(response: aiohttp.ClientResponse, name: str) -> AsyncIterator[Piece]:
     """Yields the pieces of a stream of server-sent events."""
-    done = False
     try:
-        async for line in response.content:
-            if not line.startswith(b"data:"):
-                continue
-            data = line[5:].strip()
+        async for data in _events(response):
             if data == b"[DONE]":
-                done = True
-                break
+                return
             document = json.loads(data)
             if "error" in document:
                 raise UpstreamError(f"{name}: {document['error'].get('message', 'an error')}")
@@ -299,8 +310,19 @@ async def _pieces(response: aiohttp.ClientResponse, name: str) -> AsyncIterator[
         raise UpstreamError(f"{name} broke the stream off: {type(error).__name__}") from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise UpstreamError(f"{name} sent an event that is no chunk") from error
-    if not done:
-        raise UpstreamError(f"{name} broke the stream off")
+    raise UpstreamError(f"{name} broke the stream off")
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yields the data of server-sent events, as they arrive: by what was read, not by the line."""
+    rest = b""
+    async for block in response.content.iter_any():
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line[5:].strip()
+        if len(rest) > _MOST_EVENT_BYTES:
+            raise ValueError("an event without an end")
 
 
 def _error_of(text: str) -> dict[str, Any]:

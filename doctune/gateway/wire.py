@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from doctune.chat_wire import DONE, ChatAnswer, event, usage_of
 from doctune.gateway.records import Exchange
-
-_DONE = b"data: [DONE]\n\n"
 
 
 class Wire(Protocol):
@@ -28,44 +26,33 @@ class Wire(Protocol):
 
 
 class ChatWire:
-    """`chat.completion` and `chat.completion.chunk`."""
+    """`chat.completion` and `chat.completion.chunk`, of one exchange."""
+
+    def __init__(self) -> None:
+        self._known: ChatAnswer | None = None
 
     def whole(self, exchange: Exchange) -> dict[str, Any]:
         """Returns the body of a whole answer."""
-        message = {"role": "assistant", "content": exchange.text, "refusal": None}
-        choice = {
-            "index": 0,
-            "message": message,
-            "finish_reason": exchange.finish_reason,
-            "logprobs": None,
-        }
-        return {
-            **_head(exchange, "chat.completion"),
-            "choices": [choice],
-            "usage": _usage(exchange),
-        }
+        return self._answer(exchange).whole(exchange.text, exchange.finish_reason, _usage(exchange))
 
     def start(self, exchange: Exchange) -> bytes:
         """Returns the event that names the role."""
-        return self._event(exchange, {"role": "assistant", "content": ""})
+        return self._answer(exchange).start()
 
     def piece(self, exchange: Exchange, text: str) -> bytes:
         """Returns the event of a piece of text."""
-        return self._event(exchange, {"content": text})
+        return self._answer(exchange).piece(text)
 
     def end(self, exchange: Exchange) -> Iterator[bytes]:
         """Yields the last events."""
-        yield self._event(exchange, {}, exchange.finish_reason or "stop")
-        if exchange.chat.wants_usage:
-            head = _head(exchange, "chat.completion.chunk")
-            yield _sse({**head, "choices": [], "usage": _usage(exchange)})
-        yield _DONE
+        usage = _usage(exchange) if exchange.chat.wants_usage else None
+        yield from self._answer(exchange).end(exchange.finish_reason or "stop", usage)
 
-    def _event(
-        self, exchange: Exchange, delta: dict[str, str], finish_reason: str | None = None
-    ) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
-        return _sse({**_head(exchange, "chat.completion.chunk"), "choices": [choice]})
+    def _answer(self, exchange: Exchange) -> ChatAnswer:
+        if self._known is None:
+            created = int(exchange.created_at.timestamp())
+            self._known = ChatAnswer(exchange.id, created, exchange.chat.model)
+        return self._known
 
 
 class TextWire:
@@ -84,15 +71,15 @@ class TextWire:
 
     def piece(self, exchange: Exchange, text: str) -> bytes:
         """Returns the event of a piece of text."""
-        return _sse(self._document(exchange, text, None))
+        return event(self._document(exchange, text, None))
 
     def end(self, exchange: Exchange) -> Iterator[bytes]:
         """Yields the last events."""
-        yield _sse(self._document(exchange, "", exchange.finish_reason or "stop"))
+        yield event(self._document(exchange, "", exchange.finish_reason or "stop"))
         if exchange.chat.wants_usage:
             head = _head(exchange, "text_completion")
-            yield _sse({**head, "choices": [], "usage": _usage(exchange)})
-        yield _DONE
+            yield event({**head, "choices": [], "usage": _usage(exchange)})
+        yield DONE
 
     def _document(self, exchange: Exchange, text: str, reason: str | None) -> dict[str, Any]:
         choice = {"index": 0, "text": text, "finish_reason": reason, "logprobs": None}
@@ -108,14 +95,5 @@ def _head(exchange: Exchange, kind: str) -> dict[str, Any]:
     }
 
 
-def _usage(exchange: Exchange) -> dict[str, int]:
-    prompt, completion = exchange.prompt_tokens, exchange.completion_tokens
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }
-
-
-def _sse(document: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"
+def _usage(exchange: Exchange) -> Mapping[str, int]:
+    return usage_of(exchange.prompt_tokens, exchange.completion_tokens)

@@ -17,10 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from doctune.chat_schema import ChatRequestError
+from doctune.chat_wire import error_document
 from doctune.inference.batching import QueueFullError
 from doctune.inference.batching import Request as Batched
 from doctune.inference.generation import Completion
-from doctune.serving.chat import answer_chat, chat_error, is_chat_body, refused
+from doctune.serving.chat import answer_chat, is_chat_body, refused
 from doctune.serving.engine import Engine
 from doctune.serving.options import ServingOptions
 from doctune.serving.schema import RequestError, parse_request
@@ -159,7 +160,7 @@ def _error(message: str, status: int, retry_seconds: int | None = None) -> JSONR
 
 def _chat_error(message: str, status: int, retry_seconds: int | None = None) -> JSONResponse:
     headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
-    return JSONResponse(chat_error(message, status), status, headers)
+    return JSONResponse(error_document(message, status), status, headers)
 
 
 async def _answer(engine: Engine, body: bytes, request: Request) -> list[Completion]:

@@ -6,7 +6,6 @@ reach it. Temperature is 0 unless the request says otherwise.
 
 import asyncio
 import contextlib
-import json
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -17,13 +16,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
 from doctune.chat_schema import ChatRequest, ChatRequestError, parse_chat_request
+from doctune.chat_wire import ChatAnswer, error_document, event, usage_of
 from doctune.inference.batching import Ticket
 from doctune.inference.generation import Completion
 from doctune.serving.engine import Engine
 from doctune.serving.schema import RequestError
 from doctune.serving.transport import Admission, answers_while_client_waits
-
-_DONE = b"data: [DONE]\n\n"
 
 
 def is_chat_body(body: bytes) -> bool:
@@ -64,7 +62,10 @@ async def answer_chat(
         if not chat.stream:
             async with asyncio.timeout(timeout_seconds):
                 (completion,) = await answers_while_client_waits(request, [ticket])
-            return JSONResponse(_whole(chat, completion))
+            whole = _answer_to(chat).whole(
+                completion.text, completion.finish_reason, _usage(completion)
+            )
+            return JSONResponse(whole)
         ticket.answer.add_done_callback(lambda _: on_text(None))
         stream = _events(chat, ticket, pieces, place.pop_all(), timeout_seconds)
         return StreamingResponse(
@@ -72,24 +73,11 @@ async def answer_chat(
         )
 
 
-def chat_error(message: str, status: int, param: str = "", code: str = "") -> dict[str, Any]:
-    """Returns an error in OpenAI's shape."""
-    kind = "invalid_request_error" if status < 500 and status != 429 else "server_error"
-    return {
-        "error": {
-            "message": message,
-            "type": "rate_limit_error" if status == 429 else kind,
-            "param": param or None,
-            "code": code or None,
-        }
-    }
-
-
 def refused(error: ChatRequestError | RequestError) -> JSONResponse:
     """Returns the response to an invalid request."""
     if isinstance(error, ChatRequestError):
-        return JSONResponse(chat_error(str(error), 400, error.param, error.code), 400)
-    return JSONResponse(chat_error(str(error), error.status), error.status)
+        return JSONResponse(error_document(str(error), 400, error.param, error.code), 400)
+    return JSONResponse(error_document(str(error), error.status), error.status)
 
 
 async def _events(
@@ -100,58 +88,29 @@ async def _events(
     timeout_seconds: float,
 ) -> AsyncIterator[bytes]:
     """Yields the events of a stream; the request is cancelled when the client disconnects."""
-    head = _head(chat, "chat.completion.chunk")
+    answer = _answer_to(chat)
     try:
         with place:
-            yield _event({**head, "choices": [_delta({"role": "assistant", "content": ""})]})
+            yield answer.start()
             async with asyncio.timeout(timeout_seconds):
                 while (piece := await pieces.get()) is not None:
-                    yield _event({**head, "choices": [_delta({"content": piece})]})
+                    yield answer.piece(piece)
             completion = ticket.answer.result(timeout=0)
-            yield _event({**head, "choices": [_delta({}, completion.finish_reason)]})
-            if chat.wants_usage:
-                yield _event({**head, "choices": [], "usage": _usage(completion)})
-            yield _DONE
+            usage = _usage(completion) if chat.wants_usage else None
+            for last in answer.end(completion.finish_reason, usage):
+                yield last
     except TimeoutError:
-        yield _event(chat_error("no answer within the time limit", 503))
+        yield event(error_document("no answer within the time limit", 503))
     except Exception:
         # The worker has logged what happened; a client needs to know only that it did.
-        yield _event(chat_error("the model failed on this request", 500))
+        yield event(error_document("the model failed on this request", 500))
     finally:
         ticket.cancel()
 
 
-def _whole(chat: ChatRequest, completion: Completion) -> dict[str, Any]:
-    message = {"role": "assistant", "content": completion.text, "refusal": None}
-    choice = {
-        "index": 0,
-        "message": message,
-        "finish_reason": completion.finish_reason,
-        "logprobs": None,
-    }
-    return {**_head(chat, "chat.completion"), "choices": [choice], "usage": _usage(completion)}
-
-
-def _head(chat: ChatRequest, kind: str) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
-        "object": kind,
-        "created": int(time.time()),
-        "model": chat.model,
-    }
-
-
-def _delta(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+def _answer_to(chat: ChatRequest) -> ChatAnswer:
+    return ChatAnswer(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), chat.model)
 
 
 def _usage(completion: Completion) -> dict[str, int]:
-    return {
-        "prompt_tokens": completion.prompt_tokens,
-        "completion_tokens": completion.completion_tokens,
-        "total_tokens": completion.prompt_tokens + completion.completion_tokens,
-    }
-
-
-def _event(document: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"
+    return usage_of(completion.prompt_tokens, completion.completion_tokens)

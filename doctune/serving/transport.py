@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from fastapi import Request
 
+from doctune.disconnects import ClientGoneError, while_client_waits
 from doctune.inference.batching import QueueFullError, Ticket
 from doctune.inference.generation import Completion
 from doctune.serving.schema import RequestError
@@ -61,22 +61,14 @@ async def answers_while_client_waits(
     Raises:
         RequestError: The client has gone.
     """
-    answers = asyncio.gather(*(asyncio.wrap_future(ticket.answer) for ticket in tickets))
-    gone = asyncio.create_task(_client_is_gone(request))
-    waiting: set[asyncio.Future[Any]] = {answers, gone}
+
+    async def answers() -> list[Completion]:
+        return await asyncio.gather(*(asyncio.wrap_future(ticket.answer) for ticket in tickets))
+
     try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if answers.done():
-            return answers.result()
-        raise RequestError("the client is gone", 499)
+        return await while_client_waits(request.receive, answers())
+    except ClientGoneError as error:
+        raise RequestError("the client is gone", 499) from error
     finally:
-        gone.cancel()
-        answers.cancel()
         for ticket in tickets:
             ticket.cancel()
-
-
-async def _client_is_gone(request: Request) -> None:
-    """Waits until the client has closed its connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -1,0 +1,93 @@
+"""Answers in OpenAI's shape: `chat.completion`, its chunks as server-sent events, and errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+DONE = b"data: [DONE]\n\n"
+
+_ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def event(document: Mapping[str, Any]) -> bytes:
+    """Returns a document as a server-sent event."""
+    return b"data: " + encoded(document) + b"\n\n"
+
+
+def encoded(document: Mapping[str, Any]) -> bytes:
+    """Returns a document as JSON."""
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+def usage_of(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
+    """Returns the counts of tokens of a request."""
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+    }
+
+
+def error_document(message: str, status: int, param: str = "", code: str = "") -> dict[str, Any]:
+    """Returns an error."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {
+        "error": {
+            "message": message,
+            "type": _ERROR_TYPES.get(status, kind),
+            "param": param or None,
+            "code": code or None,
+        }
+    }
+
+
+@dataclass(frozen=True)
+class ChatAnswer:
+    """What the document, or all events, of one answer share."""
+
+    id: str
+    created: int
+    model: str
+
+    def whole(self, text: str, finish_reason: str, usage: Mapping[str, int]) -> dict[str, Any]:
+        """Returns the body of a whole answer."""
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text, "refusal": None},
+            "finish_reason": finish_reason,
+            "logprobs": None,
+        }
+        return {**self._head("chat.completion"), "choices": [choice], "usage": usage}
+
+    def start(self) -> bytes:
+        """Returns the event that names the role."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def piece(self, text: str) -> bytes:
+        """Returns the event of a piece of text."""
+        before, after = self._around_a_piece
+        return before + json.dumps(text, ensure_ascii=False).encode() + after
+
+    def end(self, finish_reason: str, usage: Mapping[str, int] | None) -> Iterator[bytes]:
+        """Yields the last events: the reason, the counts where they were asked for, the mark."""
+        yield self._chunk({}, finish_reason)
+        if usage is not None:
+            yield event({**self._head("chat.completion.chunk"), "choices": [], "usage": usage})
+        yield DONE
+
+    @cached_property
+    def _around_a_piece(self) -> tuple[bytes, bytes]:
+        # Of a stream's events only the text differs: the rest is written once.
+        before, _, after = self._chunk({"content": ""}).rpartition(b'""')
+        return before, after
+
+    def _chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+        return event({**self._head("chat.completion.chunk"), "choices": [choice]})
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
