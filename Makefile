@@ -22,7 +22,7 @@ TOOLS_STAMP := $(TOOLS)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run chat test check check-infra check-builds security setup browser compile tools lock-tools images test-images locks lint clean
+.PHONY: run chat test check check-infra check-builds security setup browser compile tools lock-tools images test-images test-open-webui locks lint clean
 
 run: compile
 	@$(BIN)/doctune $(if $(FULL),run --full,--environment laptop run) $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
@@ -106,6 +106,10 @@ images: setup
 
 test-images: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m containers tests/containers
+
+# Open WebUI itself in front of the gateway; the first run installs about 7 GB.
+test-open-webui: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m open_webui tests/gateway
 
 # The images' requirements with hashes, from pyproject.toml and constraints.txt.
 locks: setup tools

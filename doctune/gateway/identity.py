@@ -11,6 +11,8 @@ from doctune.gateway.keys import KeyStore, Principal
 from doctune.gateway.options import OidcOptions
 from doctune.gateway.problems import GatewayError
 
+_KEYS_SECONDS = 0.5
+
 
 class Identities:
     """Finds out who asks."""
@@ -18,6 +20,7 @@ class Identities:
     def __init__(self, keys: KeyStore, issuers: Sequence[OidcOptions]) -> None:
         self._keys = keys
         self._issuers = [_Issuer(options) for options in issuers]
+        self._reading: asyncio.Future[None] | None = None
 
     async def of(self, headers: Mapping[str, str], scope: str) -> Principal:
         """Returns who asks.
@@ -26,7 +29,7 @@ class Identities:
             GatewayError: 401 where nobody can be told, 403 without the scope.
         """
         if self._keys.stale:
-            await asyncio.to_thread(self._keys.refresh)
+            await self._read_keys()
         kind, _, token = headers.get("authorization", "").partition(" ")
         token = token.strip() if kind.lower() == "bearer" else ""
         principal = self._keys.find(token) if token else None
@@ -43,6 +46,13 @@ class Identities:
         if scope not in principal.scopes:
             raise GatewayError(403, f"This key has no scope {scope}.", code="missing_scope")
         return principal
+
+    async def _read_keys(self) -> None:
+        """Reads the keys again; a database that hangs is waited for a moment only."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(asyncio.to_thread(self._keys.refresh))
+        if not self._keys.failing:
+            await asyncio.wait({self._reading}, timeout=_KEYS_SECONDS)
 
     async def _by_issuer(self, headers: Mapping[str, str], bearer: str) -> Principal | None:
         for issuer in self._issuers:

@@ -121,6 +121,11 @@ class KeyStore:
         """Whether the keys should be read again."""
         return time.monotonic() - self._read_at >= REFRESH_SECONDS
 
+    @property
+    def failing(self) -> bool:
+        """Whether the keys could not be read the last time."""
+        return self._failing
+
     def refresh(self) -> None:
         """Reads the keys; blocks. A fault of the database is logged, once."""
         with self._reading:

@@ -156,7 +156,11 @@ class GatewayOptions(_Section):
     identity: list[OidcOptions] = Field(default_factory=list)
     max_body_bytes: int = Field(1_000_000, ge=1000)
     max_messages: int = Field(200, ge=1)
+    head_seconds: float = Field(15.0, gt=0, description="Longest time that headers may take.")
     body_seconds: float = Field(20.0, gt=0, description="Longest time that a body may take.")
+    unread_seconds: float = Field(
+        60.0, gt=0, description="Longest time that a client may leave an answer unread."
+    )
     shutdown_seconds: int = Field(30, ge=1)
 
     @model_validator(mode="after")

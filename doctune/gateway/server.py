@@ -100,6 +100,7 @@ def serve(
     import uvicorn
 
     from doctune.gateway.app import create_app
+    from doctune.gateway.connections import bounded_protocol
     from doctune.gateway.services import Services
 
     services = Services(options, around)
@@ -112,9 +113,9 @@ def serve(
         server_header=False,
         proxy_headers=False,
         loop="auto",
-        http="auto",
+        http=bounded_protocol(options.head_seconds, options.unread_seconds),
+        ws="none",
         timeout_keep_alive=30,
-        h11_max_incomplete_event_size=64 << 10,
         timeout_graceful_shutdown=options.shutdown_seconds,
     )
     share_with_uvicorn()

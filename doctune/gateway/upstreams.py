@@ -297,7 +297,8 @@ async def _pieces(response: aiohttp.ClientResponse, name: str) -> AsyncIterator[
                 return
             document = json.loads(data)
             if "error" in document:
-                raise UpstreamError(f"{name}: {document['error'].get('message', 'an error')}")
+                # What it says may repeat the prompt, and this goes to the log.
+                raise UpstreamError(f"{name} reported an error within the stream")
             usage = document.get("usage") or {}
             choice = document["choices"][0] if document.get("choices") else {}
             yield Piece(

@@ -12,13 +12,14 @@ WORDS = ["the ", "pump ", "has ", "a ", "seal"]
 
 
 class FakeUpstream:
-    """Speaks OpenAI's wire in a thread. `mode`: ok, error, slow, break, endless."""
+    """Speaks OpenAI's wire in a thread. `mode`: ok, error, echo, slow, break, endless."""
 
     def __init__(self) -> None:
         self.mode = "ok"
         self.requests = 0
         self.open_streams = 0
         self.delay = 0.0
+        self.pause = 0.02  # between the pieces of an endless stream
         self.address = ""
 
     @classmethod
@@ -60,6 +61,8 @@ class FakeUpstream:
         body = await request.json()
         if self.mode == "error":
             return web.json_response({"error": {"message": "broken"}}, status=500)
+        if self.mode == "echo" and not body.get("stream"):
+            return web.json_response({"error": {"message": str(body)}}, status=500)
         if self.mode == "slow":
             await asyncio.sleep(30)
         await asyncio.sleep(self.delay)
@@ -68,9 +71,9 @@ class FakeUpstream:
             usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             return web.json_response({"choices": [choice], "usage": usage})
-        return await self._stream(request)
+        return await self._stream(request, str(body))
 
-    async def _stream(self, request: web.Request) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, asked: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         self.open_streams += 1
@@ -81,9 +84,13 @@ class FakeUpstream:
                     request.transport.close()  # type: ignore[union-attr]
                     return response
                 await self._send(response, {"content": word})
+            if self.mode == "echo":
+                error = {"error": {"message": asked}}
+                await response.write(f"data: {json.dumps(error)}\n\n".encode())
+                return response
             while self.mode == "endless":
                 await self._send(response, {"content": "and "})
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(self.pause)
             await self._send(response, {}, "stop")
             usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
             await response.write(
