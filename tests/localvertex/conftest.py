@@ -41,6 +41,31 @@ def make_config(state_dir, **changes):
     return LocalVertexConfig(**(values | changes))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _shared_channels():
+    """Lets all gRPC clients of this process to one address share a channel, closed in the end.
+
+    The SDK opens a channel for nearly every call, some 700 in these tests, and leaves closing them
+    to the garbage collector, which can block for ever with the interpreter's lock held
+    (https://github.com/grpc/grpc/pull/42247).
+    """
+    from google.api_core import grpc_helpers
+
+    create, channels = grpc_helpers.create_channel, {}
+
+    def shared(target, *arguments, **options):
+        if target not in channels:
+            channels[target] = create(target, *arguments, **options)
+            channels[target].close = lambda: None  # one client's end is not all clients'
+        return channels[target]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grpc_helpers, "create_channel", shared)
+        yield
+    for channel in channels.values():
+        type(channel).close(channel)
+
+
 @pytest.fixture(scope="session")
 def local(tmp_path_factory):
     with LocalVertex.attach_or_start(make_config(tmp_path_factory.mktemp("localvertex"))) as handle:

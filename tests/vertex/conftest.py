@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from doctune.localvertex import LocalVertex, LocalVertexConfig
@@ -56,8 +57,14 @@ def vertex(local: LocalVertex) -> Iterator[None]:
         patch.setattr(smoke_test, "_FIRST_PAUSE_SECONDS", 0.05)
         patch.setattr(smoke_test, "_LONGEST_PAUSE_SECONDS", 0.05)
         patch.setattr(smoke_test, "_LEAST_SECONDS", 1.0)
+        # doctune speaks REST, which passes through ordinary proxies and cannot block as gRPC can.
+        patch.setattr(grpc, "secure_channel", _refuse_grpc)
         init_session(PROJECT, LOCATION, BUCKET)
         yield
+
+
+def _refuse_grpc(target: str, *_: object, **__: object) -> None:
+    raise AssertionError(f"doctune opened a gRPC channel to {target}: give its client `rest`.")
 
 
 @pytest.fixture(scope="session")
