@@ -86,7 +86,9 @@ def pdftotext() -> Reader:
         raise ImportError("pdftotext")
 
     def read(path: str) -> str:
-        done = subprocess.run([program, "-raw", path, "-"], capture_output=True, check=True)
+        done = subprocess.run(
+            [program, "-raw", path, "-"], capture_output=True, check=True, timeout=3600
+        )
         return done.stdout.decode("utf-8", "replace")
 
     return read

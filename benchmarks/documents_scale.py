@@ -102,6 +102,7 @@ def _read(folder: Path, out: Path, cores: int) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         check=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=3600,
     )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result

@@ -170,7 +170,7 @@ def lm_eval_python(given: str) -> str:
         site = folder / "lib" / version / "site-packages"
         (site / "doctune-environment.pth").write_text(here + "\n", encoding="utf-8")
         command = [str(python), "-m", "pip", "install", "--quiet", LM_EVAL]
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        subprocess.run(command, check=True, stdout=sys.stderr, timeout=3600)
         (folder / "ready").touch()
     return str(python)
 
@@ -199,7 +199,13 @@ def run_side(side: str, python: str, arguments: argparse.Namespace) -> dict[str,
         }
         command = [python, __file__, "--job", json.dumps(job)]
         done = subprocess.run(
-            command, env=environment, cwd=root, capture_output=True, text=True, check=False
+            command,
+            env=environment,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=3600,
         )
         if done.returncode:
             raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")

@@ -171,7 +171,7 @@ def main() -> None:
     for part in chosen.parts:
         for times in chosen.times:
             command = [sys.executable, __file__, "--one", "--parts", part, "--times", str(times)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=3600)
             found.append(Measure(**json.loads(done.stdout.strip().rsplit("\n", maxsplit=1)[-1])))
             if not chosen.json:
                 print(_row(found))

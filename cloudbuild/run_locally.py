@@ -22,6 +22,7 @@ from pathlib import Path
 import yaml
 
 from cloudbuild.build_file import Build, Step, in_order, read_build, seconds
+from doctune import limits
 from doctune.errors import DoctuneError, UsageError
 from doctune.processes import start_process, stop_process
 
@@ -154,7 +155,7 @@ def _execute(
         return 124
     finally:
         stop_process(process.pid)
-        process.wait()
+        limits.wait_for_end(process, limits.PROCESS_END, command[0])
 
 
 def _pairs(lines: list[str]) -> dict[str, str]:

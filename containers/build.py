@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from doctune import limits  # noqa: E402
 from doctune.configuration.settings import load_vertex_settings  # noqa: E402
 from doctune.errors import DoctuneError, UsageError  # noqa: E402
 
@@ -133,6 +134,7 @@ def _commit() -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=limits.TOOL.seconds,
     )
     return done.stdout.strip() or "unknown"
 

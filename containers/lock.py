@@ -22,6 +22,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 
 _PYTHON = "3.11"
 _PLATFORM = "x86_64-manylinux_2_28"
+_LIMIT_SECONDS = 600
 _NOTE = "# Made by `make locks` from pyproject.toml and constraints.txt.\n"
 _GPU_ONLY = re.compile(r"^(torch|triton|cuda-|nvidia-|bitsandbytes)")
 
@@ -113,7 +114,13 @@ def _compile(arguments: list[str], text: str = "") -> str:
         *arguments,
     ]
     done = subprocess.run(
-        command, cwd=ROOT, input=text, capture_output=True, text=True, check=False
+        command,
+        cwd=ROOT,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LIMIT_SECONDS,
     )
     if done.returncode != 0:
         sys.exit(f"uv could not resolve {' '.join(arguments)}: {done.stderr.strip()}")

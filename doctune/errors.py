@@ -17,6 +17,10 @@ class UsageError(DoctuneError):
     exit_code = 2
 
 
+class TimeLimitError(DoctuneError):
+    """What was waited for did not come within its limit (doctune/limits.py)."""
+
+
 class ConfigurationError(UsageError):
     """A configuration file, environment variable or flag is wrong."""
 

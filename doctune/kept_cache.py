@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from doctune import limits
 from doctune.artifacts import cache_folder
 from doctune.files import atomic_path
 from doctune.vertex_environment import mounted_path
@@ -65,7 +66,8 @@ def mirrored_cache(uri: str, name: str, *, seconds: float = _SECONDS) -> Iterato
         yield here
     finally:
         over.set()
-        thread.join()
+        # It may be in the midst of sending a large file.
+        thread.join(limits.LOCK.seconds)
         mirror.send()
 
 

@@ -12,6 +12,7 @@ from doctune import files
 from doctune.artifacts import local_file
 from doctune.errors import StorageError
 from doctune.files import exclusively
+from tests.waiting import next_line
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +95,7 @@ def test_a_process_that_dies_while_it_fetches_keeps_nobody_waiting(tmp_path: Pat
     )
     command = [sys.executable, "-c", hold, str(target)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
+        assert next_line(process.stdout, "the lock to be taken") == "held\n"
         process.kill()
     start = time.monotonic()
     with exclusively(target, "trying"):

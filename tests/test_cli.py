@@ -24,6 +24,7 @@ def doctune(
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
 
 
@@ -31,7 +32,9 @@ def test_help_answers_without_loading_a_model_library() -> None:
     heavy = ("torch", "transformers", "kfp", "google.cloud.aiplatform", "pyarrow")
     code = f"import sys, doctune.cli; print([m for m in {heavy} if m in sys.modules])"
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
 
     assert done.stdout.strip() == "[]"
     assert "ask" in doctune("--help").stdout

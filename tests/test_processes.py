@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,6 +11,7 @@ import pytest
 
 from doctune import processes
 from doctune.processes import launcher, start_process, stop_process
+from tests.waiting import next_line, wait_for
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the death signal is Linux's")
 _LIMIT_SECONDS = 30
@@ -56,7 +55,9 @@ def test_two_thousand_children_start_from_sixteen_threads_and_none_is_left() -> 
 
     assert done.returncode == -signal.SIGKILL
     assert done.stdout.split("\n")[0] == "1984 {7} 16", done.stderr
-    _wait_for(lambda: _sleepers(marker) == [], "the children to end with their parent")
+    wait_for(
+        lambda: _sleepers(marker) == [], _LIMIT_SECONDS, "the children to end with their parent"
+    )
 
 
 @linux
@@ -73,11 +74,11 @@ def test_a_child_ends_when_its_parent_is_killed(tool: str, monkeypatch: pytest.M
     if tool == "python":  # a name that no shell can hold
         monkeypatch.setenv("not.a-name", "x")
     parent = _popen(script, marker)
-    _wait_for(lambda: len(_sleepers(marker)) == 1, "the child to start")
+    wait_for(lambda: len(_sleepers(marker)) == 1, _LIMIT_SECONDS, "the child to start")
 
     parent.communicate(b"\n", timeout=_LIMIT_SECONDS)
 
-    _wait_for(lambda: _sleepers(marker) == [], "the child to end with its parent")
+    wait_for(lambda: _sleepers(marker) == [], _LIMIT_SECONDS, "the child to end with its parent")
 
 
 @linux
@@ -177,23 +178,22 @@ def test_elsewhere_than_on_linux_a_program_is_started_as_it_is(
 
 def test_stopping_ends_the_whole_tree() -> None:
     process = start_process(["sh", "-c", "sleep 300 & sleep 300; true"])
-    _wait_for(
-        lambda: len(psutil.Process(process.pid).children()) == 2, "the shell to start its children"
-    )
+    wait_for(lambda: len(psutil.Process(process.pid).children()) == 2, _LIMIT_SECONDS)
     tree = psutil.Process(process.pid).children()
 
     stop_process(process.pid)
 
     assert process.wait(_LIMIT_SECONDS) == -signal.SIGTERM
-    _wait_for(lambda: not any(child.is_running() for child in tree), "its children to end")
+    wait_for(
+        lambda: not any(child.is_running() for child in tree), _LIMIT_SECONDS, "its children to end"
+    )
 
 
 def test_stopping_kills_who_does_not_heed_sigterm() -> None:
     process = start_process(
         ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"], stdout=subprocess.PIPE
     )
-    assert process.stdout is not None
-    process.stdout.readline()
+    next_line(process.stdout, "the shell to be ready")
 
     stop_process(process.pid, grace_seconds=0.5)
 
@@ -232,10 +232,3 @@ def _sleepers(marker: str) -> list[int]:
         for process in psutil.process_iter(["cmdline", "status"])
         if process.info["cmdline"] == ["sleep", marker]
     ]
-
-
-def _wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {_LIMIT_SECONDS} s for {what}"
-        time.sleep(0.02)

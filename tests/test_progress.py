@@ -69,7 +69,7 @@ def test_a_terminal_shows_pages_rate_and_note() -> None:
             shown += chunk
     os.close(ours)
 
-    assert process.wait() == 0
+    assert process.wait(timeout=60) == 0
     text = shown.decode("utf-8", "replace")
     assert "Parsing PDFs" in text
     assert "40/40" in text

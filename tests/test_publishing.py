@@ -12,6 +12,7 @@ import pytest
 from doctune.errors import StorageError
 from doctune.publishing import MANIFEST_FILE, publish, published_folder, require_whole
 from tests.flat_bucket import flat_bucket
+from tests.waiting import next_line
 
 
 @pytest.fixture(autouse=True)
@@ -118,8 +119,7 @@ def test_a_process_killed_at_any_moment_leaves_what_is_whole_or_refused(tmp_path
         process = subprocess.Popen(
             [sys.executable, "-c", program, str(place)], stdout=subprocess.PIPE, text=True
         )
-        assert process.stdout is not None
-        process.stdout.readline()
+        next_line(process.stdout, "the program to start")
         time.sleep(0.05 + 0.013 * turn)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=30)

@@ -20,6 +20,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from doctune import limits
 from doctune.configuration import environments
 from doctune.configuration.profiles import Machine, with_profiles
 from doctune.dataset.options import DatasetOptions
@@ -42,6 +43,7 @@ _OTHER_VARIABLES = {
     "DOCTUNE_GATEWAY_UPSTREAM_KEY",
     "DOCTUNE_GATEWAY_USER_KEY",
     environments.VARIABLE,
+    *(limit.variable for limit in limits.ALL),
 }
 
 _ABSENT = object()

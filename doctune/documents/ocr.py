@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from doctune import limits
 from doctune.documents.geometry import PageSpace, turn_box
 from doctune.documents.layers import set_sizes
 from doctune.documents.lines import ScannedLine
@@ -29,7 +30,6 @@ _MIN_CONFIDENCE = 30.0  # per cent: words below are specks
 # Least confidence of a line and of a page: below are handwriting, drawings or noise.
 _SURE_LINE, _SURE_PAGE = 55.0, 65.0
 _LEFT_OUT = 0.25  # of a page's characters, above which there is a warning
-_TIMEOUT_SECONDS = 90
 
 # Called after each page, since a page takes seconds and the parent watches for progress.
 listeners: list[Callable[[], None]] = []
@@ -61,7 +61,9 @@ def find_program() -> str | None:
 @cache
 def _languages(program: str) -> str:
     """Returns all installed languages, English first, except `osd` (orientation detection)."""
-    done = subprocess.run([program, "--list-langs"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(
+        [program, "--list-langs"], capture_output=True, text=True, timeout=limits.OCR.seconds
+    )
     names = [name for name in done.stdout.splitlines()[1:] if name and name != "osd"]
     return "+".join(sorted(names, key=lambda name: (name != "eng", name))[:4]) or "eng"
 
@@ -86,7 +88,7 @@ def read_page(page: Any, space: PageSpace) -> OcrResult | None:
             command,
             input=_as_pnm(picture),
             capture_output=True,
-            timeout=_TIMEOUT_SECONDS,
+            timeout=limits.OCR.seconds,
             # One thread each, since several workers run Tesseract in parallel.
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},
         )

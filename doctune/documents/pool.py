@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from doctune import limits
 from doctune.documents.errors import PdfError
 from doctune.documents.options import ParseOptions
 from doctune.documents.wire import Frames, unpack_status
 from doctune.errors import CorpusError
 
-_START_SECONDS = 60.0
 _FRAME_SLACK = 64 << 20  # bytes on top of the text of a file, for page images
 _RETIRE_SHARE = 0.5  # of the memory limit: a worker that has used more is replaced
 # The environment variables of workers. They get no secrets, since they parse hostile files.
@@ -128,11 +128,11 @@ class _Worker:
         self._input: IO[bytes] = self._process.stdin  # type: ignore[assignment]
         self.output: IO[bytes] = self._process.stdout  # type: ignore[assignment]
         os.set_blocking(self.output.fileno(), False)
-        self.deadline = time.monotonic() + _START_SECONDS
+        self.deadline = time.monotonic() + limits.READER_START.seconds
         self.task: Task | None = None
         self.started = self.dead = self._expired = self._refused = False
         self.peak_mb = 0.0
-        self._timeout_seconds = _START_SECONDS
+        self._timeout_seconds = limits.READER_START.seconds
         self._limit_mb = options.memory_limit_mb
         self._extensions = 0  # how often its time limit may be restarted
         self._frames = Frames(_FRAME_SLACK + (options.output_limit_mb << 20))
@@ -235,4 +235,4 @@ class _Worker:
         with contextlib.suppress(OSError):
             self._input.close()
         self.output.close()
-        return self._process.wait()
+        return limits.wait_for_end(self._process, limits.PROCESS_END, "a killed reader of PDFs")

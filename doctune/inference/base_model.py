@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from doctune import limits
 from doctune.artifacts import cache_folder, local_file, local_folder
 from doctune.errors import ModelError, StorageError
 from doctune.files import atomic_folder
@@ -118,7 +119,7 @@ def _hub_errors(name: str) -> Iterator[None]:
 
 
 def _bundled_model() -> Path:
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     gguf, package_version = _bundled_gguf()
     folder = (
@@ -128,10 +129,12 @@ def _bundled_model() -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
+        with FileLock(f"{folder}.lock", timeout=limits.LOCK.seconds):
             if not folder.is_dir():
                 with atomic_folder(folder) as target:
                     _convert(gguf, target)
+    except Timeout as error:
+        raise limits.LOCK.passed(f"another process that converts {folder.name}") from error
     except OSError as error:
         raise StorageError(
             f"The base model cannot be written to {folder.parent} ({error.strerror or error}): "

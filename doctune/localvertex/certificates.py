@@ -5,11 +5,11 @@ sign for anything but the names below.
 """
 
 import datetime
-import fcntl
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
+from doctune import limits
 from doctune.artifacts import cache_folder
 from doctune.files import atomic_folder, atomic_path, write_text
 
@@ -79,8 +79,7 @@ def ensure_certificates() -> Certificates:
     """
     folder = cache_folder() / "localvertex" / "tls-3"  # a new number for each new set of names
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "tls.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with limits.locked(folder.parent / "tls.lock", "another process that makes certificates"):
         if not folder.is_dir():
             with atomic_folder(folder) as temporary:
                 _make(Certificates(temporary))

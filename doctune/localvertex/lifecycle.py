@@ -6,7 +6,6 @@
 One server at a time owns a state folder. Who attaches to a server that runs leaves it running.
 """
 
-import fcntl
 import json
 import os
 import subprocess
@@ -23,14 +22,13 @@ from typing import Any
 
 import psutil
 
+from doctune import limits
 from doctune.errors import LocalVertexError
 from doctune.files import write_text
 from doctune.localvertex.config import LocalVertexConfig
 from doctune.localvertex.ports import LOOPBACK
 from doctune.processes import start_process, stop_process
 
-_START_SECONDS = 90.0
-_STOP_SECONDS = 20.0
 _SERVER_MODULE = "doctune.localvertex"
 
 
@@ -86,7 +84,7 @@ class LocalVertex:
         process, self._process = self._process, None
         if process is not None:
             _stop(process.pid)
-            process.wait()
+            limits.wait_for_end(process, limits.PROCESS_END, "the local Vertex AI")
 
     def __enter__(self) -> "LocalVertex":
         return self
@@ -152,8 +150,7 @@ def execute(config: LocalVertexConfig, command: Sequence[str]) -> int:
 def _start_lock(config: LocalVertexConfig) -> Iterator[None]:
     """Lets one process at a time start or end a server over a state folder."""
     config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (config.state_dir / "start.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with limits.locked(config.state_dir / "start.lock", "another start or end of this server"):
         yield
 
 
@@ -172,7 +169,7 @@ def _answers(record: dict[str, Any]) -> bool:
     url = f"{_endpoint(record)}/localvertex/health"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=10) as response:
+        with opener.open(url, timeout=limits.HEALTH_CHECK.seconds) as response:
             return json.load(response)["pid"] == record["pid"]
     except (OSError, ValueError, KeyError):
         return False
@@ -215,7 +212,7 @@ def _start(config: LocalVertexConfig, *, die_with_parent: bool) -> LocalVertex:
             stderr=subprocess.STDOUT,
             die_with_parent=die_with_parent,
         )
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + limits.SERVER_START.seconds
     try:
         while time.monotonic() < deadline:
             record = _live_record(config.state_dir)
@@ -239,7 +236,7 @@ def _stop(pid: int) -> None:
     try:
         process = psutil.Process(pid)
         process.terminate()
-        process.wait(_STOP_SECONDS)
+        process.wait(limits.PROCESS_END.seconds)
     except psutil.TimeoutExpired:
         stop_process(pid)
     except psutil.NoSuchProcess:

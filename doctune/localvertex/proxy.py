@@ -16,6 +16,7 @@ import socket
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
+from doctune import limits
 from doctune.localvertex.peers import REFUSAL, connection_is_own
 from doctune.localvertex.ports import LOOPBACK
 
@@ -26,8 +27,6 @@ METADATA_HOSTS = ("metadata.google.internal", "metadata", "169.254.169.254")
 _OF_A_CONNECTION = frozenset({"host", "connection", "proxy-connection", "proxy-authorization"})
 _HEAD_LIMIT = 16384
 _CHUNK = 1 << 18
-_HELLO_SECONDS = 30.0
-_CONNECT_SECONDS = 30.0
 
 logger = logging.getLogger("doctune.localvertex")
 
@@ -81,7 +80,8 @@ class ConnectProxy:
         if not connection_is_own(writer.transport):
             await _refuse(writer, "403 Forbidden", REFUSAL)
             return
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        patience = limits.CONNECTION.seconds
+        head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), patience)).decode("latin-1")
         method, _, rest = head.partition(" ")
         target = rest.partition(" ")[0]
         if method != "CONNECT":
@@ -102,11 +102,13 @@ class ConnectProxy:
             return
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await writer.drain()
-        hello = await asyncio.wait_for(_first_record(reader), _HELLO_SECONDS)
+        hello = await asyncio.wait_for(_first_record(reader), patience)
         offered = alpn_protocols(hello)
         is_grpc = "h2" in offered and "http/1.1" not in offered
         local_port = self._grpc_port if is_grpc else self._rest_port
-        local_reader, local_writer = await asyncio.open_connection(LOOPBACK, local_port)
+        local_reader, local_writer = await asyncio.wait_for(
+            asyncio.open_connection(LOOPBACK, local_port), patience
+        )
         local_writer.write(hello)
         client = writer.get_extra_info("socket")
         _acknowledge_at_once(client)
@@ -148,7 +150,7 @@ class ConnectProxy:
         self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(limits.CONNECTION.seconds):
                 far_reader, far_writer = await self._reach(target)
         except (OSError, asyncio.IncompleteReadError) as error:
             reason = f"{target} cannot be reached from here: {error or 'no answer in time'}"

@@ -25,6 +25,7 @@ import aiohttp
 import psutil
 from aiohttp import web
 
+from doctune import limits
 from doctune.errors import LocalVertexError
 from doctune.files import write_json
 from doctune.localvertex import iam_front, logging_front, registry_front, watchdog
@@ -141,7 +142,10 @@ async def _start(
     environment = client_environment(config, ports)
     owned = {**environment, watchdog.OWNER_VARIABLE: owner}
     client = await stack.enter_async_context(
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=limits.LOCAL_PREDICTION.seconds),
+        )
     )
     storage = StorageServer(
         config.state_dir / "storage",
@@ -158,7 +162,12 @@ async def _start(
         for kind in JOB_KINDS:
             vertex.jobs.fail_unfinished(transaction, kind)
     storage_client = await stack.enter_async_context(
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            auto_decompress=False,
+            # An object may be of any size: what is limited is a silence.
+            timeout=aiohttp.ClientTimeout(total=None, sock_read=limits.LOCAL_PREDICTION.seconds),
+        )
     )
     front = StorageFront(
         storage.url, vertex.storage_folder, vertex.store, vertex.projects, storage_client

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
+from doctune import limits
 from doctune.localvertex.api.errors import ApiError, Status, precondition
 from doctune.localvertex.ports import LOOPBACK, free_port
 from doctune.localvertex.programs import last_lines
@@ -168,7 +169,7 @@ class ServingProcess:
     async def _healthy(self) -> bool:
         url = f"http://{LOOPBACK}:{self._port}{self.spec.health_route}"
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            timeout = aiohttp.ClientTimeout(total=_HEALTH_CHECK_SECONDS)
+            timeout = aiohttp.ClientTimeout(total=limits.HEALTH_CHECK.seconds)
             async with self._client.get(url, timeout=timeout) as response:
                 return response.status == 200
         return False

@@ -8,12 +8,11 @@ from urllib.parse import quote
 
 import aiohttp
 
+from doctune import limits
 from doctune.errors import LocalVertexError
 from doctune.localvertex.ports import LOOPBACK
 from doctune.localvertex.programs import last_lines
 from doctune.processes import start_process, stop_process
-
-_START_SECONDS = 15.0
 
 
 class StorageServer:
@@ -74,12 +73,13 @@ class StorageServer:
 
     async def _wait(self, client: aiohttp.ClientSession) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _START_SECONDS
+        deadline = loop.time() + limits.SERVER_START.seconds
+        timeout = aiohttp.ClientTimeout(total=limits.HEALTH_CHECK.seconds)
         while loop.time() < deadline:
             if self._process is not None and self._process.poll() is not None:
                 break
             try:
-                async with client.get(f"{self.url}/_internal/healthcheck"):
+                async with client.get(f"{self.url}/_internal/healthcheck", timeout=timeout):
                     return
             except (aiohttp.ClientError, OSError):
                 await asyncio.sleep(0.02)

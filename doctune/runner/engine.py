@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from doctune import limits
 from doctune.artifacts import cache_folder
 from doctune.errors import UsageError
 from doctune.processes import ignore_signals
@@ -138,7 +139,8 @@ def wait(container: "Container") -> int:
         for line in container.logs(stream=True, follow=True):
             sys.stdout.write(line.decode(errors="replace"))
             sys.stdout.flush()
-        return int(container.wait()["StatusCode"])
+        # Its output has ended, and so has it.
+        return int(container.wait(timeout=limits.PROCESS_END.seconds)["StatusCode"])
     finally:
         with contextlib.suppress(docker.errors.NotFound):  # a signal has ended it
             container.remove(force=True)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from doctune.errors import ProgramError
+from doctune.errors import ProgramError, TimeLimitError
 from doctune.runner.gcs_mount import mounting
 from doctune.runner.overlay import OverlayError, overlay_environment, step_overlay
 from doctune.runner.payloads import spelled_for_launchers
@@ -62,7 +62,7 @@ class LocalPrograms:
             environment = {**os.environ, **variables}
             with step_overlay(self.overlays, line, environment) as overlay:
                 return self._run(line, overlay_environment(environment, overlay))
-        except (ProgramError, OverlayError) as error:
+        except (ProgramError, OverlayError, TimeLimitError) as error:
             sys.stdout.write(f"LocalVertexError: {error}\n")
             return Launched(1, f"LocalVertexError: {error}")
 

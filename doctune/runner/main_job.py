@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from doctune import limits
 from doctune.configuration.settings import Settings, VertexSettings
 from doctune.digests import digest_file
 from doctune.errors import DeploymentError, UsageError
@@ -19,8 +20,6 @@ from doctune.runner.summary import RunSummary, answer_scores, copy_reports, read
 
 LAST_RUN = "last_run.json"
 LATEST_INDEX = "latest_index.json"
-# A server that has just been started again loads its model first.
-_STARTING_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +118,7 @@ def answers_by_endpoint(vertex: VertexSettings, questions: list[str]) -> tuple[s
     init_session(vertex.project, vertex.location, vertex.staging_bucket)
     endpoint = find_endpoint(vertex.endpoint.name)
     instances = [{"prompt": question} for question in questions]
-    answers = ask(endpoint, instances, retry_seconds=_STARTING_SECONDS)
+    answers = ask(endpoint, instances, retry_seconds=limits.MODEL_LOADING.seconds)
     return endpoint, [str(answer["text"]) for answer in answers]
 
 

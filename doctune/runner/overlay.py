@@ -6,7 +6,6 @@ overlay, in front of them; the interpreter's own environment is never changed. A
 KFP component fills with its `packages_to_install` is kept for the next step that asks for the same.
 """
 
-import fcntl
 import importlib.util
 import json
 import os
@@ -21,7 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from doctune import limits
 from doctune.digests import digest_value
+from doctune.processes import start_process, stop_process
 
 # The variables of the network outside, as JSON: pip may use its index, whatever else may not.
 OUTSIDE_VARIABLE = "LOCALVERTEX_OUTSIDE"
@@ -126,8 +127,7 @@ def step_overlay(
         return
     folder = cache / digest_value([install, _base_state()])[:24]
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with limits.locked(cache / f"{folder.name}.lock", "another step that installs the same"):
         if not (folder / _READY).is_file():
             shutil.rmtree(folder, ignore_errors=True)
             make_overlay(folder)
@@ -148,20 +148,26 @@ def _installs_first(command: Sequence[str]) -> str:
 
 def _fill(folder: Path, install: str, environment: Mapping[str, str]) -> None:
     # "$0" "$@" in the line is what runs once all is installed: nothing here.
-    done = subprocess.run(
+    process = start_process(
         ["/bin/sh", "-c", install, "true"],
-        env=overlay_environment(environment, folder),
+        environment=overlay_environment(environment, folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    if done.returncode != 0:
+    try:
+        output, _ = process.communicate(timeout=limits.INSTALL.seconds)
+    except subprocess.TimeoutExpired as error:
         shutil.rmtree(folder, ignore_errors=True)
-        errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR:")]
+        raise OverlayError(str(limits.INSTALL.passed("what the component installs"))) from error
+    finally:
+        stop_process(process.pid)
+    if process.returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        errors = [line for line in output.splitlines() if line.startswith("ERROR:")]
         raise OverlayError(
             "what the component installs cannot be installed: "
-            + " ".join((" ".join(errors[-2:]) or done.stdout[-500:]).split())
+            + " ".join((" ".join(errors[-2:]) or output[-500:]).split())
         )
 
 

@@ -136,7 +136,7 @@ def run_pipeline(
             if ended:
                 break
             time.sleep(_POLL_SECONDS)
-        lines.join()
+        lines.finish()
     result.seconds = time.monotonic() - start
     if process.returncode != 0:
         raise _failure(result, lines.tail(), process.returncode)
@@ -187,7 +187,7 @@ class _LogLines:
     def tail(self) -> list[str]:
         return self._tail
 
-    def join(self) -> None:
+    def finish(self) -> None:
         self._thread.join(timeout=5)
 
 

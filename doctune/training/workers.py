@@ -20,12 +20,9 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
+from doctune import limits
 from doctune.errors import TrainingError
 from doctune.vertex_environment import rendezvous
-
-# How long workers wait for one that is busy. A worker that dies is noticed at once.
-_PATIENCE = timedelta(minutes=20)
-_RENDEZVOUS = timedelta(seconds=50)
 
 _T = TypeVar("_T")
 
@@ -83,10 +80,15 @@ def joined_workers() -> Iterator[Workers]:
             int(environment["MASTER_PORT"]),
             count,
             is_master=_hosts_store(rank),
-            timeout=_RENDEZVOUS,
+            timeout=timedelta(seconds=limits.WORKERS_MEET.seconds),
         )
         dist.init_process_group(
-            "nccl" if cuda else "gloo", store=store, rank=rank, world_size=count, timeout=_PATIENCE
+            "nccl" if cuda else "gloo",
+            store=store,
+            rank=rank,
+            world_size=count,
+            # One that dies is noticed at once.
+            timeout=timedelta(seconds=limits.WORKERS_WAIT.seconds),
         )
     except (RuntimeError, ValueError) as error:
         raise TrainingError(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from doctune import limits
 from doctune.errors import ConfigurationError, DoctuneError
 from doctune.findings import Finding
 from doctune.vertex.errors import explain, google_error_types
@@ -155,7 +156,7 @@ def _repository(prefix: str) -> str:
     name = f"projects/{match['project']}/locations/{match['location']}/repositories/{match['name']}"
     session = AuthorizedSession(current_session().credentials)
     url = f"https://artifactregistry.googleapis.com/v1/{name}/packages"
-    response = session.get(url, params={"pageSize": "1"}, timeout=60)
+    response = session.get(url, params={"pageSize": "1"}, timeout=limits.REQUEST.seconds)
     if not response.ok:
         raise ConfigurationError(_said(response))
     return name

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from doctune import limits
 from doctune.errors import DeploymentError
 from doctune.vertex.errors import google_errors
 from doctune.vertex.labels import MANAGED_BY, filter_by_name
@@ -95,13 +97,14 @@ def get_or_create(name: str) -> tuple[aiplatform.Endpoint, bool]:
     # other finds it. Vertex AI takes at most ten digits.
     number = int(hashlib.sha256(f"doctune {name}".encode()).hexdigest(), 16)
     endpoint_id = str(10**9 + number % (9 * 10**9))
+    create = partial(
+        aiplatform.Endpoint.create,
+        display_name=name,
+        labels=dict(MANAGED_BY),
+        endpoint_id=endpoint_id,
+    )
     try:
-        return (
-            aiplatform.Endpoint.create(
-                display_name=name, labels=dict(MANAGED_BY), endpoint_id=endpoint_id
-            ),
-            True,
-        )
+        return limits.call_within(limits.OPERATION, f"the endpoint {name}", create), True
     except Conflict:
         return aiplatform.Endpoint(endpoint_id), False
 

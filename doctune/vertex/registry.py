@@ -15,9 +15,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doctune import limits
 from doctune.errors import RegistryError
 from doctune.vertex.containers import ServingContainer
 from doctune.vertex.errors import google_errors
@@ -230,7 +232,8 @@ def _upload_version(
     from google.cloud import aiplatform
 
     def upload(**place: str) -> aiplatform.Model:
-        return aiplatform.Model.upload(
+        send = partial(
+            aiplatform.Model.upload,
             display_name=model_name,
             artifact_uri=uri,
             **container.upload_arguments(),
@@ -240,6 +243,7 @@ def _upload_version(
             labels=labels,
             **place,
         )
+        return limits.call_within(limits.OPERATION, f"the registration of {model_name}", send)
 
     if parent:
         registered = upload(parent_model=parent)

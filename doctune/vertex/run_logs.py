@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from doctune import limits
 from doctune.errors import PipelineError
 from doctune.vertex.errors import google_errors
 from doctune.vertex.session import current_session
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _SERVICE = "https://logging.googleapis.com"
 _PAGE = 500
-_TIMEOUT_SECONDS = 60.0
 # How late an entry may arrive, after entries that were written later.
 _OVERLAP = timedelta(minutes=3)
 
@@ -142,7 +142,9 @@ def read_entries(jobs: Iterable[str], since: str = "") -> Iterator[dict[str, Any
         "pageSize": _PAGE,
     }
     while True:
-        answer = client.post(f"{_SERVICE}/v2/entries:list", json=body, timeout=_TIMEOUT_SECONDS)
+        answer = client.post(
+            f"{_SERVICE}/v2/entries:list", json=body, timeout=limits.REQUEST.seconds
+        )
         answer.raise_for_status()
         page = answer.json()
         yield from page.get("entries", [])

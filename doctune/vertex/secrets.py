@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from doctune import limits
 from doctune.errors import ConfigurationError
 from doctune.vertex.errors import google_errors
 
@@ -34,7 +35,9 @@ def read_secret(version: str) -> str:
     # Plain REST: the images of the steps that need a secret have no gRPC.
     with google_errors(f"read the secret {version}", ConfigurationError):
         credentials, _ = google.auth.default(scopes=_SCOPES)
-        answer = AuthorizedSession(credentials).get(f"{_API}/{version}:access", timeout=60)
+        answer = AuthorizedSession(credentials).get(
+            f"{_API}/{version}:access", timeout=limits.REQUEST.seconds
+        )
         if not answer.ok:
             raise from_http_response(answer)
     try:

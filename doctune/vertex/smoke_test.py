@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from doctune import limits
 from doctune.errors import DeploymentError
 from doctune.progress import progress
 from doctune.vertex.errors import explain, google_error_types
@@ -30,7 +31,6 @@ _LEAST_SECONDS = 60.0
 LONGEST_SECONDS = 900.0
 _ERRORS_AGAINST_IT = 4
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 2.0
-_PREDICT_TIMEOUT_SECONDS = 120.0
 
 
 def smoke_test(
@@ -108,7 +108,7 @@ def predict(
     prediction = endpoint.predict(
         instances=[dict(instance) for instance in instances],
         parameters=dict(parameters) if parameters else None,
-        timeout=_PREDICT_TIMEOUT_SECONDS,
+        timeout=limits.PREDICTION.seconds,
     )
     return prediction.deployed_model_id, [_with_whole_numbers(p) for p in prediction.predictions]
 

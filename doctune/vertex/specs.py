@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from doctune import limits
 from doctune.errors import StorageError, UsageError
 from doctune.vertex.errors import google_errors
 
@@ -168,6 +169,8 @@ def _read_template(url: str) -> str:
             "Artifact Registry (https://REGION-kfp.pkg.dev/PROJECT/REPOSITORY/PACKAGE/TAG)."
         )
     with google_errors(f"read {url}", StorageError):
-        answer = AuthorizedSession(current_session().credentials).get(url, timeout=60)
+        answer = AuthorizedSession(current_session().credentials).get(
+            url, timeout=limits.REQUEST.seconds
+        )
         answer.raise_for_status()
         return str(answer.text)

@@ -29,6 +29,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
+            timeout=300,
         )
 
     def json(self, *arguments: str) -> Any:

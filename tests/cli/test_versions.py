@@ -80,6 +80,7 @@ def evaluated(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pat
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert registered.returncode == 0, registered.stderr
     return folder

@@ -101,6 +101,7 @@ print(json.dumps(found))
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     return json.loads(done.stdout)
 

@@ -37,6 +37,7 @@ def compiled_resources(tmp_path: Path) -> Callable[..., dict[str, Any]]:
             env=os.environ | variables,
             capture_output=True,
             text=True,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         spec = next(yaml.safe_load_all((tmp_path / "pipelines/train_and_deploy.yaml").read_text()))

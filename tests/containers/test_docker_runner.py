@@ -126,7 +126,7 @@ def test_what_a_killed_program_leaves_is_removed_by_the_next_run(
     process, container = _sleeping(containers)
 
     process.kill()
-    process.wait()
+    process.wait(timeout=60)
     assert [left.id for left in _ours(containers)] == [container.id]
     run(1)
 

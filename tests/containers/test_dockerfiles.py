@@ -43,7 +43,9 @@ def test_every_image_that_a_step_names_has_a_dockerfile() -> None:
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=NAMES)
 def test_hadolint_finds_nothing(dockerfile: Path) -> None:
-    done = subprocess.run([HADOLINT, dockerfile], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [HADOLINT, dockerfile], capture_output=True, text=True, check=False, timeout=300
+    )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -52,7 +54,11 @@ def test_hadolint_would_find_something(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM python:latest\nRUN sudo apt-get install gcc\n")
 
     done = subprocess.run(
-        [HADOLINT, tmp_path / "Dockerfile"], capture_output=True, text=True, check=False
+        [HADOLINT, tmp_path / "Dockerfile"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
 
     assert done.returncode == 1
@@ -155,6 +161,7 @@ def test_a_machine_without_an_engine_gets_one_clear_line(tmp_path: Path) -> None
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
 
     assert done.returncode == 2

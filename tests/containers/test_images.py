@@ -185,7 +185,7 @@ def test_the_serving_image_answers_as_vertex_asks(containers: Engine, shared: Pa
         check = container.attrs["Config"]["Healthcheck"]
         health = container.exec_run(check["Test"][1:])
         container.stop(timeout=30)
-        code = container.wait()["StatusCode"]
+        code = container.wait(timeout=60)["StatusCode"]
         lines = [json.loads(line) for line in container.logs().decode().splitlines()]
     finally:
         container.remove(force=True)

@@ -51,7 +51,7 @@ def contained_run(containers: Engine, in_containers: Workspace) -> tuple[dict[st
         in_containers.doctune("run", "--runner", "docker", "--question", QUESTION)
     finally:
         ended.set()
-        watcher.join()
+        watcher.join(30)
     return in_containers.last_run, seen
 
 

@@ -42,7 +42,9 @@ def run_server(
         while not answers():
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
-                pytest.fail(f"{command[0]} does not answer: {process.communicate()[0].decode()}")
+                pytest.fail(
+                    f"{command[0]} does not answer: {process.communicate(timeout=20)[0].decode()}"
+                )
             time.sleep(0.05)
         yield process
     finally:

@@ -94,7 +94,7 @@ def gemini(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gemini]:
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", fake.url)
     yield fake
     server.shutdown()
-    thread.join()
+    thread.join(30)
     server.server_close()
 
 

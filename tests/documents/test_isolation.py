@@ -46,7 +46,7 @@ def server() -> Iterator[tuple[int, list[object]]]:
         thread.start()
         yield listener.getsockname()[1], callers
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        thread.join(30)
 
 
 def calls_home(port: int) -> dict[int, bytes]:
@@ -130,6 +130,7 @@ def test_nothing_is_fetched_run_extracted_or_written_outside_the_output(
             "TMPDIR": str(folders["temporary"]),
         },
         check=True,
+        timeout=300,
     )
     after = everything_under(tmp_path)
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
@@ -150,7 +151,9 @@ def test_a_worker_can_write_no_file(tmp_path: Path) -> None:
         "worker._limit_resources(512)\n"
         "pathlib.Path(sys.argv[1]).write_bytes(b'x')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "x")], capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "x")], capture_output=True, timeout=300
+    )
     assert done.returncode != 0
     assert not (tmp_path / "x").read_bytes()
 

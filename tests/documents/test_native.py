@@ -143,6 +143,7 @@ def test_a_machine_without_the_compiled_part_reads_the_same(tmp_path: Path) -> N
             capture_output=True,
             text=True,
             check=True,
+            timeout=300,
         ).stdout.split("\n", 1)
         for pure in ("1", "")
     ]

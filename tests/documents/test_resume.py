@@ -26,11 +26,13 @@ parse_corpus(Path(sys.argv[1]), Path(sys.argv[2]), ParseOptions(workers=1, max_f
 def kill_when(folder: Path, out: Path, ready: Callable[[], bool]) -> None:
     """Runs `parse_corpus` in a process of its own and kills it as soon as that holds."""
     process = subprocess.Popen([sys.executable, "-c", RUN, str(folder), str(out)])
+    deadline = time.monotonic() + 60
     while not ready():
         assert process.poll() is None, "the run was over before it could be killed"
+        assert time.monotonic() < deadline, "waited 60 s for the run to come so far"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(timeout=60)
 
 
 def documents(out: Path) -> dict[str, dict[str, object]]:

@@ -56,7 +56,11 @@ class Workspace:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
     subprocess.run(
-        [sys.executable, "compile.py", "--out", str(out)], cwd=ROOT, check=True, capture_output=True
+        [sys.executable, "compile.py", "--out", str(out)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=300,
     )
     return out
 

@@ -18,6 +18,7 @@ import pytest
 
 from doctune.runner.events import Event, EventReader
 from tests.e2e.conftest import Workspace
+from tests.waiting import next_line
 
 KEYS = {
     "files_parsed",
@@ -235,10 +236,8 @@ def test_ctrl_c_leaves_no_process(workspace: Workspace) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "Tune model" in line:
-            break
+    while "Tune model" not in (line := next_line(process.stdout, "training to start", 300)):
+        assert line, "the run ended before it trained"
     time.sleep(3)
 
     process.send_signal(signal.SIGINT)

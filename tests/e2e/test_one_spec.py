@@ -73,7 +73,7 @@ def outcomes(
         waiting = beside.submit(submit, "scheduled")
         spaces["run"].doctune("run", "--no-cache", **_cache(spaces["run"]))
         now = submit("now")
-        yield {"run": _ran(spaces["run"]), "now": now, "scheduled": waiting.result()}
+        yield {"run": _ran(spaces["run"]), "now": now, "scheduled": waiting.result(timeout=580)}
 
 
 def test_each_way_runs_every_step_and_ends_with_an_answering_endpoint(
@@ -155,6 +155,7 @@ def _write_arguments(path: Path, space: Workspace) -> None:
         check=True,
         capture_output=True,
         text=True,
+        timeout=300,
     )
     path.write_text(done.stdout)
 

@@ -107,7 +107,7 @@ def open_browser() -> Iterator[Browser]:
             browser.send("DELETE", "")
     finally:
         stop_process(driver.pid)
-        driver.wait()
+        driver.wait(timeout=60)
 
 
 def _wait_until_ready(address: str) -> None:

@@ -102,4 +102,4 @@ def fake_gemini(answer: Answer) -> Iterator[FakeGemini]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        thread.join(30)

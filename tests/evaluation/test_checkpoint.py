@@ -53,6 +53,7 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(
         check=False,
         capture_output=True,
         cwd=Path(__file__).parents[2],
+        timeout=300,
     )
     assert died.returncode == 9, died.stderr.decode()
     assert not out.exists()

@@ -226,7 +226,7 @@ def main() -> int:
     sys.stdout.write(f"1|5|tcp|127.0.0.1:{port}|grpc\n")
     sys.stdout.flush()
     stopped.wait(timeout=300)
-    server.stop(0).wait()
+    server.stop(0).wait(timeout=30)
     os._exit(0)
 
 

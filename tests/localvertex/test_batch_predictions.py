@@ -4,7 +4,7 @@ import pytest
 from google.api_core import exceptions
 
 from tests.localvertex.conftest import IMAGE
-from tests.localvertex.wire import wait_for
+from tests.waiting import wait_for
 
 TRANSPORTS = ("rest",)
 

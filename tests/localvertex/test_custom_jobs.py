@@ -6,7 +6,7 @@ import pytest
 from google.api_core import exceptions
 
 from tests.localvertex.conftest import NUMBER, TRAINING_IMAGE
-from tests.localvertex.wire import wait_for
+from tests.waiting import wait_for
 
 TRANSPORTS = ("grpc",)
 MACHINE = {"machine_type": "n1-standard-4"}

@@ -6,7 +6,7 @@ import pytest
 from google.api_core import exceptions
 
 from tests.localvertex.conftest import IMAGE, TRAINING_IMAGE, TRIAL_IMAGE
-from tests.localvertex.wire import wait_for
+from tests.waiting import wait_for
 
 MACHINE = "n1-standard-4"
 

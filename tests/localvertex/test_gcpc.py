@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.localvertex.conftest import IMAGE, PROGRAMS, TRAINING_IMAGE
-from tests.localvertex.wire import wait_for
+from tests.waiting import wait_for
 
 ENVIRONMENT_IMAGE = IMAGE.replace("serving", "environment")
 LINE = ["{python}", str(PROGRAMS / "line.py")]

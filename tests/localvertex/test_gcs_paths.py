@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.localvertex.conftest import PROGRAMS
-from tests.localvertex.wire import wait_for
+from tests.waiting import wait_for
 
 TRANSPORTS = ("rest",)
 MACHINE = {"machine_type": "n1-standard-4"}

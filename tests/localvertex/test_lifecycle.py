@@ -11,7 +11,8 @@ from doctune.errors import LocalVertexError
 from doctune.localvertex import LocalVertex, down, execute, lifecycle, status, up
 from doctune.localvertex.watchdog import OWNER_VARIABLE
 from tests.localvertex.conftest import IMAGE, PARENT, TRAINING_IMAGE, make_config
-from tests.localvertex.wire import ask, call, finished, wait_for
+from tests.localvertex.wire import ask, call, finished
+from tests.waiting import next_line, wait_for
 
 
 @pytest.fixture
@@ -219,8 +220,8 @@ def test_the_server_ends_with_the_process_that_started_it(config):
     starter = subprocess.Popen(
         [sys.executable, "-c", script, config.model_dump_json()], stdout=subprocess.PIPE, text=True
     )
-    server = psutil.Process(int(starter.stdout.readline()))
+    server = psutil.Process(int(next_line(starter.stdout, "the server to start", 120)))
     starter.kill()
-    starter.wait()
+    starter.wait(timeout=60)
     server.wait(timeout=10)
     assert lifecycle.status(config) is None

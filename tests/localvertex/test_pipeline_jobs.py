@@ -4,7 +4,7 @@ import uuid
 import pytest
 from google.api_core import exceptions
 
-from tests.localvertex.wire import wait_for
+from tests.waiting import wait_for
 
 TRANSPORTS = ("grpc",)
 OVER = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.localvertex.wire import wait_for
 from tests.training.conftest import save_tiny_llama
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "demo-bucket"

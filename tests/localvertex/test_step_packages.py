@@ -3,7 +3,7 @@
 import importlib.util
 import zipfile
 
-from tests.localvertex.wire import wait_for
+from tests.waiting import wait_for
 
 TRANSPORTS = ("grpc",)
 ENVIRONMENT_IMAGE = "us-docker.pkg.dev/demo/images/environment:1"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.localvertex.wire import wait_for
 from tests.training.conftest import save_tiny_llama, write_rows
+from tests.waiting import wait_for
 
 BUCKET = "demo-bucket"
 

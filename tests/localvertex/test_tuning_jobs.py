@@ -5,7 +5,7 @@ import pytest
 from google.api_core import exceptions
 
 from tests.localvertex.conftest import TRIAL_IMAGE
-from tests.localvertex.wire import wait_for
+from tests.waiting import wait_for
 
 TRANSPORTS = ("rest",)
 OVER = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED")

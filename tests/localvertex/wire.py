@@ -1,8 +1,8 @@
 """REST requests as curl would send them."""
 
-import time
-
 import requests
+
+from tests.waiting import wait_for
 
 SESSION = requests.Session()
 SESSION.trust_env = False
@@ -25,15 +25,7 @@ def call(local, name, body=None, method=None):
 
 def finished(local, operation, seconds=20):
     """Waits for an operation and returns it."""
+    name = operation["name"]
     return wait_for(
-        lambda: (found := call(local, operation["name"])).get("done") and found, seconds
+        lambda: (found := call(local, name)).get("done") and found, seconds, f"{name} to be done"
     )
-
-
-def wait_for(condition, seconds=20):
-    """Returns the first true value of `condition`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
-    return value

@@ -41,7 +41,7 @@ class Server:
     def log(self) -> str:
         """Returns what the server wrote; ends it if it runs."""
         stop_process(self.process.pid)
-        return self.process.communicate()[1].decode()
+        return self.process.communicate(timeout=60)[1].decode()
 
 
 def start_server(model_uri: str, *flags: str, environment: dict[str, str] | None = None) -> Server:
@@ -70,4 +70,4 @@ def server(artifact: Path) -> Iterator[Server]:
         yield started
     finally:
         stop_process(started.process.pid)
-        started.process.communicate()
+        started.process.communicate(timeout=60)

@@ -125,6 +125,7 @@ def test_one_step_can_be_run_from_the_command_line(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
         text=True,
+        timeout=300,
     )
 
     assert "b                            succeeded" in done.stdout

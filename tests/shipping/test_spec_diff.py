@@ -19,7 +19,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("specs")
     command = [sys.executable, "compile.py", "--out", str(out)]
     variables = {k: v for k, v in os.environ.items() if not k.startswith("DOCTUNE_")}
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=variables)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=variables, timeout=300)
     return out
 
 

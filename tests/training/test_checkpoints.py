@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     wait_for_checkpoints(checkpoints, 1)
     time.sleep(time.time_ns() % 500 / 1000)  # any moment will do
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "resumed").exists()
 

@@ -135,7 +135,7 @@ def test_a_loaded_allocator_is_seen(tmp_path: Path) -> None:
     source = tmp_path / "empty.c"
     source.write_text("int nothing;\n")
     library = tmp_path / "libtcmalloc_minimal.so.4"
-    subprocess.run(["gcc", "-shared", "-o", str(library), str(source)], check=True)
+    subprocess.run(["gcc", "-shared", "-o", str(library), str(source)], check=True, timeout=300)
     program = "from doctune.training import machine; print(machine._loaded_allocator())"
     seen = [
         subprocess.run(
@@ -144,6 +144,7 @@ def test_a_loaded_allocator_is_seen(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
+            timeout=300,
         ).stdout.strip()
         for preload in ({"LD_PRELOAD": str(library)}, {"LD_PRELOAD": ""})
     ]
@@ -174,6 +175,7 @@ def test_threads_wait_asleep_from_before_torch_is_loaded(
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     assert done.stdout.split() == [policy, "False"]
 

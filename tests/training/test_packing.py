@@ -128,7 +128,7 @@ def test_activations_can_be_computed_again_in_a_thread_of_autograds_own(tiny_mod
     made = network(load_network(tiny_model, torch.float32), gradient_checkpointing=True)
     loss = made.loss(made.pack(examples()))
     with ThreadPoolExecutor(1) as thread:  # for a GPU autograd has one
-        thread.submit(loss.backward).result()
+        thread.submit(loss.backward).result(60)
     assert all(weight.grad is not None for weight in made.weights)
 
 

@@ -110,6 +110,34 @@ def test_fillers_give_every_worker_as_many_packs(count: int) -> None:
     assert sorted(map(id, counted)) == sorted(map(id, examples))
 
 
+def test_a_filler_is_the_shortest_example_and_comes_last() -> None:
+    examples = [Example([1] * length, [True] * length) for length in (90, 10, 80, 20, 70)]
+
+    first, second = (
+        [
+            (sorted(len(example.input_ids) for example in pack), counts)
+            for pack, counts in even_packs(examples, Workers(rank=rank, count=2), 100)
+        ]
+        for rank in range(2)
+    )
+
+    assert sorted(first) == [([70], True), ([80], True), ([90], True)]
+    assert second == [([10, 20], True), ([10], False), ([10], False)]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "packs"), [((50, 50, 50, 50), [100, 100]), ((51, 50), [51, 50])]
+)
+def test_a_pack_is_filled_up_to_its_limit_and_not_over_it(
+    lengths: tuple[int, ...], packs: list[int]
+) -> None:
+    examples = [Example([1] * length, [True] * length) for length in lengths]
+
+    made = [pack for pack, _ in even_packs(examples, Workers(), 100)]
+
+    assert [sum(len(example.input_ids) for example in pack) for pack in made] == packs
+
+
 def test_torchrun_starts_two_workers(
     tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -149,15 +177,15 @@ def test_a_worker_that_dies_fails_the_others_within_a_minute(
     running = [
         start_training(facts, tmp_path / "m", options, cluster(index, port)) for index in range(2)
     ]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not list((tmp_path / "checkpoints").rglob("step-*")):
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, "waited 240 s for the first checkpoint"
         time.sleep(0.05)
     running[1].send_signal(signal.SIGKILL)
     died = time.monotonic()
     _, log = running[0].communicate(timeout=60)
     assert time.monotonic() - died < 60
-    running[1].communicate()
+    running[1].communicate(timeout=60)
     assert running[0].returncode == 1, log
     assert "lost another worker" in log
     assert "Traceback" not in log
@@ -167,11 +195,8 @@ def test_a_worker_that_dies_fails_the_others_within_a_minute(
 def test_a_worker_that_never_comes_is_named_within_a_minute(
     tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datetime import timedelta
 
-    from doctune.training import workers
-
-    monkeypatch.setattr(workers, "_RENDEZVOUS", timedelta(seconds=2))
+    monkeypatch.setenv("DOCTUNE_LIMIT_WORKERS_MEET", "2")
     for name, value in cluster(0, free_port()).items():
         monkeypatch.setenv(name, value)
     options = TrainingOptions(**SETTINGS, base_model=str(tiny_model))

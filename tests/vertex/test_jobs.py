@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from doctune.vertex.schedules import (
     pause_schedule,
     resume_schedule,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("vertex")
 
@@ -47,15 +47,8 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds} s"
-        time.sleep(0.2)
-
-
 def over(run: Run) -> Run:
-    until(lambda: status(run.job_id).is_over)
+    wait_for(lambda: status(run.job_id).is_over, 60)
     return status(run.name)
 
 

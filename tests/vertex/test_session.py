@@ -24,6 +24,7 @@ def test_without_credentials_the_error_says_how_to_sign_in(tmp_path: Path) -> No
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     last = result.stderr.strip().splitlines()[-1]
     assert "ConfigurationError: could not find Google Cloud credentials" in last
@@ -41,6 +42,7 @@ def test_importing_the_package_imports_nothing_of_googles() -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     assert result.stdout.strip() == "[]"
 

@@ -18,6 +18,7 @@ from typing import Any
 from google.protobuf import descriptor, descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 
+from doctune import limits
 from doctune.artifacts import cache_folder
 from doctune.errors import LocalVertexError
 from doctune.files import atomic_folder, exclusively
@@ -108,12 +109,16 @@ def _cache_key() -> str:
 
 def _derive(folder: Path) -> None:
     with atomic_folder(folder) as temporary:
-        result = subprocess.run(
-            [sys.executable, "-m", derive.__name__, str(temporary)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            result = subprocess.run(
+                [sys.executable, "-m", derive.__name__, str(temporary)],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=limits.TOOL.seconds,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise limits.TOOL.passed("the classes of google-cloud-aiplatform") from error
         if result.returncode != 0:
             raise LocalVertexError(
                 "the installed google-cloud-aiplatform cannot be read: "

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from doctune import limits
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status, invalid
 from doctune.localvertex.serving import ServingProcess
@@ -24,7 +25,6 @@ BATCH = JobKind("BatchPredictionJob")
 RESULTS = "prediction.results-00000-of-00001"
 ERRORS = "prediction.errors_stats-00000-of-00001"
 _BATCH_SIZE = 64
-_TIMEOUT = aiohttp.ClientTimeout(total=600)
 
 
 @dataclass
@@ -137,7 +137,9 @@ async def _ask(
         body["parameters"] = job["model_parameters"]
     try:
         url = process.url()
-        async with vertex.client.post(url, json=body, timeout=_TIMEOUT) as response:
+        async with vertex.client.post(
+            url, json=body, timeout=aiohttp.ClientTimeout(total=limits.LOCAL_PREDICTION.seconds)
+        ) as response:
             text = await response.text()
             if response.status != 200:
                 raise ApiError(Status.INTERNAL, f"HTTP {response.status}: {text[:2048]}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from doctune import limits
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status, invalid, precondition
 from doctune.localvertex.dispatch import Call, handles
@@ -23,7 +24,6 @@ from doctune.localvertex.vertex import Vertex
 from doctune.runner.values import integral
 
 MAX_BYTES = 1_500_000
-_TIMEOUT = aiohttp.ClientTimeout(total=600)
 _HTTP_STATUS = {
     400: Status.INVALID_ARGUMENT,
     403: Status.PERMISSION_DENIED,
@@ -145,7 +145,10 @@ async def stream_raw_predict(
     headers = {"Content-Type": content_type}
     try:
         async with vertex.client.post(
-            process.url(), data=body, headers=headers, timeout=_TIMEOUT
+            process.url(),
+            data=body,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=limits.LOCAL_PREDICTION.seconds),
         ) as response:
             yield response, vertex_headers(endpoint, deployed)
     except (aiohttp.ClientError, OSError) as error:
@@ -171,7 +174,10 @@ async def forward(
     url = process.url(route)
     try:
         async with vertex.client.post(
-            url, data=body, headers={"Content-Type": content_type}, timeout=_TIMEOUT
+            url,
+            data=body,
+            headers={"Content-Type": content_type},
+            timeout=aiohttp.ClientTimeout(total=limits.LOCAL_PREDICTION.seconds),
         ) as response:
             content = await response.read()
             answer = RawAnswer(response.status, content, response.content_type, deployed)

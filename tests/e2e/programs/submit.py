@@ -29,7 +29,10 @@ if when == "now":
     job.run()
 else:
     schedule = job.create_schedule(display_name="once", cron="* * * * *", max_run_count=1)
+    deadline = time.monotonic() + 120
     while not (runs := schedule.list_jobs()):
+        if time.monotonic() > deadline:
+            sys.exit("the schedule started no run within two minutes")
         time.sleep(0.5)
     job = aiplatform.PipelineJob.get(runs[0].resource_name)
     job.wait()
