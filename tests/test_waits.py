@@ -43,6 +43,7 @@ ALLOWED: dict[str, str] = {
     "asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLET": (
         "the work is an answer, which the route limits by queue_seconds and first_token_seconds"
     ),
+    "doctune/gateway/services.py::Services._keep_house: while days is not None": _SERVICE,
     "doctune/gateway/routing.py::Model.place: self._places.acquire()": (
         "a place is free: it has just been asked whether all are taken"
     ),
@@ -80,9 +81,6 @@ ALLOWED: dict[str, str] = {
     ),
     "doctune/training/launch.py::_run: process.wait()": (
         "training takes what it takes: its workers limit their exchanges, and SIGTERM ends them"
-    ),
-    "doctune/training/tune.py::tune_model: workers.wait()": (
-        "the group of workers was made with WORKERS_WAIT, which limits all its exchanges"
     ),
     "tests/e2e/programs/submit.py::: job.wait()": _SDK,
     "tests/gateway/upstream.py::FakeUpstream._stream: while self.mode == 'endless'": (

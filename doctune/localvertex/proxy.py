@@ -134,7 +134,9 @@ class ConnectProxy:
         kept = [line for line in fields if line.partition(":")[0].lower() not in _OF_A_CONNECTION]
         method, version = first.split(" ")[0], first.split(" ")[-1]
         lines = [f"{method} {path} {version}", f"Host: {host}", "Connection: close", *kept]
-        local_reader, local_writer = await asyncio.open_connection(LOOPBACK, self._http_port)
+        local_reader, local_writer = await asyncio.wait_for(
+            asyncio.open_connection(LOOPBACK, self._http_port), limits.CONNECTION.seconds
+        )
         local_writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         await asyncio.gather(_pipe(reader, local_writer), _pipe(local_reader, writer))
 
