@@ -223,6 +223,7 @@ def litellm_proxy(folder: Path, upstream: str, port: int, core: int | None) -> I
 
 def litellm_python() -> Path:
     """Returns the interpreter of an environment with LiteLLM, which the first run makes."""
+    from doctune import limits
     from doctune.artifacts import cache_folder
 
     folder = cache_folder() / "benchmarks" / LITELLM.replace("[proxy]==", "-")
@@ -231,6 +232,6 @@ def litellm_python() -> Path:
         print(f"Installing {LITELLM} into {folder} (once)", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
         install = [str(python), "-m", "pip", "install", "--quiet", LITELLM]
-        subprocess.run(install, check=True, stdout=sys.stderr)
+        subprocess.run(install, check=True, stdout=sys.stderr, timeout=limits.INSTALL.seconds)
         (folder / "ready").write_text(json.dumps({"package": LITELLM}), encoding="utf-8")
     return python

@@ -15,7 +15,7 @@ class Client:
         self.left = asyncio.Event()
 
     async def receive(self) -> dict[str, Any]:
-        await self.left.wait()
+        await asyncio.wait_for(self.left.wait(), 60)
         return {"type": "http.disconnect"}
 
 

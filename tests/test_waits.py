@@ -39,10 +39,6 @@ ALLOWED: dict[str, str] = {
     "doctune/gateway/cache.py::AnswerCache.alone: event.wait()": (
         "another request computes the same answer, within the limits that all requests have"
     ),
-    "doctune/gateway/chat.py::_while_client_waits: "
-    "asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLET": (
-        "the work is an answer, which the route limits by queue_seconds and first_token_seconds"
-    ),
     "doctune/gateway/services.py::Services._keep_house: while days is not None": _SERVICE,
     "doctune/gateway/routing.py::Model.place: self._places.acquire()": (
         "a place is free: it has just been asked whether all are taken"
@@ -74,10 +70,6 @@ ALLOWED: dict[str, str] = {
     "doctune/runner/run.py::run_pipeline: while True": _STEP,
     "doctune/runner/run.py::_LogLines._read: for ... in process.stdout": (
         "a thread that ends with the pipeline's process; `finish` waits 5 s for it"
-    ),
-    "doctune/serving/transport.py::answers_while_client_waits: "
-    "asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)": (
-        "its callers limit it by request_timeout_seconds"
     ),
     "doctune/training/launch.py::_run: process.wait()": (
         "training takes what it takes: its workers limit their exchanges, and SIGTERM ends them"
