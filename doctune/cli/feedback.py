@@ -49,7 +49,7 @@ def list_(
     from doctune.database.feedback_rows import read_feedback
     from doctune.feedback.exports import as_json as row_as_json
 
-    rows = deque(read_feedback(_engine(), _wanted(since, kind, owner, review)), maxlen=limit)
+    rows = deque(read_feedback(open_database(), _wanted(since, kind, owner, review)), maxlen=limit)
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row_as_json(row), ensure_ascii=False))
@@ -77,7 +77,7 @@ def show(
     from doctune.feedback.exports import as_json as row_as_json
 
     wanted = Wanted(prediction_id=prediction_id, all_versions=True)
-    rows = list(read_feedback(_engine(), wanted))
+    rows = list(read_feedback(open_database(), wanted))
     if not rows:
         raise UsageError(f"nothing is said of {prediction_id}: doctune feedback list.")
     if as_json:
@@ -109,7 +109,7 @@ def import_(
 
     if form not in READERS:
         raise UsageError(f"--format is one of {', '.join(READERS)}.")
-    summary = import_feedback(_engine(), path, form, _keeping(), owner or None)
+    summary = import_feedback(open_database(), path, form, _keeping(), owner or None)
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
     else:
@@ -142,7 +142,7 @@ def export(
     if form not in WRITERS:
         raise UsageError(f"--format is one of {', '.join(WRITERS)}.")
     wanted = replace(_wanted(since, kind, owner, review), all_versions=all_versions)
-    rows = read_feedback(_engine(), wanted)
+    rows = read_feedback(open_database(), wanted)
     written = export_feedback(rows, path, form)
     typer.echo(json.dumps({"rows": written, "path": str(path)}) if as_json else f"{written} rows.")
 
@@ -163,7 +163,7 @@ def stats(
     from doctune.feedback.report import render_report
     from doctune.files import write_text
 
-    rows = read_feedback(_engine(), _wanted(since, None, owner, None))
+    rows = read_feedback(open_database(), _wanted(since, None, owner, None))
     found = analyse(rows, _by_meaning if by_meaning else None)
     if html:
         write_text(html, render_report(found))
@@ -246,7 +246,8 @@ def _keeping() -> "Keeping":
     return Keeping(recorder.text, recorder.end_user, options.feedback.labels)
 
 
-def _engine() -> "Engine":
+def open_database() -> "Engine":
+    """Returns the services' database, as the gateway finds it."""
     from doctune.gateway.server import surroundings
 
     return surroundings().engine

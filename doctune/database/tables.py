@@ -163,7 +163,7 @@ class Retraining(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(index=True)
-    state: Mapped[str] = mapped_column(String(16))  # started, succeeded, failed
+    state: Mapped[str] = mapped_column(String(16))  # started, watching, succeeded, failed
     reason: Mapped[dict[str, Any]]
     run: Mapped[str | None] = mapped_column(String(256))
     attempts: Mapped[int]

@@ -1,0 +1,26 @@
+"""Do people ask about things that the documents do not speak of?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+# Below this cosine, the nearest sentence of the documents is about something else: measured on the
+# samples' own questions, of which few lie below, and on unrelated ones, of which most do.
+UNLIKE = 0.4
+
+
+def unknown_questions(questions: Sequence[str], index: Path) -> tuple[int, int]:
+    """Returns how many questions no sentence of the documents is like, and of how many.
+
+    Raises:
+        StorageError: There is no index in the folder.
+    """
+    from doctune.knowledge.index import KnowledgeIndex
+
+    opened = KnowledgeIndex(index)
+    unknown = 0
+    for question in questions:
+        _, likeness = opened.scores(question)
+        unknown += float(likeness.max(initial=0.0)) < UNLIKE
+    return unknown, len(questions)

@@ -1,0 +1,271 @@
+"""The trigger starts a retraining when it is worth it, once, whatever is killed between."""
+
+import json
+import os
+import random
+import signal
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from doctune.configuration.retraining import RolloutOptions, TriggerOptions
+from doctune.database.engine import open_database
+from doctune.database.retrainings import change_retraining, leased, retrainings
+from doctune.database.reviews import claim, decide
+from doctune.feedback.reasons import Facts, reasons
+from doctune.feedback.trigger import Decision, World, trigger
+from tests.feedback.corpus import correct
+
+OPTIONS = TriggerOptions(
+    reviewed_items=2, settle_minutes=0, debounce_hours=1, monthly_budget=10, drift_share=None
+)
+WORLD = World("digest-a", 3.0, lambda most: None)
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+class FileRuns:
+    """Runs as files in a folder, which outlive whoever dies; it dies itself where it is told."""
+
+    def __init__(self, folder: Path, die: str = "") -> None:
+        self.folder, self.die = folder, die
+        folder.mkdir(exist_ok=True)
+
+    def _at(self, point: str) -> None:
+        if self.die == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def state(self, run: str) -> str:
+        path = self.folder / run
+        return path.read_text() if path.exists() else "none"
+
+    def snapshot(self, retraining_id: str) -> dict[str, str]:
+        self._at("before the snapshot")
+        (self.folder / f"snapshot-{retraining_id}").touch()
+        self._at("after the snapshot")
+        return {"snapshot": f"gs://b/{retraining_id}", "snapshot_digest": "d"}
+
+    def submit(self, run: str, parameters: dict[str, str]) -> None:
+        self._at("before the run")
+        assert set(parameters) == {"snapshot", "snapshot_digest"}
+        if not (self.folder / run).exists():
+            (self.folder / run).write_text("running")
+            with (self.folder / "submitted").open("a") as file:
+                file.write(f"{run}\n")
+        self._at("after the run")
+
+    def released(self, run: str) -> bool:
+        self._at("after the end")
+        return True
+
+    def roll_back(self, run: str) -> None:
+        (self.folder / "rolled-back").touch()
+
+    def end(self, state: str) -> None:
+        for path in self.folder.glob("retrain-*"):
+            if path.read_text() == "running":
+                path.write_text(state)
+
+    @property
+    def submitted(self) -> list[str]:
+        path = self.folder / "submitted"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+def review(engine: Engine, count: int = 2) -> None:
+    for number in range(count):
+        prediction = correct(engine, f"Question {number}?", "Right", user="u")
+        claim(engine, "ana", "eva", prediction)
+        decide(engine, "ana", "eva", prediction, state="accepted", answer="Right")
+
+
+def fire(engine: Engine, runs: FileRuns, world: World = WORLD, **more: Any) -> Decision:
+    options = OPTIONS.model_copy(update={k: v for k, v in more.items() if k != "rollout"})
+    return trigger(engine, runs, world, options, more.get("rollout", RolloutOptions()))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> FileRuns:
+    return FileRuns(tmp_path / "runs")
+
+
+def test_enough_reviewed_feedback_starts_one_retraining_and_its_reason_is_written(
+    engine: Engine, runs: FileRuns
+) -> None:
+    assert fire(engine, runs).action == "none"
+    review(engine)
+    assert fire(engine, runs).action == "started"
+    assert fire(engine, runs).action == "running"
+    runs.end("succeeded")
+    assert fire(engine, runs).action == "finished"
+    assert fire(engine, runs).why == "no reason holds"
+    assert len(runs.submitted) == 1
+    (row,) = [row for row in retrainings(engine) if row.id != "baseline"]
+    assert (row.state, row.cost) == ("succeeded", 3.0)
+    assert "2 reviewed items are new" in row.reason["why"]
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(sqlite: Engine, runs: FileRuns) -> None:
+    review(sqlite)
+    found = trigger(sqlite, runs, WORLD, OPTIONS, RolloutOptions(), dry_run=True)
+    assert (found.action, [reason.kind for reason in found.reasons]) == ("started", ["feedback"])
+    assert retrainings(sqlite) == []
+    assert runs.submitted == []
+
+
+POINTS = ("before the snapshot", "after the snapshot", "before the run", "after the run")
+
+
+def _fire_and_die(url: str, folder: str, die: str) -> None:
+    engine = open_database(url)
+    fire(engine, FileRuns(Path(folder), die))
+
+
+@pytest.mark.parametrize("die", [*POINTS, "after the end"])
+def test_a_trigger_that_is_killed_anywhere_leaves_one_retraining_and_one_run(
+    sqlite: Engine, runs: FileRuns, die: str
+) -> None:
+    fire(sqlite, runs)
+    review(sqlite)
+    if die == "after the end":
+        fire(sqlite, runs)
+        runs.end("succeeded")
+    url = sqlite.url.render_as_string()
+    process = get_context("fork").Process(target=_fire_and_die, args=(url, str(runs.folder), die))
+    process.start()
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+    with sqlite.begin() as connection:  # its lease has run out
+        from sqlalchemy import update
+
+        from doctune.database.tables import Lease
+
+        connection.execute(update(Lease).values(until=NOW))
+    for _ in range(2):
+        fire(sqlite, runs)
+    runs.end("succeeded")
+    for _ in range(2):
+        fire(sqlite, runs)
+    rows = [row for row in retrainings(sqlite) if row.id != "baseline"]
+    assert [row.state for row in rows] == ["succeeded"]
+    assert len(runs.submitted) == 1
+
+
+def test_while_one_trigger_works_another_does_nothing(engine: Engine, runs: FileRuns) -> None:
+    review(engine)
+    with leased(engine, "retrain", 60):
+        assert fire(engine, runs).why == "another trigger is at work"
+    assert fire(engine, runs).action == "started"
+
+
+def test_a_failed_run_is_tried_again_with_growing_pauses_and_then_no_more(
+    sqlite: Engine, runs: FileRuns
+) -> None:
+    review(sqlite)
+    fire(sqlite, runs)
+    pauses = []
+    for attempt in (1, 2, 3):
+        runs.end("failed")
+        assert "failed; the champion stays" in fire(sqlite, runs).why
+        row = retrainings(sqlite)[0]
+        pauses.append(row.not_before - row.finished_at)
+        if attempt < 3:
+            assert "tried again at" in fire(sqlite, runs).why
+            change_retraining(sqlite, row.id, not_before=NOW - timedelta(days=1))
+            assert fire(sqlite, runs).action == "retried"
+    assert pauses == [timedelta(minutes=minutes) for minutes in (30, 60, 120)]
+    assert fire(sqlite, runs).action == "none"
+    assert [name.rsplit("-", 1)[1] for name in runs.submitted] == ["1", "2", "3"]
+
+
+def test_the_budget_of_the_month_holds(sqlite: Engine, runs: FileRuns) -> None:
+    review(sqlite)
+    assert "monthly_budget" in fire(sqlite, runs, World("d", 11.0, lambda most: None)).why
+    assert runs.submitted == []
+
+
+def test_a_second_retraining_waits_for_the_debounce(sqlite: Engine, runs: FileRuns) -> None:
+    review(sqlite)
+    fire(sqlite, runs)
+    runs.end("succeeded")
+    fire(sqlite, runs)
+    review(sqlite)
+    assert "debounce_hours" in fire(sqlite, runs).why
+    assert fire(sqlite, runs, debounce_hours=0).action == "started"
+
+
+def test_changed_pdfs_are_a_reason_once(sqlite: Engine, runs: FileRuns) -> None:
+    fire(sqlite, runs)
+    other = World("digest-b", 1.0, lambda most: None)
+    assert "the PDFs changed" in fire(sqlite, runs, other).why
+    runs.end("succeeded")
+    fire(sqlite, runs, other)
+    assert fire(sqlite, runs, other, debounce_hours=0).why == "no reason holds"
+
+
+def test_a_new_version_that_people_blame_is_rolled_back(sqlite: Engine, runs: FileRuns) -> None:
+    rollout = RolloutOptions(watch_minutes=60, most_bad_rate=0.5)
+    review(sqlite)
+    fire(sqlite, runs)
+    runs.end("succeeded")
+    fire(sqlite, runs, rollout=rollout)
+    assert fire(sqlite, runs, rollout=rollout).action == "watching"
+    row = retrainings(sqlite)[0]
+    change_retraining(sqlite, row.id, finished_at=NOW - timedelta(days=1))
+    for number in range(6):
+        correct(sqlite, f"Question {number}?", "Right", user=f"u{number}")
+    assert fire(sqlite, runs, rollout=rollout).action == "rolled back"
+    assert (runs.folder / "rolled-back").exists()
+
+
+def facts(**changed: Any) -> Facts:
+    values = {
+        "now": NOW,
+        "reviewed": 0,
+        "bad": [],
+        "baseline": [],
+        "corpus_digest": "a",
+        "trained_digest": "a",
+        "last_started": NOW - timedelta(hours=5),
+        "unknown_questions": None,
+    }
+    return Facts(**{**values, **changed})
+
+
+def test_the_test_on_bad_answers_sees_a_rise_and_raises_few_false_alarms() -> None:
+    options = TriggerOptions(bad_answers_alpha=0.05, bad_answers_margin=1.5)
+    chance = random.Random(13)  # noqa: S311 - no secret
+
+    def alarms(rate: float) -> float:
+        found = 0
+        for _ in range(300):
+            baseline = [chance.random() < 0.1 for _ in range(100)]
+            bad = [chance.random() < rate for _ in range(300)]
+            found += bool(reasons(facts(bad=bad, baseline=baseline), options))
+        return found / 300
+
+    assert alarms(0.1) <= 0.05
+    assert alarms(0.4) >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "kind"),
+    [
+        ({"unknown_questions": (40, 100)}, {}, "drift"),
+        ({}, {"schedule": "0 * * * *"}, "schedule"),
+        ({"corpus_digest": "b"}, {}, "documents"),
+        ({"reviewed": 20}, {}, "feedback"),
+    ],
+)
+def test_each_reason_holds_by_itself(changed: dict, options: dict, kind: str) -> None:
+    assert [one.kind for one in reasons(facts(**changed), TriggerOptions(**options))] == [kind]
+    assert reasons(facts(), TriggerOptions()) == []
+
+
+def test_a_decision_is_json() -> None:
+    from doctune.feedback.trigger import as_json
+
+    assert json.loads(json.dumps(as_json(Decision("none", "no reason holds"))))["action"] == "none"
