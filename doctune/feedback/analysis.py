@@ -151,12 +151,20 @@ _YES_NO = frozenset(
 
 
 def _documents(row: FeedbackRow) -> list[str]:
-    return sorted({str(source.get("file") or _NO) for source in row.sources or ()}) or [_NO]
+    return sorted({file for file, _ in sources_of(row)}) or [_NO]
 
 
 def _pages(row: FeedbackRow) -> list[str]:
-    found = {f"{s.get('file')}, page {s.get('page')}" for s in row.sources or () if s.get("page")}
-    return sorted(found) or [_NO]
+    return sorted({f"{file}, page {page}" for file, page in sources_of(row)}) or [_NO]
+
+
+def sources_of(row: FeedbackRow) -> list[tuple[str, int]]:
+    """Returns the files and pages that an answer names."""
+    return [
+        (str(source["document"]), int(source.get("page") or 0))
+        for source in row.sources or ()
+        if source.get("document")
+    ]
 
 
 _GROUPS: dict[str, Callable[[FeedbackRow], list[str]]] = {

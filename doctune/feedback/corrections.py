@@ -109,7 +109,7 @@ def _correction(
         anchor=min((*own, *merged), key=lambda row: row.prediction_id).question,
         given=first.answer or "",
         phrasings=sorted({row.question for row in merged if row.question} - {first.question}),
-        files=frozenset(str(s.get("file") or "") for s in first.sources or ()) - {""},
+        files=frozenset(str(s.get("document") or "") for s in first.sources or ()) - {""},
     )
     for row in (*own, *merged):
         correction.feedback.append(row.id)

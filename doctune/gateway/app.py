@@ -31,6 +31,7 @@ from doctune.gateway.metrics import CONTENT_TYPE
 from doctune.gateway.page import add_page
 from doctune.gateway.problems import GatewayError
 from doctune.gateway.records import Exchange
+from doctune.gateway.review import add_review
 from doctune.gateway.routing import Model
 from doctune.gateway.services import Services
 from doctune.gateway.upstreams import UpstreamError
@@ -66,6 +67,7 @@ def create_app(services: Services) -> FastAPI:
     _add_models(app, services)
     _add_answers(app, services)
     _add_feedback(app, services)
+    add_review(app, services)
     add_conversations(app, services)
     add_page(app)
     return app

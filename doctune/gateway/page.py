@@ -1,4 +1,4 @@
-"""The chat page: one HTML file, one script and one style sheet, nothing from elsewhere."""
+"""The pages: one HTML file, one script and one style sheet each, nothing from elsewhere."""
 
 from pathlib import Path
 
@@ -10,6 +10,9 @@ _FILES = {
     "/": ("chat.html", "text/html; charset=utf-8"),
     "/static/chat.js": ("chat.js", "text/javascript; charset=utf-8"),
     "/static/chat.css": ("chat.css", "text/css; charset=utf-8"),
+    "/review": ("review.html", "text/html; charset=utf-8"),
+    "/static/review.js": ("review.js", "text/javascript; charset=utf-8"),
+    "/static/review.css": ("review.css", "text/css; charset=utf-8"),
     "/favicon.ico": ("icon.svg", "image/svg+xml"),
 }
 _HEADERS = {

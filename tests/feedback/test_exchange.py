@@ -151,7 +151,7 @@ def test_a_file_that_is_no_json_is_one_clear_error(
 def test_exports_hold_all_rows_with_their_answers(
     engine: Engine, tmp_path: Path, form: Format
 ) -> None:
-    records = argilla(write_prediction(engine, sources=[{"file": "a.pdf", "page": 2}]))
+    records = argilla(write_prediction(engine, sources=[{"document": "a.pdf", "page": 2}]))
     import_feedback(engine, write(tmp_path / "in.json", records), "argilla", KEEPING)
     path = tmp_path / "out"
     assert export_feedback(read_feedback(engine), path, form) == 2

@@ -39,12 +39,16 @@ def type_text(browser: Browser, text: str) -> None:
     browser.press(*text)
 
 
-def sign_in(browser: Browser, key: str) -> None:
+def sign_in_to(browser: Browser, key: str) -> None:
     until(browser, "document.querySelector('#sign-in').open")
     browser.run("document.querySelector('#key').focus()")
     type_text(browser, key)
     browser.press("\ue007")
     until(browser, "!document.querySelector('#sign-in').open")
+
+
+def sign_in(browser: Browser, key: str) -> None:
+    sign_in_to(browser, key)
     until(browser, "document.activeElement.id === 'question'")
 
 
