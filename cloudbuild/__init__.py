@@ -1,1 +1,1 @@
-"""Cloud Build's builds, and what runs them, reads their scans and compares their specs here."""
+"""Tools for Cloud Build: a local runner, the scan gate, and a comparison of specs."""

@@ -1,4 +1,4 @@
-"""A Cloud Build file: its steps with every substitution filled in, and an order to run them in."""
+"""Reads a Cloud Build file: resolves substitutions, and orders the steps."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ class _Part(BaseModel):
 
 
 class Step(_Part):
-    """One step: what a container of the image `name` runs."""
+    """One step: the command that a container of the image `name` runs."""
 
     name: str
     id: str = ""
@@ -36,7 +36,7 @@ class Step(_Part):
 
 
 class Options(_Part):
-    """What holds for every step, and where the build runs."""
+    """The options for all steps and for the build."""
 
     env: list[str] = []
     secret_env: list[str] = []

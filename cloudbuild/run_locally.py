@@ -1,4 +1,4 @@
-"""Run a Cloud Build file on this machine: its steps one after another, each as a program here.
+"""Run a Cloud Build file on this machine: its steps in order, each as a local program.
 
     python -m cloudbuild.run_locally cloudbuild.yaml --substitution COMMIT_SHA=abc [...]
 
@@ -31,7 +31,7 @@ PROGRAMS = Path(__file__).parent / "programs.yaml"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one step ended."""
+    """The result of one step."""
 
     step: str
     state: str  # "succeeded", "failed", "failed, which is allowed", "not run"

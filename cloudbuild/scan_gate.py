@@ -1,4 +1,4 @@
-"""Decide by the scans of Artifact Analysis whether images may be used.
+"""Decide from Artifact Analysis scans whether images may be used.
 
     python -m cloudbuild.scan_gate --worst MEDIUM [--allow-unfixed] scans/ops.json [...]
 
@@ -25,7 +25,7 @@ SEVERITIES = ("MINIMAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")
 
 
 class Acceptance(BaseModel):
-    """A vulnerability that is known and borne for a while."""
+    """A known vulnerability that is accepted for a limited time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -82,7 +82,7 @@ def judge(
 
     Args:
         worst: The worst severity that does not block.
-        allow_unfixed: Whether what nobody has mended yet may pass. What is critical never does.
+        allow_unfixed: Whether vulnerabilities without a fix may pass. Critical ones never do.
     """
     if SEVERITIES.index(finding.severity) <= SEVERITIES.index(worst):
         return "below"
@@ -139,7 +139,7 @@ def _findings(image: str, note: str, vulnerability: dict[str, Any]) -> list[Find
         Finding(
             image=image,
             id=vulnerability.get("shortDescription") or note.rpartition("/")[2],
-            # What nobody has rated may be anything.
+            # A vulnerability without a rating may be critical.
             severity=severity if severity in SEVERITIES else "HIGH",
             package=issue["affectedPackage"],
             version=issue.get("affectedVersion", {}).get("fullName", "?"),

@@ -1,10 +1,10 @@
-"""Say in Markdown what differs between two sets of compiled specs.
+"""Compare two sets of compiled specs, as Markdown.
 
     python -m cloudbuild.spec_diff BASE HEAD
 
 BASE and HEAD are folders as `compile.py --out` writes them; BASE may be missing. Parameters, steps,
-images, machines and code are told apart; what is none of these is listed by its place in the spec,
-so nothing that differs is left out.
+images, machines and code are compared separately; other differences are listed by their path in the
+spec, so that none is left out.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def diff_folders(base: Path, head: Path) -> str:
 
 
 def diff_specs(before: Facts, after: Facts) -> list[tuple[str, str, str, str]]:
-    """Returns what differs: what it is, its name, how it was and how it is ("" for not at all)."""
+    """Returns the differences: kind, name, old and new value ("" if missing)."""
     return [
         (*key, before.get(key, ""), after.get(key, ""))
         for key in sorted({*before, *after}, key=_importance)
@@ -77,7 +77,7 @@ def diff_specs(before: Facts, after: Facts) -> list[tuple[str, str, str, str]]:
 
 
 def read_facts(path: Path) -> Facts:
-    """Returns all that a spec says, as facts that can be compared one by one.
+    """Returns the content of a spec as facts that can be compared one by one.
 
     Raises:
         UsageError: The file is no compiled spec.

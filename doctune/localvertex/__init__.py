@@ -1,4 +1,4 @@
-"""Vertex AI on this machine, on the wire: the clients of Google Cloud talk to it unmodified."""
+"""A local implementation of Vertex AI's API, which unmodified Google Cloud clients can use."""
 
 from typing import TYPE_CHECKING, Any
 

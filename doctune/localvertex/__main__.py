@@ -11,7 +11,7 @@ from doctune.errors import DoctuneError
 from doctune.localvertex.config import LocalVertexConfig
 from doctune.logs import configure_logging
 
-# The server starts programs while gRPC's threads run; none of them uses gRPC before it execs.
+# The server starts programs while gRPC's threads run; none of them uses gRPC between fork and exec.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 

@@ -1,4 +1,4 @@
-"""Tasks that run on after the call that started them has been answered."""
+"""Background tasks, which outlive the call that started them."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ class BackgroundTasks:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Runs a coroutine; what it raises is logged."""
+        """Runs a coroutine; its errors are logged."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
 
     async def cancel(self) -> None:
-        """Ends all of them."""
+        """Cancels all tasks."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The certificate that lets this server answer for Google's API names, on this machine only.
+"""TLS certificates for Google's API names, trusted only on this machine.
 
 A certificate authority is made at the first start and its key is thrown away at once: it can never
 sign for anything but the names below.
@@ -16,7 +16,7 @@ from doctune.files import atomic_folder, atomic_path, write_text
 SERVED_NAMES = (
     *("*.googleapis.com", "googleapis.com", "*.storage.googleapis.com", "*.pkg.dev", "localhost"),
 )
-# A wildcard stands for one label alone: dedicated endpoints have a name for each region.
+# A wildcard matches only one label, so dedicated endpoints need a name per region.
 _DEDICATED = "{region}-{uid}.prediction.vertexai.goog"
 _DEDICATED_UID = "123456789012"
 _AREAS = {
@@ -45,12 +45,12 @@ class Certificates:
 
     @property
     def authority(self) -> Path:
-        """What clients trust (PEM)."""
+        """The authority's certificate, which clients trust (PEM)."""
         return self.folder / "ca.pem"
 
     @property
     def bundle(self) -> Path:
-        """The authority and the public ones, for variables that replace the default bundle."""
+        """The authority and the public CAs, for variables that replace the default bundle."""
         return self.folder / "bundle.pem"
 
     @property
@@ -72,7 +72,7 @@ def dedicated_host(endpoint: str, region: str) -> str:
 
 
 def ensure_certificates() -> Certificates:
-    """Returns the certificates of this user, making them where they are missing.
+    """Returns the certificates of this user, creating them if they are missing.
 
     All servers of a user share them: gRPC reads its roots once a process, so a program that talks
     to two servers in turn must find the same authority.

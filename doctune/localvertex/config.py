@@ -1,4 +1,4 @@
-"""What a local Vertex AI is told when it starts."""
+"""The configuration of localvertex."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The one handler table: REST and gRPC both end here.
+"""The handler table, which REST and gRPC share.
 
 A handler takes the call and the request as a document and returns the response as a document. It
 runs inside one transaction; an `async` handler opens its own, because it waits for others
@@ -39,7 +39,7 @@ def handles(key: str) -> Callable[[Handler], Handler]:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a method, and what its handler may use."""
+    """A call of a method, with the context for its handler."""
 
     method: Method
     vertex: Vertex
@@ -62,7 +62,7 @@ class Call:
         return self.vertex.operations.finished(self.transaction, self.method, resource, response)
 
     def start(self, resource: str, work: Callable[[], Awaitable[Document]]) -> Document:
-        """Returns an operation that goes on in the background, once this call is committed."""
+        """Returns an operation that runs in the background once this call is committed."""
         operation = self.vertex.operations.started(self.transaction, self.method, resource)
         self.transaction.after_commit(
             lambda: self.vertex.background(

@@ -1,4 +1,4 @@
-"""gRPC over TLS: the same handlers, by the gRPC paths of the installed client."""
+"""The gRPC server over TLS, with the same handlers as REST."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -55,7 +55,7 @@ async def start_grpc_server(
 
 
 class _RefuseOthers(grpc.aio.ServerInterceptor):
-    """Answers the programs of this user alone, which come straight or through the proxy."""
+    """Accepts only this user's programs, which connect directly or through the proxy."""
 
     def __init__(self, port: int) -> None:
         self._port = port

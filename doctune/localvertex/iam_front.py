@@ -1,4 +1,4 @@
-"""IAM of projects: this machine's user may do everything here, so every permission is granted."""
+"""IAM of projects: all permissions are granted."""
 
 import re
 
@@ -12,13 +12,13 @@ _TEST_PERMISSIONS = re.compile(r"/v3/projects/[^/]+:testIamPermissions")
 
 
 def answers(request: web.Request) -> bool:
-    """Returns whether a request is one of IAM's, whose messages the client's table lacks."""
+    """Returns whether a request is for IAM, whose messages are not in the method table."""
     host = request.host.partition(":")[0]
     return host == HOST and _TEST_PERMISSIONS.fullmatch(request.path) is not None
 
 
 async def answer(request: web.Request) -> web.Response:
-    """Returns the permissions that were asked for."""
+    """Grants the requested permissions."""
     body = await request.json() if request.can_read_body else {}
     asked = body.get("permissions", [])
     if not asked or any("*" in permission for permission in asked):

@@ -1,9 +1,10 @@
-"""Starting, finding and ending a local Vertex AI.
+"""Starts, finds and stops a localvertex server.
 
     with LocalVertex.attach_or_start(config) as local:
         subprocess.run(command, env={**os.environ, **local.environment})
 
-One server at a time owns a state folder. Who attaches to a server that runs leaves it running.
+One server at a time owns a state folder. A client that attaches to a running server does not stop
+it.
 """
 
 import json
@@ -34,7 +35,7 @@ _SERVER_MODULE = "doctune.localvertex"
 
 @dataclass(frozen=True)
 class LocalVertexStatus:
-    """A local Vertex AI that runs."""
+    """A running localvertex server."""
 
     pid: int
     endpoint: str
@@ -45,7 +46,7 @@ class LocalVertexStatus:
 
 
 class LocalVertex:
-    """A handle on a local Vertex AI; ends it on exit where this handle started it."""
+    """A handle on a server; on exit it stops the server if it started it."""
 
     def __init__(
         self, status: LocalVertexStatus, process: "subprocess.Popen[bytes] | None" = None
@@ -55,7 +56,7 @@ class LocalVertex:
 
     @classmethod
     def attach_or_start(cls, config: LocalVertexConfig) -> "LocalVertex":
-        """Returns a handle on the server of a state folder, starting one where none runs.
+        """Returns a handle on the server of a state folder, starting one if none runs.
 
         A server started here also ends when the calling thread does, however that happens.
 
@@ -71,16 +72,16 @@ class LocalVertex:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that point Google's clients here."""
+        """The environment variables that redirect Google's clients to this server."""
         return dict(self.status.environment)
 
     @property
     def endpoint(self) -> str:
-        """Where REST answers without TLS, for `api_endpoint`, curl and people."""
+        """The address of REST without TLS, for `api_endpoint` and curl."""
         return self.status.endpoint
 
     def stop(self) -> None:
-        """Ends the server and all that it runs, if this handle started it."""
+        """Stops the server and its processes, if this handle started it."""
         process, self._process = self._process, None
         if process is not None:
             _stop(process.pid)
@@ -99,7 +100,7 @@ class LocalVertex:
 
 
 def up(config: LocalVertexConfig) -> LocalVertexStatus:
-    """Starts a server that goes on after this process, or finds the one that runs.
+    """Starts a server that outlives this process, or finds the running one.
 
     Raises:
         LocalVertexError: As `LocalVertex.attach_or_start`.
@@ -113,13 +114,13 @@ def up(config: LocalVertexConfig) -> LocalVertexStatus:
 
 
 def status(config: LocalVertexConfig) -> LocalVertexStatus | None:
-    """Returns the server that runs over the state folder, if any."""
+    """Returns the running server of a state folder, if any."""
     record = _live_record(config.state_dir)
     return None if record is None else _status(record, config.state_dir)
 
 
 def down(config: LocalVertexConfig) -> bool:
-    """Ends the server over the state folder and all that it runs; False where none ran."""
+    """Stops the server of a state folder and its processes; returns False if none ran."""
     with _start_lock(config):
         record = _live_record(config.state_dir)
         if record is None:
@@ -129,7 +130,7 @@ def down(config: LocalVertexConfig) -> bool:
 
 
 def execute(config: LocalVertexConfig, command: Sequence[str]) -> int:
-    """Runs a program whose Google clients talk to a local Vertex AI; returns its exit code.
+    """Runs a program whose Google clients are redirected to localvertex; returns its exit code.
 
     Raises:
         LocalVertexError: The server does not start, or there is no such program.
@@ -143,25 +144,25 @@ def execute(config: LocalVertexConfig, command: Sequence[str]) -> int:
             try:
                 return process.wait()
             except KeyboardInterrupt:
-                continue  # the program got the same signal, and ends as it sees fit
+                continue  # the program got the same signal, and decides how it ends
 
 
 @contextmanager
 def _start_lock(config: LocalVertexConfig) -> Iterator[None]:
-    """Lets one process at a time start or end a server over a state folder."""
+    """Locks a state folder, so that one process at a time starts or stops its server."""
     config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with limits.locked(config.state_dir / "start.lock", "another start or end of this server"):
         yield
 
 
 def _live_record(state_dir: Path) -> dict[str, Any] | None:
-    """Returns what a server wrote about itself, if that server is alive."""
+    """Returns a server's own record, if that server is alive."""
     try:
         record = json.loads((state_dir / "server.json").read_text(encoding="utf-8"))
         started = psutil.Process(record["pid"]).create_time()
     except (OSError, ValueError, KeyError, psutil.Error):
         return None
-    # A process may have been given the number of one that is gone.
+    # The pid may have been reused by another process.
     return record if abs(started - record["started"]) < 1.0 and _answers(record) else None
 
 
@@ -232,7 +233,7 @@ def _start(config: LocalVertexConfig, *, die_with_parent: bool) -> LocalVertex:
 
 
 def _stop(pid: int) -> None:
-    """Asks a server to end, and ends it and its children by force if it does not."""
+    """Terminates a server, and kills it and its children if it does not end."""
     try:
         process = psutil.Process(pid)
         process.terminate()

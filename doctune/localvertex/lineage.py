@@ -1,4 +1,4 @@
-"""The executions and artifacts of a pipeline job in the metadata store, and the events between."""
+"""Writes a pipeline job's executions, artifacts and events to the metadata store."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from doctune.localvertex.store import Store
 
 
 class Lineage:
-    """What one pipeline job leaves in the metadata store.
+    """The lineage of one pipeline job.
 
     All of it belongs to the contexts of the run and of the pipeline, where Experiments and
     `get_pipeline_df` look for it.
@@ -21,10 +21,10 @@ class Lineage:
         self._contexts = [
             detail[context]["name"] for context in ("pipeline_run_context", "pipeline_context")
         ]
-        self._known: dict[str, Document] = {}  # by URI: what one task wrote another reads
+        self._known: dict[str, Document] = {}  # by URI, since tasks share artifacts
 
     def artifact(self, name: str, artifact: Document) -> Document:
-        """Returns the artifact resource of a URI, a new one where it is new to this run."""
+        """Returns the artifact resource of a URI; creates it if it is new in this run."""
         known = self._known.get(artifact["uri"])
         if known is None or known["schema_title"] != artifact["schema_title"]:
             moment = names.timestamp()
@@ -49,7 +49,7 @@ class Lineage:
         inputs: Sequence[Document] = (),
         outputs: Sequence[Document] = (),
     ) -> None:
-        """Writes an execution down, with what it read and wrote."""
+        """Records an execution with its input and output artifacts."""
         with self._store.transaction() as transaction:
             nodes = [("Execution", execution)]
             nodes += [("Artifact", artifact) for artifact in (*inputs, *outputs)]

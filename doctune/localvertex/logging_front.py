@@ -101,7 +101,7 @@ def _entries(vertex: Vertex, jobs: set[str]) -> Iterator[Document]:
 
 
 def _steps(job: Document) -> dict[str, list[str]]:
-    """Returns the ids of the custom jobs that stand for steps, by the step's name."""
+    """Returns the ids of the steps' custom jobs, by step name."""
     steps: dict[str, list[str]] = {}
     for detail in job.get("job_detail", {}).get("task_details", ()):
         container = detail.get("executor_detail", {}).get("container_detail", {})
@@ -146,14 +146,14 @@ def _lines(path: Path) -> Iterable[str]:
         file = path.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
-    with file:  # read by lines: a JSON entry may hold U+2028, which str.splitlines would cut at
+    with file:  # not str.splitlines, which would split a JSON entry at U+2028
         for line in file:
             if plain := _COLOURS.sub("", line).rstrip():
                 yield plain
 
 
 def _said(line: str, latest: datetime, severity: str) -> tuple[datetime, str]:
-    """Returns the time and the severity that a line states; else those of the line before."""
+    """Returns a line's time and severity, or else those of the previous line."""
     if dated := _DATED.search(line):
         moment = datetime.strptime(dated["time"], "%Y-%m-%d %H:%M:%S,%f").astimezone()
         return moment, _SEVERITIES.get(dated["severity"], dated["severity"])

@@ -1,6 +1,6 @@
-"""The fake Compute Engine metadata server: where default credentials come from.
+"""A fake Compute Engine metadata server, which provides the default credentials.
 
-Its tokens mean nothing to anyone but this server, which asks for none.
+Its tokens are dummies; localvertex does not check them.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""Serves the model of an artifact folder, as Google's prebuilt prediction containers do.
+"""Serves the model of an artifact folder like Google's prebuilt prediction containers.
 
     python -m doctune.localvertex.model_server sklearn|xgboost|pytorch|tensorflow
 
@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main(framework: str) -> int:
-    """Serves until it is ended; returns the exit code where it cannot."""
+    """Serves until terminated; returns the exit code if it cannot start."""
     trusted = json.loads(os.environ.get(TRUSTED_VARIABLE, "[]"))
     try:
         predict = load(framework, os.environ.get("AIP_STORAGE_URI", ""), trusted)

@@ -1,6 +1,6 @@
-"""Files that programs write where the storage emulator keeps objects, made objects.
+"""Registers files in the storage emulator's folders as objects.
 
-On Vertex a bucket is mounted as a folder, and what is written there is an object at once.
+On Vertex AI a bucket is mounted as a folder, and a file that is written there is an object at once.
 fake-gcs-server keeps each object as a file with its metadata in an extended attribute; a file
 without that is not an object to it. Here the attribute is added when somebody asks for the object.
 """
@@ -21,7 +21,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 
 def adopt(path: Path) -> None:
-    """Makes an object of a file that a program has written; others are left as they are."""
+    """Registers a file that a program has written as an object; objects are not changed."""
     if not path.is_file() or not _is_stranger(path):
         return
     stat = path.stat()
@@ -30,7 +30,7 @@ def adopt(path: Path) -> None:
 
 
 def adopt_below(folder: Path, prefix: str) -> None:
-    """Makes objects of all such files in a bucket whose name starts with `prefix`.
+    """Registers all new files in a bucket whose name starts with `prefix`.
 
     Hidden folders, where caches are kept, are left out.
     """
@@ -45,7 +45,7 @@ def adopt_below(folder: Path, prefix: str) -> None:
 
 
 def _is_stranger(path: Path) -> bool:
-    """Whether a file is no object yet, or has been written anew since it was made one."""
+    """Whether a file is not an object yet, or has changed since it was registered."""
     try:
         attributes = os.listxattr(path)
         if _METADATA not in attributes:
@@ -54,7 +54,7 @@ def _is_stranger(path: Path) -> bool:
             return False
         return os.getxattr(path, _ADOPTED) != str(path.stat().st_mtime_ns).encode()
     except OSError:
-        return False  # gone meanwhile, or a file system without attributes
+        return False  # just deleted, or a file system without extended attributes
 
 
 def _metadata(path: Path, stat: os.stat_result) -> dict[str, Any]:

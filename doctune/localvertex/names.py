@@ -15,7 +15,7 @@ _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 
 
 class ProjectNumbers:
-    """Projects by identifier and number: Vertex puts numbers in resource names.
+    """Maps project ids to numbers, which Vertex AI uses in resource names.
 
     Any project may be named: scripts bring their own. The configured one has the configured number,
     the others one made from their identifier.
@@ -67,7 +67,7 @@ def location_name(name: str) -> str:
 
 
 def project(name: str) -> str:
-    """Returns the project of a resource name: its number, as names are kept."""
+    """Returns the project number of a resource name."""
     match = _PROJECT.match(name)
     if match is None:
         raise invalid(f"{name!r} is not a resource name: projects/P/... is expected.")
@@ -90,6 +90,6 @@ def new_id() -> str:
 
 
 def timestamp(moment: datetime | None = None) -> str:
-    """Returns a time, now by default, as documents carry it."""
+    """Returns a time (by default now) in the form used in documents."""
     moment = moment or datetime.now(UTC)
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""Objects of Cloud Storage, as the server itself reads and writes them."""
+"""The server's own client of Cloud Storage objects."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""google.longrunning.Operations: what clients may ask about an operation."""
+"""The methods of google.longrunning.Operations."""
 
 import asyncio
 from typing import Any

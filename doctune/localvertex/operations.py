@@ -1,4 +1,4 @@
-"""Long-running operations: those that are done at once, and those that run on behind the answer."""
+"""Long-running operations, done at once or run in the background."""
 
 import asyncio
 import logging
@@ -42,7 +42,7 @@ class Operations:
         return operation
 
     async def carry_out(self, name: str, work: Callable[[], Awaitable[Document]]) -> None:
-        """Does the work of an operation and records what became of it."""
+        """Runs the work of an operation, and records the result."""
         self._running[name] = asyncio.current_task()
         try:
             outcome: Document = {"response": await work()}
@@ -66,7 +66,7 @@ class Operations:
             task.cancel()
 
     def fail_unfinished(self, transaction: Transaction) -> None:
-        """Marks as failed what a server that is gone has left running."""
+        """Marks operations that a previous server left running as failed."""
         reason = ApiError(Status.ABORTED, "localvertex was stopped while this operation ran.")
         for operation in transaction.list(KIND):
             if not operation.get("done"):

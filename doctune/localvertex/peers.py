@@ -1,8 +1,8 @@
-"""Who is at the other end of a connection: only this user's own programs are answered.
+"""Checks the owner of a connection: only this user's own programs are accepted.
 
 A job is a program that runs here, so whoever can reach a port of this server could run commands as
 the user who started it; any user of the machine reaches loopback. On Linux the kernel says whose a
-socket is. Where it does not say, nobody can be told apart, and everybody is answered.
+socket is. If it does not say, users cannot be distinguished, and everybody is accepted.
 """
 
 import os
@@ -51,7 +51,7 @@ def is_own(peer_port: int, own_port: int) -> bool:
 
 
 def connection_is_own(transport: Any) -> bool:
-    """As `is_own`, for an asyncio transport; asked once a connection."""
+    """As `is_own`, for an asyncio transport; checked once per connection."""
     if transport is None:
         return False
     if transport not in _known:

@@ -6,9 +6,9 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port(preferred: int = 0) -> int:
-    """Returns a port that is free now: the preferred one where it is.
+    """Returns a free port: the preferred one, if it is free.
 
-    Whoever asked should listen on it at once.
+    The caller should listen on it at once.
     """
     for port in (preferred, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

@@ -1,6 +1,6 @@
-"""Artifact Registry for pipelines: what `kfp.registry.RegistryClient` and templates' URLs need.
+"""Artifact Registry for pipelines, as far as `kfp.registry.RegistryClient` and templates need it.
 
-A version is the SHA-256 of a spec. Any repository is there as soon as something is uploaded to it.
+A version is the SHA-256 of a spec. A repository exists once something is uploaded to it.
 """
 
 import hashlib

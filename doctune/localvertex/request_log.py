@@ -1,4 +1,4 @@
-"""Request-response logging: what Vertex writes to BigQuery, in local tables.
+"""Request-response logging, to local tables instead of BigQuery.
 
 `request_response.db` under the state folder is SQLite. A table is named as the destination says,
 `dataset.table`, with BigQuery's columns; the repeated payloads are JSON lists of strings.
@@ -27,7 +27,7 @@ class RequestLog:
         self._tables: dict[str, sa.Table] = {}
 
     def wants(self, endpoint: Document) -> bool:
-        """Whether a request is to be logged: the endpoint says so and the draw is in."""
+        """Whether to log a request: logging is enabled, and the request is sampled."""
         config = endpoint.get(CONFIG, {})
         rate = float(config.get("sampling_rate", 0.0))
         return bool(config.get("enabled")) and secrets.randbelow(1_000_000) < rate * 1_000_000
@@ -75,7 +75,7 @@ class RequestLog:
 
 
 def complete_destination(endpoint: Document) -> None:
-    """Fills in the table that Vertex makes where the configuration names none.
+    """Fills in the default table if the configuration names none.
 
     Raises:
         ApiError: INVALID_ARGUMENT for a bad sampling rate or destination.

@@ -1,4 +1,4 @@
-"""REST: requests to messages and back, by the routes of the installed client."""
+"""The REST server: converts requests to messages and back, by the client's routes."""
 
 import json
 import logging
@@ -71,7 +71,7 @@ class RestApi:
     async def _call(
         self, request: web.Request, route: Route, fields: dict[str, str]
     ) -> web.StreamResponse:
-        # The body goes as it came, where there is no message that it must pass through.
+        # Raw predictions pass the body through without parsing it.
         if route.method.key == "PredictionService.Predict":
             endpoint = self._vertex.projects.canonical(fields["endpoint"])
             body = await _json_object(request)
@@ -147,7 +147,7 @@ class RestApi:
 
 
 def _nest(query: Document, path: list[str], values: list[str], into: Message) -> None:
-    """Puts a dotted query parameter where the message has it; repeated fields become lists."""
+    """Inserts a dotted query parameter into a nested document; repeated fields become lists."""
     descriptor: Any = into.DESCRIPTOR
     field = None
     for part in path:

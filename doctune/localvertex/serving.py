@@ -1,7 +1,7 @@
-"""Serving processes: one for each deployed model, kept alive as Vertex keeps its replicas.
+"""Serving processes: one per deployed model, restarted when they fail.
 
 A process that dies, or fails four health checks in a row, makes the deployed model unavailable at
-once, with the reason; it is started again after a wait that doubles up to a minute.
+once, with the reason; it is restarted with exponential backoff of up to a minute.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ logger = logging.getLogger("doctune.localvertex")
 
 @dataclass(frozen=True)
 class ServingSpec:
-    """What to run for a deployed model."""
+    """The serving program of a deployed model."""
 
     deployed_model_id: str
     command: tuple[str, ...]
@@ -42,7 +42,7 @@ class ServingSpec:
 
 
 class ServingProcess:
-    """The process of one deployed model, and the task that watches over it."""
+    """The process of a deployed model, and the task that supervises it."""
 
     def __init__(self, spec: ServingSpec, client: aiohttp.ClientSession) -> None:
         self.spec = spec
@@ -55,7 +55,7 @@ class ServingProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now."""
+        """The pid of the current process."""
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
@@ -72,11 +72,11 @@ class ServingProcess:
         self.watch()
 
     def watch(self) -> None:
-        """Keeps the program running from now on; starts it where it does not run yet."""
+        """Supervises the program from now on; starts it if it does not run yet."""
         self._watcher = asyncio.get_running_loop().create_task(self._keep_alive())
 
     async def stop(self) -> None:
-        """Ends the program and does not start it again."""
+        """Stops the program for good."""
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
@@ -84,7 +84,7 @@ class ServingProcess:
         self._reason = "it was undeployed"
 
     def url(self, route: str | None = None) -> str:
-        """Returns where the program answers.
+        """Returns the URL of the program.
 
         Raises:
             ApiError: UNAVAILABLE, with the reason, while it does not.
@@ -96,7 +96,7 @@ class ServingProcess:
         return f"http://{LOOPBACK}:{self._port}{route or self.spec.predict_route}"
 
     def unavailable(self) -> ApiError:
-        """Returns the error that callers get while the program does not answer."""
+        """Returns the error for callers while the program is unavailable."""
         return ApiError(
             Status.UNAVAILABLE,
             f"The deployed model {self.spec.deployed_model_id} is unavailable: {self._reason}.",
@@ -201,7 +201,7 @@ class ServingPool:
         self._processes: dict[tuple[str, str], ServingProcess] = {}
 
     def add(self, endpoint: str, process: ServingProcess) -> None:
-        """Takes over a process."""
+        """Adds a process."""
         self._processes[endpoint, process.spec.deployed_model_id] = process
 
     def find(self, endpoint: str, deployed_model_id: str) -> ServingProcess | None:
@@ -209,7 +209,7 @@ class ServingPool:
         return self._processes.get((endpoint, deployed_model_id))
 
     async def remove(self, endpoint: str, deployed_model_id: str) -> None:
-        """Ends the process of a deployed model."""
+        """Stops the process of a deployed model."""
         process = self._processes.pop((endpoint, deployed_model_id), None)
         if process is not None:
             await process.stop()

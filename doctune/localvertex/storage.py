@@ -1,4 +1,4 @@
-"""Cloud Storage on this machine: the bundled fake-gcs-server, its objects kept as files."""
+"""Runs the bundled fake-gcs-server, which stores objects as files."""
 
 import asyncio
 import subprocess
@@ -37,7 +37,7 @@ class StorageServer:
     async def start(
         self, client: aiohttp.ClientSession, environment: Mapping[str, str], buckets: Iterable[str]
     ) -> None:
-        """Starts it, waits until it answers and makes the buckets that must exist.
+        """Starts it, waits until it answers, and creates the required buckets.
 
         Raises:
             LocalVertexError: It does not start.
@@ -65,7 +65,7 @@ class StorageServer:
             await self._ensure_bucket(client, bucket.removeprefix("gs://").rstrip("/"))
 
     async def stop(self) -> None:
-        """Ends it; the objects stay."""
+        """Stops it; the objects are kept."""
         if self._process is not None:
             await asyncio.to_thread(stop_process, self._process.pid)
             self._process.poll()

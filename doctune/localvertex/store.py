@@ -1,4 +1,4 @@
-"""State: every resource is a document in one SQLite file.
+"""The state store: every resource is a document in one SQLite file.
 
 A call is one transaction: what a handler wrote is seen whole or not at all, also after `kill -9`.
 The file is used by one thread only, that of the server's event loop.
@@ -47,7 +47,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
-        """Commits at the end of the block; undoes everything if it raises.
+        """Commits at the end of the block; rolls back if it raises.
 
         What was handed to `after_commit` runs once the transaction has been committed.
         """
@@ -83,7 +83,7 @@ class Transaction:
         self.wrote = False
 
     def after_commit(self, action: Callable[[], object]) -> None:
-        """Runs `action` once all of this is on disk: what starts processes belongs here."""
+        """Runs `action` after the commit; use it to start processes."""
         self.actions.append(action)
 
     def find(self, kind: str, name: str) -> Document | None:

@@ -1,4 +1,4 @@
-"""The life of a job: pending, running, and how it ended; cancelling; restarts of the server."""
+"""The lifecycle of jobs: states, cancellation, restarts of the server."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ logger = logging.getLogger("doctune.localvertex")
 
 
 class JobFailedError(Exception):
-    """A job ended without success; the message is the job's error."""
+    """A job failed; the message is the job's error."""
 
     def __init__(self, message: str, status: Status = Status.INTERNAL) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class JobKind:
 
 
 class Jobs:
-    """Runs jobs and writes down what becomes of them."""
+    """Runs jobs and records their states."""
 
     def __init__(self, store: Store, tasks: BackgroundTasks) -> None:
         self._store, self._tasks = store, tasks
@@ -66,7 +66,7 @@ class Jobs:
         transaction.after_commit(lambda: self._start(kind, job["name"], work))
 
     def update(self, kind: JobKind, name: str, **fields: Any) -> None:
-        """Sets fields of a job; does nothing where it has been deleted meanwhile."""
+        """Sets fields of a job; does nothing if it has been deleted."""
         with self._store.transaction() as transaction:
             job = transaction.find(kind.kind, name)
             if job is not None:
@@ -89,7 +89,7 @@ class Jobs:
             transaction.after_commit(task.cancel)
 
     def is_running(self, name: str) -> bool:
-        """Whether the work of a job goes on."""
+        """Whether a job is still running."""
         return name in self._running
 
     async def wait(self, name: str) -> None:
@@ -98,7 +98,7 @@ class Jobs:
             await asyncio.wait([task])
 
     def fail_unfinished(self, transaction: Transaction, kind: JobKind) -> None:
-        """Marks as failed what a server that is gone has left running."""
+        """Marks jobs that a previous server left running as failed."""
         for job in transaction.list(kind.kind):
             if not kind.is_over(job):
                 moment = names.timestamp()

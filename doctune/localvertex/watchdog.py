@@ -1,4 +1,4 @@
-"""Ends what a server leaves behind, however it ends.
+"""Kills a server's child processes after the server has ended, however it ended.
 
     python -m doctune.localvertex.watchdog OWNER < PIPE
 
@@ -15,7 +15,7 @@ OWNER_VARIABLE = "LOCALVERTEX_OWNER"
 
 
 def end_owned(owner: str) -> None:
-    """Ends all processes that carry the mark of an owner."""
+    """Kills all processes with an owner's mark."""
     owned = [process for process in psutil.process_iter() if _is_owned(process, owner)]
     for process in owned:
         _quietly(process.terminate)

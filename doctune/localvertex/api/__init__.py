@@ -1,1 +1,1 @@
-"""Vertex AI's wire, taken from the installed client: methods, messages, routes, errors."""
+"""Vertex AI's API as defined by the installed client: methods, messages, routes, errors."""

@@ -1,4 +1,4 @@
-"""Messages to documents and back.
+"""Converts messages to documents and back.
 
 A document is the JSON form of a message as a dict: original field names (snake case), enum values
 by name, times as RFC 3339 strings. State is kept, and handlers work, on documents, so that v1 and
@@ -20,12 +20,12 @@ _CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
 def snake_case(name: str) -> str:
-    """Returns trafficSplit as traffic_split; snake case stays as it is."""
+    """Converts camel case to snake case: trafficSplit to traffic_split."""
     return _CAPITAL.sub(lambda match: f"_{match[1].lower()}", name)
 
 
 class Codec:
-    """Translates between bytes, messages, JSON and documents for the types of one table."""
+    """Converts between bytes, messages, JSON and documents, for the types of a method table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -34,7 +34,7 @@ class Codec:
         """Returns a message as a document; a field mask becomes a list of snake-case paths."""
         mask: list[str] | None = None
         if "update_mask" in value.DESCRIPTOR.fields_by_name:
-            # Clients send either case, and json_format refuses to print capitals.
+            # Clients send either case, and json_format cannot print paths with capitals.
             mask = [snake_case(path) for path in value.update_mask.paths]
             value = type(value).FromString(value.SerializeToString())
             value.ClearField("update_mask")

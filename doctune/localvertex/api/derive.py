@@ -1,4 +1,4 @@
-"""Reads the method table and the message types out of the installed google-cloud-aiplatform.
+"""Derives the method table and the message types from the installed google-cloud-aiplatform.
 
 Run as a program, because it imports every service of the client (seconds, and about 400 MiB): the
 server itself then needs neither. Nothing is written down by hand:
@@ -44,7 +44,7 @@ logger = logging.getLogger("doctune.localvertex.derive")
 
 
 class _RecordingChannel(grpc.Channel):
-    """A channel that notes which methods a transport asks for, and calls none."""
+    """A channel that records which methods a transport requests, and calls none."""
 
     def __init__(self) -> None:
         self.methods: dict[str, tuple[str, Any, Any]] = {}
@@ -75,13 +75,13 @@ class _RecordingChannel(grpc.Channel):
         return self._record("stream_stream")(*args, **kwargs)
 
     def subscribe(self, *args: Any, **kwargs: Any) -> None:
-        """Has no connectivity to tell of."""
+        """Does nothing: there is no connectivity."""
 
     def unsubscribe(self, *args: Any, **kwargs: Any) -> None:
-        """Has no connectivity to tell of."""
+        """Does nothing: there is no connectivity."""
 
     def close(self) -> None:
-        """Has nothing open."""
+        """Does nothing: nothing is open."""
 
     def __enter__(self) -> "_RecordingChannel":
         return self
@@ -137,7 +137,7 @@ def _service_methods(package: str, version: str, files: _Files) -> list[dict[str
         transport_module = importlib.import_module(f"{package}.transports.grpc")
         client_module = importlib.import_module(f"{package}.client")
     except ImportError as error:
-        # A service whose own dependencies are not installed cannot be called from here either.
+        # A service with missing dependencies cannot be called from this environment anyway.
         logger.warning("%s is left out: %s", package, error)
         return []
     transport_class = _only(transport_module, lambda name: name.endswith("GrpcTransport"))
@@ -151,7 +151,7 @@ def _service_methods(package: str, version: str, files: _Files) -> list[dict[str
             continue
         request, response = _descriptor(serializer), _descriptor(deserializer)
         if request is None or response is None:
-            continue  # plain protobuf serializers do not tell their type: IAM's methods only
+            continue  # plain protobuf serializers have no message type; only IAM's methods use them
         operation, metadata = _long_running_types(client_module, client_class, name)
         for message in (request, response, operation, metadata):
             if message is not None:
@@ -176,8 +176,8 @@ def _service_methods(package: str, version: str, files: _Files) -> list[dict[str
 def _recorded(transport_class: type) -> dict[str, tuple[str, Any, Any]]:
     channel = _RecordingChannel()
     transport: Any = transport_class(channel=channel)
-    # The transport wraps its channel in a logging interceptor that asks for a method only when
-    # that is called: the recorder takes its place, and the methods are asked for anew.
+    # The transport wraps its channel in a logging interceptor that requests a method only when it
+    # is called. So the recorder replaces the interceptor, and the methods are requested again.
     transport._logged_channel = channel
     transport._stubs = {}
     skipped = {"operations_client", "grpc_channel", "kind", "host"}

@@ -1,4 +1,4 @@
-"""Refusals in Vertex's shape: one status, seen as an HTTP code by REST and as a code by gRPC."""
+"""API errors: one status, with its HTTP code for REST and its code for gRPC."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -39,7 +39,7 @@ class Status(Enum):
 
 
 class ApiError(Exception):
-    """A call that is refused or fails; the client sees the status and the message."""
+    """The error of a refused or failed call; the client gets status and message."""
 
     def __init__(self, status: Status, message: str) -> None:
         super().__init__(message)
@@ -62,15 +62,15 @@ class ApiError(Exception):
 
 
 def invalid(message: str) -> ApiError:
-    """An argument that can never be right."""
+    """Returns INVALID_ARGUMENT: an argument that is invalid regardless of state."""
     return ApiError(Status.INVALID_ARGUMENT, message)
 
 
 def not_found(kind: str, name: str) -> ApiError:
-    """A resource that is not there."""
+    """Returns NOT_FOUND: a missing resource."""
     return ApiError(Status.NOT_FOUND, f"{kind} {name} is not found.")
 
 
 def precondition(message: str) -> ApiError:
-    """A call that the state of things forbids now."""
+    """Returns FAILED_PRECONDITION: a call that the current state does not allow."""
     return ApiError(Status.FAILED_PRECONDITION, message)

@@ -1,4 +1,4 @@
-"""List requests: filter, order_by and paging, as Vertex's lists take them.
+"""List requests: filter, order_by and paging, as in Vertex AI.
 
 The filter language is the part of AIP-160 that Vertex documents: comparisons joined by AND, OR and
 NOT with parentheses, `:` for "contains" (with * as wildcard; on a map or a list, membership),
@@ -37,7 +37,7 @@ _MAX_PAGE = 1000
 
 
 def parse_filter(text: str, message: descriptor.Descriptor) -> Predicate:
-    """Returns the predicate that a filter means for resources of a type.
+    """Parses a filter into a predicate on resources of a type.
 
     Raises:
         ApiError: INVALID_ARGUMENT for a syntax error or a field that the type does not have.
@@ -47,7 +47,7 @@ def parse_filter(text: str, message: descriptor.Descriptor) -> Predicate:
     return _Parser(text, message).parse()
 
 
-# What a filter calls otherwise than the message does.
+# Names in filters that differ from the message's fields.
 _OTHERWISE_NAMED = {
     ("PipelineJob", "pipeline_name"): ["pipeline_spec", "pipelineInfo", "name"],
 }

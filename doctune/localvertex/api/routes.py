@@ -1,4 +1,4 @@
-"""REST routes: from a method and a path to an RPC and the fields that the path carries."""
+"""REST routes: map an HTTP method and a path to an RPC and the fields in the path."""
 
 import re
 from collections import defaultdict
@@ -12,7 +12,7 @@ _PART = re.compile(r"([^{]+)|\{([^}]+)\}")
 
 @dataclass(frozen=True)
 class Route:
-    """One way to call a method over REST."""
+    """A REST binding of a method."""
 
     method: Method
     pattern: re.Pattern[str]

@@ -1,4 +1,4 @@
-"""The method table and the message types, from the cache that `derive` fills.
+"""Loads the method table and the message types from the cache that `derive` fills.
 
 The cache is keyed by the versions of the client and of protobuf and by derive.py itself, so an
 upgrade makes a new one. Loading it takes about 50 ms and 30 MiB.
@@ -49,7 +49,7 @@ class Method:
 
     @property
     def key(self) -> str:
-        """What handlers are registered under, whatever the version: "ModelService.GetModel"."""
+        """The key of the handler, the same for all versions: "ModelService.GetModel"."""
         return f"{self.service}.{self.name}"
 
 
@@ -75,7 +75,7 @@ class Table:
 
 
 def load_table() -> Table:
-    """Loads the table, deriving it first where the cache does not have it (about 5 s).
+    """Loads the table, after deriving it if it is not in the cache (about 5 s).
 
     Raises:
         LocalVertexError: The installed client cannot be read.

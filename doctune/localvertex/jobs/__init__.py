@@ -1,1 +1,1 @@
-"""Jobs: programs that run in the background until they are done."""
+"""Jobs: programs that run in the background."""

@@ -34,7 +34,7 @@ class _Output:
 
 
 def check_batch_job(job: Document) -> None:
-    """Refuses a job that cannot run here.
+    """Raises if a job is invalid or not supported.
 
     Raises:
         ApiError: INVALID_ARGUMENT; UNIMPLEMENTED for BigQuery and for formats but JSON lines.
@@ -56,7 +56,7 @@ def check_batch_job(job: Document) -> None:
 
 
 async def run_batch_job(vertex: Vertex, job: Document, version: Document) -> Document:
-    """Predicts every row and returns what to set on the job.
+    """Predicts every row; returns the fields to set on the job.
 
     Raises:
         JobFailedError: Every row failed, or the input is not JSON lines.
@@ -116,7 +116,7 @@ async def _predict_batch(
     try:
         predictions = await _ask(vertex, job, process, [shape(row) for row in rows])
     except ApiError as error:
-        if len(rows) > 1:  # find out which of them it is
+        if len(rows) > 1:  # retry them one by one to find the failing ones
             for row in rows:
                 await _predict_batch(vertex, job, process, [row], shape, output)
         else:
@@ -178,7 +178,7 @@ async def _matching(vertex: Vertex, pattern: str) -> list[str]:
 
 
 def _instance_shape(config: Document) -> Callable[[Any], Any]:
-    """Returns what an instance configuration makes of a row."""
+    """Returns a function that converts a row to an instance."""
     included = config.get("included_fields", [])
     excluded = {*config.get("excluded_fields", []), config.get("key_field", "")}
 

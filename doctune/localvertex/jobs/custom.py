@@ -30,7 +30,7 @@ _TASK_TYPES = ("chief", "worker", "ps", "evaluator")
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What a hyperparameter tuning trial adds to the job that it runs as."""
+    """Settings that a hyperparameter tuning trial adds to its custom job."""
 
     trial_id: str
     arguments: Sequence[str]
@@ -50,7 +50,7 @@ class _Replica:
 
 
 def check_job_spec(vertex: Vertex, spec: Document) -> None:
-    """Refuses a job specification that can never run.
+    """Raises if a job specification is invalid.
 
     Raises:
         ApiError: INVALID_ARGUMENT, or FAILED_PRECONDITION for an image that has no program here.
@@ -62,7 +62,7 @@ def check_job_spec(vertex: Vertex, spec: Document) -> None:
         raise invalid(f"job_spec.worker_pool_specs has at most {len(_TASK_TYPES)} pools.")
     for at, pool in enumerate(pools):
         if int(pool.get("replica_count", 0)) == 0 and not pool.get("machine_spec"):
-            continue  # an empty pool keeps the place of one that is not used
+            continue  # an empty pool is a placeholder for an unused one
         if not pool.get("machine_spec", {}).get("machine_type"):
             raise invalid(f"worker_pool_specs[{at}].machine_spec.machine_type is required.")
         if "container_spec" not in pool and "python_package_spec" not in pool:
@@ -119,7 +119,7 @@ async def _run_replicas(
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-        # Parameter servers wait for ever; workers get the time to say their last words.
+        # Parameter servers never end; workers get time to write their last output.
         done, pending = (
             await asyncio.wait(pending, timeout=_GRACE_SECONDS) if pending else (set(), set())
         )

@@ -1,4 +1,4 @@
-"""The Python packages that a training job brings along from Cloud Storage."""
+"""Installs a training job's Python packages from Cloud Storage."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ async def install_packages(
     environment: Mapping[str, str],
     log_path: Path,
 ) -> None:
-    """Fetches packages and installs them, with what they need, into the job's own environment.
+    """Downloads packages and installs them, with dependencies, into the job's environment.
 
     Raises:
-        JobFailedError: A package cannot be installed, with pip's words.
-        ApiError: NOT_FOUND: a package is not there.
+        JobFailedError: A package cannot be installed; the message has pip's output.
+        ApiError: NOT_FOUND: a package is missing.
     """
     for uri in uris:
         path = folder / identifier(uri)

@@ -1,4 +1,4 @@
-"""PipelineJobs: the compiled spec, run by doctune's runner in a process of its own.
+"""PipelineJobs: runs the compiled spec with doctune's runner, in a separate process.
 
 The runner has the buckets under /gcs as its steps do, and writes their outputs there. Its events
 become the task details that Vertex reports while a job runs.
@@ -31,7 +31,7 @@ _JOB_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 
 
 def check_pipeline_job(job: Document, job_id: str) -> None:
-    """Refuses a job as Vertex does: a spec that is none, a bad root, bad parameters.
+    """Raises if a job is invalid, as Vertex AI does: its spec, pipeline root or parameters.
 
     Raises:
         ApiError: INVALID_ARGUMENT, naming what is wrong.
@@ -52,7 +52,7 @@ def check_pipeline_job(job: Document, job_id: str) -> None:
 
 
 async def run_pipeline_job(vertex: Vertex, job: Document) -> Document:
-    """Runs a pipeline and returns what to set on the job.
+    """Runs a pipeline; returns the fields to set on the job.
 
     Raises:
         JobFailedError: A task failed, with its error.
@@ -100,7 +100,7 @@ async def run_pipeline_job(vertex: Vertex, job: Document) -> Document:
 
 
 def _command(vertex: Vertex, job: Document) -> list[str]:
-    """Writes down what the runner reads, and returns its command line."""
+    """Writes the runner's input files, and returns its command line."""
     job_id = names.identifier(job["name"])
     folder = vertex.config.state_dir / "pipelines" / job_id
     runtime: Mapping[str, Document] = job["runtime_config"]
@@ -113,7 +113,7 @@ def _command(vertex: Vertex, job: Document) -> list[str]:
         *("--spec", str(folder / "spec.yaml"), "--arguments", str(folder / "arguments.json")),
         *("--folder", str(folder), "--pipeline-root", root),
         *("--job-name", job["name"], "--project-number", names.project(job["name"])),
-        # Beside the bucket: a listing fails on files in it that are no objects.
+        # Outside the bucket, where a file that is not an object would break listings.
         *("--cache-root", str(folder.parent / ".cache" / digest_value(root.rstrip("/")))),
     ]
     if runtime.get("failure_policy") == _FAIL_FAST:

@@ -1,4 +1,4 @@
-"""A program that runs once: its output goes to a log, its whole tree ends with it."""
+"""Runs a program with its output in a log, and kills its process tree at the end."""
 
 import asyncio
 import subprocess
@@ -19,9 +19,9 @@ async def run_program(
     *,
     cwd: Path | None = None,
 ) -> int:
-    """Runs a program to its end and returns its exit code (negative: the signal that ended it).
+    """Runs a program; returns its exit code (negative: the signal that killed it).
 
-    Cancelling the task that waits for it ends the program and all that it has started.
+    Cancelling the waiting task kills the program and its process tree.
 
     Raises:
         ApiError: FAILED_PRECONDITION: it cannot be started.

@@ -1,4 +1,4 @@
-"""Schedules: when a pipeline job is due, and what happens when too many run.
+"""Logic of schedules: when a pipeline job is due, and the limit of concurrent runs.
 
 Everything here is a function of the schedule, the time and the number of its active runs; the
 service applies it once a second.
@@ -17,12 +17,12 @@ ACTIVE, PAUSED, COMPLETED = "ACTIVE", "PAUSED", "COMPLETED"
 
 
 def parse_time(text: str) -> datetime:
-    """Returns a time of a document."""
+    """Parses a document's time."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def split_cron(text: str) -> tuple[str, ZoneInfo]:
-    """Returns the five fields of a cron line and its time zone (UTC where it names none).
+    """Returns the five fields of a cron line, and its time zone (UTC by default).
 
     Raises:
         ApiError: INVALID_ARGUMENT.
@@ -40,14 +40,14 @@ def split_cron(text: str) -> tuple[str, ZoneInfo]:
 
 
 def next_time(schedule: Document, after: datetime) -> datetime | None:
-    """Returns when a schedule is due next, later than `after`; None when never again.
+    """Returns when a schedule is due next, after `after`; None if never.
 
     Raises:
         ApiError: INVALID_ARGUMENT for a bad cron line.
     """
     fields, zone = split_cron(schedule.get("cron", ""))
     start = parse_time(schedule["start_time"])
-    # A run may fall on the start itself; cronsim's first is later than what it is given.
+    # A run may be due exactly at the start, but cronsim's first time is always later.
     since = max(after, start.replace(microsecond=0))
     if since == start.replace(microsecond=0) and since != after:
         since = datetime.fromtimestamp(since.timestamp() - 1, UTC)
@@ -62,7 +62,7 @@ def next_time(schedule: Document, after: datetime) -> datetime | None:
 
 
 def set_next(schedule: Document, after: datetime) -> None:
-    """Writes down when a schedule is due next, or that it is completed."""
+    """Sets a schedule's next run time, or marks it as completed."""
     limit = int(schedule.get("max_run_count", 0))
     due = next_time(schedule, after)
     if due is None or (limit and int(schedule.get("started_run_count", 0)) >= limit):
@@ -88,7 +88,7 @@ def has_room(schedule: Document, active_runs: int) -> bool:
 
 
 def note_run(schedule: Document, now: datetime, response: str, *, started: bool) -> None:
-    """Writes down what became of a due run, and when the next is."""
+    """Records the result of a due run, and sets the next run time."""
     scheduled = schedule["next_run_time"]
     schedule["last_scheduled_run_response"] = {
         "scheduled_run_time": scheduled,
@@ -96,5 +96,5 @@ def note_run(schedule: Document, now: datetime, response: str, *, started: bool)
     }
     if started:
         schedule["started_run_count"] = str(int(schedule.get("started_run_count", 0)) + 1)
-    # Missed runs are made up for only where the schedule was resumed so.
+    # Missed runs are caught up only if the schedule was resumed with catch_up.
     set_next(schedule, parse_time(scheduled) if schedule.get("catch_up") else now)

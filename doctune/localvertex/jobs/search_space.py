@@ -1,4 +1,4 @@
-"""A study's search space, walked with Optuna.
+"""Samples a study's search space with Optuna.
 
 Discrete values are drawn by their rank, so that the sampler sees their order. The reverse log scale
 is the log scale mirrored. Conditional parameters are drawn when their parent has one of the values
@@ -32,7 +32,7 @@ _GRID_POINTS = 10
 
 
 def check_parameters(parameters: Sequence[Document]) -> None:
-    """Refuses a search space that cannot be.
+    """Raises if a search space is invalid.
 
     Raises:
         ApiError: INVALID_ARGUMENT, naming the parameter.
@@ -74,7 +74,7 @@ def _bounds(spec: Document, kind: str) -> tuple[float, float]:
 
 
 def draw(trial: "optuna.Trial", parameters: Sequence[Document]) -> Values:
-    """Returns values for the parameters that are active, in the order of the specification."""
+    """Samples values of the active parameters, in the order of the specification."""
     values: Values = {}
     for spec in parameters:
         name = spec["parameter_id"]
@@ -113,7 +113,7 @@ def _is_met(child: Document, value: Any) -> bool:
 
 
 def defaults(parameters: Sequence[Document]) -> Values:
-    """Returns the default values as Optuna knows them, for the first trial."""
+    """Returns the default values for the first trial, in Optuna's form."""
     chosen: Values = {}
     for spec in parameters:
         kind = _kind(spec)
@@ -130,7 +130,7 @@ def defaults(parameters: Sequence[Document]) -> Values:
 
 
 def grid(parameters: Sequence[Document]) -> Iterator[Values]:
-    """Yields every point of the grid; a double is cut into ten points by its scale."""
+    """Yields every point of the grid; a double has ten points on its scale."""
     axes = [_axis(spec) for spec in parameters]
     for point in itertools.product(*axes):
         values: Values = {}
@@ -169,7 +169,7 @@ def _points(spec: Document) -> list[Any]:
 
 
 def flags(values: Mapping[str, Any]) -> list[str]:
-    """Returns parameters as the command-line flags that a trial gets."""
+    """Returns parameters as command-line flags of a trial."""
     return [f"--{name}={_text(value)}" for name, value in values.items()]
 
 

@@ -1,4 +1,4 @@
-"""What Vertex AI reports of a pipeline job's tasks, and keeps of them in its metadata store."""
+"""Task details of a pipeline job, and their records in the metadata store."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +34,7 @@ _METRICS = frozenset(
 
 
 class TaskDetails:
-    """The task details of one job, kept up to date from the runner's events."""
+    """The task details of a job, updated from the runner's events."""
 
     def __init__(self, vertex: Vertex, job: Document) -> None:
         self._vertex, self._job = vertex, job
@@ -54,7 +54,7 @@ class TaskDetails:
         self._write()
 
     def read(self, reader: EventReader) -> None:
-        """Takes in what has happened since the last time."""
+        """Processes the events since the last call."""
         try:
             events = list(reader.new_events())
         except (DoctuneError, ValueError) as error:
@@ -65,7 +65,7 @@ class TaskDetails:
             self._write()
 
     def close(self, state: str) -> None:
-        """Closes what is still open when the job has ended."""
+        """Closes the open tasks when the job has ended."""
         moment = datetime.now(UTC).timestamp()
         for detail in list(self._details.values()):
             if detail["state"] == "RUNNING":
@@ -169,7 +169,7 @@ class TaskDetails:
         self._lineage.keep(execution, inputs=_listed(detail.get("inputs", {})), outputs=outputs)
         metrics = [artifact for artifact in outputs if artifact["schema_title"] in _METRICS]
         if metrics and "executor_detail" in detail:
-            # Of the run, too: where `get_pipeline_df` looks.
+            # Also on the run's context, where `get_pipeline_df` reads it.
             self._lineage.keep(self._root["execution"], outputs=metrics)
 
     def _given_parameters(self) -> Document:
@@ -195,12 +195,12 @@ def metadata_store(name: str) -> str:
 
 
 def run_context(name: str) -> str:
-    """Returns the name of the context that stands for a pipeline job."""
+    """Returns the name of a pipeline job's context."""
     return f"{metadata_store(name)}/contexts/{names.identifier(name)}"
 
 
 def _artifacts(value: Any) -> list[Document]:
-    """Returns the artifacts that a value is, none where it is a parameter's."""
+    """Returns the artifacts in a value; none for a parameter's value."""
     values = value if isinstance(value, list) else [value]
     are_artifacts = values and all(
         isinstance(item, dict) and "uri" in item and "schema_title" in item for item in values

@@ -46,7 +46,7 @@ _FAILURES_WHERE_UNSET = 5
 
 
 def check_tuning_job(vertex: Vertex, job: Document) -> None:
-    """Refuses a job that cannot run.
+    """Raises if a job is invalid.
 
     Raises:
         ApiError: INVALID_ARGUMENT or FAILED_PRECONDITION.
@@ -71,7 +71,7 @@ def check_tuning_job(vertex: Vertex, job: Document) -> None:
 
 
 async def run_tuning_job(vertex: Vertex, job: Document) -> Document:
-    """Runs the trials and returns what to set on the job.
+    """Runs the trials; returns the fields to set on the job.
 
     Raises:
         JobFailedError: Too many trials failed.
@@ -165,7 +165,7 @@ class _Study:
         return trial
 
     def report(self, trial: _Trial, measurements: list[Document]) -> bool:
-        """Notes what a running trial has measured; returns whether it should stop."""
+        """Records a running trial's measurements; returns whether it should stop."""
         trial.document["measurements"] = measurements
         if not self.stops_early or trial.suggestion is None:
             return False
@@ -177,7 +177,7 @@ class _Study:
         return bool(trial.reported_steps) and trial.suggestion.should_prune()
 
     def tell(self, trial: _Trial, failure: str) -> None:
-        """Closes a trial: by its measurements, or as infeasible."""
+        """Completes a trial with its measurements, or marks it as infeasible."""
         from optuna.trial import TrialState
 
         document = trial.document
@@ -196,7 +196,7 @@ class _Study:
                 self._study.tell(trial.suggestion, state=TrialState.FAIL)
 
     def check_failures(self) -> None:
-        """Ends the job where too many trials have failed.
+        """Fails the job if too many trials have failed.
 
         Raises:
             JobFailedError: With the reason of the last failure.
@@ -241,7 +241,7 @@ class _Study:
         return [found[metric] for metric in self._metrics]
 
     def read(self, path: Path) -> list[Document]:
-        """Returns what a trial has written with cloudml-hypertune so far, by step."""
+        """Returns a trial's measurements by cloudml-hypertune so far, by step."""
         by_step: dict[str, dict[str, float]] = {}
         for entry in _entries(path):
             step = str(entry.get("global_step", "0"))

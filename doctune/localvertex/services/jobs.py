@@ -46,7 +46,7 @@ def create_batch_prediction_job(call: Call, request: Document) -> Document:
     job = resources.stamp(given, call.type(BATCH.kind))
     job["name"] = f"{request['parent']}/batchPredictionJobs/{names.new_id()}"
     version = _batch_model(call, job)
-    # Refused now where no program stands for the image, rather than after the answer.
+    # Checked here, so that an image without a program is refused before the job is created.
     call.vertex.serving_process(job["name"], {"id": "batch"}, version)
     vertex = call.vertex
 

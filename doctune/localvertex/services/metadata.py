@@ -1,7 +1,7 @@
-"""MetadataService: the lineage store that Experiments and pipelines are kept in.
+"""MetadataService: the lineage store of Experiments and pipelines.
 
-Membership of artifacts and executions in contexts is kept on them, as `contexts_`, which no message
-shows; events between executions and artifacts are resources of their own.
+The contexts of artifacts and executions are stored in their field `contexts_`, which is in no
+message; events between executions and artifacts are separate resources.
 """
 
 import re
@@ -101,7 +101,7 @@ def _update(call: Call, noun: _Noun, request: Document) -> Document:
     resources.check_etag(current, change.get("etag"))
     paths = request.get("update_mask", [])
     if not paths:
-        # Without a mask the whole resource is replaced, but for what only methods change.
+        # Without a mask the whole resource is replaced, except fields that only methods change.
         paths = sorted(_MUTABLE & set(call.type(noun.kind).fields_by_name) - {"parent_contexts"})
     updated = apply_mask(current, change, paths, call.type(noun.kind), _MUTABLE)
     resources.check_labels(updated)

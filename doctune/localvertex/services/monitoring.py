@@ -1,4 +1,4 @@
-"""JobService: model monitoring jobs. They are kept, listed, paused and resumed; none is run."""
+"""JobService: model monitoring jobs. They are stored, listed, paused and resumed, but never run."""
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document

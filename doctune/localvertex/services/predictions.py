@@ -1,8 +1,8 @@
 """PredictionService: requests go to a deployed model by the endpoint's traffic split.
 
-The body that the serving program sees, and what comes back, is what Vertex sends and adds: 1.5 MB
-each way, `deployedModelId` and its companions on Predict, headers on RawPredict. A program's own
-4xx comes back as it is; one that does not answer is UNAVAILABLE at once.
+Requests and answers have Vertex AI's form: at most 1.5 MB each way, `deployedModelId` and related
+fields on Predict, headers on RawPredict. A program's own 4xx is passed on; a program that does not
+answer is UNAVAILABLE at once.
 """
 
 import base64
@@ -184,7 +184,7 @@ async def forward(
     except TimeoutError as error:
         raise ApiError(Status.DEADLINE_EXCEEDED, "The serving program did not answer.") from error
     except (aiohttp.ClientError, OSError) as error:
-        process.url()  # tells the reason where the program has died
+        process.url()  # raises with the reason if the program has died
         raise ApiError(
             Status.UNAVAILABLE,
             f"The deployed model {deployed['id']} broke the connection off: {error}.",

@@ -1,4 +1,4 @@
-"""ScheduleService: schedules of pipeline jobs, which fire."""
+"""ScheduleService: schedules of pipeline jobs, including their runs."""
 
 import asyncio
 import logging
@@ -169,7 +169,7 @@ def _fire(vertex: Vertex, transaction: Transaction, schedule: Document, now: dat
     )
     if not schedules.has_room(schedule, active):
         if schedule.get("allow_queueing"):
-            return  # it stays due and starts when there is room
+            return  # it stays due, and starts when another run has ended
         response = f"SKIPPED: {active} runs are active, as many as may be."
         schedules.note_run(schedule, now, response, started=False)
     else:

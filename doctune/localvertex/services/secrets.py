@@ -1,6 +1,6 @@
 """Secret Manager: secrets, their versions, and access to what a version holds.
 
-The payloads are in the state's database as they are: this is for secrets of development alone.
+Payloads are stored unencrypted in the state database: use it only for secrets of development.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""TensorboardService: what Experiments log over time.
+"""TensorboardService: the time series of Experiments.
 
 Tensorboards hold experiments, these runs, these time series; the points of a series are kept beside
 it.

@@ -10,7 +10,7 @@ locals {
       reducer  = "REDUCE_PERCENTILE_99"
       limit    = var.latency_p99_ms
       duration = "600s"
-      mend     = "Look at the endpoint's replicas and at max_new_tokens; raise endpoint.max_replica_count in vertex_config.yaml."
+      fix      = "Look at the endpoint's replicas and at max_new_tokens; raise endpoint.max_replica_count in vertex_config.yaml."
     }
     saturation = {
       title   = "An endpoint has as many replicas as it may"
@@ -21,7 +21,7 @@ locals {
       # The API compares by more and less alone.
       limit    = var.endpoint_max_replicas - 0.5
       duration = "900s"
-      mend     = "More load now means slower answers: raise endpoint.max_replica_count, and endpoint_max_replicas here."
+      fix      = "More load now means slower answers: raise endpoint.max_replica_count, and endpoint_max_replicas here."
     }
   }
 }
@@ -95,7 +95,7 @@ resource "google_monitoring_alert_policy" "threshold" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = each.value.mend
+    content   = each.value.fix
   }
 }
 
