@@ -1,4 +1,4 @@
-"""A local copy of a folder or file that a URI names.
+"""Local copies of folders and files, by URI.
 
 The stages read local paths only; what they are given may be a path, a Cloud Storage FUSE mount or
 any URL that fsspec knows (`gs://`, `s3://`, ...). Only this module distinguishes them.
@@ -18,13 +18,13 @@ from doctune.vertex_environment import mounted_path
 
 
 def cache_folder() -> Path:
-    """Returns where doctune keeps what it can make or fetch again (`DOCTUNE_CACHE`)."""
+    """Returns the folder for files that can be made or downloaded again (`DOCTUNE_CACHE`)."""
     root = os.environ.get("DOCTUNE_CACHE")
     return Path(root) if root else Path.home() / ".cache" / "doctune"
 
 
 def local_folder(uri: str) -> Path:
-    """Returns a local folder with what is under `uri`, downloading it where it must.
+    """Returns a local folder with the contents of `uri`, downloaded if necessary.
 
     A download is kept in the cache by URI: artifacts are content-addressed and never change.
 
@@ -35,7 +35,7 @@ def local_folder(uri: str) -> Path:
         return path
     target = cache_folder() / "artifacts" / digest_value(uri.rstrip("/"))
     if not target.is_dir():
-        # Whoever comes second finds it there: a folder that is read is never replaced.
+        # A second process finds it there: a folder that may be in use is never replaced.
         with exclusively(target, f"downloading {uri}"):
             if not target.is_dir():
                 _download(uri.rstrip("/"), target)
@@ -43,7 +43,7 @@ def local_folder(uri: str) -> Path:
 
 
 def local_file(uri: str) -> Path:
-    """Returns a local copy of the file that `uri` names, downloading it where it must.
+    """Returns a local copy of the file at `uri`, downloaded if necessary.
 
     A download is kept in the cache until the file changes: test sets may be replaced.
 
@@ -65,7 +65,7 @@ def local_file(uri: str) -> Path:
 
 
 def _on_disk(uri: str, kind: str, is_right: Callable[[Path], bool]) -> Path | None:
-    """Returns where `uri` lies on this machine, if it does: a path, or a mounted bucket's file."""
+    """Returns the local path of `uri`, if it is a path or in a mounted bucket; else None."""
     if "://" not in uri or uri.startswith("file://"):
         path = Path(uri.removeprefix("file://"))
         if not is_right(path):
@@ -79,9 +79,9 @@ def filesystem_of(uri: str) -> tuple[Any, str]:
     """Returns fsspec's file system for a path or URL, and the path in it.
 
     Raises:
-        ValueError, ImportError: fsspec knows no such kind of URL, or its package is missing.
+        ValueError, ImportError: fsspec does not support this kind of URL, or lacks its package.
     """
-    # gcsfs probes a control service at import that may not answer, for up to a minute a call.
+    # gcsfs probes a service at import that may not answer, for up to a minute per call.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     import fsspec
 

@@ -1,7 +1,7 @@
-"""The request of `/v1/chat/completions`: those of OpenAI's fields that are supported.
+"""The request schema of `/v1/chat/completions`, with the supported subset of OpenAI's fields.
 
-A field that OpenAI has and that changes nothing as it is given (`n: 1`, `tools: []`) is taken; with
-any other value it is refused by name, never ignored.
+A field of OpenAI's that is not supported is accepted with a value that has no effect (`n: 1`,
+`tools: []`); with any other value it is refused by name, never ignored.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from pydantic import (
 
 MOST_STOP_STRINGS = 4
 
-# Fields of OpenAI's that are refused, but for the values that ask for nothing.
+# Unsupported fields of OpenAI's, with the values that have no effect and are accepted.
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "audio": (),
     "frequency_penalty": (0,),
@@ -77,7 +77,7 @@ class _Strict(BaseModel):
 
 
 class TextPart(_Strict):
-    """A part of a message; only text can be read."""
+    """A part of a message; only text is supported."""
 
     type: Literal["text"]
     text: str
@@ -88,7 +88,7 @@ class ChatTurn(_Strict):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
-    # What other servers put beside an assistant's text; a conversation sent back may hold it.
+    # Fields that other servers add to an assistant's message, in case it is sent back.
     refusal: None = None
     tool_calls: None = None
     function_call: None = None
@@ -104,7 +104,7 @@ class ChatTurn(_Strict):
 
 
 class StreamOptions(_Strict):
-    """What else a stream holds."""
+    """Options of a streamed answer."""
 
     include_usage: bool = False
     include_obfuscation: bool | None = None
@@ -165,7 +165,7 @@ class ChatRequest(_Strict):
 
     @property
     def limit(self) -> int | None:
-        """Most tokens of the answer, by whichever name it was given."""
+        """The maximum number of tokens of the answer, from either field."""
         return self.max_tokens if self.max_tokens is not None else self.max_completion_tokens
 
     @property
@@ -179,7 +179,7 @@ class ChatRequest(_Strict):
         return self.stream_options is not None and self.stream_options.include_usage
 
     def conversation(self) -> list[dict[str, str]]:
-        """Returns the messages as chat templates take them."""
+        """Returns the messages in the form of chat templates."""
         return [
             {"role": "system" if turn.role == "developer" else turn.role, "content": turn.text}
             for turn in self.messages
@@ -199,12 +199,12 @@ def parse_chat_request(body: bytes) -> ChatRequest:
 
 
 def _same(given: Any, allowed: Any) -> bool:
-    # 1 == True in Python, and `n: true` is no number.
+    # 1 == True in Python, but `n: true` is not a number.
     return bool(given == allowed) and isinstance(given, bool) == isinstance(allowed, bool)
 
 
 def _explained(error: ValidationError) -> ChatRequestError:
-    # Where a field may be of several types, the one that came nearest tells what is wrong.
+    # If a field may have several types, the error of the closest one is reported.
     problem = max(
         error.errors(include_url=False, include_input=False), key=lambda found: len(found["loc"])
     )
@@ -225,7 +225,7 @@ def _explained(error: ValidationError) -> ChatRequestError:
 
 
 def _path(location: tuple[str | int, ...]) -> str:
-    """Returns `messages[0].content` for a place; pydantic's names of alternatives are left out."""
+    """Returns a location as `messages[0].content`, without pydantic's names of alternatives."""
     text = ""
     for position, part in enumerate(location):
         if isinstance(part, int):

@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, folders and settings: what everything is traced by."""
+"""SHA-256 digests of files, folders and settings, for lineage and caching."""
 
 import hashlib
 import json

@@ -23,7 +23,7 @@ logger = logging.getLogger("doctune.files")
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write a file to; moves it into place if all went well."""
+    """Yields a temporary path beside `path`; renames the file to `path` on success."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(descriptor)
@@ -38,14 +38,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
-    """Yields a folder beside `path` to fill; it takes the place of `path` if all went well.
+    """Yields a temporary folder beside `path`; renames it to `path` on success.
 
-    The file system must rename folders: this is for caches on disk. What others read from a bucket
-    is made by `doctune.publishing`.
+    The file system must support renaming folders: this is for caches on disk. For folders in a
+    bucket use `doctune.publishing`.
 
     Args:
-        replace: Whether a folder that is there gives way. Two processes that make the same thing
-            leave what the first one made, which the other may be reading.
+        replace: Whether an existing folder is replaced. False for folders that other processes may
+            have made in the meantime and be reading.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -55,7 +55,7 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
         if not replace:
             _move_unless_there(temporary, path)
         elif path.exists():
-            # The old folder is moved away: a rename cannot replace a folder that is not empty.
+            # Move the old folder away, since a rename cannot replace a non-empty folder.
             aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
             path.replace(aside / path.name)
             temporary.replace(path)
@@ -76,21 +76,21 @@ def _move_unless_there(source: Path, target: Path) -> None:
 
 @contextmanager
 def exclusively(path: Path, doing: str) -> Iterator[None]:
-    """Lets one process, or thread, at a time make what will be at `path`; the others wait.
+    """Locks `path`, so that only one process or thread at a time creates it; others wait.
 
     Args:
-        path: What is made; the lock is a file beside it, which stays.
-        doing: For the log of those who wait: "downloading gs://...".
+        path: The path to be created; the lock is a file beside it, which is not removed.
+        doing: The work, for the log of waiting processes: "downloading gs://...".
 
     Raises:
-        StorageError: Another process has been at it for hours.
+        StorageError: Another process has held the lock for hours.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     start, said = time.monotonic(), False
     with path.with_name(f".{path.name}.lock").open("w") as file:
         while True:
             try:
-                # Opened anew by each thread, so threads exclude one another too.
+                # Each thread opens the file itself, so the lock also excludes threads.
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
@@ -108,10 +108,10 @@ def exclusively(path: Path, doing: str) -> Iterator[None]:
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yields number (from 1) and text of each line of a UTF-8 file that is not blank.
+    """Yields number (from 1) and text of each non-blank line of a UTF-8 file.
 
-    Only line feeds end a line. `str.splitlines` also cuts at U+2028, U+0085 and others, which JSON
-    leaves as they are inside of its strings: a row of JSON Lines would fall apart.
+    Only line feeds end a line. `str.splitlines` also splits at U+2028, U+0085 and others, which may
+    be in JSON strings, so it would break rows of JSON Lines.
 
     Raises:
         OSError: The file is missing or cannot be read.
@@ -124,11 +124,11 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all."""
+    """Writes a text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file, indented, whole or not at all."""
+    """Writes an indented JSON file atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")

@@ -1,4 +1,4 @@
-"""The outcome of a check of this machine or of a project, and how to fix what it found."""
+"""The outcome of a check of this machine or of a project, with how to fix a failure."""
 
 from dataclasses import dataclass
 

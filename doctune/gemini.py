@@ -1,4 +1,4 @@
-"""The client of google-genai, as the environment says: Gemini's own API, or Vertex AI's."""
+"""The google-genai client, configured by the environment: Gemini's own API, or Vertex AI's."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def gemini_client(options: HttpOptions) -> Client:
 
 
 def _vertex_place() -> dict[str, Any]:
-    """Returns what google-genai must be told for Vertex AI; empty for Gemini's own API.
+    """Returns the arguments for Vertex AI; empty for Gemini's own API.
 
-    It finds all of it in the environment too, but then leaves GOOGLE_VERTEX_BASE_URL out.
+    google-genai could read them from the environment, but would ignore GOOGLE_VERTEX_BASE_URL.
     """
     if os.environ.get("GOOGLE_GENAI_USE_VERTEXAI", "").lower() not in ("true", "1"):
         return {}

@@ -1,9 +1,9 @@
-"""Caches that outlive the container: what was paid for, and what a killed step had computed.
+"""Persistent caches, which outlive a step's container.
 
-A step's own cache (`doctune.artifacts.cache_folder`) is lost with its container. What must not be
-lost lies in a folder of Cloud Storage, which Vertex AI mounts under /gcs. Many small files that are
-written once, such as a teacher's answers, are used there directly. A file that grows line by line
-would be sent whole for each line, so it stays here and is copied there every half minute.
+A step's local cache (`doctune.artifacts.cache_folder`) is lost with its container. Results that
+cost money or time are kept in a folder of Cloud Storage, which Vertex AI mounts under /gcs. Small
+files that are written once, such as a teacher's answers, are used there directly. A file that grows
+line by line would be uploaded for each line, so it stays local and is copied every half minute.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ logger = logging.getLogger("doctune.cache")
 
 
 def kept_cache_folder(uri: str, name: str) -> Path:
-    """Returns the folder of a kept cache: in Cloud Storage, else in this machine's own cache.
+    """Returns the folder of a persistent cache: in Cloud Storage, or else in the local cache.
 
     Args:
-        uri: gs://BUCKET/FOLDER of all kept caches; "" or one that is not mounted means this
-            machine's.
-        name: Which of them.
+        uri: gs://BUCKET/FOLDER of all persistent caches; where it is "" or not mounted, the local
+            cache is used.
+        name: The name of the cache.
     """
     root = mounted_path(uri) if uri else None
     return (root or cache_folder()) / name
@@ -39,14 +39,15 @@ def kept_cache_folder(uri: str, name: str) -> Path:
 
 @contextmanager
 def mirrored_cache(uri: str, name: str, *, seconds: float = _SECONDS) -> Iterator[Path]:
-    """Keeps a copy of one of this machine's caches in Cloud Storage while the block runs.
+    """Mirrors a local cache to Cloud Storage while the block runs.
 
-    What was left there is here when the block begins. What is removed here is removed there.
+    The mirror is downloaded when the block begins. Files that are removed locally are removed
+    there.
 
     Args:
         uri: As for `kept_cache_folder`.
-        name: Which of this machine's caches.
-        seconds: How long what was written may be here alone.
+        name: The name of the local cache.
+        seconds: Interval of copying.
     """
     here, there = cache_folder() / name, kept_cache_folder(uri, name)
     if here == there:
@@ -72,14 +73,15 @@ def mirrored_cache(uri: str, name: str, *, seconds: float = _SECONDS) -> Iterato
 
 
 class _Mirror:
-    """A folder here and its copy there, file by file."""
+    """A local folder and its mirror, compared file by file."""
 
     def __init__(self, here: Path, there: Path) -> None:
         self._here, self._there = here, there
-        self._same: dict[str, tuple[int, int]] = {}  # size and time of what is there as it is here
+        # Size and time of the files that are identical in both.
+        self._same: dict[str, tuple[int, int]] = {}
 
     def fetch(self) -> None:
-        """Copies what is missing here; what cannot be read is computed anew."""
+        """Downloads missing files; files that cannot be read will be computed again."""
         try:
             for path in sorted(self._there.glob("*")):
                 target = self._here / path.name
@@ -90,7 +92,7 @@ class _Mirror:
             logger.warning("The cache in %s cannot be read: %s", self._there, error)
 
     def send(self) -> None:
-        """Copies what has changed here and removes what is gone; a failure ends nothing."""
+        """Uploads changed files and removes deleted ones; a failure is only logged."""
         try:
             files = {path.name: path for path in self._here.glob("*") if path.is_file()}
             for name, path in files.items():

@@ -1,8 +1,8 @@
-"""What a model has learnt from, kept beside its weights as hashes: enough to know a text again.
+"""Hashes of a model's training documents, stored with its weights.
 
-Of each training document the runs of five words are hashed, and of the hashes one in four kept, the
-same ones everywhere: 5,000 pages are about 2 MB, and no text can be read from them. Which share of
-a text's runs a model has learnt then tells an older edition of a document from another document.
+All five-word runs of each training document are hashed, and every fourth hash is kept, by a
+consistent rule: 5,000 pages take about 2 MB, and the text cannot be recovered. The share of a
+text's runs among them shows whether the model was trained on it, also in an older edition.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from doctune.errors import ModelError
 
 LEARNT_FILE = "learnt.parquet"
-# From this share of its runs on a text counts as learnt, if perhaps in another edition.
+# A text with at least this share of its runs counts as learnt, perhaps in another edition.
 LEAST_SHARE = 0.5
 
 _RUN_WORDS = 5
@@ -33,25 +33,25 @@ Hashes = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """The hashes of each document's runs, by the document's file name."""
+    """The hashes of the training documents, by file name."""
 
     documents: dict[str, Hashes]
 
     @property
     def runs(self) -> Hashes:
-        """All hashes, sorted, each once."""
+        """All distinct hashes, sorted."""
         parts = list(self.documents.values())
         return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.uint32)
 
     def knows(self, runs: Hashes) -> bool:
-        """Says whether a text's runs were learnt, for the greater part."""
+        """Returns whether the model was trained on at least LEAST_SHARE of a text's runs."""
         if not runs.size:
             return False
         return bool(np.isin(runs, self.runs).mean() >= LEAST_SHARE)
 
 
 def hashes_of(texts: Iterable[str]) -> Hashes:
-    """Returns the hashes that are kept of some texts, sorted, each once."""
+    """Returns the sampled distinct hashes of texts, sorted."""
     found = set()
     for text in texts:
         words = _WORD.findall(text.lower())
@@ -64,7 +64,7 @@ def hashes_of(texts: Iterable[str]) -> Hashes:
 
 
 def write_learnt(train_path: Path, path: Path) -> None:
-    """Writes what a training set teaches, one row a document."""
+    """Writes the hashes of a training set, one row per document."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,7 +80,7 @@ def write_learnt(train_path: Path, path: Path) -> None:
 
 
 def read_learnt(model_dir: Path) -> Learnt | None:
-    """Returns what a model has learnt; None for a model from before this was kept.
+    """Reads the hashes of a model; None for a model from before they were stored.
 
     Raises:
         ModelError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Logging: plain lines for a person, one JSON object a line in containers."""
+"""Logging: plain text lines by default, one JSON object per line in containers."""
 
 import json
 import logging
@@ -25,10 +25,10 @@ def configure_logging(level: int = logging.INFO) -> None:
 
 
 def _keep_off_standard_output(logger: str) -> None:
-    """Says of a library only what goes wrong: it prints its progress among our results.
+    """Limits a library's log to warnings, since it prints progress to standard output.
 
-    Google's SDK gives each of its loggers a level, and a handler where none is above it; so it is
-    the handler that chooses.
+    Google's SDK sets a level on each of its loggers, and adds a handler if there is none above it;
+    so the filter is on the handler.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
@@ -49,7 +49,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def share_with_uvicorn() -> None:
-    """Gives uvicorn's log, and the warnings of all others, the form of doctune's own."""
+    """Applies doctune's log format to uvicorn, and to warnings of all other libraries."""
     handlers = logging.getLogger("doctune").handlers
     for name, level in (("uvicorn", logging.INFO), ("", logging.WARNING)):
         shared = logging.getLogger(name)

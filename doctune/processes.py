@@ -1,7 +1,7 @@
 """Child processes that are killed when their parent exits.
 
-Each child leads a process group of its own, so that the whole tree can be ended at once. On Linux
-the kernel sends it SIGTERM when its parent dies, however that happens.
+Each child leads its own process group, so that the whole tree can be killed at once. On Linux the
+kernel sends it SIGTERM when its parent dies, however that happens.
 
 The parent's death signal (`PR_SET_PDEATHSIG`) can only be asked for by the child itself, between
 fork and exec. No Python code may run there (`preexec_fn`): in a process with threads, the child may
@@ -58,7 +58,7 @@ def start_process(
             Linux; elsewhere it outlives its parent).
 
     Raises:
-        OSError: There is no such program or folder, or it may not be executed.
+        OSError: There is no such program or folder, or it is not executable.
     """
     parts = [str(part) for part in command]
     variables = dict(os.environ if environment is None else environment)
@@ -79,11 +79,11 @@ def start_process(
 
 
 def launcher(parent: int, environment: Mapping[str, str]) -> list[str]:
-    """Returns the command that, put before another, ties that to the life of its parent (Linux).
+    """Returns a command prefix that makes a program end with its parent (Linux).
 
     Args:
-        parent: The process that starts it. The program is not run where that has ended.
-        environment: What the program is given. A shell would drop names that it cannot hold.
+        parent: The process that starts it. The program is not run if that has ended.
+        environment: The program's environment. A shell would drop names that are not identifiers.
     """
     setpriv, shell = shutil.which("setpriv"), shutil.which("sh")
     if setpriv and shell and all(map(_SHELL_VARIABLE.fullmatch, environment)):
@@ -93,7 +93,7 @@ def launcher(parent: int, environment: Mapping[str, str]) -> list[str]:
 
 
 def _require_executable(program: str, environment: Mapping[str, str], cwd: Path | None) -> None:
-    """Raises what Popen would without a launcher, which could only exit with a status."""
+    """Raises the errors that Popen would raise without a launcher, which only sets a status."""
     if os.sep in program:
         candidates = [(cwd or Path()) / program]
     else:
@@ -105,7 +105,7 @@ def _require_executable(program: str, environment: Mapping[str, str], cwd: Path 
 
 
 def stop_process(pid: int, grace_seconds: float = 5.0) -> None:
-    """Ends a process and all its descendants: SIGTERM first, SIGKILL to what is left after."""
+    """Ends a process and its descendants: SIGTERM first, then SIGKILL to those that are left."""
     try:
         root = psutil.Process(pid)
         tree = [root, *root.children(recursive=True)]
@@ -115,7 +115,7 @@ def stop_process(pid: int, grace_seconds: float = 5.0) -> None:
 
 
 def stop_children(grace_seconds: float = 5.0) -> None:
-    """Ends all descendants of this process: SIGTERM first, SIGKILL to what is left after."""
+    """Ends all descendants of this process: SIGTERM first, then SIGKILL to those that are left."""
     _stop(psutil.Process().children(recursive=True), grace_seconds)
 
 
@@ -128,20 +128,20 @@ def _stop(processes: list[psutil.Process], grace_seconds: float) -> None:
 
 
 def ignore_signals() -> None:
-    """Ignores SIGTERM and SIGINT from now on, for a handler that ends this process in good order.
+    """Ignores SIGTERM and SIGINT from now on, for a handler that shuts this process down.
 
-    A second signal would run the handler again within itself, with half of its work done. It does
-    come: the kernel sends the parent's death signal for each thread that the parent had.
+    A second signal would re-enter the handler. That does happen: the kernel sends the parent's
+    death signal once for each thread of the parent.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Not SIG_IGN, which programs that are started from here would inherit.
+        # Not SIG_IGN, which child processes would inherit.
         signal.signal(number, lambda *_: None)
 
 
 def _outlasting(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
     """Waits for processes to end; returns those that did not.
 
-    It takes no exit status, as `psutil.wait_procs` would: Popen, finding none, would report 0.
+    It does not reap the exit status, as `psutil.wait_procs` would: Popen would then report 0.
     """
     deadline = time.monotonic() + seconds
     while (alive := [process for process in processes if _is_alive(process)]) and (

@@ -1,7 +1,7 @@
 """Progress of long work: a bar on a terminal, a log line every few seconds elsewhere.
 
-The log line is also what the local runner reads to show how far a step has come, so its form is
-fixed: `[description] done/total unit, rate unit/s, ETA s | note`.
+The local runner parses the log line to show a step's progress, so its format is fixed:
+`[description] done/total unit, rate unit/s, ETA s | note`.
 """
 
 import logging
@@ -17,13 +17,13 @@ logger = logging.getLogger("doctune.progress")
 
 
 class Bar(Protocol):
-    """The progress bar that the work updates."""
+    """A progress bar."""
 
     def advance(self, amount: float = 1, note: str = "") -> None:
-        """Adds to what is done; `note` is shown beside it, such as the current loss."""
+        """Advances the bar; `note` is shown beside it, such as the current loss."""
 
     def set_total(self, total: float | None) -> None:
-        """Sets the total when it becomes known only later."""
+        """Sets the total, if it becomes known only later."""
 
 
 @contextmanager
@@ -31,8 +31,8 @@ def progress(description: str, total: float | None = None, unit: str = "") -> It
     """Shows progress while the block runs.
 
     Args:
-        description: What is being done, as a person would say it: "Parsing PDFs".
-        total: How many units there are; None while it is not known.
+        description: The work, in words: "Parsing PDFs".
+        total: Number of units; None if it is not known yet.
         unit: The unit's name in the plural: "pages".
     """
     if sys.stderr.isatty():

@@ -1,12 +1,13 @@
-"""Folders that others read: copied to their place file by file, with a manifest written last.
+"""Publishes folders safely in buckets: files are copied first, the manifest is written last.
 
-An artifact's place may be a bucket that Cloud Storage FUSE mounts (`/gcs/...`). There a folder with
-something in it cannot be renamed on a flat bucket, so the usual way, to write beside and rename, is
-not open. A folder is made in scratch instead and copied when it is whole; `manifest.json` lists its
-files and comes last. What has no manifest, or lacks a file of it, was cut off and is not read.
+An artifact's path may be in a bucket that Cloud Storage FUSE mounts (`/gcs/...`). On a bucket
+without hierarchical namespace a non-empty folder cannot be renamed, so writing beside and renaming
+does not work. Instead a folder is made in a scratch folder and copied when it is complete;
+`manifest.json` lists its files and is written last. A folder without a manifest, or with missing
+files, is incomplete and is refused.
 
-Where a folder is replaced, the old manifest goes first and the old files after it: whoever reads in
-between is refused, and never sees a mixture.
+To replace a folder, the old manifest is removed first, then the old files: a reader in between is
+refused, and never sees a mixture.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class PublishedFile:
 
 @contextmanager
 def published_folder(path: Path) -> Iterator[Path]:
-    """Yields a scratch folder to fill; what is in it is at `path` if all went well.
+    """Yields a scratch folder; publishes its contents at `path` on success.
 
-    Nothing at `path` is touched before the block has ended without an error.
+    `path` is not changed before the block has ended without an error.
     """
     scratch_root = cache_folder() / "scratch"
     scratch_root.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,7 @@ def published_folder(path: Path) -> Iterator[Path]:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Copies a folder's files to `target`, removes what else is there, writes the manifest."""
+    """Copies a folder's files to `target`, removes other files there, and writes the manifest."""
     manifest = target / MANIFEST_FILE
     manifest.unlink(missing_ok=True)
     files = [_copy(source, name, target) for name in _names(source)]
@@ -67,17 +68,17 @@ def publish(source: Path, target: Path) -> None:
 
 
 def write_manifest(folder: Path, files: list[PublishedFile] | None = None) -> None:
-    """Writes the manifest of a folder: of all files in it where none are named."""
+    """Writes the manifest of a folder, by default of all files in it."""
     if files is None:
         files = [_described(folder, name) for name in _names(folder)]
     write_json(folder / MANIFEST_FILE, {"files": [asdict(file) for file in files]})
 
 
 def require_whole(folder: Path, remedy: str) -> None:
-    """Refuses a folder that was not published whole.
+    """Raises if a folder was not published completely.
 
     Args:
-        remedy: How to get a whole one, such as "train it again".
+        remedy: How to fix that, such as "train it again".
 
     Raises:
         StorageError: It has no manifest, or a file of it is missing or of another size.
@@ -87,7 +88,7 @@ def require_whole(folder: Path, remedy: str) -> None:
         listed = {str(file["name"]): int(file["size"]) for file in manifest["files"]}
     except FileNotFoundError as error:
         raise StorageError(
-            f"{folder} has no {MANIFEST_FILE}, so it was not written to its end: {remedy}."
+            f"{folder} has no {MANIFEST_FILE}, so it is incomplete: {remedy}."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(
@@ -96,9 +97,9 @@ def require_whole(folder: Path, remedy: str) -> None:
     for name, size in listed.items():
         path = folder / name
         if ".." in PurePosixPath(name).parts or not path.is_file():
-            raise StorageError(f"{path} is missing, though {MANIFEST_FILE} lists it: {remedy}.")
+            raise StorageError(f"{path} is missing, but {MANIFEST_FILE} lists it: {remedy}.")
         if path.stat().st_size != size:
-            raise StorageError(f"{path} is not as {MANIFEST_FILE} lists it: {remedy}.")
+            raise StorageError(f"{path} differs from its entry in {MANIFEST_FILE}: {remedy}.")
 
 
 def _names(folder: Path) -> list[str]:

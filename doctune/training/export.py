@@ -20,10 +20,10 @@ from typing import Any, Literal
 from doctune.errors import DatasetError, ModelError, TrainingError
 from doctune.files import write_json
 from doctune.progress import progress
-from doctune.publishing import published_folder, require_whole
+from doctune.publishing import published_folder
 from doctune.training.examples import Example
 from doctune.training.network import load_network, load_tokenizer, require_bitsandbytes
-from doctune.training.outputs import explain_write_errors
+from doctune.training.outputs import explain_write_errors, tuned_weights
 from doctune.training.token_cache import tokenized_file
 
 ExportFormat = Literal["safetensors", "int8", "nf4", "gguf"]
@@ -73,10 +73,7 @@ def export_model(
         ModelError: There is no tuned model, or the format does not fit its architecture.
         TrainingError: The library is missing, the disk is full, or too much quality is lost.
     """
-    source = model_dir / "model"
-    if not (source / "config.json").is_file():
-        raise ModelError(f"{model_dir} holds no tuned model: give a folder that training wrote.")
-    require_whole(model_dir, "train the model again")
+    source = tuned_weights(model_dir)
     tokenizer = load_tokenizer(source)
     examples = tokenized_file(examples_path, tokenizer, _MAX_LENGTH).examples[:_MAX_EXAMPLES]
     if not examples:
@@ -93,16 +90,7 @@ def export_model(
         bar.advance(note="written")
         after = _measure(load_export(folder), folder, examples)
         bar.advance(note="export measured")
-        increase = after.perplexity / before.perplexity - 1
-        if not increase <= max_perplexity_increase:
-            raise TrainingError(
-                f"The {export_format} export is refused: its perplexity is {after.perplexity:.3f}, "
-                f"{increase:.1%} above the model's {before.perplexity:.3f}; at most "
-                f"{max_perplexity_increase:.1%} is accepted (max_perplexity_increase)."
-            )
-        summary = ExportSummary(
-            format=export_format, before=before, after=after, perplexity_increase=increase
-        )
+        summary = _accepted(export_format, before, after, max_perplexity_increase)
         write_json(folder / "export.json", asdict(summary))
     logger.info(
         "Exported %s: %.0f MB (was %.0f), perplexity %.3f (was %.3f), %.1f tokens/s (was %.1f)",
@@ -110,6 +98,22 @@ def export_model(
         *(after.perplexity, before.perplexity, after.tokens_per_second, before.tokens_per_second),
     )
     return summary
+
+
+def _accepted(
+    export_format: ExportFormat, before: Quality, after: Quality, most: float
+) -> ExportSummary:
+    """Returns the summary of an export, unless its perplexity has increased by more than `most`."""
+    increase = after.perplexity / before.perplexity - 1
+    if not increase <= most:
+        raise TrainingError(
+            f"The {export_format} export is refused: its perplexity is {after.perplexity:.3f}, "
+            f"{increase:.1%} above the model's {before.perplexity:.3f}; at most {most:.1%} is "
+            "accepted (max_perplexity_increase)."
+        )
+    return ExportSummary(
+        format=export_format, before=before, after=after, perplexity_increase=increase
+    )
 
 
 def load_export(folder: Path) -> Any:

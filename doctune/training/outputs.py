@@ -10,8 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from doctune.errors import DoctuneError, TrainingError
+from doctune.errors import DoctuneError, ModelError, TrainingError
 from doctune.progress import progress
+from doctune.publishing import require_whole
 from doctune.training.examples import TokenizedExamples
 from doctune.training.history import TrainingHistory
 from doctune.training.machine import Machine
@@ -57,6 +58,19 @@ def save_model(
         merged.save_pretrained(folder / "model")
         tokenizer.save_pretrained(folder / "model")
         bar.advance()
+
+
+def tuned_weights(model_dir: Path) -> Path:
+    """Returns the folder with the merged weights of a tuned model.
+
+    Raises:
+        ModelError: `model_dir` is not a complete output of `tune_model`.
+    """
+    folder = model_dir / "model"
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{model_dir} holds no tuned model: give a folder that training wrote.")
+    require_whole(model_dir, "train the model again")
+    return folder
 
 
 @contextmanager

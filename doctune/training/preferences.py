@@ -21,14 +21,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from doctune.digests import digest_file, digest_folder
-from doctune.errors import DatasetError, ModelError, TrainingError
+from doctune.errors import DatasetError, TrainingError
 from doctune.files import text_lines, write_json
 from doctune.progress import Bar, progress
-from doctune.publishing import published_folder, require_whole
+from doctune.publishing import published_folder
 from doctune.training.machine import prepare_machine
 from doctune.training.network import load_network, load_tokenizer
 from doctune.training.options import TrainingOptions
-from doctune.training.outputs import explain_write_errors, save_model
+from doctune.training.outputs import explain_write_errors, save_model, tuned_weights
 
 
 class PreferenceOptions(BaseModel):
@@ -162,10 +162,7 @@ def tune_preferences(
         TrainingError: The loss is no longer finite, or the disk is full.
     """
     chosen, start = options or PreferenceOptions(), time.monotonic()
-    base = model_dir / "model"
-    if not (base / "config.json").is_file():
-        raise ModelError(f"{model_dir} holds no tuned model: give a folder that training wrote.")
-    require_whole(model_dir, "train the model again")
+    base = tuned_weights(model_dir)
     read = {"dpo": read_pairs, "kto": read_verdicts}[chosen.method]
     pairs = read(pairs_path)
     prepare_machine(TrainingOptions(dtype="float32"))
@@ -173,9 +170,6 @@ def tune_preferences(
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _trainer(base, tokenizer, pairs, chosen, scratch)
         margins = _train(trainer, len(pairs), chosen)
-    settings = TrainingOptions(
-        base_model=str(base), lora_r=chosen.lora_r, lora_alpha=chosen.lora_alpha
-    )
     summary = PreferenceSummary(
         method=chosen.method,
         pairs=len(pairs),
@@ -184,21 +178,31 @@ def tune_preferences(
         margin_after=margins[1],
         seconds=round(time.monotonic() - start, 3),
     )
+    settings = TrainingOptions(
+        base_model=str(base), lora_r=chosen.lora_r, lora_alpha=chosen.lora_alpha
+    )
     with explain_write_errors(out_dir), published_folder(out_dir) as folder:
         save_model(trainer.model, base, tokenizer, settings, folder)
-        before = json.loads((model_dir / "training.json").read_text())
-        record = {
-            "base_model": before["base_model"],
-            "preferences": {
-                **asdict(summary),
-                "options": chosen.model_dump(),
-                "data": digest_file(pairs_path),
-                "reference_digest": digest_folder(base),
-            },
-            "before": before,
-        }
+        record = _record(summary, chosen, model_dir, pairs_path)
         write_json(folder / "training.json", record)
     return summary
+
+
+def _record(
+    summary: PreferenceSummary, options: PreferenceOptions, model_dir: Path, pairs_path: Path
+) -> dict[str, Any]:
+    """Returns the content of `training.json`: that of the tuned model, and how it was changed."""
+    before = json.loads((model_dir / "training.json").read_text())
+    return {
+        "base_model": before["base_model"],
+        "preferences": {
+            **asdict(summary),
+            "options": options.model_dump(),
+            "data": digest_file(pairs_path),
+            "reference_digest": digest_folder(model_dir / "model"),
+        },
+        "before": before,
+    }
 
 
 def _trainer(

@@ -81,46 +81,64 @@ def search_hyperparameters(
         TrainingError: No trial gave a model.
         DatasetError, ModelError: The data sets or the base model cannot be used.
     """
-    import optuna
     import torch
 
     if (gpus := torch.cuda.device_count()) > 1:
         logger.warning("The search uses only one of this machine's %s GPUs", gpus)
     common, chosen = base or TrainingOptions(), options or SearchOptions()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
-    study = optuna.create_study(
-        direction="minimize",
-        sampler=samplers[chosen.algorithm](seed=chosen.seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=chosen.pruning_warmup),
-    )
+    study = _study(chosen)
     reasons: dict[int, str] = {}
 
     def objective(trial: Any) -> float:
         parameters = propose(trial, chosen.space)
         logger.info("Trial %s of %s: %s", trial.number + 1, chosen.max_trials, parameters)
-
-        def should_prune(history: TrainingHistory) -> bool:
-            step, loss = history.validations[-1]
-            trial.report(loss, step)
-            return bool(trial.should_prune())
-
         try:
-            history = train_adapter(
-                train_path, validation_path, with_parameters(common, parameters), should_prune
+            return _run_trial(
+                trial, train_path, validation_path, with_parameters(common, parameters)
             )
         except TrainingError as error:
             reasons[trial.number] = str(error)
             raise
-        if history.stopped_early and trial.should_prune():
-            raise optuna.TrialPruned
-        return history.best_loss
 
     study.optimize(objective, n_trials=chosen.max_trials, catch=(TrainingError,))
     trials = [_record(trial, reasons) for trial in study.trials]
     result = search_result(trials, common, chosen.space)
     write_search(result, result_path, report_path)
     return result
+
+
+def _study(options: SearchOptions) -> Any:
+    """Returns an Optuna study that minimises the loss."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+    return optuna.create_study(
+        direction="minimize",
+        sampler=samplers[options.algorithm](seed=options.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=options.pruning_warmup),
+    )
+
+
+def _run_trial(
+    trial: Any, train_path: Path, validation_path: Path, options: TrainingOptions
+) -> float:
+    """Trains with a trial's options, reporting each validation; returns the lowest loss.
+
+    Raises:
+        optuna.TrialPruned: The trial is worse than the others at the same step.
+    """
+    import optuna
+
+    def should_prune(history: TrainingHistory) -> bool:
+        step, loss = history.validations[-1]
+        trial.report(loss, step)
+        return bool(trial.should_prune())
+
+    history = train_adapter(train_path, validation_path, options, should_prune)
+    if history.stopped_early and trial.should_prune():
+        raise optuna.TrialPruned
+    return history.best_loss
 
 
 def search_result(

@@ -81,17 +81,10 @@ def tune_model(
         run.events.close()
         summary = _summary(history, run, time.monotonic() - start, caps)
         if workers.is_main:
-            with explain_write_errors(model_dir), published_folder(model_dir) as folder:
-                save_model(run.network.model, stage.base, stage.tokenizer, chosen, folder)
-                record = run_record(summary, history, chosen, stage.machine, stage.data)
-                digest = digest_folder(stage.base)
-                record |= {"base_model_digest": digest, "data": stage.digests}
-                write_json(folder / "training.json", record)
-                write_learnt(train_path, folder / LEARNT_FILE)
+            _write_model(stage, run, summary, train_path, model_dir)
             if curves_path is not None:
-                write_curves(
-                    history, curves_path, run_facts(summary, history, chosen, stage.machine)
-                )
+                facts = run_facts(summary, history, chosen, stage.machine)
+                write_curves(history, curves_path, facts)
             if run.checkpoints is not None:
                 run.checkpoints.remove()
         workers.barrier()
@@ -102,6 +95,18 @@ def tune_model(
         *(summary.loss_before, summary.loss_after),
     )
     return summary
+
+
+def _write_model(
+    stage: _Stage, run: Run, summary: TrainingSummary, train_path: Path, model_dir: Path
+) -> None:
+    options = run.options
+    with explain_write_errors(model_dir), published_folder(model_dir) as folder:
+        save_model(run.network.model, stage.base, stage.tokenizer, options, folder)
+        record = run_record(summary, run.history, options, stage.machine, stage.data)
+        record |= {"base_model_digest": digest_folder(stage.base), "data": stage.digests}
+        write_json(folder / "training.json", record)
+        write_learnt(train_path, folder / LEARNT_FILE)
 
 
 def train_adapter(

@@ -96,21 +96,9 @@ def register_model(
     bucket = retention_bucket(Retained.MODELS, model_bucket)
     with _on_disk(str(model)) as folder:
         uri, manifest = upload_model(folder, model_name=model_name, bucket=bucket)
-    digest = digest or manifest.digest
+    lineage = {**(labels or {}), **MANAGED_BY, "digest": digest or manifest.digest}
     with google_errors(f"register {model_name} in the Model Registry", RegistryError):
-        parent = find_model(model_name)
-        version = _find_version(parent, digest, container) if parent else None
-        created = version is None
-        if version is None:
-            version = _upload_version(
-                parent,
-                uri,
-                model_name=model_name,
-                container=container,
-                labels=clean_labels({**(labels or {}), **MANAGED_BY, "digest": digest}),
-            )
-        elif not {CANDIDATE, CHAMPION} & set(version.version_aliases):
-            set_aliases(version_name(version), add=[CANDIDATE])
+        version, created = _find_or_upload(model_name, uri, container, clean_labels(lineage))
         if scores:
             import_evaluation(version_name(version), scores, scores_path)
     return RegisteredModel(
@@ -121,6 +109,22 @@ def register_model(
         artifact_uri=resource_url(version_name(version)),
         created=created,
     )
+
+
+def _find_or_upload(
+    model_name: str, uri: str, container: ServingContainer, labels: dict[str, str]
+) -> tuple[ModelMessage, bool]:
+    """Returns the version of a model's digest and container, and whether it was created now."""
+    parent = find_model(model_name)
+    version = _find_version(parent, labels["digest"], container) if parent else None
+    if version is None:
+        uploaded = _upload_version(
+            parent, uri, model_name=model_name, container=container, labels=labels
+        )
+        return uploaded, True
+    if not {CANDIDATE, CHAMPION} & set(version.version_aliases):
+        set_aliases(version_name(version), add=[CANDIDATE])
+    return version, False
 
 
 def find_champion(model_name: str, exclude_digest: str = "") -> Champion | None:

@@ -79,15 +79,9 @@ def deploy_model(
 
     Raises:
         EndpointBusyError: Another release or an experiment has the endpoint.
-        DeploymentError: It cannot be deployed, fails the test, or the champion has changed. The
-            traffic is unchanged, and what this call deployed or created is removed.
+        DeploymentError: The release failed; the endpoint's previous state is restored.
     """
-    if not 1 <= traffic_percentage <= 100:
-        raise DeploymentError(f"traffic_percentage must be 1 to 100; it is {traffic_percentage}.")
-    if not smoke_instances:
-        raise DeploymentError(
-            "give at least one smoke instance: an untested model is not deployed."
-        )
+    _check_test(traffic_percentage, smoke_instances)
     with google_errors(f"deploy {model_version} to {endpoint_name}", DeploymentError):
         version = get_version(model_version)
         name = version_name(version)
@@ -95,15 +89,23 @@ def deploy_model(
         with release.rolled_back_on_failure(name, endpoint_name):
             _check_champion(version, judged_against)
             variant, created = release.deploy(name, machine or ServingMachine())
-            release.give_test_share(variant.deployed_model_id, traffic_percentage)
-            answers = smoke_test(
-                release.endpoint, variant.deployed_model_id, smoke_instances, smoke_parameters
-            )
+            deployed = variant.deployed_model_id
+            release.give_test_share(deployed, traffic_percentage)
+            answers = smoke_test(release.endpoint, deployed, smoke_instances, smoke_parameters)
             _check_champion(version, judged_against)
-            release.commit(variant.deployed_model_id)
+            release.commit(deployed)
         with release.abandoned_on_failure():
-            complete(release.lock, variant.deployed_model_id)
+            complete(release.lock, deployed)
     return _deployment(release.endpoint, variant, answers, created=created)
+
+
+def _check_test(traffic_percentage: int, smoke_instances: Sequence[Mapping[str, Any]]) -> None:
+    if not 1 <= traffic_percentage <= 100:
+        raise DeploymentError(f"traffic_percentage must be 1 to 100; it is {traffic_percentage}.")
+    if not smoke_instances:
+        raise DeploymentError(
+            "give at least one smoke instance: an untested model is not deployed."
+        )
 
 
 def rollback(endpoint: str, *, wait_seconds: float = 60.0, take_over: bool = False) -> Deployment:

@@ -174,7 +174,7 @@ def test_a_model_against_itself_is_a_tie(tmp_path: Path, base_dir: Path, test_pa
         ("bad training.json", "cannot be read"),
         ("no base", 'does not name its "base_model"'),
         ("no weights", "config.json is missing"),
-        ("no manifest", "was not written to its end"),
+        ("no manifest", "so it is incomplete"),
         ("no champion", "is not a folder"),
     ],
 )
