@@ -1,7 +1,7 @@
-"""Web pages must not reach what listens on loopback: a job is a program that runs here.
+"""Refuses requests of web pages, which could otherwise run jobs on this machine.
 
-A page on any site can send requests to 127.0.0.1. Browsers mark them with an Origin, and a page
-that has bent its own name to 127.0.0.1 (DNS rebinding) shows that name as the Host. Google's
+A page of any site can send requests to 127.0.0.1. Browsers add an Origin header, and a page that
+resolves its own name to 127.0.0.1 (DNS rebinding) has that name in the Host header. Google's
 clients do neither.
 """
 

@@ -1,4 +1,4 @@
-"""The records of managed data sets: import files read, and written again for exports and training.
+"""Records of managed data sets: reads import files, and writes exports and training data.
 
 An import file is JSON lines or CSV, as Vertex AI's import schemas have it: CSV rows are
 `[ML_USE,]ITEM[,LABEL...]`, where ITEM is a gs:// URI or, for texts, the text itself.
@@ -29,14 +29,14 @@ _SCHEMA = re.compile(r"/([a-z_]+?)_(?:io_format_|export_format_)?\d+\.\d+\.\d+\.
 
 @dataclass(frozen=True)
 class Record:
-    """One item of a data set: as it was imported, and its labels."""
+    """One item of a data set, with its labels."""
 
     content: Document
     labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def ml_use(self) -> str:
-        """The split that the import file gives it; empty where it gives none."""
+        """The split in the import file; empty if it has none."""
         return self.labels.get(ML_USE, "")
 
 
@@ -74,7 +74,7 @@ def read_records(uri: str, content: bytes, schema: str, labels: dict[str, str]) 
 
 
 def _lines(text: str) -> Iterable[tuple[int, str]]:
-    # JSON may hold the other characters that `splitlines` takes for the end of a line.
+    # Not `splitlines`, which also splits at characters that JSON strings may contain.
     return ((at, line) for at, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
@@ -113,7 +113,7 @@ def _from_row(uri: str, number: int, row: list[str], kind: str, labels: dict[str
 
 
 def annotations_of(record: Record) -> list[Any]:
-    """Returns the annotations that an imported item carries."""
+    """Returns the annotations of an imported item."""
     found: list[Any] = []
     for key, value in record.content.items():
         if "nnotation" in key:
@@ -144,7 +144,7 @@ def split_records(records: Sequence[Any], uses: Sequence[str], config: Document)
             divided[use].append(record)
         else:
             open_ones.append(record)
-    # Spread evenly instead of cut, so that an order in the file does not become a difference.
+    # Interleaved, so that an order in the file does not make the splits differ.
     counts = dict.fromkeys(SPLITS, 0)
     for at, record in enumerate(open_ones, start=1):
         name = max(SPLITS, key=lambda split: fractions[split] * at - counts[split])

@@ -1,4 +1,4 @@
-"""The variables that lead Google's clients, unmodified, to a local Vertex AI."""
+"""The environment variables that redirect unmodified Google clients to localvertex."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from doctune.runner.overlay import OUTSIDE_VARIABLE, outside_network
 
 
 def client_environment(config: LocalVertexConfig, ports: Mapping[str, int]) -> dict[str, str]:
-    """Returns the variables; together they are all that a program needs.
+    """Returns all the variables that a program needs.
 
     Args:
         ports: Where the server listens: `http`, `proxy`, `storage`.
@@ -22,7 +22,7 @@ def client_environment(config: LocalVertexConfig, ports: Mapping[str, int]) -> d
     metadata = f"{LOOPBACK}:{ports['http']}"
     direct = f"{LOOPBACK},localhost,::1"
     return {
-        # Where the wire leads. gRPC reads the lower-case names only.
+        # The proxy. gRPC reads only the lower-case names.
         "https_proxy": proxy,
         "HTTPS_PROXY": proxy,
         "http_proxy": proxy,
@@ -30,17 +30,17 @@ def client_environment(config: LocalVertexConfig, ports: Mapping[str, int]) -> d
         "no_proxy": direct,
         "NO_PROXY": direct,
         "STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{ports['storage']}",
-        # Whom it trusts: requests, gRPC, and Python's ssl (httpx, aiohttp).
+        # The trusted CAs: for requests, gRPC, and Python's ssl (httpx, aiohttp).
         "REQUESTS_CA_BUNDLE": str(certificates.bundle),
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(certificates.authority),
         "SSL_CERT_FILE": str(certificates.bundle),
-        # curl, in programs and by pycurl; wget; httplib2, which googleapiclient stands on.
+        # The same for curl and pycurl, wget, and httplib2, which googleapiclient uses.
         "CURL_CA_BUNDLE": str(certificates.bundle),
         "WGETRC": str(_wget_settings(config.state_dir / "wgetrc", certificates.bundle)),
         "HTTPLIB2_CA_CERTS": str(certificates.bundle),
-        # What pip of a step or job may use to reach its index: nothing else leaves the machine.
+        # For pip in steps and jobs, which may reach its index; no other program leaves the machine.
         OUTSIDE_VARIABLE: outside_network(os.environ),
-        # Whose credentials it takes: the fake metadata server's, never the user's own.
+        # Credentials: from the fake metadata server, never the user's own.
         "GCE_METADATA_HOST": metadata,
         "GCE_METADATA_IP": metadata,
         "GCE_METADATA_ROOT": metadata,
@@ -50,7 +50,7 @@ def client_environment(config: LocalVertexConfig, ports: Mapping[str, int]) -> d
         "GOOGLE_API_USE_MTLS_ENDPOINT": "never",
         "GOOGLE_CLOUD_PROJECT": config.project,
         "CLOUD_ML_REGION": config.location,
-        # gcsfs otherwise probes a control service that is not there, up to a minute a call.
+        # Otherwise gcsfs probes a service that does not exist here, for up to a minute per call.
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
     }
 

@@ -1,6 +1,6 @@
-"""What stands before fake-gcs-server: the parts of Cloud Storage that it does not have.
+"""A proxy in front of fake-gcs-server that adds missing features of Cloud Storage.
 
-Requests and answers are streamed through; only these are changed or answered here:
+Requests and answers are streamed through, except for these:
 
 - the project number of buckets, which the SDK compares with the project's own: that of the project
   that a bucket was made in, the configured one's for others;
@@ -45,13 +45,13 @@ _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
 )
 _CHUNK = 1 << 20
-# Uploads whose first part, or whole body, is the object's metadata as JSON.
+# Uploads with the object's metadata as JSON in the first part or the whole body.
 _NAMED_IN_BODY = ("multipart", "resumable")
 _NAME = re.compile(rb'"name"\s*:\s*(?P<name>"(?:[^"\\]|\\.)*")')
 
 
 class StorageFront:
-    """Answers requests to Cloud Storage with the help of the emulator behind it."""
+    """The request handler."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class StorageFront:
         return await self._pass_on(request, request.content if request.body_exists else None)
 
     async def _adopt_files(self, request: web.Request) -> None:
-        """Makes objects of files that a program wrote into the mounted bucket, where asked for."""
+        """Registers files that a program wrote to the mounted bucket, if a request needs them."""
         path = request.raw_path.partition("?")[0]
         if match := _OBJECT.match(path) or _PLAIN_OBJECT.fullmatch(path):
             file = self._folder / unquote(match["bucket"]) / unquote(match["object"])
@@ -190,7 +190,7 @@ class StorageFront:
         return None
 
     async def _generation(self, bucket: str, name: str) -> str:
-        """Returns the generation of an object; "0" where there is none, as in preconditions."""
+        """Returns the generation of an object; "0" if it does not exist, as in preconditions."""
         url = f"{self._url}/storage/v1/b/{quote(bucket, safe='')}/o/{quote(name, safe='')}"
         async with self._client.get(url) as answer:
             if answer.status != 200:
@@ -199,7 +199,7 @@ class StorageFront:
 
 
 async def _name_in_body(request: web.Request, kind: str) -> str:
-    """Returns the name that an upload gives in its body; it has come whole, then."""
+    """Returns the object name in an upload's body, after reading the whole body."""
     if request.method != "POST" or kind not in _NAMED_IN_BODY:
         return ""
     match = _NAME.search(await request.read())
@@ -207,7 +207,7 @@ async def _name_in_body(request: web.Request, kind: str) -> str:
 
 
 def _emulated_path(request: web.Request) -> str:
-    """Returns the path by which the emulator knows what is asked for."""
+    """Returns the emulator's path for a request."""
     path = request.raw_path
     match = _PLAIN_OBJECT.fullmatch(path.partition("?")[0])
     if match is None or request.method not in ("GET", "HEAD"):
@@ -217,7 +217,7 @@ def _emulated_path(request: web.Request) -> str:
 
 
 def _leaves_its_bucket(request: web.Request, name: str) -> bool:
-    """Whether a name would be a file outside of its bucket's folder, where objects are files."""
+    """Whether an object's file would be outside its bucket's folder."""
     path = unquote(request.raw_path.partition("?")[0])
     names = [name, path, request.query.get("name", ""), request.query.get("prefix", "")]
     return any(part in ("..", ".") for name in names for part in name.split("/"))
@@ -230,7 +230,7 @@ def _invalid_name() -> web.Response:
 
 
 async def _target(request: web.Request) -> tuple[str, str] | None:
-    """Returns the bucket and the object that a request with preconditions is about."""
+    """Returns the bucket and the object of a request with preconditions."""
     match = _OBJECT.fullmatch(request.raw_path.partition("?")[0])
     if match is not None and request.method in ("GET", "DELETE"):
         return unquote(match["bucket"]), unquote(match["object"])

@@ -1,4 +1,4 @@
-"""Requests that Google's servers take although HTTP forbids them.
+"""Accepts invalid HTTP requests that Google's servers accept, too.
 
 TensorFlow's own client of Cloud Storage sends `Transfer-Encoding: identity` beside a
 `Content-Length`; aiohttp refuses the two together.
@@ -16,7 +16,7 @@ _IDENTITY = re.compile(rb"\r\nTransfer-Encoding: *identity(?=\r\n|\Z)", re.IGNOR
 
 
 class _TolerantHandler(RequestHandler):
-    """Reads requests without the header that says nothing."""
+    """Parses requests without the meaningless header."""
 
     __slots__ = ()
 
@@ -25,7 +25,7 @@ class _TolerantHandler(RequestHandler):
 
 
 def tolerant(server: web.Server) -> Callable[[], asyncio.Protocol]:
-    """Returns a factory of the protocol that takes such requests for a server."""
+    """Returns a factory of a protocol that accepts such requests."""
 
     def make() -> asyncio.Protocol:
         handler = server()
@@ -36,8 +36,8 @@ def tolerant(server: web.Server) -> Callable[[], asyncio.Protocol]:
 
 
 def without_identity(data: bytes) -> bytes:
-    """Returns what came over the wire without the header, where it is a request's head."""
+    """Removes the header from received data, if it is the head of a request."""
     if _HEAD.match(data) is None:
-        return data  # the body of a request goes on
+        return data  # part of a request's body
     head, end, body = data.partition(b"\r\n\r\n")
     return _IDENTITY.sub(b"", head) + end + body

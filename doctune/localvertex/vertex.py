@@ -1,4 +1,4 @@
-"""What the handlers share: state, message types, running programs."""
+"""The shared context of all handlers: state, message types, running programs."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ from doctune.runner import gcs_mount
 
 
 class Vertex:
-    """One local Vertex AI, without its listeners."""
+    """A localvertex instance, without its listeners."""
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class Vertex:
         return self._tasks.start(work)
 
     async def close(self) -> None:
-        """Ends what runs and closes the state."""
+        """Stops running programs and closes the state."""
         await self._tasks.cancel()
         await self.serving.stop()
         self.store.close()
         self.request_log.close()
 
     def route(self, endpoint: str) -> Document:
-        """Returns an endpoint, from memory where nothing has been written since.
+        """Returns an endpoint, from memory if nothing has been written since it was read.
 
         Raises:
             ApiError: NOT_FOUND.
@@ -137,7 +137,7 @@ class Vertex:
         )
 
     def environment_of(self, name: str) -> dict[str, str]:
-        """Returns the environment of a program that runs for a resource: its project, location."""
+        """Returns the environment of a resource's program, with project and location."""
         number = project(name)
         return {
             **self.environment,
@@ -149,24 +149,24 @@ class Vertex:
 
     @property
     def storage_folder(self) -> Path:
-        """The folder in which the storage emulator keeps a folder for each bucket."""
+        """The folder in which the storage emulator has one folder per bucket."""
         return self.config.state_dir / "storage"
 
     @property
     def programs(self) -> dict[str, list[str]]:
-        """What runs for an image: the configuration's, then Google's prebuilt ones."""
+        """The programs by image: those of the configuration, then Google's prebuilt ones."""
         own = self.config.programs
         return {**own, **{key: value for key, value in PROGRAMS.items() if key not in own}}
 
     @property
     def mounting(self) -> list[str]:
-        """The beginning of the command line of every program that is run here."""
+        """The prefix of the command lines of all programs."""
         return gcs_mount.mounting(
             self.storage_folder, refuse_folder_renames=self.config.refuse_folder_renames
         )
 
     def log_path(self, *parts: str) -> Path:
-        """Returns where the output of a program is kept."""
+        """Returns the log path of a program."""
         return self.config.state_dir.joinpath("logs", *parts)
 
     def _serving_variables(

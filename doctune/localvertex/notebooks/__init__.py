@@ -1,1 +1,1 @@
-"""Runs Google's notebooks, as they come, inside a local Vertex AI: `doctune local notebook`."""
+"""Runs Google's notebooks, unchanged, in localvertex: `doctune local notebook`."""

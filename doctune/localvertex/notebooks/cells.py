@@ -1,6 +1,6 @@
-"""The cells of a notebook, and what is changed or left out before they run.
+"""Reads the cells of a notebook, and adapts or skips them before they run.
 
-Only what a reader fills in by hand is changed: `PROJECT_ID = "[your-project-id]"` gets a value.
+Only placeholders for the reader are changed: `PROJECT_ID = "[your-project-id]"` gets a value.
 """
 
 import ast
@@ -13,10 +13,10 @@ from pathlib import Path
 from doctune.errors import UsageError
 
 _PLACEHOLDER = re.compile(r"\[your[^\]]*\]|your-|^$|<your|YOUR[_-]", re.IGNORECASE)
-# What a reader is asked for in Google's notebooks, and has one answer here.
+# Placeholders in Google's notebooks that have a fixed value here.
 _PROJECT_NAMES = ("PROJECT_ID", "PROJECT", "project_id", "GOOGLE_CLOUD_PROJECT")
 _LOCATION_NAMES = ("REGION", "LOCATION", "location", "region")
-# A cell with one of these does nothing but log in or start the kernel anew.
+# A cell with one of these only logs in or restarts the kernel.
 _LEFT_OUT = (
     (re.compile(r"google\.colab\s+import\s+auth|auth\.authenticate_user\("), "it logs in"),
     (re.compile(r"do_shutdown\(|IPython\.Application\.instance\("), "it starts the kernel anew"),
@@ -33,7 +33,7 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """Its first line that says something."""
+        """Its first line with code."""
         lines = [line.strip() for line in self.source.splitlines()]
         said = (
             [line for line in lines if line and not line.startswith("#")]
@@ -44,7 +44,7 @@ class Cell:
 
 
 def read_cells(path: Path) -> list[Cell]:
-    """Returns the code cells of a notebook that are not empty.
+    """Returns the non-empty code cells of a notebook.
 
     Raises:
         UsageError: It is no notebook.
@@ -64,7 +64,7 @@ def read_cells(path: Path) -> list[Cell]:
 
 
 def left_out(cell: Cell) -> str:
-    """Returns why a cell is not run at all; empty where it is."""
+    """Returns why a cell is skipped; empty if it is run."""
     for pattern, reason in _LEFT_OUT:
         if pattern.search(cell.source) and not _is_conditional(cell.source):
             return reason
@@ -72,13 +72,13 @@ def left_out(cell: Cell) -> str:
 
 
 def prepared(source: str, values: Mapping[str, str], defaults: Mapping[str, str]) -> str:
-    """Returns what runs in place of a cell's source.
+    """Returns the adapted source of a cell.
 
     Args:
         values: What the user says: wins wherever the notebook sets the name to a constant.
         defaults: What placeholders of these names get.
     """
-    source = _SWALLOWING_MAGIC.sub("", source)  # it would keep errors to itself
+    source = _SWALLOWING_MAGIC.sub("", source)  # it would suppress errors
     lines = source.split("\n")
     for start, end, name, constant in _constants(source):
         if name in values:
@@ -95,7 +95,7 @@ def prepared(source: str, values: Mapping[str, str], defaults: Mapping[str, str]
 
 
 def default_values(project: str, location: str) -> dict[str, str]:
-    """Returns what the usual placeholders get."""
+    """Returns the values of the usual placeholders."""
     return {
         **dict.fromkeys(_PROJECT_NAMES, project),
         **dict.fromkeys(_LOCATION_NAMES, location),
@@ -107,14 +107,14 @@ def _is_placeholder(constant: object) -> bool:
 
 
 def _is_conditional(source: str) -> bool:
-    """Whether a cell asks where it runs before it acts, so that nothing happens here."""
+    """Whether a cell acts only in certain environments, such as Colab, and so does nothing here."""
     return bool(re.search(r"^\s*if .*(google\.colab|IS_COLAB|sys\.modules)", source, re.MULTILINE))
 
 
 def _constants(source: str) -> list[tuple[int, int, str, object]]:
     """Returns the lines, the name and the value of each assignment of a constant."""
     try:
-        # Lines for the shell and magics are no Python; they stay as they are.
+        # Shell lines and magics are not Python; they are not changed.
         tree = ast.parse(re.sub(r"(?m)^(\s*)[!%].*$", r"\1pass", source))
     except SyntaxError:
         return []

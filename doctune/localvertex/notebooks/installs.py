@@ -1,6 +1,6 @@
-"""`pip install` in a notebook: what is missing goes into the kernel's own environment.
+"""`pip install` in a notebook: installs missing packages into the kernel's environment.
 
-What is there already stays in its version: a notebook asks for the newest of everything.
+Installed packages keep their version, although notebooks request the newest of everything.
 """
 
 import importlib
@@ -22,12 +22,12 @@ _SECONDS = 1200
 
 
 def install_missing(command: str) -> str:
-    """Installs the packages of a command that are missing; returns what was left out."""
+    """Installs the missing packages of a command; returns those that were skipped."""
     missing = [requirement for requirement in _requirements(command) if not _is_there(requirement)]
     names = [str(requirement) for requirement in missing]
     if not missing:
         return command
-    # A pin of years ago has no build for this Python: then the newest is tried.
+    # If an old pinned version has no build for this Python, the newest version is tried.
     for wanted in (names, [requirement.name for requirement in missing]):
         done = subprocess.run(
             [sys.executable, "-m", "pip", "install", "--quiet", *wanted],

@@ -1,4 +1,4 @@
-"""Runs the cells of one notebook with IPython, in a process of its own.
+"""Runs the cells of a notebook with IPython, in a separate process.
 
     python -m doctune.localvertex.notebooks.kernel FOLDER
 
@@ -30,7 +30,7 @@ _FAILURE_STATUS = 1
 
 
 class Plan(BaseModel):
-    """What the kernel is told."""
+    """The input of the kernel."""
 
     notebook: Path
     values: dict[str, str]
@@ -39,18 +39,18 @@ class Plan(BaseModel):
 
 
 class InputWantedError(Exception):
-    """A cell asks its reader for something."""
+    """A cell requests input."""
 
 
 class Kernel:
-    """An IPython shell, and what went wrong in the cell that runs."""
+    """An IPython shell, and the problems of the current cell."""
 
     def __init__(self, skips: Path) -> None:
         from IPython.core.interactiveshell import InteractiveShell
 
         class Shell(InteractiveShell):
             def enable_gui(self, gui: str | None = None) -> None:
-                """There is no screen: figures are drawn and not shown."""
+                """Does nothing: figures are drawn but not displayed."""
 
         self._skips = skips
         self._problems: list[str] = []
@@ -63,7 +63,7 @@ class Kernel:
             setattr(module, name, self._refuse_input)
 
     def run(self, source: str) -> tuple[CellState, str]:
-        """Runs one cell; returns its state and the reason where it has not passed."""
+        """Runs one cell; returns its state, and the reason if it has not passed."""
         self._problems.clear()
         self._wanted = ""
         take_skips(self._skips)
@@ -96,7 +96,7 @@ class Kernel:
 
     def _watch_commands(self) -> None:
         def system(command: str) -> None:
-            # Expanded where it was written: that is one frame above this one.
+            # Variables are expanded in the caller's frame, one above this one.
             self._command(self.shell.var_expand(command, depth=1), capture=False)
 
         def getoutput(command: str, split: bool = True, depth: int = 0) -> Any:
@@ -111,13 +111,13 @@ class Kernel:
             self.shell.register_magic_function(self._skip_magic(name), "line", name)
 
     def _command(self, command: str, *, capture: bool) -> str:
-        """Runs a line for the shell, and notes where it ends with an error."""
+        """Runs a shell line, and records a failure."""
         self.shell.user_ns["_exit_code"] = 0
         if INSTALL.search(command):
             add_skip(self._skips, install_missing(command))
             return ""
         sys.stdout.flush()
-        # The line is the notebook's, for a shell.
+        # A shell is intended: the line comes from the notebook.
         done = subprocess.run(
             ["/bin/bash", "-c", command],
             stdin=subprocess.DEVNULL,

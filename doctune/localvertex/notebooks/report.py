@@ -1,4 +1,4 @@
-"""What became of each cell: written by the kernel as it goes, read by who started it."""
+"""Cell reports, written by the kernel and read by the process that started it."""
 
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,7 @@ def add_report(path: Path, report: CellReport) -> None:
 
 
 def read_reports(path: Path) -> list[CellReport]:
-    """Returns the latest report of each cell; a last line that is not whole is left out."""
+    """Returns the latest report of each cell; an incomplete last line is skipped."""
     latest: dict[int, CellReport] = {}
     if path.is_file():
         for line in path.read_bytes().split(b"\n")[:-1]:

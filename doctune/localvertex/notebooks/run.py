@@ -1,4 +1,4 @@
-"""Runs a notebook inside a local Vertex AI and says what became of each cell and each job."""
+"""Runs a notebook in localvertex, and reports the results of its cells and jobs."""
 
 import json
 import os
@@ -31,7 +31,7 @@ _JOB_KINDS = (
 
 @dataclass
 class NotebookResult:
-    """What became of a notebook."""
+    """The result of a notebook."""
 
     folder: Path
     cells: list[CellReport]
@@ -39,12 +39,12 @@ class NotebookResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every cell ran without a failure, or was skipped with its reason."""
+        """Whether no cell failed."""
         ran = [cell for cell in self.cells if cell.state == "passed"]
         return bool(ran) and not self.problems and not self.count("failed")
 
     def count(self, state: str) -> int:
-        """Returns how many cells are in a state."""
+        """Returns the number of cells in a state."""
         return sum(cell.state == state for cell in self.cells)
 
 
@@ -58,7 +58,7 @@ def run_notebook(
     timeout_seconds: float,
     keep_going: bool = False,
 ) -> NotebookResult:
-    """Runs the cells of a notebook in their order, up to the first that fails.
+    """Runs the cells of a notebook in order, up to the first that fails.
 
     Args:
         folder: Where it works, and what it writes stays.
@@ -97,7 +97,7 @@ def _run_kernel(
     on_cell: Callable[[CellReport], None],
     timeout_seconds: float,
 ) -> str:
-    """Runs the kernel to its end; returns what went wrong with it, beside cells that failed."""
+    """Runs the kernel; returns its problems other than failed cells."""
     beginning = mounting(local.status.state_dir / "storage", refuse_folder_renames=False)
     make_overlay(folder / "python")
     python = folder / "python" / "bin" / "python"
@@ -139,7 +139,7 @@ def _run_kernel(
 
 
 def _environment(local: LocalVertex, folder: Path) -> dict[str, str]:
-    """Returns the environment of a kernel: its commands first on the path, no screen."""
+    """Returns the environment of a kernel, with its commands first on the path and no display."""
     binaries = folder / "bin"
     write_notebook_scripts(binaries)
     variables = overlay_environment({**os.environ, **local.environment}, folder / "python")
@@ -152,7 +152,7 @@ def _environment(local: LocalVertex, folder: Path) -> dict[str, str]:
 
 
 def _failed_jobs(state_dir: Path, begun: datetime, seconds: float) -> list[str]:
-    """Returns the jobs that were made since a moment and have not succeeded.
+    """Returns the jobs that were created since a moment and have not succeeded.
 
     A notebook that starts a job and never asks for it has not shown that it works: those that still
     run get their time.

@@ -1,7 +1,7 @@
 """ModelService: the Model Registry, with versions and aliases.
 
-Each version is a document of its own under `models/ID@VERSION`. An alias belongs to one version of
-a model at a time; `default` always has a holder.
+Each version is a separate document under `models/ID@VERSION`. An alias belongs to one version of a
+model at a time; `default` always belongs to one.
 """
 
 import re
@@ -25,12 +25,12 @@ _MUTABLE = frozenset(
 
 
 def versions(transaction: Transaction, base: str) -> list[Document]:
-    """Returns the versions of a model, oldest first; an empty list where there is no such model."""
+    """Returns the versions of a model, oldest first; an empty list if there is no such model."""
     return list(reversed(transaction.list(KIND, parent=base)))
 
 
 def find_version(transaction: Transaction, name: str) -> Document:
-    """Returns the version that `models/ID`, `models/ID@3` or `models/ID@alias` means.
+    """Returns the version for `models/ID`, `models/ID@3` or `models/ID@alias`.
 
     Raises:
         ApiError: NOT_FOUND.
@@ -87,7 +87,7 @@ def add_version(call: Call, request: Document) -> Document:
         "display_name": given.get("display_name") or earlier[-1]["display_name"],
         "version_create_time": version["create_time"],
         "version_update_time": version["create_time"],
-        # Without it the SDK drops the machine settings of deploy() in silence.
+        # Without it the SDK silently ignores the machine settings of deploy().
         "supported_deployment_resources_types": ["DEDICATED_RESOURCES", "SHARED_RESOURCES"],
         "supported_input_storage_formats": ["jsonl"],
         "supported_output_storage_formats": ["jsonl"],
@@ -113,7 +113,7 @@ def _upload_name(call: Call, location: str, request: Document) -> str:
 
 
 def move_aliases(transaction: Transaction, version: Document, changes: list[str]) -> None:
-    """Gives aliases to a version, taking them from their holders; `-alias` takes one away.
+    """Sets aliases of a version, removing them from other versions; `-alias` removes one.
 
     Raises:
         ApiError: INVALID_ARGUMENT for a bad alias; FAILED_PRECONDITION for removing `default`.
@@ -180,7 +180,7 @@ def list_model_versions(call: Call, request: Document) -> Document:
 
 
 def _shown(call: Call, version: Document) -> Document:
-    """Returns a version with where it is deployed."""
+    """Returns a version with its deployments."""
     deployed = [
         {"endpoint": endpoint["name"], "deployed_model_id": deployed["id"]}
         for endpoint in call.transaction.list("Endpoint")

@@ -50,7 +50,7 @@ def start_pipeline_job(
 
 
 def _contexts(transaction: Transaction, name: str, pipeline: str) -> Document:
-    """Makes the metadata contexts of a pipeline and of this run; Experiments look at the latter."""
+    """Creates the metadata contexts of a pipeline and of this run, which Experiments use."""
     moment = names.timestamp()
     shared = {"create_time": moment, "update_time": moment, "schema_version": "0.0.1"}
     whole: Document = {
@@ -92,7 +92,7 @@ def get_pipeline_job(call: Call, request: Document) -> Document:
     job = call.transaction.get(PIPELINE.kind, request["name"])
     detail = job.get("job_detail", {})
     for field in ("pipeline_context", "pipeline_run_context"):
-        # As they are now: an experiment may have taken the run in since.
+        # Read again, since an experiment may have included the run in the meantime.
         if context := call.transaction.find("Context", detail.get(field, {}).get("name", "")):
             detail[field] = context
     return job
@@ -100,7 +100,7 @@ def get_pipeline_job(call: Call, request: Document) -> Document:
 
 @handles("PipelineService.ListPipelineJobs")
 def list_pipeline_jobs(call: Call, request: Document) -> Document:
-    """Lists the pipeline jobs of a location; a read mask leaves out what it does not name."""
+    """Lists the pipeline jobs of a location, with the fields of the read mask."""
     found = call.transaction.list(PIPELINE.kind, parent=request["parent"])
     mask = set(_paths(request.get("read_mask", "")))
 
@@ -118,7 +118,7 @@ def _paths(mask: str) -> list[str]:
 
 @handles("PipelineService.BatchCancelPipelineJobs")
 def batch_cancel_pipeline_jobs(call: Call, request: Document) -> Document:
-    """Ends several pipeline jobs."""
+    """Cancels several pipeline jobs."""
     jobs = [call.vertex.projects.canonical(name) for name in request.get("names", [])]
     for name in jobs:
         call.vertex.jobs.cancel(call.transaction, PIPELINE, name)
@@ -128,7 +128,7 @@ def batch_cancel_pipeline_jobs(call: Call, request: Document) -> Document:
 
 @handles("PipelineService.BatchDeletePipelineJobs")
 def batch_delete_pipeline_jobs(call: Call, request: Document) -> Document:
-    """Deletes several pipeline jobs that are over."""
+    """Deletes several finished pipeline jobs."""
     jobs = [call.vertex.projects.canonical(name) for name in request.get("names", [])]
     found = [call.transaction.get(PIPELINE.kind, name) for name in jobs]
     for name in jobs:

@@ -1,4 +1,4 @@
-"""DeploymentResourcePoolService: machines that deployed models share, kept as records."""
+"""DeploymentResourcePoolService: shared machines of deployed models, stored only as records."""
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
@@ -76,7 +76,7 @@ def query_deployed_models(call: Call, request: Document) -> Document:
 
 
 def check_pool(call: Call, deployed: Document) -> None:
-    """Refuses a deployment into a pool that is not there.
+    """Raises if a deployment names a pool that does not exist.
 
     Raises:
         ApiError: NOT_FOUND.

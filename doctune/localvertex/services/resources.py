@@ -1,4 +1,4 @@
-"""What resources have in common: names, times, labels, lists, updates."""
+"""Common functions of resources: names, times, labels, lists, updates."""
 
 import copy
 import re
@@ -28,7 +28,7 @@ def etag() -> str:
 
 
 def stamp(document: Document, message: descriptor.Descriptor) -> Document:
-    """Returns a new resource with the output-only fields that every one of its type has."""
+    """Returns a new resource with its output-only fields set."""
     moment = names.timestamp()
     stamped = copy.deepcopy(document)
     for field in ("create_time", "update_time"):
@@ -40,14 +40,14 @@ def stamp(document: Document, message: descriptor.Descriptor) -> Document:
 
 
 def touch(document: Document) -> None:
-    """Notes that a resource has just been changed."""
+    """Updates the etag and update time of a changed resource."""
     document["update_time"] = names.timestamp()
     if "etag" in document:
         document["etag"] = etag()
 
 
 def check_etag(current: Document, given: str | None) -> None:
-    """Refuses a change that was made to an older state.
+    """Raises if a change is based on an outdated state.
 
     Raises:
         ApiError: ABORTED.
@@ -59,7 +59,7 @@ def check_etag(current: Document, given: str | None) -> None:
 
 
 def check_labels(document: Document) -> None:
-    """Refuses labels that Vertex refuses.
+    """Raises if labels are invalid.
 
     Raises:
         ApiError: INVALID_ARGUMENT.
@@ -78,7 +78,7 @@ def check_labels(document: Document) -> None:
 
 
 def check_display_name(document: Document) -> None:
-    """Refuses a missing or overlong display name.
+    """Raises if the display name is missing or too long.
 
     Raises:
         ApiError: INVALID_ARGUMENT.
@@ -127,7 +127,7 @@ def list_response(
 
 
 def delete_job(call: Call, kind: JobKind, name: str) -> Document:
-    """Deletes a job that is over.
+    """Deletes a finished job.
 
     Raises:
         ApiError: NOT_FOUND; FAILED_PRECONDITION while it runs.

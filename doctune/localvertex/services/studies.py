@@ -1,6 +1,6 @@
-"""VizierService: studies as records, without trials: what the SDK asks for in passing.
+"""VizierService: studies stored as records, without trials, as far as the SDK needs them.
 
-Trials are those of hyperparameter tuning jobs; suggestions on their own are not given here.
+Only hyperparameter tuning jobs have trials; suggestions are not supported.
 """
 
 from doctune.localvertex import names

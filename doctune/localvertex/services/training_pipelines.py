@@ -1,6 +1,6 @@
 """PipelineService: training pipelines of the custom kind, which the SDK's training jobs create.
 
-A custom job is run; when it has succeeded, the model that it wrote is uploaded to the registry.
+It runs a custom job and, if that succeeds, uploads its model to the registry.
 """
 
 import copy
@@ -51,7 +51,7 @@ def create_training_pipeline(call: Call, request: Document) -> Document:
 
 
 def _dataset(call: Call, parent: str, config: Document) -> Document | None:
-    """Returns the managed data set that is trained on, if any.
+    """Returns the managed data set for training, if any.
 
     Raises:
         ApiError: NOT_FOUND; UNIMPLEMENTED for BigQuery.
@@ -68,7 +68,7 @@ def _dataset(call: Call, parent: str, config: Document) -> Document | None:
 
 
 async def _input_variables(vertex: Vertex, pipeline: Document, dataset: Document) -> Document:
-    """Writes the data set in its three parts, and returns the variables that say where."""
+    """Writes the three splits of the data set, and returns the variables with their URIs."""
     config = pipeline["input_data_config"]
     target = config.get("gcs_destination", {}).get("output_uri_prefix", "").rstrip("/")
     if not target:
@@ -86,7 +86,7 @@ async def _input_variables(vertex: Vertex, pipeline: Document, dataset: Document
 
 
 def _with_variables(spec: Document, variables: Document) -> Document:
-    """Returns a job specification whose containers have further variables."""
+    """Returns a job specification with additional environment variables for its containers."""
     spec = copy.deepcopy(spec)
     for pool in spec["worker_pool_specs"]:
         container = pool.get("container_spec") or pool.get("python_package_spec")

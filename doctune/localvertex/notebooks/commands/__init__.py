@@ -1,4 +1,4 @@
-"""Command-line tools of Google Cloud as notebooks call them, done by Google's own clients.
+"""Google Cloud's command-line tools for notebooks, implemented with Google's clients.
 
-What is not among the common forms is shown, noted as skipped, and never taken for done.
+Commands that are not supported are displayed and reported as skipped.
 """

@@ -1,4 +1,4 @@
-"""`gcloud ai`: models, endpoints, jobs, in their common forms, over REST."""
+"""Common forms of `gcloud ai` over REST: models, endpoints, jobs."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from doctune.localvertex.notebooks.commands.options import Options, shown
 from doctune.localvertex.notebooks.commands.storage import CommandError
 
 _WAIT_SECONDS = 600
-# The word of the command line, and the collection of the API.
+# Command-line word to collection of the API.
 _COLLECTIONS = {
     "models": "models",
     "endpoints": "endpoints",
@@ -23,7 +23,7 @@ _COLLECTIONS = {
 
 
 class AiCommands:
-    """The commands of one call."""
+    """The commands of `gcloud ai`."""
 
     def __init__(self, options: Options, project: str) -> None:
         import google.auth
@@ -36,7 +36,7 @@ class AiCommands:
         self._parent = f"projects/{project}/locations/{self._region}"
 
     def run(self, words: list[str]) -> bool:
-        """Does a command; False where it is not one of those that are done here."""
+        """Runs a command; returns False if it is not supported."""
         noun, verb, *names = [*words, "", ""][: max(2, len(words))]
         collection = _COLLECTIONS.get(noun)
         special = {
@@ -144,7 +144,7 @@ class AiCommands:
     def _name(self, collection: str, names: list[str]) -> str:
         name = next((name for name in names if name), "")
         if not name:
-            raise CommandError(f"which of the {collection} is wanted?")
+            raise CommandError(f"give the name of one of the {collection}.")
         return name if "/" in name else f"{self._parent}/{collection}/{name}"
 
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class AiCommands:
         return document
 
     def _finish(self, operation: dict[str, Any]) -> None:
-        """Waits for an operation to end, and shows what came of it."""
+        """Waits for an operation, and prints its result."""
         if not operation.get("done"):
             body = {"timeout": f"{_WAIT_SECONDS}s"}
             operation = self._ask("POST", f"{operation['name']}:wait", body)
@@ -178,7 +178,9 @@ def _pool(text: str) -> dict[str, Any]:
         else:
             given[key] += f",{part}"
     if "local-package-path" in given:
-        raise CommandError("local-package-path builds an image, which is not done here.")
+        raise CommandError(
+            "local-package-path builds an image, which localvertex does not support."
+        )
     pool: dict[str, Any] = {
         "machineSpec": {"machineType": given.get("machine-type", "n1-standard-4")},
         "replicaCount": int(given.get("replica-count", 1)),

@@ -1,4 +1,4 @@
-"""`gcloud`, its common forms in notebooks: config, auth list, projects, storage, ai."""
+"""Common forms of `gcloud` in notebooks: config, auth list, projects, storage, ai."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _DONE = 0
 
 
 def main(arguments: list[str]) -> int:
-    """Does what the command line says; returns the exit code."""
+    """Runs a command line; returns the exit code."""
     options = parse(arguments)
     words = [word for word in options.words if word not in ("beta", "alpha")]
     group = words[0] if words else ""

@@ -1,4 +1,4 @@
-"""`gsutil`, its common forms."""
+"""Common forms of `gsutil`."""
 
 import shlex
 import sys
@@ -11,7 +11,7 @@ _RECURSIVE = {"-r", "-R", "-rf", "-mr", "--recursive"}
 
 
 def main(arguments: list[str]) -> int:
-    """Does what the command line says; returns the exit code."""
+    """Runs a command line; returns the exit code."""
     flags, words, values = _parse(arguments)
     verb, *urls = words or ["version"]
     from google.cloud import storage

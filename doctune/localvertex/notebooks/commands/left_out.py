@@ -1,4 +1,4 @@
-"""A command that a notebook calls and that is not run here: its name is the first argument.
+"""Stands in for a command that is not run: its name is the first argument.
 
 pip is the exception: what does not install is run.
 """
@@ -13,7 +13,7 @@ _CHANGES = ("install", "uninstall", "download")
 
 
 def main(arguments: list[str]) -> int:
-    """Shows the command and notes it; returns the exit code."""
+    """Displays and records the command; returns the exit code."""
     name, *rest = arguments
     if name in ("pip", "pip3") and not set(_CHANGES) & set(rest):
         return subprocess.run([sys.executable, "-m", "pip", *rest], check=False).returncode

@@ -1,11 +1,11 @@
-"""Command lines of gcloud, and answers in the formats that it has."""
+"""Parses gcloud command lines, and prints results in its formats."""
 
 import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-# Options without a value; every other long one has one.
+# Options without a value; all other long options have one.
 _SWITCHES = frozenset(
     {"recursive", "quiet", "force", "long", "enable-web-access", "verbose", "no-clobber"}
     | {"uniform-bucket-level-access", "delete-unmatched-destination-objects", "stream-logs"}
@@ -21,16 +21,16 @@ class Options:
     values: dict[str, list[str]] = field(default_factory=dict)
 
     def has(self, *names: str) -> bool:
-        """Whether one of the options is there."""
+        """Whether one of the options is given."""
         return any(name in self.values for name in names)
 
     def get(self, *names: str) -> str:
-        """Returns the value of the first of the options that is there, else nothing."""
+        """Returns the value of the first of the options that is given, or else ""."""
         return next((self.values[name][-1] for name in names if name in self.values), "")
 
     @property
     def format(self) -> str:
-        """How the answer is to look."""
+        """The output format."""
         return self.get("format")
 
 
@@ -56,7 +56,7 @@ def parse(arguments: list[str]) -> Options:
 
 
 def shown(value: Any, options: Options) -> None:
-    """Prints an answer: YAML unless `--format` asks for JSON or for one value."""
+    """Prints a result: YAML, unless `--format` requests JSON or a single value."""
     wanted = options.format.strip("'\"")
     if wanted.startswith("json"):
         print(json.dumps(value, indent=2))  # noqa: T201

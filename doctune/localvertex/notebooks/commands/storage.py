@@ -14,22 +14,22 @@ _SCHEME = "gs://"
 
 
 class CommandError(Exception):
-    """A command cannot be done; the message is what the tool says."""
+    """A command failed; the message is the tool's output."""
 
 
 @dataclass(frozen=True)
 class Flags:
-    """What the options of a command come to."""
+    """The options of a command."""
 
     recursive: bool = False
-    force: bool = False  # missing files are no error
+    force: bool = False  # missing files are not an error
     long: bool = False
     project: str = ""
     location: str = ""
 
 
 class Storage:
-    """The commands, on Cloud Storage and on local files."""
+    """The commands on Cloud Storage and local files."""
 
     def __init__(self, client: "Client") -> None:
         self._client = client
@@ -40,7 +40,7 @@ class Storage:
             bucket = _bucket(name)
             _say(f"Creating gs://{bucket}/...")
             if self._client.bucket(bucket).exists():
-                # Every bucket here is the reader's own: the one that is wanted is there.
+                # All local buckets belong to the user, so an existing one is not an error.
                 print(f"A bucket named '{bucket}' is there already.")  # noqa: T201
                 continue
             self._client.create_bucket(
@@ -48,7 +48,7 @@ class Storage:
             )
 
     def remove_bucket(self, names: Sequence[str], flags: Flags) -> None:
-        """Deletes buckets; their objects first where it is recursive."""
+        """Deletes buckets; if recursive, with their objects."""
         for name in names:
             bucket = self._client.bucket(_bucket(name))
             if not bucket.exists():
@@ -72,9 +72,9 @@ class Storage:
                 print(line)  # noqa: T201
 
     def copy(self, urls: Sequence[str], flags: Flags, *, move: bool = False) -> None:
-        """Copies files and objects to the last of the URLs."""
+        """Copies files and objects to the last URL."""
         if len(urls) < 2:
-            raise CommandError("a source and a destination are wanted.")
+            raise CommandError("give a source and a destination.")
         *sources, target = urls
         if target == "-":
             self.show(sources, flags)
@@ -85,7 +85,7 @@ class Storage:
         is_there = self._is_folder(target)
         into = len(pairs) > 1 or target.endswith("/") or is_there
         if not is_there and _is_whole_folder(sources, pairs):
-            # A folder that is new to its target takes the target's name.
+            # A folder that is copied to a new target gets the target's name.
             pairs = [(source, inner.partition("/")[2]) for source, inner in pairs]
             into = True
         for source, inner in pairs:
@@ -96,7 +96,7 @@ class Storage:
                 self._remove_one(source)
 
     def remove(self, urls: Sequence[str], flags: Flags) -> None:
-        """Deletes objects, and whole buckets where it is recursive."""
+        """Deletes objects; if recursive, also buckets."""
         for url in urls:
             bucket, _, name = url.removeprefix(_SCHEME).partition("/")
             if not name.strip("*") and flags.recursive and not name:
@@ -120,7 +120,7 @@ class Storage:
         sys.stdout.flush()
 
     def sync(self, urls: Sequence[str], flags: Flags) -> None:
-        """Copies what is below one folder to another."""
+        """Copies the contents of one folder to another."""
         source, target = (url.rstrip("/") for url in urls)
         everything = Flags(recursive=True, force=True)
         for path, inner in self._pairs(source, everything, below=True):
@@ -128,7 +128,7 @@ class Storage:
             self._copy_one(path, f"{target}/{inner}")
 
     def size(self, urls: Sequence[str], flags: Flags) -> None:
-        """Prints the bytes below each URL."""
+        """Prints the total size below each URL."""
         for url in urls:
             blobs = self._matching(url.rstrip("/") + "/**", flags)
             print(f"{sum(blob.size or 0 for blob in blobs)}  {url}")  # noqa: T201
@@ -163,7 +163,7 @@ class Storage:
                 if blob.name == name or (flags.recursive and below):
                     yield blob
             return
-        # `**` goes through folders, `*` stays in one, unless all below is wanted.
+        # `**` matches across folders, `*` within one, except in recursive commands.
         deep = "**" in name or flags.recursive
         pattern = name.replace("**", "*")
         for blob in self._client.list_blobs(
@@ -178,7 +178,7 @@ class Storage:
     def _pairs(
         self, source: str, flags: Flags, *, below: bool = False
     ) -> "Iterator[tuple[str, str]]":
-        """Yields what a source stands for, with the name of each under a destination."""
+        """Yields the files or objects of a source, each with its name at the destination."""
         if not source.startswith(_SCHEME):
             yield from _local_pairs(source, flags, below=below)
             return
@@ -250,6 +250,6 @@ def _is_whole_folder(sources: Sequence[str], pairs: Sequence[tuple[str, str]]) -
 
 
 def _say(line: str) -> None:
-    """Tells what is done, where Google's tools tell it: their output may be piped on."""
+    """Prints a message to standard error, like Google's tools, whose output may be piped."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
