@@ -138,7 +138,7 @@ def test_a_process_killed_at_any_moment_leaves_what_is_whole_or_refused(tmp_path
     ("damage", "message"),
     [
         (lambda folder: (folder / "a").unlink(), "a is missing"),
-        (lambda folder: (folder / "a").write_text("12"), "is not as"),
+        (lambda folder: (folder / "a").write_text("12"), "differs from its entry"),
         (lambda folder: (folder / MANIFEST_FILE).write_text("{}"), "lists no files"),
         (lambda folder: (folder / MANIFEST_FILE).write_text("["), "lists no files"),
         (
