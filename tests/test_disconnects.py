@@ -15,7 +15,8 @@ class Client:
         self.left = asyncio.Event()
 
     async def receive(self) -> dict[str, Any]:
-        await asyncio.wait_for(self.left.wait(), 60)
+        async with asyncio.timeout(60):
+            await self.left.wait()
         return {"type": "http.disconnect"}
 
 

@@ -72,7 +72,8 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(
     timed = ("latency", "tokens_per_second")
     for name, value in whole.scores.items():
         if not name.startswith(timed):
-            assert resumed.scores[name] == pytest.approx(value, rel=1e-5, abs=1e-9)
+            # Other questions share a batch, and float32 sums in another order.
+            assert resumed.scores[name] == pytest.approx(value, rel=1e-4, abs=1e-9)
     # What is left is the base model's: it is as it was for the next tuned model.
     assert len(list((tmp_path / "cache" / "evaluations").glob("*.jsonl"))) == 1
 

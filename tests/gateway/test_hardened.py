@@ -101,8 +101,9 @@ def test_a_thousand_clients_that_leave_in_mid_stream_leave_nothing_behind(
 
         async def begin() -> asyncio.StreamWriter:
             async with places:
-                opening = asyncio.open_connection(host, int(port))
-                reader, writer = await asyncio.wait_for(opening, 60)
+                reader, writer = await asyncio.wait_for(
+                    asyncio.open_connection(host, int(port)), 60
+                )
                 writer.write(request)
                 await asyncio.wait_for(reader.readuntil(b"the "), 60)
                 return writer
