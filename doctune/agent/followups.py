@@ -45,7 +45,7 @@ _SENTENCE = re.compile(rf"\b(?:{_VERB})\b", re.IGNORECASE)
 _PREPOSITION = r"in|on|at|for|with|from|to|by|of|during|under|over|after|before|without|near"
 _STARTS_PREPOSITION = re.compile(rf"^(?P<word>{_PREPOSITION})\s+", re.IGNORECASE)
 _STOPS = (
-    rf"{_PREPOSITION}|{_VERB}|and|or|but|that|which|who|when|if|per|every|each|until|than|be|been|"
+    rf"{_PREPOSITION}|{_VERB}|order|tell|mean|me|us|find|buy|and|or|but|that|which|who|when|if|per|every|each|until|than|be|been|"
     r"being|into|as|up|out|off|down|again|now|then|too|so|last|not|i|we|you|they|it|there|"
     r"supposed|allowed|exactly|please|anyway"
 )
@@ -170,4 +170,13 @@ def _topic(earlier: Sequence[Turn]) -> str:
             return code[0]
         if named := NUMBERED.search(turn.question):
             return f"the {named[0]}"
+        if bare := _nouns(turn.question):
+            return bare
     return ""
+
+
+def _nouns(question: str) -> str:
+    """Returns the words of a question that name something without an article: spare parts."""
+    rest = _WH_PHRASE.sub("", question.rstrip("?!. "), count=1)
+    runs = re.split(rf"\b(?:{_STOPS}|tell|me|us|my|our|their)\b", rest, flags=re.IGNORECASE)
+    return max((run.strip(" ,") for run in reversed(runs)), key=len, default="")

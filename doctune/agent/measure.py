@@ -22,6 +22,7 @@ from doctune.agent.followups import Turn
 from doctune.errors import EvaluationError
 from doctune.evaluation.answer_accuracy import grade_answer
 from doctune.evaluation.questions import Question
+from doctune.evaluation.quiz import Item, Passage, holds_fact
 from doctune.progress import progress
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Figures:
     Attributes:
         right: Of all; a refusal is right where the documents do not say.
         unsupported: Of what was answered, with a number, name or date that no source holds.
-        page_right: Of what was answered right, with the page that has the fact among the sources.
+        page_right: Of what was answered right, with a page that has the fact among the sources.
         refused_right: Of those without an answer, refused.
         refused_wrong: Of those with an answer, refused.
         retrieval_ms: Median of finding the passages of a question.
@@ -186,10 +187,16 @@ def _marked(agent: Agent, case: Case) -> MarkedReply:
 
 
 def _names_page(reply: Reply, asked: Question) -> bool:
-    return any(
-        Path(one.source.file).name == asked.source and one.source.page == asked.page
-        for one in reply.sources
-    )
+    """Says whether a source is the fact's page, or holds all words of the fact elsewhere."""
+    for one in reply.sources:
+        source = one.source
+        if Path(source.file).name == asked.source and source.page == asked.page:
+            return True
+        text = " ".join([*source.heading, source.text])
+        passage = Passage(file=source.file, pages=(source.page,), text=text)
+        if holds_fact(Item(question=asked), passage):
+            return True
+    return False
 
 
 def _retrieval_ms(agent: Agent, cases: Sequence[Case]) -> float:

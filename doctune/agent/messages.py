@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from doctune.knowledge import Source
+if TYPE_CHECKING:
+    from doctune.knowledge import Source
 
 Role = Literal["system", "user", "assistant"]
 EXTRACTIVE = "extractive"  # the stage that needs no model: the documents' own words

@@ -14,10 +14,13 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from doctune.digests import digest_file
 from doctune.errors import StorageError
-from doctune.knowledge import Source
+
+if TYPE_CHECKING:
+    from doctune.knowledge import Source
 
 _SECONDS = 20.0
 _MEMORY = 1 << 30

@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doctune.agent.conversations import (
     ConversationBusyError,
@@ -20,7 +20,6 @@ from doctune.agent.conversations import (
     NoConversationError,
     OpenTurn,
 )
-from doctune.agent.core import Agent
 from doctune.agent.messages import Message, Reply
 from doctune.agent.page_picture import PageUnavailableError, page_picture
 from doctune.agent.stages import Said, StageError
@@ -34,6 +33,9 @@ from doctune.gateway.records import Exchange
 from doctune.gateway.routing import Asked, Model, OpenStream
 from doctune.gateway.upstreams import Answer, Piece, RefusedError, Source, Upstream, UpstreamError
 from doctune.gateway.wire import Wire
+
+if TYPE_CHECKING:
+    from doctune.agent.core import Agent
 
 EVERYBODY = "everybody"  # the group of documents without one of their own
 CONVERSATION, EDITS = "conversation_id", "edit_message_id"

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doctune.agent import Agent
 from doctune.agent.conversations import Conversations
 from doctune.database.conversations import expire_conversations
 from doctune.database.engine import DatabaseError, Engine
@@ -27,7 +26,6 @@ from doctune.gateway.prediction_log import PredictionLog
 from doctune.gateway.records import Recorder
 from doctune.gateway.routing import Model
 from doctune.gateway.upstreams import OpenAIAddress, Upstream, VertexAddress, open_session
-from doctune.knowledge import Answerer
 
 if TYPE_CHECKING:
     import aiohttp
@@ -97,6 +95,12 @@ class Services:
         await self._session.close()
 
     async def _open_agents(self) -> None:
+        if not self.options.agents:
+            return
+        # A gateway without agents needs none of the libraries of an index.
+        from doctune.agent import Agent
+        from doctune.knowledge import Answerer
+
         conversations = Conversations(self.engine, self.options.conversations.wait_seconds)
         opened: dict[str, Answerer] = {}
         for name, options in self.options.agents.items():

@@ -52,6 +52,16 @@ def after(before: str, question: str, answer: str = "") -> str:
             "How many of them are there?",
             "How many of the guy lines are there?",
         ),
+        (
+            "What does the serial number tell me?",
+            "Where do I find it?",
+            "Where do I find the serial number?",
+        ),
+        (
+            "Where do I order spare parts?",
+            "How quickly are they posted?",
+            "How quickly are spare parts posted?",
+        ),
     ],
 )
 def test_a_follow_up_becomes_a_question_of_its_own(

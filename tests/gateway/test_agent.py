@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -86,6 +88,13 @@ def test_the_openai_client_gets_the_sources_whole_and_streamed(front: Gateway) -
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert text == whole.choices[0].message.content
     assert chunks[-1].model_extra["sources"] == whole.sources
+
+
+def test_a_gateway_without_agents_loads_no_library_of_an_index() -> None:
+    heavy = "{'numpy', 'pyarrow', 'torch', 'transformers', 'bm25s', 'Stemmer'}"
+    code = f"import sys, doctune.gateway.app; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_the_agent_is_listed_beside_its_model(front: Gateway) -> None:

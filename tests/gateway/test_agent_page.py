@@ -37,6 +37,8 @@ def front(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     started = start_gateway(tmp_path_factory.mktemp("agent-page"), options)
     try:
+        # The encoder is loaded by then, so that the page waits for an answer alone.
+        started.chat(model="handbook-agent")
         yield started
     finally:
         stop_gateway(started)
