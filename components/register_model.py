@@ -69,6 +69,7 @@ def register_model(
             "documents": model.metadata["documents_digest"],
             "dataset": model.metadata["dataset_digest"],
             "index": index.metadata["digest"],
+            "answering": scores.metadata.get("answering", ""),
             "run": run,
             "commit": commit,
             "documents_kept_out": model.metadata.get("documents_kept_out", ""),

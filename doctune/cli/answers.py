@@ -102,19 +102,34 @@ def latest_index() -> Path:
     Raises:
         UsageError: There was none.
     """
-    from doctune.runner.main_job import LATEST_INDEX
-
-    path = ROOT / LATEST_INDEX
-    if path.is_file():
-        folder = json.loads(path.read_text(encoding="utf-8")).get("index")
-        if folder and Path(folder).is_dir():
-            return Path(folder)
+    folder = _latest().get("index")
+    if folder and Path(folder).is_dir():
+        return Path(folder)
     raise UsageError(
         "there is no index of an earlier run here: run `doctune run` first, or give --index FOLDER."
     )
 
 
+def _latest() -> dict[str, Any]:
+    from doctune.runner.main_job import LATEST_INDEX
+
+    path = ROOT / LATEST_INDEX
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
 def _answers(questions: list[str], index: Path | None) -> list[Answer]:
+    """Answers as the latest run's evaluation chose; from another index by quotation."""
+    quoted = _quotations(questions, index)
+    way = "quote" if index else _latest().get("answering", "quote")
+    if way == "quote":
+        return quoted
+    from doctune.cli.own_words import answer_with_model
+    from doctune.evaluation.grounding import IndexKnowledge
+
+    return answer_with_model(way, IndexKnowledge(latest_index()), quoted, _endpoint_answers)
+
+
+def _quotations(questions: list[str], index: Path | None) -> list[Answer]:
     from doctune.knowledge import Answerer
     from doctune.progress import progress
 

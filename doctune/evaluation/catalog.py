@@ -34,10 +34,18 @@ METRICS: dict[str, MetricInfo] = {
     info.name: info
     for info in (
         _info(
-            "answer_accuracy_grounded",
-            "Answers right, from passages found",
+            "answer_accuracy",
+            "Answers right",
             "higher",
-            "Share of questions answered right from the passages that the index finds; 0 to 1.",
+            "Share of questions that the product answers right, in its best way: from the "
+            "documents where there is an index, else from memory. The base model answers in its "
+            "own words from the same passages; 0 to 1.",
+        ),
+        _info(
+            "answer_accuracy_grounded",
+            "Answers right, in its own words",
+            "higher",
+            "The same in the model's own words from the passages that the index finds; 0 to 1.",
         ),
         _info(
             "answer_accuracy_oracle",

@@ -19,7 +19,14 @@ from doctune.errors import EvaluationError, UsageError
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.catalog import METRICS
 from doctune.evaluation.clusters import clusters_of
-from doctune.evaluation.comparison import BASE, TUNED, Comparison, compare, example_gains
+from doctune.evaluation.comparison import (
+    BASE,
+    TUNED,
+    Comparison,
+    compare,
+    example_gains,
+    metric_of_examples,
+)
 from doctune.evaluation.options import EvaluationOptions
 from doctune.evaluation.samples import Sample, bits_sample, perplexity_sample
 from doctune.evaluation.score_card import make_card
@@ -148,14 +155,14 @@ def compare_predictions(
         first: `predictions.jsonl` of version A.
         second: That of version B.
         names: What to call them.
-        metric: What slices and examples are ordered by; the primary metric where empty.
+        metric: What slices and examples are ordered by; where empty, the primary metric or, where
+            that is not known from predictions, perplexity.
 
     Raises:
         EvaluationError: A file cannot be read, or they are not of the same test set.
         UsageError: The metric is unknown, or is none that predictions alone give.
     """
     chosen = options or EvaluationOptions()
-    ordering = metric or chosen.primary_metric
     rows = {BASE: read_predictions(first), TUNED: read_predictions(second)}
     if [_asked(row) for row in rows[BASE]] != [_asked(row) for row in rows[TUNED]]:
         raise EvaluationError(
@@ -165,6 +172,7 @@ def compare_predictions(
     examples = [_example(row) for row in rows[BASE]]
     encoder = encoder_folder() if chosen.semantic_similarity else None
     samples = {model: _samples(examples, found, encoder) for model, found in rows.items()}
+    ordering = metric or metric_of_examples(chosen.primary_metric, samples)
     if ordering not in samples[TUNED]:
         raise UsageError(
             f'"{ordering}" is not known from predictions: choose one of '

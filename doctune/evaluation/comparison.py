@@ -94,6 +94,11 @@ def gain(info: MetricInfo, tuned: Floats, opponent: Floats) -> Floats:
         return difference / opponent
 
 
+def metric_of_examples(primary: str, samples: Mapping[str, Mapping[str, Sample]]) -> str:
+    """Returns by what test examples are ordered: answers are counted on questions of their own."""
+    return primary if primary in samples[TUNED] else "perplexity"
+
+
 def example_gains(
     samples: Mapping[str, Mapping[str, Sample]], metric: str, opponent: str
 ) -> Floats:

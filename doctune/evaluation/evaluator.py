@@ -31,7 +31,7 @@ from doctune.evaluation.models import Models, find_models
 from doctune.evaluation.options import EvaluationOptions, JudgeOptions
 from doctune.evaluation.outputs import caps_of, provenance_of, write_predictions
 from doctune.evaluation.quiz import Quiz, make_quiz
-from doctune.evaluation.quiz_comparison import compare_quiz, product_answers
+from doctune.evaluation.quiz_comparison import compare_quiz, product_answers, question_slices
 from doctune.evaluation.quiz_scores import mark_all
 from doctune.evaluation.report import ReportData, render_report
 from doctune.evaluation.score_card import ProductAnswers, ScoreCard, make_card
@@ -151,7 +151,9 @@ def _measure(
     fair = samples
     if not fairness.whole:
         fair = {name: own for name, own in samples.items() if name != CHAMPION}
-    slices = slice_gains(test.examples, fair, bootstrap, min_examples=chosen.min_slice_examples)
+    least = chosen.min_slice_examples
+    slices = slice_gains(test.examples, fair, bootstrap, min_examples=least)
+    slices += question_slices(result, bootstrap, min_examples=least)
     provenance = provenance_of(test, models, answers, chosen, champion_uri)
     card = _decided_card(comparison, slices, answers, test, chosen, provenance)
     product = product_answers(result, bootstrap)

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Metric = Literal[
+    "answer_accuracy",
     "answer_accuracy_grounded",
     "answer_accuracy_oracle",
     "answer_accuracy_closed",
@@ -35,7 +36,7 @@ GuardedMetric = (
         "latency",
     ]
 )
-SliceKind = Literal["kind", "document", "length"]
+SliceKind = Literal["kind", "document", "length", "question kind"]
 
 
 class _Policy(BaseModel):
@@ -72,7 +73,7 @@ class RequiredSlice(_Policy):
 class AnswerBounds(_Policy):
     """Absolute limits on the product's answers, independent of any comparison.
 
-    The product answers with the model or by quoting the index, whichever is right more often.
+    The product answers by quotation, by the model or by both, whichever is right most often.
     """
 
     least_right: float = Field(
@@ -101,8 +102,9 @@ class EvaluationOptions(_Policy):
     """Settings of `evaluate_model`."""
 
     primary_metric: Metric = Field(
-        default="perplexity",
-        description="The metric that decides; lower is better only for perplexity.",
+        default="answer_accuracy",
+        description="The metric that decides: what the product answers right, from the documents "
+        "where there is an index. Lower is better only for perplexity.",
     )
     min_gain: float = Field(
         default=0.0,

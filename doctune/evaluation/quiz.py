@@ -18,11 +18,11 @@ from doctune.evaluation.answer_accuracy import derive_key_facts
 from doctune.evaluation.comparison import TUNED
 from doctune.evaluation.questions import Question, load_questions
 from doctune.evaluation.test_set import Example, Message
-from doctune.knowledge.prompt import PromptPassage, grounded_prompt
+from doctune.knowledge.prompt import SHOWN, PromptPassage, grounded_prompt
 
 Way = Literal["closed", "grounded", "oracle"]
 WAYS: tuple[Way, ...] = ("closed", "grounded", "oracle")
-SHOWN = 3  # passages in a grounded prompt
+FOUND = 5  # passages that the index is asked for; of them SHOWN are shown
 # Share of a fact's words from which a passage counts as the one that answers.
 _HOLDS = 0.8
 # Below so many questions of files that the index holds, a question file is of another corpus.
@@ -92,6 +92,11 @@ class Item:
     found: tuple[Passage, ...] = ()
     truth: Passage | None = None
     quoted: Quoted | None = None
+
+    @property
+    def shown(self) -> tuple[Passage, ...]:
+        """The passages that a grounded prompt shows."""
+        return self.found[:SHOWN]
 
     @property
     def known_source(self) -> bool:
@@ -217,7 +222,7 @@ def _item(question: Question, knowledge: Knowledge | None, truth: Passage | None
         return Item(question=question, truth=truth)
     item = Item(
         question=question,
-        found=knowledge.find(question.question, SHOWN),
+        found=knowledge.find(question.question, FOUND),
         truth=truth,
         quoted=knowledge.quote(question.question),
     )
@@ -232,11 +237,12 @@ def _messages(way: Way, item: Item, indexed: bool) -> tuple[Message, ...] | None
     if way == "closed":
         return ({"role": "user", "content": text},)
     if way == "grounded":
-        return _grounded(text, item.found) if indexed else None
-    return _grounded(text, (item.truth,)) if item.truth else None
+        return grounded_messages(text, item.shown) if indexed else None
+    return grounded_messages(text, (item.truth,)) if item.truth else None
 
 
-def _grounded(question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+def grounded_messages(question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """Returns a question with passages as a model is asked it."""
     shown = [
         PromptPassage(one.title or one.file, one.pages[0] if one.pages else 0, one.text)
         for one in passages

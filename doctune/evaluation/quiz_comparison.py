@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.clusters import Clusters
 from doctune.evaluation.comparison import TUNED, Comparison, Measured, compare
-from doctune.evaluation.quiz import Quiz
+from doctune.evaluation.quiz import FOUND, Quiz
 from doctune.evaluation.quiz_scores import Marked, QuizResult
 from doctune.evaluation.samples import Sample, mean_sample
-from doctune.evaluation.score_card import ProductAnswers
+from doctune.evaluation.score_card import SHARES, ProductAnswers, ProductWay
+from doctune.evaluation.slices import Slice, gains_by_part
+from doctune.knowledge.prompt import SHOWN
 
 QUOTED = "quoted"
 INDEX = "index"
@@ -48,7 +51,7 @@ def compare_quiz(result: QuizResult, bootstrap: Bootstrap) -> Comparison:
     beside: dict[tuple[str, str], Sample] = {}
     if result.quoted:
         beside |= {(name, QUOTED): one for name, one in result.quoted_samples().items()}
-        beside["recall_at_3", INDEX] = result.recall()
+        beside |= {(f"recall_at_{top}", INDEX): result.recall(top) for top in (SHOWN, FOUND)}
     drawn = bootstrap.distributions(beside)
     measured = [
         Measured(
@@ -63,41 +66,95 @@ def compare_quiz(result: QuizResult, bootstrap: Bootstrap) -> Comparison:
 
 
 def product_answers(result: QuizResult, bootstrap: Bootstrap) -> ProductAnswers:
-    """Returns what the tuned model's product answered, by its better way."""
+    """Returns what the tuned model's product answered, by its best way, beside the other ways."""
     answering, marked = result.product(TUNED)
     bootstrap = replace(bootstrap, clusters=clusters_of_questions(result.quiz))
-    rights = mean_sample([float(one.grade.right) for one in marked])
-    drawn = bootstrap.distributions({"right": rights})["right"]
-    interval = bootstrap.interval(drawn, bootstrap.count(rights))
-    share = rights.value
-    known = np.isfinite([interval.low, interval.high]).all()
-    refusing = [item.question.expects == "refusal" for item in result.quiz.items]
-    recall = result.recall().value if result.quoted else None
+    samples = _shares_of(result, marked)
+    by_way = result.by_way(TUNED) or {answering: marked}
+    samples |= {f"right_{way}": _rights(answers) for way, answers in by_way.items()}
+    intervals = _intervals(samples, bootstrap)
+    values = {name: _known(sample.value) for name, sample in samples.items()}
+    low, high = intervals["right"]
     return ProductAnswers(
         answering=answering,
         questions=len(marked),
         right=sum(one.grade.right for one in marked),
         grounded=result.quiz.grounded,
-        low=interval.low if known else share,
-        high=interval.high if known else share,
-        unsupported=_share([one.unsupported for one in marked]),
-        refused_right=_share(
-            [one.grade.refused for one, refuse in zip(marked, refusing, strict=True) if refuse]
+        low=low,
+        high=high,
+        **{name: values.get(name) for name in SHARES},
+        intervals={name: intervals[name] for name in SHARES if name in intervals},
+        ways=tuple(
+            ProductWay(
+                answering=way,
+                right=sum(one.grade.right for one in answers),
+                low=intervals[f"right_{way}"][0],
+                high=intervals[f"right_{way}"][1],
+            )
+            for way, answers in by_way.items()
         ),
-        refused_wrong=_share(
-            [one.grade.refused for one, refuse in zip(marked, refusing, strict=True) if not refuse]
-        ),
-        recall_at_3=recall if recall is not None and np.isfinite(recall) else None,
         note=result.quiz.note,
     )
+
+
+def _shares_of(result: QuizResult, marked: Sequence[Marked]) -> dict[str, Sample]:
+    """Returns what is told of the product's answers, as samples over all questions."""
+    refusing = [item.question.expects == "refusal" for item in result.quiz.items]
+    pairs = list(zip(marked, refusing, strict=True))
+    found = {
+        "right": _rights(marked),
+        "unsupported": _sample([one.unsupported for one in marked]),
+        "cited_page": _sample([one.cited_right for one in marked]),
+        "refused_right": _sample([one.grade.refused if refuse else None for one, refuse in pairs]),
+        "refused_wrong": _sample([None if refuse else one.grade.refused for one, refuse in pairs]),
+    }
+    return found | ({"recall_at_3": result.recall()} if result.quoted else {})
+
+
+def _intervals(
+    samples: Mapping[str, Sample], bootstrap: Bootstrap
+) -> dict[str, tuple[float, float]]:
+    """Returns the interval of each share that is known; of one document it is the value alone."""
+    drawn = bootstrap.distributions(dict(samples))
+    found = {}
+    for name, sample in samples.items():
+        if _known(sample.value) is None:
+            continue
+        interval = bootstrap.interval(drawn[name], bootstrap.count(sample))
+        ends = (interval.low, interval.high)
+        found[name] = ends if np.isfinite(ends).all() else (sample.value, sample.value)
+    return found
+
+
+def _rights(marked: Sequence[Marked]) -> Sample:
+    return _sample([one.grade.right for one in marked])
+
+
+def _sample(values: Sequence[bool | None]) -> Sample:
+    return mean_sample([None if value is None else float(value) for value in values])
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def question_slices(result: QuizResult, bootstrap: Bootstrap, *, min_examples: int) -> list[Slice]:
+    """Compares the models by what their products answer, on each kind of question."""
+    kinds = np.array([item.question.kind for item in result.quiz.items])
+    members = {("question kind", str(kind)): kinds == kind for kind in np.unique(kinds) if kind}
+    models = {
+        model: {
+            name: sample
+            for name, sample in result.samples(model).items()
+            if name.startswith("answer_accuracy")
+        }
+        for model in result.marked
+    }
+    bootstrap = replace(bootstrap, clusters=clusters_of_questions(result.quiz))
+    return gains_by_part(members, models, bootstrap, min_examples=min_examples)
 
 
 def wrong_answers(result: QuizResult) -> list[tuple[int, Marked]]:
     """Returns the questions that the product answers wrong, with their numbers."""
     _, marked = result.product(TUNED)
     return [(number, one) for number, one in enumerate(marked) if not one.grade.right]
-
-
-def _share(values: list[bool | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

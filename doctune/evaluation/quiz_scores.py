@@ -1,18 +1,21 @@
 """What came of the quiz: each answer marked, and the metrics over all questions.
 
 Accuracy counts every question: a refusal is right where the documents do not say. The product
-answers in the way that was right more often, the model's words or the index' quotation; that choice
-is made on the questions that measure it, between two, so its accuracy is that of the better one.
+answers in the way that was right most often: by quotation, by the model, or by both (`product.py`).
+That choice is made on the questions that measure it, between three, so its accuracy is that of the
+best one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 from doctune.evaluation.answer_accuracy import Grade, grade_answer
 from doctune.evaluation.behaviour import faithfulness
+from doctune.evaluation.comparison import BASE
+from doctune.evaluation.product import WAYS_OF_ANSWERING, Answering, Offered, speaks_itself
 from doctune.evaluation.quantities import read_names, read_quantities
 from doctune.evaluation.quiz import (
     Item,
@@ -25,7 +28,6 @@ from doctune.evaluation.quiz import (
 )
 from doctune.evaluation.samples import Sample, mean_sample
 
-Answering = Literal["model", "quote"]
 # An answer stands on its passages when they hold so much of what it adds to the question.
 SUPPORTED = 0.6
 
@@ -56,11 +58,17 @@ class QuizResult:
     quoted: Sequence[Marked] = ()
 
     def samples(self, model: str) -> dict[str, Sample]:
-        """Returns a model's metrics, each of all questions."""
+        """Returns a model's metrics, each of all questions.
+
+        The base model is no product: what it answers is its own words from the same passages.
+        """
         ways = self.marked[model]
         found = {
             f"answer_accuracy_{way}": mean_sample(_rights(marked)) for way, marked in ways.items()
         }
+        own = ways["grounded"] if "grounded" in ways else ways["closed"]
+        answers = own if model == BASE else self.product(model)[1]
+        found["answer_accuracy"] = mean_sample(_rights(answers))
         if "grounded" in ways:
             found |= self._behaviour(ways["grounded"])
         return found
@@ -82,14 +90,32 @@ class QuizResult:
         )
 
     def product(self, model: str) -> tuple[Answering, Sequence[Marked]]:
-        """Returns the way of answering that was right more often, and its answers."""
-        own = [marked for marked in self.marked[model].get("grounded", ()) if marked is not None]
+        """Returns the way of answering that was right most often, and its answers.
+
+        Of equals the one that needs no model is taken.
+        """
+        answers = self.by_way(model)
+        if not answers:
+            memory = self.marked[model]["closed"]
+            return "model", [marked for marked in memory if marked is not None]
+        known = [way for way in WAYS_OF_ANSWERING if way in answers]
+        best = max(known, key=lambda way: _right_count(answers[way]))  # the first of equals
+        return best, answers[best]
+
+    def by_way(self, model: str) -> dict[Answering, Sequence[Marked]]:
+        """Returns what a model's product would answer in each way; nothing without an index."""
+        words = [one for one in self.marked[model].get("grounded", ()) if one is not None]
         if not self.quoted:
-            fallback = self.marked[model]["closed"]
-            return "model", own or [marked for marked in fallback if marked is not None]
-        if own and _right_count(own) > _right_count(self.quoted):
-            return "model", own
-        return "quote", self.quoted
+            return {"model": words} if words else {}
+        if not words:
+            return {"quote": self.quoted}
+        pairs = zip(self.quiz.items, self.quoted, words, strict=True)
+        hybrid = [
+            own if speaks_itself("hybrid", offered, partial(_bears_out, item)) else quoted
+            for item, quoted, own in pairs
+            if (offered := Offered(quoted=quoted.text, words=own.text))
+        ]
+        return {"quote": self.quoted, "hybrid": hybrid, "model": words}
 
     def _behaviour(self, marked: Sequence[Marked | None]) -> dict[str, Sample]:
         pairs = list(zip(self.quiz.items, marked, strict=True))
@@ -123,17 +149,25 @@ def mark_all(quiz: Quiz, answers: Mapping[str, Sequence[str]]) -> QuizResult:
         for prompt, text in zip(quiz.prompts_for(model), texts, strict=True):
             item = quiz.items[prompt.item]
             row = ways.setdefault(prompt.way, [None] * len(quiz.items))
-            row[prompt.item] = _mark(item, text, _shown(item, prompt.way))
+            row[prompt.item] = mark_answer(item, text, _shown(item, prompt.way))
         marked[model] = ways
     quoted = [
-        _mark(item, item.quoted.answer, item.quoted.sources, cites_first=True)
+        mark_answer(item, item.quoted.answer, item.quoted.sources, cites_first=True)
         for item in quiz.items
         if item.quoted is not None
     ]
     return QuizResult(quiz=quiz, marked=marked, quoted=quoted)
 
 
-def _mark(item: Item, text: str, shown: Sequence[Passage], *, cites_first: bool = False) -> Marked:
+def mark_answer(
+    item: Item, text: str, shown: Sequence[Passage], *, cites_first: bool = False
+) -> Marked:
+    """Marks one answer.
+
+    Args:
+        shown: The passages that it was made from.
+        cites_first: Whether it stands on the first of them without naming it.
+    """
     question = item.question
     answer = without_marks(text)
     grade = grade_answer(
@@ -173,8 +207,12 @@ def _shown(item: Item, way: Way) -> Sequence[Passage]:
     if way == "closed":
         return ()
     if way == "grounded":
-        return item.found
+        return item.shown
     return (item.truth,) if item.truth else ()
+
+
+def _bears_out(item: Item, words: str) -> bool:
+    return is_supported(words, item.question.question, item.shown)
 
 
 def _rights(marked: Sequence[Marked | None]) -> list[float | None]:

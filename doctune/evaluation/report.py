@@ -21,7 +21,7 @@ from markupsafe import Markup
 from doctune.evaluation import plots
 from doctune.evaluation.answers import Answers
 from doctune.evaluation.catalog import METRICS, MetricInfo
-from doctune.evaluation.comparison import TUNED, example_gains
+from doctune.evaluation.comparison import TUNED, example_gains, metric_of_examples
 from doctune.evaluation.quiz_comparison import wrong_answers
 from doctune.evaluation.quiz_scores import QuizResult
 from doctune.evaluation.samples import Floats, Sample
@@ -76,6 +76,7 @@ def render_report(data: ReportData) -> str:
         confidence=f"{card.confidence:.0%}",
         opponents=opponents,
         primary=METRICS[card.primary_metric],
+        by_example=METRICS[metric_of_examples(card.primary_metric, data.samples)],
         rows=_metric_rows(card, opponents),
         differences=_difference_plots(data, opponents),
         slices=_slice_rows(card, opponents),
@@ -175,7 +176,7 @@ def _signed(info: MetricInfo, gain: float) -> str:
 
 
 def _difference_plots(data: ReportData, opponents: Sequence[str]) -> list[dict[str, Any]]:
-    metric = data.card.primary_metric
+    metric = metric_of_examples(data.card.primary_metric, data.samples)
     found = []
     for opponent in opponents:
         gains = example_gains(data.samples, metric, opponent)
@@ -260,7 +261,7 @@ def _training_curve(training: Mapping[str, Any]) -> Markup | str:
 
 def _example_rows(data: ReportData) -> list[dict[str, Any]]:
     """Returns the examples, those that got worst against the champion (or base) first."""
-    metric = data.card.primary_metric
+    metric = metric_of_examples(data.card.primary_metric, data.samples)
     gains = example_gains(data.samples, metric, data.card.opponents[-1])
     order = np.argsort(np.where(np.isnan(gains), np.inf, gains), kind="stable")
     info = METRICS[metric]

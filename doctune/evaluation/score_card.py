@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from doctune.errors import EvaluationError
 from doctune.evaluation.comparison import BASE, CHAMPION, Comparison, Gain, flat_gains
+from doctune.evaluation.product import Answering
 from doctune.evaluation.slices import Slice
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -40,7 +41,7 @@ Gains = dict[str, dict[str, StoredGain]]
 class StoredSlice(_Part):
     """A part of the test set. `gains` by opponent, then by metric."""
 
-    by: str = Field(description="kind, document or length")
+    by: str = Field(description="kind, document or length; question kind of what is asked")
     value: str
     examples: int
     scores: dict[str, float] = Field(
@@ -54,10 +55,28 @@ class StoredSlice(_Part):
         return f"{self.by} {self.value}"
 
 
-class ProductAnswers(_Part):
-    """What the product answered: the model's words or the index' quotation, the better of both."""
+# Shares of questions or of answers that are told of the product.
+SHARES = ("unsupported", "cited_page", "refused_right", "refused_wrong", "recall_at_3")
+_MEANS: dict[Answering, str] = {
+    "model": "by the model",
+    "quote": "by quotation",
+    "hybrid": "by the model where the passages bear it out, else by quotation",
+}
 
-    answering: Literal["model", "quote"] = Field(description="Which was right more often.")
+
+class ProductWay(_Part):
+    """One way in which the product might answer."""
+
+    answering: Answering
+    right: int = Field(ge=0)
+    low: float = Field(description="Lower end of the interval of right / questions.")
+    high: float
+
+
+class ProductAnswers(_Part):
+    """What the product answered in its best way."""
+
+    answering: Answering = Field(description="The way that was right most often.")
     questions: int = Field(ge=1)
     right: int = Field(ge=0)
     grounded: bool = Field(description="Whether there was an index to answer from.")
@@ -66,16 +85,24 @@ class ProductAnswers(_Part):
     unsupported: float | None = Field(default=None, description="Share; None for no answers.")
     refused_right: float | None = Field(default=None, description="Share; None where none asked.")
     refused_wrong: float | None = Field(default=None, description="Share; None where none asked.")
+    cited_page: float | None = Field(
+        default=None, description="Share of right answers that name a passage which answers."
+    )
     recall_at_3: float | None = Field(default=None, description="Of the index; None without one.")
+    intervals: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="Of each share that is known, by its name."
+    )
+    ways: tuple[ProductWay, ...] = Field(
+        default=(), description="Every way that was possible; the best is the product's."
+    )
     note: str = Field(default="", description="What was left out of the questions, and why.")
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the metadata of the scores says of it; what is undefined is left out."""
-        shares = {
-            f"product_{name}": getattr(self, name)
-            for name in ("unsupported", "refused_right", "refused_wrong")
-        }
+        shares = {f"product_{name}": getattr(self, name) for name in SHARES}
+        for name, (low, high) in {**self.intervals, "right": (self.low, self.high)}.items():
+            shares |= {f"product_{name}_low": low, f"product_{name}_high": high}
         return {
             "answers": self.sentence,
             "answering": self.answering,
@@ -87,8 +114,7 @@ class ProductAnswers(_Part):
     @property
     def sentence(self) -> str:
         """What the report leads with."""
-        means = {"model": "by the model", "quote": "by quotation"}[self.answering]
-        where = f"from the documents, {means}" if self.grounded else "from memory"
+        where = f"from the documents, {_MEANS[self.answering]}" if self.grounded else "from memory"
         return f"Answers {self.right} of {self.questions} questions right ({where})"
 
 

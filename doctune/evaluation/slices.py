@@ -49,9 +49,20 @@ def slice_gains(
 
     The p-values are corrected by Holm's method over all slices, for each metric and opponent.
     """
+    return gains_by_part(slice_members(examples), models, bootstrap, min_examples=min_examples)
+
+
+def gains_by_part(
+    members: Mapping[tuple[str, str], npt.NDArray[np.bool_]],
+    models: Mapping[str, Mapping[str, Sample]],
+    bootstrap: Bootstrap,
+    *,
+    min_examples: int,
+) -> list[Slice]:
+    """Compares as `slice_gains` does, on parts that are given by what is in them."""
     names: list[tuple[str, str, int, dict[str, float]]] = []
     found: list[list[Gain]] = []
-    for (by, value), chosen in slice_members(examples).items():
+    for (by, value), chosen in members.items():
         if chosen.sum() < min_examples:
             continue
         part = {

@@ -35,6 +35,9 @@ Outcome = Literal["win", "lose", "tie", "no_incumbent", "missing_metric", "too_f
 PASSING = ("win", "no_incumbent")
 _SEVERITY: tuple[Outcome, ...] = ("too_few_examples", "missing_metric", "lose", "tie", "win")
 _OPPONENTS = {BASE: "the base model", CHAMPION: "the champion"}
+# What decides against a champion whose product gives the very same answers, as two do that quote:
+# what releasing the model would change.
+_NEXT = {"answer_accuracy": "answer_accuracy_closed"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +121,23 @@ def _checks(card: ScoreCard, options: EvaluationOptions) -> Iterator[Check]:
 
 
 def _primary(card: ScoreCard, opponent: str, options: EvaluationOptions) -> Check:
-    info = METRICS[options.primary_metric]
+    gain = card.gains.get(opponent, {}).get(options.primary_metric)
+    following = _NEXT.get(options.primary_metric)
+    if following and opponent == CHAMPION and gain is not None and _is_same(gain):
+        check = _primary_by(card, opponent, options, METRICS[following])
+        return replace(
+            check, text=f"The product's answers are the champion's; {_lower(check.text)}"
+        )
+    return _primary_by(card, opponent, options, METRICS[options.primary_metric])
+
+
+def _is_same(gain: StoredGain) -> bool:
+    return gain.value == gain.low == gain.high == 0
+
+
+def _primary_by(
+    card: ScoreCard, opponent: str, options: EvaluationOptions, info: MetricInfo
+) -> Check:
     gain = card.gains.get(opponent, {}).get(info.name)
     if gain is None:
         text = f"{info.title} could not be compared with {_OPPONENTS[opponent]}"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 PROMPT_VERSION = 1
+SHOWN = 3  # passages in a prompt
 REFUSAL = "The documents do not say."
 _TASK = (
     "Answer the question from the passages below, in their words, with figures and units as they "

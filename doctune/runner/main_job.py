@@ -72,7 +72,10 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
             enable_caching=job.enable_caching,
         )
     # Before anything can refuse the model: the documents answer whether or not it was released.
-    write_json(job.root / LATEST_INDEX, {"index": _index(result), "pdfs": job.pdfs})
+    write_json(
+        job.root / LATEST_INDEX,
+        {"index": _index(result), "pdfs": job.pdfs, "answering": _answering(result)},
+    )
     with console.status("Asking the endpoint and the base model"):
         summary = _summarise(job, result)
     write_json(job.root / LAST_RUN, summary.model_dump(mode="json"))
@@ -180,6 +183,13 @@ def _summarise(job: MainJob, result: RunResult) -> RunSummary:
         cached_steps=result.cached_steps,
         seconds=round(result.seconds, 1),
     )
+
+
+def _answering(result: RunResult) -> str:
+    """Returns the way of answering: what the evaluation chose, for the model that is released."""
+    if not result.outputs("evaluate-model")["Output"]:
+        return "quote"  # the endpoint has another model, or none
+    return str(_artifact(result, "evaluate-model", "scores")["metadata"]["answering"])
 
 
 def _index(result: RunResult) -> str:

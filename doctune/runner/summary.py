@@ -30,7 +30,7 @@ class AnswerScores(BaseModel):
     sentence: str = Field(description='Such as "Answers 84 of 120 questions right (...)".')
     questions: int
     questions_right: int
-    answering: str = Field(description="model or quote: what answers the product's users.")
+    answering: str = Field(description="quote, hybrid or model: what answers the product's users.")
     answer_accuracy_closed: float | None = Field(description="The tuned model, from memory.")
     answer_accuracy_grounded: float | None = Field(description="The product, from the documents.")
     answer_accuracy_model_grounded: float | None = Field(description="The tuned model's words.")
@@ -39,6 +39,26 @@ class AnswerScores(BaseModel):
     recall_at_3: float | None
     refused_right: float | None
     refused_wrong: float | None
+    cited_page: float | None = Field(description="Right answers that name a passage that answers.")
+    unsupported: float | None = Field(description="Answers that say what no passage says.")
+    intervals: dict[str, tuple[float, float]] = Field(
+        description="The interval of each of these shares that is known."
+    )
+
+
+# Where the interval of each share stands among evaluate_model's scores.
+_STORED = {
+    "answer_accuracy_closed": "answer_accuracy_closed_tuned",
+    "answer_accuracy_grounded": "product_right",
+    "answer_accuracy_model_grounded": "answer_accuracy_grounded_tuned",
+    "answer_accuracy_quoted": "answer_accuracy_grounded_quoted",
+    "answer_accuracy_base_grounded": "answer_accuracy_grounded_base",
+    "recall_at_3": "recall_at_3_index",
+    "refused_right": "product_refused_right",
+    "refused_wrong": "product_refused_wrong",
+    "cited_page": "product_cited_page",
+    "unsupported": "product_unsupported",
+}
 
 
 def answer_scores(scores: Mapping[str, Any]) -> AnswerScores:
@@ -58,6 +78,13 @@ def answer_scores(scores: Mapping[str, Any]) -> AnswerScores:
         recall_at_3=scores.get("recall_at_3_index"),
         refused_right=scores.get("product_refused_right"),
         refused_wrong=scores.get("product_refused_wrong"),
+        cited_page=scores.get("product_cited_page"),
+        unsupported=scores.get("product_unsupported"),
+        intervals={
+            name: (scores[f"{stored}_low"], scores[f"{stored}_high"])
+            for name, stored in _STORED.items()
+            if f"{stored}_low" in scores
+        },
     )
 
 
@@ -95,6 +122,16 @@ class RunSummary(AnswerScores):
     seconds: float
 
 
+_TITLES = {
+    "answer_accuracy_closed": "from memory",
+    "answer_accuracy_base_grounded": "base with the same passages",
+    "recall_at_3": "true passage among the first 3",
+    "cited_page": "cited page right",
+    "refused_right": "refused rightly",
+    "refused_wrong": "refused wrongly",
+}
+
+
 def show(summary: RunSummary, console: Console) -> None:
     """Prints the summary for a person."""
     console.print(Panel(Group(*_parts(summary)), title="doctune", border_style="cyan"))
@@ -125,13 +162,13 @@ def _facts(summary: RunSummary) -> list[tuple[str, RenderableType]]:
         for name, seconds in summary.step_seconds.items()
     )
     return [
+        ("answers", Text(_answers(summary), style="bold")),
         ("PDFs", Text(f"{summary.files_parsed} parsed, {summary.pages} pages")),
         ("rejected", _rejects(summary)),
         ("examples", Text(str(summary.examples))),
         ("tokens trained", Text(f"{summary.tokens_trained:,}")),
         ("loss", Text(f"{summary.loss_before:.3f} before, {summary.loss_after:.3f} after")),
         ("perplexity", Text(perplexity)),
-        ("answers", Text(_answers(summary), style="bold")),
         ("verdict", verdict),
         ("", Text(summary.reason)),
         *([("capped", Text(summary.capped, style="yellow"))] if summary.capped else []),
@@ -145,15 +182,14 @@ def _facts(summary: RunSummary) -> list[tuple[str, RenderableType]]:
 
 
 def _answers(summary: RunSummary) -> str:
-    shares = [
-        ("from memory", summary.answer_accuracy_closed),
-        ("base with the same passages", summary.answer_accuracy_base_grounded),
-        ("true passage among the first 3", summary.recall_at_3),
-        ("refused rightly", summary.refused_right),
-        ("refused wrongly", summary.refused_wrong),
+    known = [
+        f"{title} {share:.0%}"
+        for name, title in _TITLES.items()
+        if (share := getattr(summary, name)) is not None
     ]
-    known = [f"{name} {share:.0%}" for name, share in shares if share is not None]
-    return f"{summary.sentence}; {', '.join(known)}" if known else summary.sentence
+    low, high = summary.intervals.get("answer_accuracy_grounded", (None, None))
+    interval = "" if low is None else f", 95% interval {low:.0%} to {high:.0%}"
+    return "; ".join([f"{summary.sentence}{interval}", *([", ".join(known)] if known else [])])
 
 
 def _rejects(summary: RunSummary) -> Text:

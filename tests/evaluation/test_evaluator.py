@@ -13,7 +13,11 @@ from doctune.publishing import write_manifest
 from tests.evaluation.tiny_models import make_row, write_rows, write_tuned
 
 OPTIONS = EvaluationOptions(
-    max_new_tokens=8, bootstrap_resamples=200, semantic_similarity=False, min_slice_examples=4
+    primary_metric="perplexity",
+    max_new_tokens=8,
+    bootstrap_resamples=200,
+    semantic_similarity=False,
+    min_slice_examples=4,
 )
 
 

@@ -11,7 +11,12 @@ from doctune.evaluation.grounding import IndexKnowledge
 from doctune.evaluation.options import AnswerBounds, EvaluationOptions
 from doctune.evaluation.questions import Question
 from doctune.evaluation.quiz import Passage, Quiz, make_quiz
-from doctune.evaluation.quiz_comparison import compare_quiz, product_answers, wrong_answers
+from doctune.evaluation.quiz_comparison import (
+    compare_quiz,
+    product_answers,
+    question_slices,
+    wrong_answers,
+)
 from doctune.evaluation.quiz_scores import QuizResult, is_supported, mark_all
 from doctune.evaluation.score_card import ProductAnswers, ScoreCard
 from doctune.evaluation.test_set import Example
@@ -29,6 +34,7 @@ ASKED = (
         fact="The filter of the Arlo 3 is rinsed every 14 days",
         source="arlo-3-manual.pdf",
         page=1,
+        kind="number",
     ),
     Question(
         question="is the motor covered, and for how long?",
@@ -124,6 +130,46 @@ def test_the_product_answers_in_the_way_that_is_right_more_often(result: QuizRes
     assert (product.answering, product.right, product.questions) == ("quote", 3, 3)
     assert product.sentence == "Answers 3 of 3 questions right (from the documents, by quotation)"
     assert wrong_answers(result) == []
+
+
+def test_the_product_tells_what_each_way_is_worth_with_intervals(result: QuizResult) -> None:
+    product = product_answers(result, BOOTSTRAP)
+    assert {way.answering: way.right for way in product.ways} == {
+        "quote": 3,
+        "hybrid": 3,
+        "model": 2,
+    }
+    assert all(way.low <= way.right / 3 <= way.high for way in product.ways)
+    assert product.recall_at_3 == product.cited_page == product.refused_right == 1
+    assert set(product.intervals) == {
+        *("unsupported", "cited_page", "refused_right", "refused_wrong", "recall_at_3")
+    }
+
+
+def test_in_the_hybrid_way_the_model_speaks_where_its_passages_bear_it_out(
+    quiz: Quiz, result: QuizResult
+) -> None:
+    answers = [one.text for one in result.by_way("tuned")["hybrid"]]
+    assert answers[0] == "Every 14 days."  # its own words
+    assert "36 months" in answers[1]  # 48 months stand nowhere, so it is quoted
+    assert answers[2] == "The documents do not say."
+    invents = {("grounded", 2): "Ann Lee painted it [1]."}
+    invented = mark_all(quiz, {"tuned": answered(quiz, "tuned", invents)})
+    assert invented.by_way("tuned")["hybrid"][2].grade.refused
+
+
+def test_the_base_is_compared_by_its_own_words_from_the_same_passages(result: QuizResult) -> None:
+    scores = compare_quiz(result, BOOTSTRAP).flat()
+    assert scores["answer_accuracy_tuned"] == 1
+    assert scores["answer_accuracy_base"] == scores["answer_accuracy_grounded_base"] == 0
+    assert scores["answer_accuracy_gain"] == 1
+
+
+def test_each_kind_of_question_is_a_slice(quiz: Quiz, result: QuizResult) -> None:
+    kinds = [one.question.kind for one in quiz.items]
+    slices = question_slices(result, BOOTSTRAP, min_examples=1)
+    assert {part.value for part in slices} == {kind for kind in kinds if kind}
+    assert all(part.gain("answer_accuracy") is not None for part in slices)
 
 
 def test_without_an_index_the_product_answers_from_memory(tmp_path: Path) -> None:
@@ -222,14 +268,14 @@ def card(answers: ProductAnswers) -> ScoreCard:
     gain = {"value": 0.2, "low": 0.1, "high": 0.3, "p": 0.0, "p_corrected": 0.0}
     return ScoreCard.model_validate(
         {
-            "primary_metric": "perplexity",
+            "primary_metric": "answer_accuracy",
             "confidence": 0.95,
             "examples": 50,
             "test_digest": "",
             "models": ("base", "tuned"),
             "created": "",
             "scores": {},
-            "gains": {"base": {"perplexity": gain}},
+            "gains": {"base": {"answer_accuracy": gain}},
             "product": answers.model_dump(),
         }
     )

@@ -131,7 +131,7 @@ def test_too_few_examples_fail_whatever_the_scores() -> None:
 def test_the_reason_reads_as_a_sentence() -> None:
     scores = {"perplexity_tuned": 6.0, "perplexity_base": 10.0}
     card = card_of((0.4, 0.35, 0.45), metric="perplexity", scores=scores)
-    assert decide(card, EvaluationOptions()).reason == (
+    assert decide(card, EvaluationOptions(primary_metric="perplexity")).reason == (
         "Perplexity is 40.0 % lower than the base model's (6.00 against 10.00; gain, 95% "
         "interval: 35.0 % to 45.0 %); there is no champion to beat."
     )
@@ -219,3 +219,34 @@ def test_a_required_slice_may_look_at_another_metric() -> None:
 def test_every_rule_that_was_looked_at_is_listed() -> None:
     verdict = verdict_of(card_of(CLEAR, CLEAR, slices=(slice_of(CLEAR),)))
     assert [check.rule for check in verdict.checks] == ["examples", "primary", "primary", "slices"]
+
+
+def test_by_default_what_decides_is_whether_answers_are_right() -> None:
+    scores = {"answer_accuracy_tuned": 0.7, "answer_accuracy_base": 0.4}
+    card = card_of((0.3, 0.2, 0.4), metric="answer_accuracy", scores=scores)
+    verdict = decide(card, EvaluationOptions())
+    assert verdict.passed
+    assert verdict.reason.startswith("Answers right is 0.300 higher than the base model's (0.700")
+
+
+SAME: Numbers = (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("from_memory", "outcome"), [(CLEAR, "win"), (CHANCE, "tie"), (WORSE, "lose"), (None, "x")]
+)
+def test_where_both_products_give_the_same_answers_memory_decides(
+    from_memory: Numbers | None, outcome: str
+) -> None:
+    """Two products that quote from one index say the same; what is released is the model."""
+    champion = {"answer_accuracy": stored(SAME)}
+    if from_memory:
+        champion["answer_accuracy_closed"] = stored(from_memory)
+    card = card_of(CLEAR, has_champion=True, metric="answer_accuracy")
+    gains = {"base": {"answer_accuracy": stored(CLEAR)}, "champion": champion}
+    verdict = decide(card.model_copy(update={"gains": gains}), EvaluationOptions())
+    assert verdict.outcome == (outcome if from_memory else "missing_metric")
+    if outcome != "win":
+        assert "he product's answers are the champion's; answers right, from memory" in (
+            verdict.reason
+        )
