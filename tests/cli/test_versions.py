@@ -60,7 +60,11 @@ def evaluated(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pat
     test = write_rows(folder / "test.jsonl", [make_row(number) for number in range(12)])
     own = write_rows(folder / "own.jsonl", [make_row(number) for number in range(20, 30)])
     options = EvaluationOptions(
-        bootstrap_resamples=200, general_prompts=False, semantic_similarity=False, max_new_tokens=8
+        primary_metric="perplexity",
+        bootstrap_resamples=200,
+        general_prompts=False,
+        semantic_similarity=False,
+        max_new_tokens=8,
     )
     for number, path in ((1, test), (2, test), (3, own)):
         write_tuned(folder / f"{number}/model-dir", base, seed=number)

@@ -79,7 +79,9 @@ def test_tune_model_writes_adapter_model_and_record(tuned: Outputs, prepared: Ou
 def test_evaluate_model_logs_scores_and_gives_a_verdict(evaluated: Outputs) -> None:
     metadata = evaluated["scores"]["metadata"]
 
-    assert evaluated["Output"] is (metadata["perplexity_tuned"] < metadata["perplexity_base"])
+    assert evaluated["Output"] is (metadata["outcome"] == "no_incumbent")
+    assert metadata["perplexity_tuned"] < metadata["perplexity_base"]
+    assert metadata["answering"] == "model"  # without an index there is nothing to quote
     assert metadata["outcome"] in {"no_incumbent", "lose", "tie"}
     assert Path(evaluated["predictions"]["uri"]).read_text().count("\n") == 8
     assert "<html" in Path(evaluated["report"]["uri"]).read_text()
