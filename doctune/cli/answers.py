@@ -16,6 +16,7 @@ from doctune.errors import UsageError
 from doctune.files import write_text
 
 if TYPE_CHECKING:
+    from doctune.evaluation.product import Answering
     from doctune.knowledge import Answer
 
 _IndexOption = Annotated[
@@ -120,7 +121,7 @@ def _latest() -> dict[str, Any]:
 def _answers(questions: list[str], index: Path | None) -> list[Answer]:
     """Answers as the latest run's evaluation chose; from another index by quotation."""
     quoted = _quotations(questions, index)
-    way = "quote" if index else _latest().get("answering", "quote")
+    way: Answering = "quote" if index else _latest().get("answering", "quote")
     if way == "quote":
         return quoted
     from doctune.cli.own_words import answer_with_model
