@@ -27,19 +27,19 @@ def evaluate_model(
     Args:
         train_set: What the model was trained on. A test set that contains one of its examples is
             refused.
-        scores: Flat numbers for base, tuned and champion, with the ends of their intervals; its
-            file is `scores.json`.
-        predictions: One row a test example, each model's answer beside the reference.
-        report: One self-contained file that opens with the verdict.
-        summary: Verdict and numbers in short.
-        champion_uri: The artifact of the incumbent; "" where there is none.
+        scores: Flat numbers for base, tuned and champion, with their intervals; its file is
+            `scores.json`.
+        predictions: One row per test example: each model's answer and the reference.
+        report: One self-contained HTML page, with the verdict at the top.
+        summary: Verdict and main numbers.
+        champion_uri: The champion's artifact; "" where there is none.
         primary_metric: The metric that decides: what the product answers right, from the documents
             where there is an index. Lower is better only for perplexity.
-        min_gain: Least improvement over base and champion, in the metric's unit; for perplexity
-            the share by which it falls (0.05: 5 % lower).
-        max_new_tokens: Most tokens in an answer.
-        cache_uri: gs:// folder in which the answers of models are kept, for a step that is tried
-            again and for later ones; where it is not mounted, the cache of this machine.
+        min_gain: Minimum improvement over base and champion, in the metric's unit; for perplexity a
+            relative one (0.05: 5 % lower).
+        max_new_tokens: Maximum number of tokens of an answer.
+        cache_uri: gs:// folder that caches the models' answers, for retries and later runs; where
+            it is not mounted, the cache of this machine is used.
         advanced: Any other field of `doctune.evaluation.EvaluationOptions`.
         index: The output of build_index. Without it, questions are asked closed-book and with
             their true passage only.
