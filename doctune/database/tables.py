@@ -68,6 +68,7 @@ class Prediction(Base):
         Index("ix_predictions_owner_created_at", "owner", "created_at"),
         Index("ix_predictions_model_created_at", "model", "created_at"),
         Index("ix_predictions_end_user", "end_user"),
+        Index("ix_predictions_experiment", "experiment"),
     )
 
     # The month's partition is chosen by the moment, so that it belongs to the primary key.
@@ -94,6 +95,8 @@ class Prediction(Base):
     experiment: Mapped[str | None] = mapped_column(String(128))
     arm: Mapped[str | None] = mapped_column(String(128))
     sources: Mapped[list[Any] | None]
+    unit: Mapped[str | None] = mapped_column(String(512))  # who is assigned to arms
+    exposure: Mapped[str | None] = mapped_column(String(16))  # see `exposures`
 
 
 class Feedback(Base):
@@ -216,3 +219,41 @@ class ConversationMessage(Base):
     content: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
     details: Mapped[dict[str, Any]]  # sources, versions, who answered
+
+
+class Experiment(Base):
+    """An A/B test: its plan, how far it has come, and who controls it."""
+
+    __tablename__ = "experiments"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(256))
+    layer: Mapped[str] = mapped_column(String(64))
+    plan: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    verdict: Mapped[str | None] = mapped_column(String(16))
+    winner: Mapped[str | None] = mapped_column(String(64))
+    stage: Mapped[int]
+    shares: Mapped[dict[str, Any]]  # buckets of each arm
+    upstreams: Mapped[dict[str, Any]]  # of the arms that have one of their own
+    dropped: Mapped[list[Any]]
+    requested: Mapped[str | None] = mapped_column(String(64))  # arm to keep, to end it now
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    stage_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    lease_until: Mapped[datetime | None]
+
+
+class ExperimentDecision(Base):
+    """One step of an experiment, with the numbers that it rested on."""
+
+    __tablename__ = "experiment_decisions"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    experiment: Mapped[str] = mapped_column(String(64), index=True)
+    decided_at: Mapped[datetime]
+    action: Mapped[str] = mapped_column(String(16))
+    sentence: Mapped[str] = mapped_column(Text)
+    numbers: Mapped[dict[str, Any]]

@@ -9,7 +9,7 @@ from scipy import optimize, special
 
 from doctune.experiments.intervals import sequence_half_width
 
-_MOST_USERS = 1e12
+_FEWEST_USERS, _MOST_USERS = 2.0, 1e12
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ def users_needed(
         half = sequence_half_width(error, users, alpha, users)
         return half + reserve * error - abs(effect)
 
-    sequential = optimize.brentq(short_of, 1.0, _MOST_USERS, xtol=0.5)
+    if short_of(_FEWEST_USERS) <= 0:
+        return Need(sequential=int(_FEWEST_USERS), fixed=math.ceil(fixed))
+    sequential = optimize.brentq(short_of, _FEWEST_USERS, _MOST_USERS, xtol=0.5)
     return Need(sequential=math.ceil(sequential), fixed=math.ceil(fixed))
 
 

@@ -8,12 +8,14 @@ without an estimate of the density.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from doctune.experiments.moments import ArmValue, Moments, ratio_value
+from doctune.experiments.moments import ArmValue
 
-_REACH = 1.96  # standard errors to either side from which the quantile's error is read
+REACH = 1.96  # standard errors to either side from which the quantile's error is read
 
 
 def quantile_value(values: ArrayLike, users: ArrayLike, quantile: float) -> ArmValue:
@@ -28,16 +30,37 @@ def quantile_value(values: ArrayLike, users: ArrayLike, quantile: float) -> ArmV
     owner = np.asarray(users)
     total = data.size
     requests = np.bincount(owner)
-    requests_of = requests[requests > 0]
     middle = _rank(quantile, total)
     value = np.partition(data, middle)[middle]
-    below = np.bincount(owner[data <= value], minlength=requests.size)[requests > 0]
-    share = ratio_value(Moments.of(below, requests_of))
-    error = float(np.sqrt(share.variance / share.count))
-    low, high = (_rank(quantile + sign * _REACH * error, total) for sign in (-1, 1))
+    below = np.bincount(owner[data <= value], minlength=requests.size)
+    count = int(np.count_nonzero(requests))
+    # What each user adds to the share below; numbers without a request add nothing.
+    residual = below - below.sum() / total * requests
+    mean = total / count
+    error = math.sqrt(float(residual @ residual) / max(count - 1, 1) / count) / mean
+    low, high = (_rank(quantile + sign * REACH * error, total) for sign in (-1, 1))
     ordered = np.partition(data, (low, high))
-    spread = (ordered[high] - ordered[low]) / (2 * _REACH)
-    return ArmValue(np.asarray(value), np.asarray(spread**2 * share.count), share.count)
+    spread = (ordered[high] - ordered[low]) / (2 * REACH)
+    return ArmValue(np.asarray(value), np.asarray(spread**2 * count), np.asarray(float(count)))
+
+
+def quantile_error(
+    users: float,
+    requests: float,
+    below: float,
+    variance_requests: float,
+    variance_below: float,
+    covariance: float,
+) -> float:
+    """Returns the standard error of the share below, from sums and variances over users."""
+    share, mean = below / requests, requests / users
+    variance = variance_below - 2 * share * covariance + share**2 * variance_requests
+    return math.sqrt(max(variance, 0.0) / users) / mean
+
+
+def rank_share(share: float) -> float:
+    """Returns a share of the ranks that is one."""
+    return min(max(share, 0.0), 1.0)
 
 
 def _rank(share: float, total: int) -> int:

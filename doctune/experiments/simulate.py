@@ -41,6 +41,7 @@ TIGHTEST_AT = 5000
 EFFECTS: dict[str, tuple[float, float]] = {
     "mean": (0.3, 0.6),
     "ratio": (0.01, 0.02),
+    "returning": (0.01, 0.02),
     "share": (0.02, 0.04),
     "quantile": (30.0, 60.0),
     "cuped": (0.03, 0.06),

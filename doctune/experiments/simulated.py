@@ -14,7 +14,7 @@ import numpy as np
 from doctune.experiments.moments import ArmValue, Difference, Floats, Moments, compare
 from doctune.experiments.quantiles import quantile_value
 
-Kind = Literal["mean", "ratio", "share", "quantile", "cuped"]
+Kind = Literal["mean", "ratio", "returning", "share", "quantile", "cuped"]
 
 # One user in a hundred sends some thirty times as many requests as the median user.
 ACTIVITY_SPREAD = 1.5
@@ -24,6 +24,8 @@ CORRELATION = 0.7
 QUANTILE = 0.95
 
 _LATENCY_MS = 400.0
+_MOST_TIMED_REQUESTS = 50
+_REQUESTS_A_LOOK = 0.05  # of the median user who has arrived already
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ def differences(
     found = []
     for start in range(0, course.experiments, chunk):
         several = Course(min(chunk, course.experiments - start), course.users, course.batch)
-        if kind == "quantile":
+        if kind == "returning":
+            found.append(_returning_differences(effect, several, rng))
+        elif kind == "quantile":
             found.append(_quantile_differences(effect, several, rng))
         else:
             found.append(_moment_differences(kind, effect, several, rng))
@@ -120,22 +124,64 @@ def _cumulated(columns: dict[int, np.ndarray], arm: np.ndarray, course: Course) 
     return Moments.from_sums(count, sums, products)
 
 
+def _returning_differences(effect: float, course: Course, rng: np.random.Generator) -> Difference:
+    """Users who come back: at every look, all who have arrived so far may send more requests."""
+    shape = (course.experiments, course.users)
+    treated = rng.random(shape, dtype=np.float32) < 0.5
+    rates = np.minimum(np.exp(ACTIVITY_SPREAD * rng.standard_normal(shape)), 50.0)
+    rates *= _REQUESTS_A_LOOK
+    chance = rng.beta(4.0, 3.0, shape) * 0.8 + effect * treated
+    totals, thumbs = np.zeros(shape), np.zeros(shape)
+    sums = np.empty((2, course.looks, *shape[:1], 6))
+    for look in range(course.looks):
+        arrived = (look + 1) * course.batch
+        new = rng.poisson(rates[:, :arrived])
+        # Whoever arrives does so with a request.
+        new[:, arrived - course.batch :] += 1
+        rows, users = np.nonzero(new)
+        sent = new[rows, users]
+        totals[rows, users] += sent
+        thumbs[rows, users] += rng.binomial(sent, chance[rows, users])
+        x, y = totals[:, :arrived], thumbs[:, :arrived]
+        for arm in (0, 1):
+            mine = treated[:, :arrived] == bool(arm)
+            xs, ys = x * mine, y * mine
+            parts = [mine, ys, xs, ys * y, ys * x, xs * x]
+            sums[arm, look] = np.stack([part.sum(axis=1) for part in parts], axis=-1)
+    arms = [_ratio_moments(np.moveaxis(sums[arm], 0, 1)) for arm in (0, 1)]
+    return compare(arms[0], arms[1])
+
+
+def _ratio_moments(sums: Floats) -> Moments:
+    """Returns moments from counts, sums and products of numerators and denominators."""
+    count, y, x, yy, yx, xx = np.moveaxis(sums, -1, 0)
+    columns = np.zeros((*count.shape, 4))
+    products = np.zeros((*count.shape, 4, 4))
+    columns[..., 0], columns[..., 1], columns[..., 3] = y, x, count
+    products[..., 0, 0], products[..., 1, 1], products[..., 3, 3] = yy, xx, count
+    for first, second, value in ((0, 1, yx), (0, 3, y), (1, 3, x)):
+        products[..., first, second] = products[..., second, first] = value
+    return Moments.from_sums(count, columns, products)
+
+
 def _quantile_differences(effect: float, course: Course, rng: np.random.Generator) -> Difference:
     parts = np.empty((3, 2, course.experiments, course.looks))
     for number in range(course.experiments):
-        requests = np.minimum(activity(rng, (course.users,)), 50)
-        owner = np.repeat(np.arange(course.users), requests)
+        requests = np.minimum(activity(rng, (course.users,)), _MOST_TIMED_REQUESTS)
         treated = rng.random(course.users) < 0.5
-        # A slow user is slow on every request.
-        slow = np.repeat(rng.standard_normal(course.users) * 0.4, requests)
-        values = _LATENCY_MS * np.exp(slow + 0.4 * rng.standard_normal(owner.size))
-        values += effect * treated[owner]
-        ends = np.cumsum(requests)
-        for look in range(course.looks):
-            end = ends[(look + 1) * course.batch - 1]
-            of_treatment = treated[owner[:end]]
-            for arm, mask in enumerate((~of_treatment, of_treatment)):
-                seen = quantile_value(values[:end][mask], owner[:end][mask], QUANTILE)
+        arrived_at = np.arange(course.users) // course.batch
+        for arm in (0, 1):
+            mine = treated == bool(arm)
+            counts = requests[mine]
+            owner = np.repeat(np.arange(counts.size), counts)
+            # A slow user is slow on every request.
+            slow = np.repeat(rng.standard_normal(counts.size) * 0.4, counts)
+            values = _LATENCY_MS * np.exp(slow + 0.4 * rng.standard_normal(owner.size))
+            values += effect * arm
+            ends = np.concatenate([[0], np.cumsum(counts)])
+            for look in range(course.looks):
+                end = ends[np.searchsorted(arrived_at[mine], look, side="right")]
+                seen = quantile_value(values[:end], owner[:end], QUANTILE)
                 parts[:, arm, number, look] = seen.value, seen.variance, seen.count
     arms = [ArmValue(parts[0, arm], parts[1, arm], parts[2, arm]) for arm in (0, 1)]
     return Difference(arms[0], arms[1])

@@ -39,6 +39,8 @@ from doctune.gateway.wire import ChatWire, TextWire, Wire
 
 _READY_SECONDS = 5.0
 _FLUSH_SECONDS = 5.0
+# With the scope admin: which arm of an experiment answers. It is no exposure.
+ARM_HEADER = "x-doctune-arm"
 
 logger = logging.getLogger("doctune.gateway")
 
@@ -78,8 +80,13 @@ def _add_answers(app: FastAPI, services: Services) -> None:
         principal = await services.identities.of(request.headers, "chat")
         body = await read_body(request, services.options)
         chat = read(body, services.options)
-        model = _model(services, principal, chat.model)
         exchange = Exchange(principal, chat, end_user=services.recorder.end_user(chat.user))
+        model = services.experiments.route(
+            exchange,
+            services.recorder.unit(exchange),
+            _model(services, principal, chat.model),
+            request.headers.get(ARM_HEADER, "") if "admin" in principal.scopes else "",
+        )
         services.metrics.in_flight.inc()
         try:
             return await chat_route.answer(

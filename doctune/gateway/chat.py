@@ -57,7 +57,7 @@ async def answer(
         except ClientGoneError as error:
             exchange.status = 499
             raise GatewayError(499, "The client is gone.", code="client_gone") from error
-        _take(exchange, result)
+        exchange.take(result)
         exchange.status = 200
         body = encoded(wire.whole(exchange))
         return Response(body, headers=_headers(exchange, admission), media_type="application/json")
@@ -152,7 +152,7 @@ class _OwningStream(StreamingResponse):
 
 
 async def _from_cache(exchange: Exchange, kept: Answer, wire: Wire) -> AsyncGenerator[bytes]:
-    _take(exchange, kept)
+    exchange.take(kept)
     exchange.note_first_token()
     yield wire.start(exchange)
     yield wire.piece(exchange, kept.text)
@@ -205,13 +205,6 @@ def _answer_of(exchange: Exchange, opened: OpenStream) -> Answer:
     )
 
 
-def _take(exchange: Exchange, result: Answer) -> None:
-    exchange.text, exchange.finish_reason = result.text, result.finish_reason
-    exchange.prompt_tokens = result.prompt_tokens
-    exchange.completion_tokens = result.completion_tokens
-    exchange.source, exchange.extra = result.source, result.extra
-
-
 def _settle(admission: Admission, exchange: Exchange) -> None:
     # A client that left in mid-stream is charged for what it reserved: nobody counted the rest.
     if exchange.cache == "hit" or exchange.status not in (200, 499, 502):
@@ -221,6 +214,7 @@ def _settle(admission: Admission, exchange: Exchange) -> None:
 
 
 async def _end(services: Services, exchange: Exchange) -> None:
+    services.experiments.ended(exchange)
     services.log.add(services.recorder.row(exchange))
     services.metrics.observe(exchange)
 

@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from doctune.chat_schema import ChatRequest
+from doctune.database.exposures import FAILED, FALLBACK, FORCED, GIVEN
 from doctune.database.ids import new_id
+from doctune.experiments.assignment import unit_of
 from doctune.feedback.redaction import Redactor
 from doctune.gateway.keys import Principal
 from doctune.gateway.options import LogOptions
 from doctune.gateway.prediction_log import Row
-from doctune.gateway.upstreams import Source
+from doctune.gateway.upstreams import Answer, Source
 
 
 @dataclass
@@ -41,11 +43,37 @@ class Exchange:
     end_user: str | None = None  # as it is kept
     # What agents answer beside OpenAI's fields: sources, who answered, the conversation.
     extra: Mapping[str, Any] = field(default_factory=dict)
+    unit: str | None = None
+    experiment: str | None = None
+    arm: str | None = None
+    forced: bool = False
+    exposure: str | None = None  # where it is known beforehand
+
+    def take(self, answer: Answer) -> None:
+        """Takes a whole answer."""
+        self.text, self.finish_reason = answer.text, answer.finish_reason
+        self.prompt_tokens = answer.prompt_tokens
+        self.completion_tokens = answer.completion_tokens
+        self.source, self.extra = answer.source, answer.extra
 
     def note_first_token(self) -> None:
         """Notes that the answer has begun."""
         if self.first_token_at is None:
             self.first_token_at = time.monotonic()
+
+
+def exposure_of(exchange: Exchange) -> str | None:
+    """Returns what became of a request that an arm was to answer; None where that says nothing.
+
+    A client that left, or whose request was refused, is nobody's success or failure.
+    """
+    if exchange.arm is None:
+        return None
+    if exchange.forced:
+        return FORCED
+    if exchange.status == 200:
+        return FALLBACK if exchange.fallback else GIVEN
+    return FAILED if exchange.status >= 500 else None
 
 
 class Recorder:
@@ -102,10 +130,18 @@ class Recorder:
             "total_ms": (time.monotonic() - exchange.started) * 1000,
             "status": exchange.status,
             "cache": exchange.cache,
-            "experiment": None,
-            "arm": None,
+            "experiment": exchange.experiment,
+            "arm": exchange.arm,
             "sources": exchange.extra.get("sources"),
+            "unit": exchange.unit,
+            "exposure": exchange.exposure or exposure_of(exchange),
         }
+
+    def unit(self, exchange: Exchange) -> str:
+        """Returns who is assigned to an arm, by the name that the log keeps."""
+        chat, principal = exchange.chat, exchange.principal
+        conversation = (chat.metadata or {}).get("conversation_id", "")[:64]
+        return unit_of(principal.owner, principal.id, exchange.end_user, conversation)
 
     def _content(self, exchange: Exchange) -> tuple[list[Any] | None, str | None]:
         kind = self._options.content

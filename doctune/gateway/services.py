@@ -17,13 +17,14 @@ from doctune.errors import ConfigurationError
 from doctune.feedback.collect import Keeping
 from doctune.gateway.agents import AgentModel, UpstreamStage
 from doctune.gateway.cache import AnswerCache
+from doctune.gateway.experiments import Experiments
 from doctune.gateway.identity import Identities
 from doctune.gateway.keys import KeyStore
 from doctune.gateway.limits import Limiter
 from doctune.gateway.metrics import Metrics
 from doctune.gateway.options import GatewayOptions
 from doctune.gateway.prediction_log import PredictionLog
-from doctune.gateway.records import Recorder
+from doctune.gateway.records import Exchange, Recorder
 from doctune.gateway.routing import Model
 from doctune.gateway.upstreams import OpenAIAddress, Upstream, VertexAddress, open_session
 
@@ -63,6 +64,9 @@ class Services:
         self.recorder = Recorder(options.log, surroundings.user_key)
         self.keeping = Keeping(self.recorder.text, self.recorder.end_user, options.feedback.labels)
         self.metrics = Metrics()
+        self.experiments = Experiments(
+            surroundings.engine, options.models, self._upstream, self._log_hidden
+        )
         self.log: PredictionLog
         self.models: dict[str, Model] = {}
         self._surroundings = surroundings
@@ -86,11 +90,13 @@ class Services:
             upstreams = [await self._upstream(address) for address in model.upstreams]
             self.models[name] = Model(name, model, upstreams)
         await self._open_agents()
+        await self.experiments.open()
         self._housekeeping = asyncio.create_task(self._keep_house())
 
     async def close(self) -> None:
         """Writes what is to be kept, and lets go of the rest."""
         self._housekeeping.cancel()
+        await self.experiments.close()
         await asyncio.to_thread(self.log.close, self.options.shutdown_seconds)
         await self._session.close()
 
@@ -127,6 +133,9 @@ class Services:
             except DatabaseError as error:
                 logger.warning("No conversation expires now: %s", type(error).__name__)
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+
+    def _log_hidden(self, exchange: Exchange) -> None:
+        self.log.add(self.recorder.row(exchange))
 
     async def _upstream(self, name: str) -> Upstream:
         if not name.startswith("vertex:"):

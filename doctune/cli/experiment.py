@@ -1,0 +1,247 @@
+"""`doctune experiment`: A/B tests that decide, and undo themselves."""
+
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from doctune.cli.app import app
+from doctune.cli.session import AsJson, Impersonate, Local, vertex_session
+from doctune.configuration.settings import config_folder, load_settings, load_vertex_settings
+from doctune.errors import UsageError
+
+if TYPE_CHECKING:
+    from doctune.database.engine import Engine
+    from doctune.database.experiments import Decided
+
+experiment = typer.Typer(
+    help="A/B tests of model versions, prompts and parameters.", no_args_is_help=True
+)
+app.add_typer(experiment, name="experiment")
+
+Name = Annotated[str, typer.Argument(help="The experiment.")]
+
+
+@experiment.command()
+def create(
+    name: Name,
+    metric: Annotated[str, typer.Option(help="What decides: a metric of experiments.yaml.")],
+    model: Annotated[str, typer.Option(help="The model, as clients name it.")] = "",
+    control: Annotated[str, typer.Option(help="Version, alias or full name.")] = "champion",
+    treatment: Annotated[
+        str, typer.Option(help="Version, alias or full name; same: the control's version.")
+    ] = "candidate",
+    guardrail: Annotated[list[str] | None, typer.Option(help="Must not get worse.")] = None,
+    ramp: Annotated[str, typer.Option(help="Percent of users for the treatment.")] = "1,5,25,50",
+    parameters: Annotated[
+        str, typer.Option(help='The treatment\'s, as JSON: {"temperature": 0.2}')
+    ] = "",
+    system_prompt: Annotated[
+        Path | None, typer.Option(help="File with the treatment's.", exists=True)
+    ] = None,
+    layer: Annotated[
+        str, typer.Option(help="Experiments of one layer share no user; else the model's.")
+    ] = "",
+    layer_share: Annotated[float, typer.Option(min=1, max=100, help="Percent of it.")] = 100,
+    force: Annotated[
+        list[str] | None, typer.Option(help="A tester's arm: UNIT=ARM, not counted.")
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option(help="The treatment answers out of the users' sight.")
+    ] = False,
+    watch_it: Annotated[bool, typer.Option("--watch", help="Control it until it ends.")] = False,
+    local: Local = True,
+    impersonate: Impersonate = "",
+) -> None:
+    """Plan an experiment. It starts when `doctune experiment watch` controls it."""
+    from doctune.experiments.creation import ArmChoice, Request, create_experiment
+
+    given = _json(parameters)
+    prompt = system_prompt.read_text(encoding="utf-8") if system_prompt else None
+    settings, vertex = load_settings(), load_vertex_settings()
+    request = Request(
+        name=name,
+        model=model or vertex.endpoint.name,
+        endpoint=vertex.endpoint.name,
+        registered=settings.model_name,
+        control=control,
+        treatments=(ArmChoice("treatment", treatment, given, prompt),),
+        metric=metric,
+        guardrails=tuple(guardrail or ()),
+        ramp=_numbers(ramp),
+        layer=layer,
+        layer_share=layer_share,
+        forced=dict(_pair(one) for one in force or ()),
+        shadow=shadow,
+    )
+    with vertex_session(local, impersonate, keep_running=True):
+        plan = create_experiment(_engine(), config_folder(), request)
+        typer.echo(
+            f"{plan.name}: {plan.metric} of {', '.join(plan.treatments)} against the control."
+        )
+        if watch_it:
+            _watch(plan.name)
+    if not watch_it:
+        typer.echo(f"Start it with: doctune experiment watch {plan.name}")
+
+
+@experiment.command()
+def watch(
+    name: Name,
+    lease_seconds: Annotated[
+        float, typer.Option(min=1, help="When another controller takes over from a dead one.")
+    ] = 30.0,
+    local: Local = True,
+    impersonate: Impersonate = "",
+) -> None:
+    """Control an experiment until it has ended. Killed, it goes on where it was."""
+    with vertex_session(local, impersonate, keep_running=True):
+        _watch(name, lease_seconds)
+
+
+@experiment.command()
+def stop(
+    name: Name,
+    keep: Annotated[str, typer.Option(help="The arm that stays.")] = "control",
+    local: Local = True,
+    impersonate: Impersonate = "",
+) -> None:
+    """End an experiment now, and remove what was deployed for it."""
+    from doctune.database.experiments import ENDED, get_experiment, request_stop
+
+    engine = _engine()
+    state = get_experiment(engine, name)
+    if state.state == ENDED:
+        typer.echo(f"{name} has ended already: {state.verdict}.")
+        return
+    arms = [arm["name"] for arm in state.plan["arms"]]
+    if keep not in arms:
+        raise UsageError(f"{name} has no arm {keep}: it has {', '.join(arms)}.")
+    request_stop(engine, name, keep)
+    with vertex_session(local, impersonate, keep_running=True):
+        _watch(name)
+
+
+@experiment.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """Show all experiments."""
+    from doctune.database.experiments import list_experiments
+
+    states = list_experiments(_engine())
+    if as_json:
+        rows = [
+            {"name": s.name, "model": s.model, "state": s.state, "verdict": s.verdict}
+            for s in states
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("name", "model", "state", "verdict", "created")
+    for state in states:
+        created = f"{state.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(state.name, state.model, state.state, state.verdict or "", created)
+    Console().print(table)
+
+
+@experiment.command()
+def status(name: Name, as_json: AsJson = False) -> None:
+    """Show how an experiment stands: shares, users, intervals, health, and what happens next."""
+    from doctune.experiments.status import standing_of
+
+    found = standing_of(_engine(), name)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return
+    typer.echo(found.headline)
+    table = Table("metric", "role", "control", "treatment", "effect", "interval", "guardrail")
+    for row in found.findings:
+        table.add_row(*row.cells)
+    Console().print(table)
+    typer.echo(found.health)
+    typer.echo(found.next_step)
+
+
+@experiment.command()
+def report(
+    name: Name, out: Annotated[Path, typer.Option(help="The page.")] = Path("experiment.html")
+) -> None:
+    """Write a page: the verdict, intervals over time, every metric, slices, examples."""
+    from doctune.experiments.report import render_report
+    from doctune.files import write_text
+
+    write_text(out, render_report(_engine(), name))
+    typer.echo(f"Wrote {out}.")
+
+
+@experiment.command()
+def plan(
+    metric: Annotated[str, typer.Option(help="A metric of experiments.yaml.")],
+    effect: Annotated[float, typer.Option(help="The difference to find, in its unit.")],
+    model: Annotated[str, typer.Option(help="The model, as clients name it.")] = "",
+    days: Annotated[int, typer.Option(min=1, help="How far the log is looked at.")] = 28,
+    power: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.8,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many users, and days, an effect needs, from the log's own variance."""
+    from doctune.experiments.planning import plan_experiment
+
+    found = plan_experiment(
+        _engine(),
+        config_folder(),
+        model or load_vertex_settings().endpoint.name,
+        metric,
+        effect,
+        days=days,
+        power=power,
+    )
+    typer.echo(json.dumps(asdict(found)) if as_json else found.text)
+
+
+def _watch(name: str, lease_seconds: float = 30.0) -> None:
+    from doctune.experiments.controller import Controller
+    from doctune.experiments.platform import VertexPlatform
+
+    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    controller = Controller(_engine(), name, VertexPlatform(), owner, lease_seconds=lease_seconds)
+
+    def show(decided: "Decided") -> None:
+        typer.echo(f"{decided.decided_at:%Y-%m-%d %H:%M:%S}  {decided.action}  {decided.sentence}")
+
+    state = controller.run(show)
+    typer.echo(f"{name} has ended: {state.verdict}.")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--ramp is a list of percents, as in 1,5,25,50; not {text!r}.") from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    unit, found, arm = text.rpartition("=")
+    if not found or not unit or not arm:
+        raise UsageError(f"--force is UNIT=ARM; not {text!r}.")
+    return unit, arm
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError as error:
+        raise UsageError(f"--parameters is no JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise UsageError('--parameters is a mapping, as in {"temperature": 0.2}.')
+    return found
+
+
+def _engine() -> "Engine":
+    from doctune.gateway.server import surroundings
+
+    return surroundings().engine

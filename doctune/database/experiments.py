@@ -1,0 +1,210 @@
+"""Experiments and their decisions. One controller at a time changes one, under a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from doctune.database.tables import Experiment, ExperimentDecision
+from doctune.errors import DoctuneError, UsageError
+
+PREPARING, RUNNING, ENDING, ENDED = "preparing", "running", "ending", "ended"
+
+
+class LeaseLostError(DoctuneError):
+    """Another controller has the experiment now."""
+
+
+@dataclass(frozen=True)
+class ExperimentState:
+    """An experiment as it stands."""
+
+    name: str
+    model: str
+    layer: str
+    plan: Mapping[str, Any]
+    state: str
+    verdict: str | None
+    winner: str | None
+    stage: int
+    shares: Mapping[str, int]  # buckets of each arm
+    upstreams: Mapping[str, str]  # where an arm is asked; the model's own where it is not named
+    dropped: tuple[str, ...]
+    requested: str | None  # the arm that somebody wants kept, and the rest gone
+    created_at: datetime
+    started_at: datetime | None
+    stage_at: datetime | None
+    ended_at: datetime | None
+    lease_owner: str | None
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One step of an experiment and the numbers that it rested on."""
+
+    decided_at: datetime
+    action: str
+    sentence: str
+    numbers: Mapping[str, Any]
+
+
+def add_experiment(
+    engine: Engine, name: str, model: str, layer: str, plan: Mapping[str, Any], now: datetime
+) -> None:
+    """Adds an experiment that is yet to be prepared.
+
+    Raises:
+        UsageError: There is one of that name.
+    """
+    row = Experiment(
+        name=name,
+        model=model,
+        layer=layer,
+        plan=dict(plan),
+        state=PREPARING,
+        stage=0,
+        shares={},
+        upstreams={},
+        dropped=[],
+        created_at=now,
+    )
+    try:
+        with Session(engine) as session:
+            session.add(row)
+            session.commit()
+    except IntegrityError as error:
+        raise UsageError(f"there is an experiment {name} already: choose another name.") from error
+
+
+def get_experiment(engine: Engine, name: str) -> ExperimentState:
+    """Returns an experiment.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    with Session(engine) as session:
+        row = session.get(Experiment, name)
+        if row is None:
+            raise UsageError(f"there is no experiment {name}: see doctune experiment list.")
+        return _state(row)
+
+
+def list_experiments(engine: Engine, states: Sequence[str] = ()) -> list[ExperimentState]:
+    """Returns the experiments in some states, or all, oldest first."""
+    query = select(Experiment).order_by(Experiment.created_at, Experiment.name)
+    if states:
+        query = query.where(Experiment.state.in_(states))
+    with Session(engine) as session:
+        return [_state(row) for row in session.scalars(query)]
+
+
+def take_lease(engine: Engine, name: str, owner: str, now: datetime, seconds: float) -> bool:
+    """Takes or renews the lease of an experiment; returns whether this owner has it."""
+    statement = (
+        update(Experiment)
+        .where(
+            Experiment.name == name,
+            or_(
+                Experiment.lease_owner.is_(None),
+                Experiment.lease_owner == owner,
+                Experiment.lease_until < now,
+            ),
+        )
+        .values(lease_owner=owner, lease_until=now + timedelta(seconds=seconds))
+    )
+    with engine.begin() as connection:
+        return connection.execute(statement).rowcount == 1
+
+
+def release_lease(engine: Engine, name: str, owner: str) -> None:
+    """Gives a lease up, if this owner has it."""
+    statement = (
+        update(Experiment)
+        .where(Experiment.name == name, Experiment.lease_owner == owner)
+        .values(lease_owner=None, lease_until=None)
+    )
+    with engine.begin() as connection:
+        connection.execute(statement)
+
+
+def advance(
+    engine: Engine, name: str, owner: str, decided: Decided, changes: Mapping[str, Any]
+) -> None:
+    """Writes a step and what it changes, in one transaction.
+
+    Args:
+        changes: By the columns of `Experiment`.
+
+    Raises:
+        LeaseLostError: This owner has not the lease; nothing is written.
+    """
+    with Session(engine) as session:
+        mine = Experiment.name == name, Experiment.lease_owner == owner
+        statement = update(Experiment).where(*mine).values(lease_owner=owner, **changes)
+        if session.connection().execute(statement).rowcount != 1:
+            session.rollback()
+            raise LeaseLostError(f"another controller has taken {name} over.")
+        session.add(
+            ExperimentDecision(
+                experiment=name,
+                decided_at=decided.decided_at,
+                action=decided.action,
+                sentence=decided.sentence,
+                numbers=dict(decided.numbers),
+            )
+        )
+        session.commit()
+
+
+def request_stop(engine: Engine, name: str, keep: str) -> None:
+    """Asks whoever controls an experiment to end it with an arm kept."""
+    with engine.begin() as connection:
+        connection.execute(update(Experiment).where(Experiment.name == name).values(requested=keep))
+
+
+def decisions_of(engine: Engine, name: str, last: int | None = None) -> list[Decided]:
+    """Returns what was decided of an experiment, oldest first.
+
+    Args:
+        last: Only so many, the newest ones.
+    """
+    query = select(ExperimentDecision).where(ExperimentDecision.experiment == name)
+    query = query.order_by(ExperimentDecision.id.desc())
+    if last is not None:
+        query = query.limit(last)
+    with Session(engine) as session:
+        rows = [
+            Decided(row.decided_at, row.action, row.sentence, row.numbers)
+            for row in session.scalars(query)
+        ]
+    return rows[::-1]
+
+
+def _state(row: Experiment) -> ExperimentState:
+    return ExperimentState(
+        name=row.name,
+        model=row.model,
+        layer=row.layer,
+        plan=row.plan,
+        state=row.state,
+        verdict=row.verdict,
+        winner=row.winner,
+        stage=row.stage,
+        shares=row.shares,
+        upstreams=row.upstreams,
+        dropped=tuple(row.dropped),
+        requested=row.requested,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        stage_at=row.stage_at,
+        ended_at=row.ended_at,
+        lease_owner=row.lease_owner,
+        lease_until=row.lease_until,
+    )

@@ -1,0 +1,241 @@
+"""Takes an experiment from its creation to its end, step by step.
+
+Every step is written with the numbers that it rested on, in one transaction with what it changes
+and only under the experiment's lease, so that there is one controller, and another one goes on
+where it was killed. What is deployed is made and removed by functions that can be called again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from doctune.database.engine import DatabaseError, Engine
+from doctune.database.experiments import (
+    ENDED,
+    ENDING,
+    PREPARING,
+    RUNNING,
+    Decided,
+    ExperimentState,
+    LeaseLostError,
+    advance,
+    get_experiment,
+    release_lease,
+    take_lease,
+)
+from doctune.errors import DoctuneError
+from doctune.experiments.analysis import Evaluation, evaluate
+from doctune.experiments.decision import Decision, Standing, decide
+from doctune.experiments.plan import Plan
+from doctune.experiments.platform import Platform
+from doctune.experiments.sources import DatabaseSource
+
+LEASE_SECONDS = 30.0
+
+logger = logging.getLogger("doctune.experiments")
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Returns the time."""
+    return datetime.now(UTC)
+
+
+class Controller:
+    """Controls one experiment while it has the lease."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        platform: Platform,
+        owner: str,
+        *,
+        clock: Clock = utc_now,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        """Prepares it.
+
+        Args:
+            owner: Who this is; differs from that of any other controller.
+            clock: Tells how long the experiment and its stages last.
+        """
+        self._engine, self._name, self._platform = engine, name, platform
+        self._owner, self._clock, self._lease_seconds = owner, clock, lease_seconds
+
+    def run(self, on_decision: Callable[[Decided], None] | None = None) -> ExperimentState:
+        """Controls the experiment until it has ended; waits while another one does.
+
+        Args:
+            on_decision: Called with each step.
+        """
+        with self._lease_kept():
+            while True:
+                state = get_experiment(self._engine, self._name)
+                if state.state == ENDED:
+                    return state
+                pause = _plan(state).rules.evaluate_seconds
+                try:
+                    decided = self.step()
+                    if decided is not None and on_decision is not None:
+                        on_decision(decided)
+                    if decided is not None and decided.action != "hold":
+                        continue
+                except LeaseLostError as error:
+                    logger.warning("%s", error)
+                except DatabaseError as error:
+                    logger.warning("The database is away: %s", type(error).__name__)
+                time.sleep(pause)
+
+    def step(self) -> Decided | None:
+        """Takes the next step; None where another controller has the lease.
+
+        Raises:
+            LeaseLostError: Another one has taken over meanwhile; nothing was written.
+            DeploymentError: An arm cannot be deployed, or the winner not be promoted.
+        """
+        if not self._lease():
+            return None
+        state = get_experiment(self._engine, self._name)
+        plan = _plan(state)
+        if state.state == PREPARING:
+            return self._prepare(plan, state)
+        if state.state == RUNNING:
+            return self._look(plan, state)
+        if state.state == ENDING:
+            return self._finish(plan, state)
+        return None
+
+    def _prepare(self, plan: Plan, state: ExperimentState) -> Decided:
+        if state.requested:
+            return self._stop(plan, state)
+        upstreams = {}
+        try:
+            for arm in plan.arms[1:]:
+                if arm.model_version:
+                    upstreams[arm.name] = self._platform.prepare(plan, arm)
+        except DoctuneError as error:
+            sentence = f"An arm cannot be deployed: {error}"
+            return self._write(
+                "end", sentence, {}, state=ENDING, verdict="broken", shares={}, stage=0
+            )
+        now = self._clock()
+        return self._write(
+            "start",
+            f"All arms answer: {plan.ramp[0]:g} % of the users for each.",
+            {},
+            state=RUNNING,
+            started_at=now,
+            stage_at=now,
+            stage=0,
+            shares=plan.shares_at(0),
+            upstreams=upstreams,
+        )
+
+    def _look(self, plan: Plan, state: ExperimentState) -> Decided:
+        if state.requested:
+            return self._stop(plan, state)
+        started = state.started_at or state.created_at
+        stage_at = state.stage_at or started
+        known = evaluate(plan, DatabaseSource(self._engine, plan, started), dropped=state.dropped)
+        now = self._clock()
+        standing = Standing(state.stage, state.dropped, started, stage_at)
+        decision = decide(plan, standing, known, now)
+        changes: dict[str, Any] = {
+            "stage": decision.stage,
+            "dropped": list(decision.dropped),
+            "shares": dict(decision.shares),
+        }
+        if decision.stage != state.stage:
+            changes["stage_at"] = now
+        if decision.action == "end":
+            changes |= {"state": ENDING, "verdict": decision.verdict, "winner": decision.winner}
+        return self._write(
+            decision.action, decision.sentence, numbers_of(known, decision), **changes
+        )
+
+    def _stop(self, plan: Plan, state: ExperimentState) -> Decided:
+        keep = state.requested or plan.control
+        sentence = f"Stopped from outside; {keep} is kept."
+        winner = keep if keep != plan.control else None
+        shares = dict(state.shares) if winner else {}
+        return self._write(
+            "end", sentence, {}, state=ENDING, verdict="stopped", winner=winner, shares=shares
+        )
+
+    def _finish(self, plan: Plan, state: ExperimentState) -> Decided:
+        if state.winner is not None:
+            self._platform.promote(plan, plan.arm(state.winner))
+        if state.shares:
+            self._write("retire", "The arms get no more users.", {}, shares={})
+        # Requests that an arm is answering are let finish.
+        time.sleep(plan.drain_seconds)
+        self._platform.remove(plan)
+        kept = state.winner or plan.control
+        return self._write(
+            "ended",
+            f"Nothing of the experiment is deployed any more; {kept} answers.",
+            {},
+            state=ENDED,
+            ended_at=self._clock(),
+            upstreams={},
+        )
+
+    def _write(
+        self, action: str, sentence: str, numbers: Mapping[str, Any], **changes: Any
+    ) -> Decided:
+        decided = Decided(self._clock(), action, sentence, numbers)
+        advance(self._engine, self._name, self._owner, decided, changes)
+        logger.info("%s: %s", self._name, sentence)
+        return decided
+
+    def _lease(self) -> bool:
+        return take_lease(self._engine, self._name, self._owner, utc_now(), self._lease_seconds)
+
+    @contextmanager
+    def _lease_kept(self) -> Iterator[None]:
+        """Renews the lease for the block, also while something slow is deployed."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(self._lease_seconds / 3):
+                try:
+                    if get_experiment(self._engine, self._name).lease_owner == self._owner:
+                        self._lease()
+                except DatabaseError as error:
+                    logger.warning("The lease is not renewed: %s", type(error).__name__)
+
+        thread = threading.Thread(target=renew, name="experiment-lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            try:
+                release_lease(self._engine, self._name, self._owner)
+            except DatabaseError as error:
+                logger.warning("The lease ends by its time: %s", type(error).__name__)
+
+
+def numbers_of(known: Evaluation, decision: Decision) -> dict[str, Any]:
+    """Returns what is kept of a look."""
+    return {
+        "users": dict(known.users),
+        "mismatch_p_value": known.mismatch_p_value,
+        "stage": decision.stage,
+        "shares": dict(decision.shares),
+        "findings": [asdict(found) for found in known.findings],
+    }
+
+
+def _plan(state: ExperimentState) -> Plan:
+    return Plan.model_validate(state.plan)

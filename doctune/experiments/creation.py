@@ -1,0 +1,164 @@
+"""From what a user asks for to an experiment in the database."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from doctune.database.engine import Engine
+from doctune.database.experiments import ENDED, add_experiment, list_experiments
+from doctune.errors import UsageError
+from doctune.experiments.assignment import BUCKETS, free_slot
+from doctune.experiments.options import load_experiment_options
+from doctune.experiments.plan import CONTROL, ArmPlan, Plan, check_plan
+
+SAME = "same"  # the control's version, with other settings
+
+
+@dataclass(frozen=True)
+class ArmChoice:
+    """A treatment as a user names it."""
+
+    name: str
+    version: str  # number, alias, full name, or `SAME`
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    system_prompt: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for."""
+
+    name: str
+    model: str  # as clients name it
+    endpoint: str  # whose champion a win replaces
+    registered: str  # name in the Model Registry
+    treatments: tuple[ArmChoice, ...]
+    metric: str
+    guardrails: tuple[str, ...] = ()
+    control: str = "champion"
+    ramp: tuple[float, ...] = (1, 5, 25, 50)
+    layer: str = ""
+    layer_share: float = 100.0
+    forced: Mapping[str, str] = field(default_factory=dict)
+    shadow: bool = False
+    smoke_prompt: str = "What is this?"
+    machine: Mapping[str, str | int] = field(default_factory=dict)
+
+
+def create_experiment(engine: Engine, config: Path, request: Request) -> Plan:
+    """Adds an experiment, yet to be prepared, and returns its plan.
+
+    Args:
+        config: The folder with `experiments.yaml`.
+
+    Raises:
+        UsageError: It cannot be run as it is asked for.
+        ConfigurationError: A setting is wrong.
+        DeploymentError: There is no such version, or the control does not serve.
+    """
+    options = load_experiment_options(config)
+    layer = request.layer or request.model
+    try:
+        plan = Plan(
+            name=request.name,
+            model=request.model,
+            endpoint=request.endpoint,
+            arms=_arms(request),
+            metric=request.metric,
+            guardrails=tuple(name for name in request.guardrails if name != request.metric),
+            metrics=options.metrics,
+            ramp=request.ramp,
+            rules=options.rules,
+            prices=options.prices,
+            salt=secrets.token_hex(16),
+            layer=layer,
+            slot=_slot(engine, layer, request),
+            holdout=round(options.holdout * BUCKETS),
+            forced=dict(request.forced),
+            shadow=request.shadow,
+            drain_seconds=options.drain_seconds,
+            smoke_prompt=request.smoke_prompt,
+            machine=dict(request.machine),
+        )
+    except ValidationError as error:
+        raise UsageError(f"{error.errors(include_url=False)[0]['msg']}.") from error
+    check_plan(plan)
+    if unknown := set(plan.forced.values()) - {arm.name for arm in plan.arms}:
+        raise UsageError(f"there is no arm {min(unknown)} to force a tester into.")
+    document = plan.model_dump(mode="json")
+    add_experiment(engine, plan.name, plan.model, plan.layer, document, datetime.now(UTC))
+    return plan
+
+
+def _arms(request: Request) -> tuple[ArmPlan, ...]:
+    control = _version(request, request.control)
+    _check_serves(request.endpoint, control)
+    arms = [ArmPlan(name=CONTROL)]
+    for choice in request.treatments:
+        same = choice.version == SAME
+        version = "" if same else _version(request, choice.version)
+        changed = bool(choice.parameters) or choice.system_prompt is not None
+        if not changed and (same or version == control):
+            raise UsageError(
+                f"{choice.name} is the control itself: name another version, parameters or prompt."
+            )
+        arms.append(
+            ArmPlan(
+                name=choice.name,
+                model_version="" if version == control else version,
+                parameters=dict(choice.parameters),
+                system_prompt=choice.system_prompt,
+            )
+        )
+    return tuple(arms)
+
+
+def _version(request: Request, named: str) -> str:
+    """Returns the full name of a version that is given by number, alias or full name."""
+    from doctune.errors import DeploymentError
+    from doctune.vertex.errors import google_errors
+    from doctune.vertex.registry import find_model, get_version, version_name
+
+    parent = find_model(request.registered)
+    if parent is None and not named.startswith("projects/"):
+        raise DeploymentError(f"there is no model {request.registered} in the registry.")
+    full = named if named.startswith("projects/") else f"{parent}@{named}"
+    with google_errors(f"find the version {named} of {request.registered}", DeploymentError):
+        return version_name(get_version(full))
+
+
+def _check_serves(endpoint: str, version: str) -> None:
+    """Refuses a control that is not what users get without the experiment."""
+    from doctune.errors import DeploymentError
+    from doctune.vertex import list_variants
+    from doctune.vertex.endpoints import same_version
+
+    serving = [variant for variant in list_variants(endpoint) if variant.share == 100]
+    if not serving or not same_version(serving[0].model_version, version):
+        has = serving[0].model_version.split("/")[-1] if serving else "several versions or none"
+        raise DeploymentError(
+            f"the control {version.split('/')[-1]} does not have all traffic of {endpoint}, "
+            f"which serves {has}: deploy it first."
+        )
+
+
+def _slot(engine: Engine, layer: str, request: Request) -> tuple[int, int]:
+    taken = [
+        tuple(state.plan["slot"])
+        for state in list_experiments(engine)
+        if state.layer == layer and state.state != ENDED
+    ]
+    slot = free_slot(taken, round(request.layer_share * BUCKETS / 100))
+    if slot is None:
+        raise UsageError(
+            f"the layer {layer} has no room for {request.layer_share:g} % of the users: end an "
+            "experiment of it, give both a smaller --layer-share, or use another --layer."
+        )
+    return slot

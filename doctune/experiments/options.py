@@ -1,0 +1,132 @@
+"""The settings of experiments: `experiments.yaml` beside the other files of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from doctune.errors import ConfigurationError
+
+EXPERIMENTS_CONFIG_FILE = "experiments.yaml"
+
+# What can be added up over a user's requests; `doctune.database.exposures` computes them.
+Measure = Literal[
+    "requests",
+    "answers",
+    "errors",
+    "fallbacks",
+    "thumbs_up",
+    "rated",
+    "corrected",
+    "followed_up",
+    "answered",
+    "refused",
+    "faithful",
+    "judged",
+    "prompt_tokens",
+    "completion_tokens",
+    "cost",
+]
+# What has one value an answer.
+Value = Literal["total_ms", "first_token_ms", "prompt_tokens", "completion_tokens"]
+Better = Literal["higher", "lower"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Metric(_Section):
+    better: Better
+    margin: float | None = Field(
+        default=None, ge=0, description="How much worse is not worse, for a guardrail."
+    )
+    relative_margin: float | None = Field(
+        default=None, ge=0, description="The same as a share of the control's value."
+    )
+
+    @model_validator(mode="after")
+    def _one_margin(self) -> _Metric:
+        if self.margin is not None and self.relative_margin is not None:
+            raise ValueError("give margin or relative_margin, not both")
+        return self
+
+
+class SumMetric(_Metric):
+    """One sum over another, with the user as the unit; `share` where no request counts twice."""
+
+    kind: Literal["share", "ratio"]
+    numerator: Measure
+    denominator: Measure
+
+
+class QuantileMetric(_Metric):
+    """A quantile over answers, clustered by user."""
+
+    kind: Literal["quantile"]
+    measure: Value
+    quantile: float = Field(gt=0, lt=1)
+
+
+Metric = Annotated[SumMetric | QuantileMetric, Field(discriminator="kind")]
+
+
+class Rules(_Section):
+    """When an experiment ramps up and ends."""
+
+    alpha: float = Field(0.05, gt=0, lt=0.5, description="Chance of a false verdict, all looks.")
+    guardrail_alpha: float = Field(0.05, gt=0, lt=0.5, description="The same, of one guardrail.")
+    mismatch_alpha: float = Field(0.001, gt=0, lt=0.5)
+    min_users: int = Field(200, ge=10, description="An arm, before anything is concluded.")
+    min_days: float = Field(7.0, ge=0, description="Before a verdict in favour.")
+    max_days: float = Field(28.0, gt=0, description="Then it ends as a tie.")
+    max_users: int | None = Field(default=None, ge=10, description="An arm; then it is a tie.")
+    stage_days: float = Field(1.0, ge=0, description="The shortest stage of the ramp.")
+    evaluate_seconds: float = Field(60.0, gt=0)
+    tightest_at: int = Field(5000, ge=10, description="Users, where intervals are tightest.")
+    before_days: float = Field(28.0, ge=0, description="What CUPED looks back at; 0: no CUPED.")
+
+
+class Prices(_Section):
+    """Dollars for a million tokens."""
+
+    prompt_tokens: float = Field(0.0, ge=0)
+    completion_tokens: float = Field(0.0, ge=0)
+
+
+class ExperimentOptions(_Section):
+    """All settings of experiments."""
+
+    rules: Rules = Rules()
+    metrics: dict[str, Metric] = Field(min_length=1)
+    prices: Prices = Prices()
+    holdout: float = Field(0.0, ge=0, le=0.5, description="Share of users in no experiment.")
+    drain_seconds: float = Field(
+        10.0, ge=0, description="Between an arm's last new request and its removal."
+    )
+
+
+METRIC: TypeAdapter[Metric] = TypeAdapter(Metric)
+
+
+def load_experiment_options(folder: Path) -> ExperimentOptions:
+    """Returns the settings of a configuration folder.
+
+    Raises:
+        ConfigurationError: There is no such file, a key is unknown, or a value is wrong.
+    """
+    path = folder / EXPERIMENTS_CONFIG_FILE
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is missing: it declares the metrics of experiments.")
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return ExperimentOptions.model_validate(values)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is no YAML: {error}.") from error
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = ".".join(map(str, problem["loc"]))
+        raise ConfigurationError(f"{path}: {key}: {problem['msg']}.") from error

@@ -1,0 +1,80 @@
+"""What an experiment deploys on Vertex AI, found again by name, and removed at its end.
+
+Each treatment with a version of its own gets an endpoint that takes all of its traffic, because no
+client can address one deployed model behind a split.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from doctune.experiments.plan import ArmPlan, Plan
+
+# Vertex AI takes display names of 128 characters.
+_PREFIX = "experiment"
+
+logger = logging.getLogger("doctune.experiments")
+
+
+class Platform(Protocol):
+    """Where arms are served."""
+
+    def prepare(self, plan: Plan, arm: ArmPlan) -> str:
+        """Deploys an arm, unless it is; returns the upstream by which the gateway asks it."""
+
+    def promote(self, plan: Plan, arm: ArmPlan) -> None:
+        """Makes an arm's version the champion behind the experiment's endpoint."""
+
+    def remove(self, plan: Plan) -> None:
+        """Removes all that was deployed for the experiment; what is gone already is no error."""
+
+
+def arm_endpoint(plan: Plan, arm: ArmPlan) -> str:
+    """Returns the display name of an arm's endpoint."""
+    return f"{_PREFIX}-{plan.name}-{arm.name}"
+
+
+class VertexPlatform:
+    """Vertex AI, through the session that is open."""
+
+    def prepare(self, plan: Plan, arm: ArmPlan) -> str:
+        """Deploys an arm, unless it is; returns the upstream by which the gateway asks it."""
+        from doctune.vertex.arm_endpoints import serve_alone
+
+        name = arm_endpoint(plan, arm)
+        serve_alone(name, arm.model_version, _machine(plan))
+        return f"vertex:{name}"
+
+    def promote(self, plan: Plan, arm: ArmPlan) -> None:
+        """Makes an arm's version the champion behind the experiment's endpoint."""
+        from doctune.vertex import deploy_model
+
+        if not (plan.endpoint and arm.model_version):
+            logger.warning(
+                "%s wins by its settings alone: take them over in gateway.yaml", arm.name
+            )
+            return
+        deploy_model(
+            arm.model_version,
+            endpoint_name=plan.endpoint,
+            smoke_instances=[{"prompt": plan.smoke_prompt}],
+            smoke_parameters={"max_new_tokens": 16},
+            machine=_machine(plan),
+            owner=f"{_PREFIX}-{plan.name}",
+        )
+
+    def remove(self, plan: Plan) -> None:
+        """Removes the arms' endpoints with what is deployed there."""
+        from doctune.vertex.arm_endpoints import remove_endpoint
+
+        for arm in plan.arms:
+            remove_endpoint(arm_endpoint(plan, arm))
+
+
+def _machine(plan: Plan) -> Any:
+    from doctune.vertex import ServingMachine
+
+    given: Mapping[str, Any] = plan.machine
+    return ServingMachine(**given) if given else ServingMachine()

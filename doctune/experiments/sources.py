@@ -1,0 +1,176 @@
+"""Where the numbers of an analysis come from: the database of the services, or Parquet files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from doctune.database.engine import Engine
+from doctune.database.exposures import Scope, answer_values, user_sums, users_exposed
+from doctune.experiments.moments import ArmValue, Moments
+from doctune.experiments.options import QuantileMetric, SumMetric
+from doctune.experiments.plan import Plan
+from doctune.experiments.quantiles import REACH, quantile_error, quantile_value, rank_share
+from doctune.feedback.request import FAITHFULNESS
+from doctune.knowledge.prompt import REFUSAL
+
+_MILLION = 1_000_000.0
+MEMORY_LIMIT = "768MB"
+
+
+def scope_of(plan: Plan) -> Scope:
+    """Returns which requests an experiment looks at."""
+    return Scope(
+        experiment=plan.name,
+        refusal=REFUSAL,
+        faithfulness=FAITHFULNESS,
+        prompt_price=plan.prices.prompt_tokens / _MILLION,
+        completion_price=plan.prices.completion_tokens / _MILLION,
+        shadow=plan.shadow,
+    )
+
+
+class DatabaseSource:
+    """The log and the feedback of the gateway."""
+
+    def __init__(self, engine: Engine, plan: Plan, started_at: datetime) -> None:
+        """Takes them as they are; what users did before is looked up once.
+
+        Args:
+            started_at: When the experiment started: what was before is the covariate.
+        """
+        self._engine, self._scope = engine, scope_of(plan)
+        days = plan.rules.before_days
+        start = started_at - timedelta(days=days)
+        self._before = (
+            replace(self._scope, before=(plan.model, start, started_at)) if days else None
+        )
+
+    def users(self) -> dict[str, int]:
+        """Returns how many users each arm has had."""
+        return users_exposed(self._engine, self._scope)
+
+    def moments(self, metric: SumMetric) -> dict[str, Moments]:
+        """Returns the moments of a metric in each arm."""
+        measures = (metric.numerator, metric.denominator)
+        rows = user_sums(self._engine, self._scope, measures)
+        before: dict[str, tuple[float, ...]] = {}
+        if self._before is not None:
+            past = user_sums(self._engine, self._before, measures)
+            before = {unit: sums for _, unit, sums in past}
+        arms: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+        for arm, unit, sums in rows:
+            arms[arm].append((*sums, *before.get(unit, (0.0, 0.0))))
+        # Where nobody has a past, a denominator of 1 leaves the covariate out.
+        return {arm: _moments(values, bool(before)) for arm, values in arms.items()}
+
+    def quantiles(self, metric: QuantileMetric) -> dict[str, ArmValue]:
+        """Returns a quantile in each arm."""
+        values: dict[str, list[float]] = defaultdict(list)
+        users: dict[str, list[int]] = defaultdict(list)
+        numbers: dict[str, int] = {}
+        for arm, unit, value in answer_values(self._engine, self._scope, metric.measure):
+            values[arm].append(value)
+            users[arm].append(numbers.setdefault(unit, len(numbers)))
+        return {arm: quantile_value(values[arm], users[arm], metric.quantile) for arm in values}
+
+
+class ParquetSource:
+    """Exposures in Parquet files, one row a request: `experiment`, `arm`, `unit` and measures.
+
+    DuckDB adds them up within its memory limit, on disk where need be.
+    """
+
+    def __init__(self, files: str | Path, experiment: str, *, threads: int = 2) -> None:
+        """Opens them.
+
+        Args:
+            files: A file, or a pattern of several.
+        """
+        import duckdb
+
+        self._duckdb = duckdb
+        self._connection = duckdb.connect(
+            config={"memory_limit": MEMORY_LIMIT, "threads": str(threads)}
+        )
+        self._connection.execute("SET preserve_insertion_order = false")
+        self._rows = self._connection.read_parquet(str(files)).filter(
+            duckdb.ColumnExpression("experiment") == duckdb.ConstantExpression(experiment)
+        )
+
+    def users(self) -> dict[str, int]:
+        """Returns how many users each arm has had."""
+        counted: Any = self._rows.query(
+            "requests",
+            "SELECT arm, COUNT(*) FROM (SELECT DISTINCT arm, unit FROM requests) GROUP BY arm",
+        )
+        return dict(counted.fetchall())
+
+    def moments(self, metric: SumMetric) -> dict[str, Moments]:
+        """Returns the moments of a metric in each arm."""
+        rows = self._columns(y=metric.numerator, x=metric.denominator).query(
+            "requests",
+            "SELECT arm, COUNT(*), AVG(y), AVG(x), VAR_SAMP(y), VAR_SAMP(x), COVAR_SAMP(y, x) "
+            "FROM (SELECT arm, SUM(y)::DOUBLE AS y, SUM(x)::DOUBLE AS x FROM requests "
+            "GROUP BY arm, unit) GROUP BY arm",
+        )
+        found = {}
+        for arm, count, mean_y, mean_x, var_y, var_x, both in rows.fetchall():
+            covariance = np.zeros((4, 4))
+            covariance[:2, :2] = [[var_y, both], [both, var_x]]
+            mean = np.array([mean_y, mean_x, 0.0, 1.0])
+            found[arm] = Moments(np.asarray(float(count)), mean, covariance)
+        return found
+
+    def quantiles(self, metric: QuantileMetric) -> dict[str, ArmValue]:
+        """Returns a quantile in each arm."""
+        rows = self._columns(v=metric.measure)
+        arms = [arm for (arm,) in rows.select("arm").distinct().fetchall()]
+        return {arm: self._quantile_of(rows, arm, metric.quantile) for arm in arms}
+
+    def _quantile_of(self, rows: Any, arm: str, quantile: float) -> ArmValue:
+        duck = self._duckdb
+        mine = rows.filter(duck.ColumnExpression("arm") == duck.ConstantExpression(arm))
+        value = _quantiles(mine, [quantile])[0]
+        known = duck.ConstantExpression(value).alias("q")
+        row = (
+            mine.select("unit", "v", known)
+            .query(
+                "requests",
+                "SELECT COUNT(*), SUM(n), SUM(b), VAR_SAMP(n), VAR_SAMP(b), COVAR_SAMP(b, n) FROM "
+                "(SELECT COUNT(v)::DOUBLE AS n, (COUNT(v) FILTER (v <= q))::DOUBLE AS b "
+                "FROM requests GROUP BY unit HAVING COUNT(v) > 0)",
+            )
+            .fetchall()[0]
+        )
+        error = quantile_error(*(float(number or 0.0) for number in row))
+        ranks = [rank_share(quantile + sign * REACH * error) for sign in (-1, 1)]
+        low, high = _quantiles(mine, ranks)
+        spread, users = (high - low) / (2 * REACH), float(row[0])
+        return ArmValue(np.asarray(value), np.asarray(spread**2 * users), np.asarray(users))
+
+    def _columns(self, **names: str) -> Any:
+        duck = self._duckdb
+        renamed = [duck.ColumnExpression(name).alias(short) for short, name in names.items()]
+        return self._rows.select("arm", "unit", *renamed)
+
+
+def _quantiles(rows: Any, shares: Sequence[float]) -> list[float]:
+    listed = ", ".join(repr(float(share)) for share in shares)
+    return [
+        float(value) for value in rows.aggregate(f"quantile_disc(v, [{listed}])").fetchall()[0][0]
+    ]
+
+
+def _moments(rows: Sequence[Sequence[float]], with_past: bool) -> Moments:
+    columns = np.asarray(rows, dtype=np.float64)
+    past: Mapping[str, np.ndarray] = (
+        {"covariate": columns[:, 2], "covariate_denominator": columns[:, 3]} if with_past else {}
+    )
+    return Moments.of(columns[:, 0], columns[:, 1], **past)

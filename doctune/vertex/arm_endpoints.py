@@ -1,0 +1,61 @@
+"""Endpoints that serve one version each, made and removed as a whole: the arms of experiments."""
+
+from __future__ import annotations
+
+from doctune.errors import DeploymentError
+from doctune.vertex.endpoints import get_or_create
+from doctune.vertex.errors import google_errors
+from doctune.vertex.labels import MANAGED_BY, filter_by_name
+from doctune.vertex.variants import (
+    ServingMachine,
+    add_variant,
+    find_variant,
+    list_variants,
+    set_traffic,
+    wait_for_deployments,
+)
+
+
+def serve_alone(endpoint: str, model_version: str, machine: ServingMachine) -> None:
+    """Deploys a version to an endpoint of its own, with all traffic; what is done is left as it is.
+
+    Args:
+        endpoint: Display name; the endpoint is created where there is none.
+        model_version: projects/.../models/M@VERSION.
+
+    Raises:
+        DeploymentError: The version does not become healthy.
+    """
+    with google_errors(f"create the endpoint {endpoint}", DeploymentError):
+        name = get_or_create(endpoint)[0].resource_name
+        # One that was killed may have begun.
+        wait_for_deployments(name)
+    variant = find_variant(list_variants(name), model_version)
+    if variant is None:
+        variant = add_variant(name, model_version, machine)
+    if variant.share != 100:
+        set_traffic(name, {variant.deployed_model_id: 100})
+
+
+def remove_endpoint(endpoint: str) -> None:
+    """Removes an endpoint of ours with all that is deployed there; none is no error.
+
+    Args:
+        endpoint: Display name.
+
+    Raises:
+        DeploymentError: It cannot be removed.
+    """
+    from google.api_core.exceptions import NotFound
+    from google.cloud import aiplatform
+
+    with google_errors(f"remove the endpoint {endpoint}", DeploymentError):
+        for found in aiplatform.Endpoint.list(filter=filter_by_name(endpoint)):
+            if not MANAGED_BY.items() <= dict(found.labels).items():
+                continue
+            try:
+                wait_for_deployments(found.resource_name)
+                found.undeploy_all(sync=True)
+                found.delete(sync=True)
+            except NotFound:
+                continue
