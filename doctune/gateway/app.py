@@ -25,6 +25,7 @@ from doctune.gateway.bodies import (
     text_request,
 )
 from doctune.gateway.conversations import add_conversations
+from doctune.gateway.experiment_pages import add_experiment_pages
 from doctune.gateway.feedback import keep
 from doctune.gateway.keys import Principal
 from doctune.gateway.metrics import CONTENT_TYPE
@@ -71,6 +72,7 @@ def create_app(services: Services) -> FastAPI:
     _add_feedback(app, services)
     add_review(app, services)
     add_conversations(app, services)
+    add_experiment_pages(app, services)
     add_page(app)
     return app
 

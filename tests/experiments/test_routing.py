@@ -157,3 +157,20 @@ def test_a_shadow_answers_out_of_sight_and_costs_no_time(
     shadows = [row for row in found if row.exposure == "shadow"]
     assert {row.unit for row in shadows} == {row.unit for row in found}
     assert all(row.status == 200 and row.total_ms >= 1000 for row in shadows)
+
+
+def test_an_administrator_sees_how_experiments_stand_and_nobody_else(gateway: Gateway) -> None:
+    begin(gateway.engine)
+    for number in range(4):
+        assert gateway.chat(user=f"u{number}").status_code == 200
+    rows(gateway.engine, 4)
+    listed = gateway.get("/v1/experiments").json()["data"]
+    assert [one["name"] for one in listed] == ["tone"]
+    assert gateway.get("/v1/experiments/tone").json()["percent"] == {"control": 50, "treatment": 50}
+    page = gateway.get("/v1/experiments/tone/report")
+    assert page.status_code == 200
+    assert "helpful over time" in page.text
+    assert gateway.get("/v1/experiments/other").status_code == 404
+    plain = gateway.new_key("plain", owner="tests", scopes=("chat",))
+    for route in ("", "/tone", "/tone/report"):
+        assert gateway.get(f"/v1/experiments{route}", plain).status_code == 403

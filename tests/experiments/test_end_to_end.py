@@ -1,0 +1,405 @@
+"""Whole experiments on the local Vertex AI: real versions, real servers, the real gateway.
+
+Simulated users ask one question each and rate the answer by a stated rule: `up` with a chance of
+`GOOD_CHANCE`, or of `BAD_CHANCE` where the answer repeats one piece.
+The version that is worse on purpose has one embedding for all tokens, so that it repeats itself.
+"""
+
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+
+import httpx
+import psutil
+import pytest
+import yaml
+from sqlalchemy import Engine, func, select
+
+from doctune.database.experiments import (
+    ENDED,
+    RUNNING,
+    ExperimentState,
+    decisions_of,
+    get_experiment,
+)
+from doctune.database.tables import Prediction
+from doctune.errors import UsageError
+from doctune.experiments.assignment import bucket_of
+from doctune.experiments.creation import ArmChoice, Request, create_experiment
+from doctune.processes import start_process, stop_process
+from doctune.vertex import ask, deploy_model, list_variants, register_model, rollback
+from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
+from tests.serving.tiny_model import write_tiny_model
+from tests.vertex.conftest import BUCKET, IMAGES, LOCATION, PROJECT, local, vertex
+
+__all__ = ["local", "vertex"]  # fixtures
+
+GOOD_CHANCE, BAD_CHANCE = 0.9, 0.2
+NAME = f"ab-{uuid.uuid4().hex[:8]}"
+WORSE_FIRST = f"{NAME}-worse"  # the endpoint whose champion is the worse one
+QUESTION = "What does the pump have?"
+SHORT = {"max_new_tokens": 6}
+WAIT_SECONDS = 240
+SETTINGS = {
+    "DOCTUNE_VERTEX_PROJECT": PROJECT,
+    "DOCTUNE_VERTEX_LOCATION": LOCATION,
+    "DOCTUNE_VERTEX_STAGING_BUCKET": BUCKET,
+}
+SECOND = 1 / 86_400
+RULES = {
+    "min_users": 30,
+    "min_days": 2 * SECOND,
+    "max_days": 200 * SECOND,
+    "stage_days": 0.5 * SECOND,
+    "evaluate_seconds": 0.3,
+    "tightest_at": 100,
+    "before_days": 0,
+}
+METRICS = {
+    "helpful": {"kind": "share", "numerator": "thumbs_up", "denominator": "rated",
+                "better": "higher"},
+    "error_rate": {"kind": "share", "numerator": "errors", "denominator": "requests",
+                   "better": "lower", "margin": 0.25},
+}  # fmt: skip
+
+pytestmark = pytest.mark.usefixtures("vertex")
+
+
+def make_worse(artifact: Path) -> Path:
+    """Gives all tokens one embedding: whatever is asked, the model repeats one token."""
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(artifact / "model")
+    embeddings = model.get_input_embeddings().weight.data
+    embeddings[:] = embeddings[40].clone()
+    model.save_pretrained(artifact / "model")
+    return artifact
+
+
+def register(artifact: Path, name: str) -> str:
+    registered = register_model(artifact, model_name=name, serving_image=f"{IMAGES}/serving:1")
+    return registered.version_name
+
+
+def release(version: str, endpoint: str) -> None:
+    deploy_model(
+        version,
+        endpoint_name=endpoint,
+        smoke_instances=[{"prompt": QUESTION}],
+        smoke_parameters=SHORT,
+    )
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Of one model: two that answer alike and one that is worse. Of another: the worse released."""
+
+    good: str
+    equal: str
+    worse: str
+    better: str  # of the model whose champion is the worse one
+
+
+@pytest.fixture(scope="module")
+def versions(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    folder = tmp_path_factory.mktemp("models")
+    good = write_tiny_model(folder / "good", seed=3)
+    equal = write_tiny_model(folder / "equal", seed=3)
+    (equal / "training.json").write_text('{"base_model": "tiny", "seed": 33}\n')
+    worse = make_worse(write_tiny_model(folder / "worse", seed=4))
+    first = register(good, NAME)
+    release(first, NAME)
+    worse_champion = register(worse, WORSE_FIRST)
+    release(worse_champion, WORSE_FIRST)
+    for endpoint, is_good in ((NAME, True), (WORSE_FIRST, False)):
+        text = ask(endpoint, [{"prompt": QUESTION}], SHORT)[0]["text"]
+        assert pleases(text) == is_good, f"{endpoint} answers {text!r}"
+    return Versions(
+        good=first,
+        equal=register(equal, NAME),
+        worse=register(worse, NAME),
+        better=register(good, WORSE_FIRST),
+    )
+
+
+def pleases(answer: str) -> bool:
+    """The rule by which users judge: an answer that only repeats one piece does not please."""
+    return not any(answer == (answer[:size] * len(answer))[: len(answer)] for size in range(1, 5))
+
+
+@pytest.fixture(scope="module")
+def gateway(versions: Versions, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Front"]:
+    front = Front(tmp_path_factory.mktemp("gateway"))
+    try:
+        yield front
+    finally:
+        front.close()
+
+
+class Front:
+    """The gateway, which can be killed and comes back, and the controllers beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._options = {
+            "models": {name: {"upstreams": [f"vertex:{name}"]} for name in (NAME, WORSE_FIRST)}
+        }
+        self.now = self._start("")
+        self.set_rules()
+        self._controllers: list[Popen] = []
+
+    def _start(self, database_url: str) -> Gateway:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in SETTINGS.items():
+                patch.setenv(name, value)
+            return start_gateway(self._folder, self._options, database_url)
+
+    @property
+    def config(self) -> Path:
+        return self._folder / "config"
+
+    def set_rules(self, **more: object) -> None:
+        settings = {"rules": RULES | more, "metrics": METRICS, "drain_seconds": 1.5}
+        (self.config / "experiments.yaml").write_text(yaml.safe_dump(settings))
+
+    @property
+    def engine(self) -> Engine:
+        return self.now.engine
+
+    def kill_and_restart(self) -> None:
+        """Kills the gateway as a lost machine does, and starts another one."""
+        self.now.process.kill()
+        self.now.process.wait(20)
+        self.now = self._start(self.now.database_url)
+
+    def control(self, name: str) -> Popen:
+        """Starts a controller as a process."""
+        command = [sys.executable, "-m", "doctune", "experiment", "watch", name, "--cloud"]
+        process = start_process(
+            [*command, "--lease-seconds", "4"],
+            environment={
+                **os.environ,
+                **SETTINGS,
+                "DOCTUNE_CONFIG": str(self.config),
+                "DATABASE_URL": self.now.database_url,
+                "PYTHONPATH": str(ROOT),
+            },
+            cwd=self._folder,
+            stdout=DEVNULL,
+            stderr=(self._folder / "controller.log").open("ab"),
+        )
+        self._controllers.append(process)
+        return process
+
+    @property
+    def is_controlled(self) -> bool:
+        """Whether the controller that was started last is at work, or has come to the end."""
+        return self._controllers[-1].poll() in (None, 0)
+
+    def log(self) -> str:
+        return (self._folder / "controller.log").read_text()[-4000:]
+
+    def close(self) -> None:
+        for controller in self._controllers:
+            if controller.poll() is None:
+                stop_process(controller.pid)
+        stop_gateway(self.now)
+
+
+_numbers = itertools.count()
+
+
+class Users:
+    """Threads that are users: each asks, rates by the rule, and never comes back."""
+
+    def __init__(self, front: Front, model: str, threads: int = 6) -> None:
+        self._front, self._model = front, model
+        self._ended = threading.Event()
+        self.paused = threading.Event()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
+
+    def __enter__(self) -> "Users":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _work(self) -> None:
+        with httpx.Client(timeout=30) as client:
+            while not self._ended.is_set():
+                user = f"user-{next(_numbers)}"
+                try:
+                    self._visit(client, user)
+                except httpx.HTTPError:
+                    time.sleep(0.2)  # the gateway is away for a moment
+
+    def _visit(self, client: httpx.Client, user: str) -> None:
+        front = self._front.now
+        body = {
+            "model": self._model,
+            "messages": [{"role": "user", "content": QUESTION}],
+            "max_tokens": SHORT["max_new_tokens"],
+            "user": user,
+        }
+        answer = client.post(f"{front.url}/v1/chat/completions", json=body, headers=front.headers())
+        if answer.status_code != 200:
+            return
+        document = answer.json()
+        pleased = pleases(document["choices"][0]["message"]["content"])
+        chance = GOOD_CHANCE if pleased else BAD_CHANCE
+        up = bucket_of("whim", user) < chance * 10_000
+        rating = {
+            "prediction_id": document["id"],
+            "kind": "rating",
+            "rating": "up" if up else "down",
+            "user": user,
+        }
+        client.post(f"{front.url}/v1/feedback", json=rating, headers=front.headers())
+
+
+def begin(front: Front, name: str, model: str, treatment: str, **more: object) -> None:
+    request = Request(
+        name=name,
+        model=model,
+        endpoint=model,
+        registered=model,
+        treatments=(ArmChoice("treatment", treatment),),
+        metric="helpful",
+        guardrails=("error_rate",),
+        smoke_prompt=QUESTION,
+        **more,  # type: ignore[arg-type]
+    )
+    create_experiment(front.engine, front.config, request)
+
+
+def wait_until(front: Front, name: str, what: str, condition) -> ExperimentState:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        state = get_experiment(front.engine, name)
+        if condition(state):
+            return state
+        assert front.is_controlled, front.log()
+        assert time.monotonic() < deadline, (
+            f"{name}: {what} did not happen in {WAIT_SECONDS} s; it is {state.state}, "
+            f"{[d.sentence for d in decisions_of(front.engine, name)][-3:]} {front.log()}"
+        )
+        time.sleep(0.1)
+
+
+def until_ended(front: Front, name: str) -> ExperimentState:
+    return wait_until(front, name, "its end", lambda state: state.state == ENDED)
+
+
+def exposed(engine: Engine, name: str) -> int:
+    query = select(func.count()).where(
+        Prediction.experiment == name, Prediction.exposure == "given"
+    )
+    with engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def deployed_for(name: str) -> list[str]:
+    """Returns the display names of the experiment's endpoints that are still there."""
+    from google.cloud import aiplatform
+
+    return [e.display_name for e in aiplatform.Endpoint.list()
+            if e.display_name.startswith(f"experiment-{name}-")]  # fmt: skip
+
+
+def champion(endpoint: str) -> str:
+    (serving,) = [variant for variant in list_variants(endpoint) if variant.share == 100]
+    return serving.model_version
+
+
+def test_a_worse_version_is_rolled_back_before_a_quarter_has_had_it(
+    gateway: Front, versions: Versions
+) -> None:
+    begin(gateway, "worse", NAME, versions.worse, ramp=(20, 24, 50))
+    gateway.control("worse")
+    with Users(gateway, NAME):
+        state = until_ended(gateway, "worse")
+    assert state.verdict == "lose", gateway.log()
+    shares = [decided.numbers["shares"] for decided in decisions_of(gateway.engine, "worse")
+              if decided.numbers]  # fmt: skip
+    assert max(share.get("treatment", 0) for share in shares) < 2500
+    assert champion(NAME) == versions.good
+    assert deployed_for("worse") == []
+    last_look = [d for d in decisions_of(gateway.engine, "worse") if d.action == "end"][-1]
+    assert "helpful" in last_look.sentence
+
+
+def test_an_equal_version_ends_as_a_tie(gateway: Front, versions: Versions) -> None:
+    gateway.set_rules(max_users=60)
+    begin(gateway, "equal", NAME, versions.equal, ramp=(50,))
+    gateway.control("equal")
+    with Users(gateway, NAME):
+        state = until_ended(gateway, "equal")
+    assert state.verdict == "tie", gateway.log()
+    assert champion(NAME) == versions.good
+    assert deployed_for("equal") == []
+
+
+def test_a_better_version_is_promoted_although_everything_is_killed_once(
+    gateway: Front, versions: Versions
+) -> None:
+    gateway.set_rules()
+    before = champion(WORSE_FIRST)
+    begin(gateway, "better", WORSE_FIRST, versions.better, ramp=(20, 50))
+    first = gateway.control("better")
+    with Users(gateway, WORSE_FIRST):
+        wait_until(gateway, "better", "its start", lambda state: state.state == RUNNING)
+        _kill_arm("better")
+        wait_until(
+            gateway, "better", "an exposure", lambda _: exposed(gateway.engine, "better") > 5
+        )
+        os.kill(first.pid, signal.SIGKILL)
+        gateway.control("better")
+        gateway.kill_and_restart()
+        state = until_ended(gateway, "better")
+    assert (state.verdict, state.winner) == ("win", "treatment"), gateway.log()
+    assert champion(WORSE_FIRST) == versions.better
+    assert deployed_for("better") == []
+    assert rollback(WORSE_FIRST).model_version == before
+    starts = [d for d in decisions_of(gateway.engine, "better") if d.action == "start"]
+    assert len(starts) == 1
+
+
+def _kill_arm(name: str) -> None:
+    """Kills the model server of an experiment's treatment."""
+    from google.cloud import aiplatform
+
+    (endpoint,) = [e for e in aiplatform.Endpoint.list()
+                   if e.display_name == f"experiment-{name}-treatment"]  # fmt: skip
+    number = endpoint.resource_name.split("/")[-1]
+    servers = [process for process in psutil.process_iter() if _serves(process, number)]
+    assert servers
+    for process in servers:
+        process.kill()
+
+
+def _serves(process: psutil.Process, endpoint: str) -> bool:
+    try:
+        return process.environ().get("AIP_ENDPOINT_ID") == endpoint
+    except (psutil.Error, OSError):
+        return False
+
+
+def test_a_control_that_does_not_serve_is_refused(gateway: Front, versions: Versions) -> None:
+    from doctune.errors import DeploymentError
+
+    with pytest.raises(DeploymentError, match="does not have all traffic"):
+        begin(gateway, "wrong", NAME, versions.equal, control=versions.worse)
+    with pytest.raises(UsageError, match="the control itself"):
+        begin(gateway, "same", NAME, versions.good)
