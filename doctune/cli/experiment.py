@@ -36,8 +36,12 @@ def create(
     model: Annotated[str, typer.Option(help="The model, as clients name it.")] = "",
     control: Annotated[str, typer.Option(help="Version, alias or full name.")] = "champion",
     treatment: Annotated[
-        str, typer.Option(help="Version, alias or full name; same: the control's version.")
-    ] = "candidate",
+        list[str] | None,
+        typer.Option(
+            help="Version, alias or full name, else candidate; same: the control's version. "
+            "Several make several treatments."
+        ),
+    ] = None,
     guardrail: Annotated[list[str] | None, typer.Option(help="Must not get worse.")] = None,
     ramp: Annotated[str, typer.Option(help="Percent of users for the treatment.")] = "1,5,25,50",
     parameters: Annotated[
@@ -61,7 +65,7 @@ def create(
     impersonate: Impersonate = "",
 ) -> None:
     """Plan an experiment. It starts when `doctune experiment watch` controls it."""
-    from doctune.experiments.creation import ArmChoice, Request, create_experiment
+    from doctune.experiments.creation import Request, create_experiment, treatments_named
 
     given = _json(parameters)
     prompt = system_prompt.read_text(encoding="utf-8") if system_prompt else None
@@ -72,7 +76,7 @@ def create(
         endpoint=vertex.endpoint.name,
         registered=settings.model_name,
         control=control,
-        treatments=(ArmChoice("treatment", treatment, given, prompt),),
+        treatments=treatments_named(treatment or ["candidate"], given, prompt),
         metric=metric,
         guardrails=tuple(guardrail or ()),
         ramp=_numbers(ramp),

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from doctune.database.tables import Experiment, ExperimentDecision
 from doctune.errors import DoctuneError, UsageError
 
+HOLD = "hold"  # the action of a step that only waits
 PREPARING, RUNNING, ENDING, ENDED = "preparing", "running", "ending", "ended"
 
 
@@ -135,12 +136,18 @@ def release_lease(engine: Engine, name: str, owner: str) -> None:
 
 
 def advance(
-    engine: Engine, name: str, owner: str, decided: Decided, changes: Mapping[str, Any]
+    engine: Engine,
+    name: str,
+    owner: str,
+    decided: Decided,
+    changes: Mapping[str, Any],
+    spacing: timedelta = timedelta(0),
 ) -> None:
     """Writes a step and what it changes, in one transaction.
 
     Args:
         changes: By the columns of `Experiment`.
+        spacing: Of steps that only waited, as many as are so far apart stay, and the newest.
 
     Raises:
         LeaseLostError: This owner has not the lease; nothing is written.
@@ -151,16 +158,29 @@ def advance(
         if session.connection().execute(statement).rowcount != 1:
             session.rollback()
             raise LeaseLostError(f"another controller has taken {name} over.")
-        session.add(
-            ExperimentDecision(
-                experiment=name,
-                decided_at=decided.decided_at,
-                action=decided.action,
-                sentence=decided.sentence,
-                numbers=dict(decided.numbers),
-            )
-        )
+        row = _row_for(session, name, decided, spacing)
+        row.decided_at, row.action = decided.decided_at, decided.action
+        row.sentence, row.numbers = decided.sentence, dict(decided.numbers)
         session.commit()
+
+
+def _row_for(
+    session: Session, name: str, decided: Decided, spacing: timedelta
+) -> ExperimentDecision:
+    """Returns a new row, or that of the last step where this one takes its place."""
+    if decided.action == HOLD:
+        last = session.scalars(
+            select(ExperimentDecision)
+            .where(ExperimentDecision.experiment == name)
+            .order_by(ExperimentDecision.id.desc())
+            .limit(2)
+        ).all()
+        waited = len(last) == 2 and all(row.action == HOLD for row in last)
+        if waited and last[0].decided_at - last[1].decided_at < spacing:
+            return last[0]
+    row = ExperimentDecision(experiment=name)
+    session.add(row)
+    return row
 
 
 def request_stop(engine: Engine, name: str, keep: str) -> None:

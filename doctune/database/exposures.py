@@ -54,11 +54,11 @@ def user_sums(
 ) -> list[tuple[str, str, tuple[float, ...]]]:
     """Returns (arm, unit, sums of the measures) for each user; before the start, arm is ""."""
     requests = _requests(scope)
-    arm = func.coalesce(requests.c.arm, "")
     sums = [cast(func.sum(requests.c[measure]), Float) for measure in measures]
-    query = select(arm, requests.c.unit, *sums).group_by(arm, requests.c.unit)
+    user = requests.c.arm, requests.c.unit
+    query = select(*user, *sums).group_by(*user)
     with engine.connect() as connection:
-        return [(row[0], row[1], tuple(row[2:])) for row in connection.execute(query)]
+        return [(row[0] or "", row[1], tuple(row[2:])) for row in connection.execute(query)]
 
 
 def answer_values(engine: Engine, scope: Scope, value: str) -> list[tuple[str, str, float]]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from doctune.database.engine import DatabaseError, Engine
@@ -38,6 +38,8 @@ from doctune.experiments.platform import Platform
 from doctune.experiments.sources import DatabaseSource
 
 LEASE_SECONDS = 30.0
+
+_MOST_WAITS = 500
 
 logger = logging.getLogger("doctune.experiments")
 
@@ -158,9 +160,12 @@ class Controller:
             changes["stage_at"] = now
         if decision.action == "end":
             changes |= {"state": ENDING, "verdict": decision.verdict, "winner": decision.winner}
-        return self._write(
-            decision.action, decision.sentence, numbers_of(known, decision), **changes
-        )
+        decided = Decided(now, decision.action, decision.sentence, numbers_of(known, decision))
+        # Looked at every minute for a month, an experiment keeps some hundred of its intervals.
+        spacing = timedelta(days=plan.rules.max_days / _MOST_WAITS)
+        advance(self._engine, self._name, self._owner, decided, changes, spacing)
+        logger.info("%s: %s", self._name, decided.sentence)
+        return decided
 
     def _stop(self, plan: Plan, state: ExperimentState) -> Decided:
         keep = state.requested or plan.control

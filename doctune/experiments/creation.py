@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from doctune.database.experiments import ENDED, add_experiment, list_experiments
 from doctune.errors import UsageError
 from doctune.experiments.assignment import BUCKETS, free_slot
 from doctune.experiments.options import load_experiment_options
-from doctune.experiments.plan import CONTROL, ArmPlan, Plan, check_plan
+from doctune.experiments.plan import CONTROL, TREATMENT, ArmPlan, Plan, check_plan
 
 SAME = "same"  # the control's version, with other settings
 
@@ -95,6 +95,23 @@ def create_experiment(engine: Engine, config: Path, request: Request) -> Plan:
     document = plan.model_dump(mode="json")
     add_experiment(engine, plan.name, plan.model, plan.layer, document, datetime.now(UTC))
     return plan
+
+
+def treatments_named(
+    versions: Sequence[str], parameters: Mapping[str, Any], system_prompt: str | None
+) -> tuple[ArmChoice, ...]:
+    """Returns a treatment for each version; a single one is called `treatment`.
+
+    Raises:
+        UsageError: Settings are given for several.
+    """
+    if len(versions) == 1:
+        return (ArmChoice(TREATMENT, versions[0], parameters, system_prompt),)
+    if parameters or system_prompt is not None:
+        raise UsageError("parameters and a system prompt belong to one treatment: name only one.")
+    return tuple(
+        ArmChoice(f"{TREATMENT}-{number}", version) for number, version in enumerate(versions, 1)
+    )
 
 
 def _arms(request: Request) -> tuple[ArmPlan, ...]:

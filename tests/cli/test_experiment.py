@@ -82,6 +82,21 @@ def test_a_plan_says_how_many_users_an_effect_needs(home: Path) -> None:
         (("create", "x", "--metric", "helpful", "--ramp", "a,b"), "list of percents"),
         (("create", "x", "--metric", "helpful", "--parameters", "["), "no JSON"),
         (("create", "x", "--metric", "helpful", "--force", "zoe"), "UNIT=ARM"),
+        (
+            (
+                "create",
+                "x",
+                "--metric",
+                "helpful",
+                "--treatment",
+                "2",
+                "--treatment",
+                "3",
+                "--parameters",
+                '{"temperature": 1}',
+            ),
+            "one treatment",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(home: Path, arguments, says) -> None:

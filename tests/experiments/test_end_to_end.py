@@ -1,15 +1,12 @@
 """Whole experiments on the local Vertex AI: real versions, real servers, the real gateway.
 
-Simulated users ask one question each and rate the answer by a stated rule: `up` with a chance of
-`GOOD_CHANCE`, or of `BAD_CHANCE` where the answer repeats one piece.
+Simulated users ask one question each and rate the answer by a stated rule (`users.py`).
 The version that is worse on purpose has one embedding for all tokens, so that it repeats itself.
 """
 
-import itertools
 import os
 import signal
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 
-import httpx
 import psutil
 import pytest
 import yaml
@@ -32,21 +28,18 @@ from doctune.database.experiments import (
 )
 from doctune.database.tables import Prediction
 from doctune.errors import UsageError
-from doctune.experiments.assignment import bucket_of
 from doctune.experiments.creation import ArmChoice, Request, create_experiment
 from doctune.processes import start_process, stop_process
 from doctune.vertex import ask, deploy_model, list_variants, register_model, rollback
+from tests.experiments.users import QUESTION, SHORT, Users, pleases
 from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
 from tests.serving.tiny_model import write_tiny_model
 from tests.vertex.conftest import BUCKET, IMAGES, LOCATION, PROJECT, local, vertex
 
 __all__ = ["local", "vertex"]  # fixtures
 
-GOOD_CHANCE, BAD_CHANCE = 0.9, 0.2
 NAME = f"ab-{uuid.uuid4().hex[:8]}"
 WORSE_FIRST = f"{NAME}-worse"  # the endpoint whose champion is the worse one
-QUESTION = "What does the pump have?"
-SHORT = {"max_new_tokens": 6}
 WAIT_SECONDS = 240
 SETTINGS = {
     "DOCTUNE_VERTEX_PROJECT": PROJECT,
@@ -130,11 +123,6 @@ def versions(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> Versions
     )
 
 
-def pleases(answer: str) -> bool:
-    """The rule by which users judge: an answer that only repeats one piece does not please."""
-    return not any(answer == (answer[:size] * len(answer))[: len(answer)] for size in range(1, 5))
-
-
 @pytest.fixture(scope="module")
 def gateway(versions: Versions, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Front"]:
     front = Front(tmp_path_factory.mktemp("gateway"))
@@ -212,61 +200,6 @@ class Front:
             if controller.poll() is None:
                 stop_process(controller.pid)
         stop_gateway(self.now)
-
-
-_numbers = itertools.count()
-
-
-class Users:
-    """Threads that are users: each asks, rates by the rule, and never comes back."""
-
-    def __init__(self, front: Front, model: str, threads: int = 6) -> None:
-        self._front, self._model = front, model
-        self._ended = threading.Event()
-        self.paused = threading.Event()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
-
-    def __enter__(self) -> "Users":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join(60)
-
-    def _work(self) -> None:
-        with httpx.Client(timeout=30) as client:
-            while not self._ended.is_set():
-                user = f"user-{next(_numbers)}"
-                try:
-                    self._visit(client, user)
-                except httpx.HTTPError:
-                    time.sleep(0.2)  # the gateway is away for a moment
-
-    def _visit(self, client: httpx.Client, user: str) -> None:
-        front = self._front.now
-        body = {
-            "model": self._model,
-            "messages": [{"role": "user", "content": QUESTION}],
-            "max_tokens": SHORT["max_new_tokens"],
-            "user": user,
-        }
-        answer = client.post(f"{front.url}/v1/chat/completions", json=body, headers=front.headers())
-        if answer.status_code != 200:
-            return
-        document = answer.json()
-        pleased = pleases(document["choices"][0]["message"]["content"])
-        chance = GOOD_CHANCE if pleased else BAD_CHANCE
-        up = bucket_of("whim", user) < chance * 10_000
-        rating = {
-            "prediction_id": document["id"],
-            "kind": "rating",
-            "rating": "up" if up else "down",
-            "user": user,
-        }
-        client.post(f"{front.url}/v1/feedback", json=rating, headers=front.headers())
 
 
 def begin(front: Front, name: str, model: str, treatment: str, **more: object) -> None:

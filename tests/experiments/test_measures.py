@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine
 
-from doctune.database.engine import open_database
 from doctune.database.experiments import (
     LeaseLostError,
     add_experiment,
@@ -22,7 +21,6 @@ from doctune.database.experiments import (
 )
 from doctune.database.feedback import Said, keep_feedback
 from doctune.database.predictions import write_predictions
-from doctune.database.schema import prepare
 from doctune.errors import UsageError
 from doctune.experiments.analysis import evaluate
 from doctune.experiments.controller import Controller
@@ -37,16 +35,12 @@ from doctune.experiments.status import standing_of
 from doctune.knowledge.prompt import REFUSAL
 from tests.database.rows import prediction_row
 from tests.experiments.test_decision import PLAN
+from tests.feedback.conftest import engine, prepared_postgres, sqlite, sqlite_template
 from tests.gateway.conftest import ROOT
 
+__all__ = ["engine", "prepared_postgres", "sqlite", "sqlite_template"]  # fixtures
+
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    opened = open_database(f"sqlite:///{tmp_path}/gateway.db")
-    prepare(opened)
-    return opened
 
 
 class Log:
@@ -271,6 +265,19 @@ def test_a_worse_treatment_has_no_traffic_after_one_look(engine, log, created) -
     assert get_experiment(engine, "tone").shares == {}
     assert controller.run().verdict == "lose"
     assert platform.calls == ["prepare treatment", "remove"]
+
+
+def test_steps_that_only_waited_are_thinned_out(engine, log, created) -> None:
+    now = [NOW]
+    controller = Controller(engine, "tone", Recording(), "one", clock=lambda: now[0])
+    controller.step()
+    for _ in range(30):
+        now[0] += timedelta(minutes=10)
+        assert controller.step().action == "hold"
+    waits = [step for step in decisions_of(engine, "tone") if step.action == "hold"]
+    # 28 days / 500 are 80 minutes: one in eight stays, and the newest.
+    assert 4 <= len(waits) <= 6
+    assert waits[-1].decided_at == now[0]
 
 
 def test_two_controllers_never_act_at_once_and_the_second_goes_on(engine, created) -> None:
