@@ -1,4 +1,4 @@
-"""Answers from a loaded model: decoding, batching and the key-value cache.
+"""Answers from a loaded model: decoding, batching, the key-value cache; sentence vectors.
 
 One implementation for the server, the evaluation, the data set and the command line.
 """

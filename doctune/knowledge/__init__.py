@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from doctune.knowledge.build import IndexSummary, build_index
     from doctune.knowledge.index import Found, KnowledgeIndex
     from doctune.knowledge.prompt import REFUSAL
+    from doctune.knowledge.tuning import TuningSummary, tune_retriever
 
 _MODULES = {
     "REFUSAL": "prompt",
@@ -25,6 +26,8 @@ _MODULES = {
     "KnowledgeIndex": "index",
     "Source": "answering",
     "build_index": "build",
+    "TuningSummary": "tuning",
+    "tune_retriever": "tuning",
 }
 
 __all__ = [
@@ -36,7 +39,9 @@ __all__ = [
     "KnowledgeIndex",
     "KnowledgeOptions",
     "Source",
+    "TuningSummary",
     "build_index",
+    "tune_retriever",
 ]
 
 

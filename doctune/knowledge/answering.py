@@ -9,16 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
+from doctune.inference.sentence_encoder import encode
 from doctune.knowledge.compose import compose
 from doctune.knowledge.confidence import Signals, confidence
 from doctune.knowledge.evidence import TYPED, Evidence, gather, names_unknown, suits
+from doctune.knowledge.expectation import has_kind, named, wanted_noun
 from doctune.knowledge.index import KnowledgeIndex
+from doctune.knowledge.lexical import tokens
 from doctune.knowledge.passages import BBox, Passage
 from doctune.knowledge.prompt import REFUSAL
 from doctune.knowledge.questions import Question, read_question
 
 _SAME_QUESTION = 0.62  # cosine from which two questions ask the same
 _SOURCES = 3
+_NEAR = 3  # units among which an answer must be
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,26 +165,38 @@ class Answerer:
     def signals(self, question: Question, evidence: Sequence[Evidence]) -> Signals:
         """Returns what tells whether the documents answer a question."""
         index = self.index
-        words = index.words(question.text)
-        weights = {word: index.passage_words.idf(word) for word in words}
-        total = sum(weights.values()) or 1.0
-        best = evidence[0]
-        near = evidence[:3]
-        said = set(index.words(_around(index, best)))
-        said_near = {word for one in near for word in index.words(_around(index, one))}
-        unknown = [word for word in words if not index.passage_words.knows(word)]
+        near = evidence[:_NEAR]
+        asked = index.asked(question.text)
+        rarity = {word.stem: index.passage_words.idf(word.stem) for word in asked}
+        total, highest = sum(rarity.values()) or 1.0, index.passage_words.idf("\0")
+        units = [_stems(_unit_around(index, one)) for one in near]
+        passages = [_stems(_around(index, one)) for one in near]
+        noun = {stem for word in wanted_noun(question) for stem in index.words(word)}
+        texts = [one.unit.text for one in near]
+        typed = question.form not in TYPED or any(suits(question, text) for text in texts)
+        cosines = encode(texts, index.encoder) @ index.vector(question.text)
         return Signals(
-            score=best.score,
-            margin=best.score - evidence[min(9, len(evidence) - 1)].score,
-            covered=sum(weights[word] for word in words if word in said) / total,
-            covered_near=sum(weights[word] for word in words if word in said_near) / total,
-            unknown=sum(weights[word] for word in unknown) / total,
-            likeness=max(one.hit.likeness for one in near),
-            stated=max(one.covered for one in near),
-            suited=float(
-                question.form not in TYPED or any(suits(question, one.unit.text) for one in near)
-            ),
+            score=evidence[0].score,
+            margin=evidence[0].score - evidence[min(9, len(evidence) - 1)].score,
+            likeness=float(cosines.max()),
+            said=max(sum(rarity[w.stem] * w.said(unit) for w in asked) for unit in units) / total,
+            lacking=min(
+                max((rarity[w.stem] * (1 - w.said(one)) for w in asked), default=0.0)
+                for one in passages
+            )
+            / highest,
+            named=named(asked, noun, units),
+            suited=float(typed and has_kind(question, texts)),
         )
+
+
+def _stems(text: str) -> set[str]:
+    return set(tokens(text))
+
+
+def _unit_around(index: KnowledgeIndex, one: Evidence) -> str:
+    title = index.titles[one.hit.passage]
+    return " ".join([title, *one.passage.heading, one.unit.lead, one.unit.text])
 
 
 def _around(index: KnowledgeIndex, one: Evidence) -> str:

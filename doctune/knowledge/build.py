@@ -18,8 +18,8 @@ from doctune.dataset.records import Document, read_corpus
 from doctune.digests import digest_file, digest_folder, digest_value
 from doctune.errors import DatasetError, StorageError
 from doctune.files import atomic_folder, write_json
+from doctune.inference.sentence_encoder import Floats, encoder_folder
 from doctune.knowledge.aliases import find_aliases
-from doctune.knowledge.encoder import Floats, encode, encoder_folder
 from doctune.knowledge.lexical import tokens, write_bm25
 from doctune.knowledge.options import KnowledgeOptions
 from doctune.knowledge.passages import Passage, Unit, cut_document
@@ -36,11 +36,11 @@ from doctune.knowledge.store import (
     read_record,
     write_tables,
 )
+from doctune.knowledge.vectors import context_text, passage_text, unit_vectors
+from doctune.knowledge.vocabulary import write_vocabulary
 from doctune.progress import progress
 
 EVERYBODY = "everybody"
-# What a unit's vector is made of: itself, itself in its context, and its passage.
-_PASSAGE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,17 @@ def build_index(
     cuts = [cut for cut in cuts if cut.passages]
     if not cuts:
         raise DatasetError(f"{documents_dir} holds no text to index: add PDFs with text.")
-    kept = _kept_vectors(previous or index_dir, {cut.digest for cut in cuts})
+    kept = _kept_vectors(previous or index_dir, {cut.digest for cut in cuts}, weights)
     vectors: list[Floats] = []
     with progress("Indexing", len(cuts), "documents") as bar:
         for cut in cuts:
             known = kept.get(cut.digest)
-            vectors.append(_vectors(cut, encoder) if known is None else known)
+            made = unit_vectors(cut.title, cut.passages, encoder) if known is None else known
+            vectors.append(made)
             bar.advance()
     with atomic_folder(index_dir) as folder:
+        texts = [(one.text, cut.document.language or "en") for cut in cuts for one in cut.passages]
+        write_vocabulary(folder, texts, encoder)
         _write(folder, cuts, np.concatenate(vectors), options, weights)
         record = read_record(folder)
     return IndexSummary(
@@ -132,34 +135,15 @@ def readable_title(title: str, source: str) -> str:
     return plain if letters >= 4 and letters * 2 > len(plain) else stem
 
 
-def context_text(title: str, passage: Passage, unit: Unit) -> str:
-    """Returns a unit with what it needs to be understood away from its page."""
-    parts = [title.split(":")[0], " > ".join(passage.heading[-2:]), unit.lead[:150], unit.text]
-    return " | ".join(part for part in parts if part)
-
-
-def _passage_text(title: str, passage: Passage) -> str:
-    return f"{title.split(':')[0]}. {' > '.join(passage.heading[-2:])}. {passage.text}"
-
-
-def _vectors(cut: _Cut, encoder: Path) -> Floats:
-    units = cut.units
-    own = encode([unit.text for _, unit in units], encoder)
-    context = encode(
-        [context_text(cut.title, cut.passages[at], unit) for at, unit in units], encoder
-    )
-    passages = encode([_passage_text(cut.title, one) for one in cut.passages], encoder)
-    total = own + context + _PASSAGE_SHARE * passages[[at for at, _ in units]]
-    return total.astype(np.float16).astype(np.float32)
-
-
-def _kept_vectors(folder: Path, wanted: set[str]) -> dict[str, Floats]:
+def _kept_vectors(folder: Path, wanted: set[str], weights: str) -> dict[str, Floats]:
     try:
         record = read_record(folder)
         sources = read_passages(folder).column("source").to_pylist()
         vectors = np.load(folder / VECTORS, mmap_mode="r")
         owners = map_units(folder).column("passage").to_numpy()
     except (StorageError, OSError, ValueError):
+        return {}
+    if record.encoder != weights:  # a tuned index: its vectors are of another encoder
         return {}
     rows: dict[str, list[int]] = {}
     for at, passage in enumerate(owners):
@@ -183,7 +167,7 @@ def _write(
         start = len(passages)
         for at, passage in enumerate(cut.passages):
             passages.append(_passage_row(cut, at, passage, options))
-            passage_words.append(tokens(_passage_text(cut.title, passage), language))
+            passage_words.append(tokens(passage_text(cut.title, passage), language))
         for at, unit in cut.units:
             units.append(_unit_row(start + at, unit))
             unit_words.append(tokens(context_text(cut.title, cut.passages[at], unit), language))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from doctune.knowledge.evidence import TYPED, Evidence, names_code, suits
 from doctune.knowledge.passages import Passage, Unit
@@ -30,10 +30,11 @@ from doctune.knowledge.tables import Row
 
 Stems = Callable[[str], list[str]]
 _MOST_WORDS = 75  # of an answer that is no list
-_PROCEDURE_WORDS, _EXPLANATION_WORDS = 70, 45
+_PROCEDURE_WORDS, _EXPLANATION_WORDS, _PARAGRAPH_WORDS = 70, 45, 90
 _LISTS_TRIED = 6
 _ABOUT = 0.3  # of a question's words, by rarity, that what leads to a list must have
 _NEAR_DENIAL = 0.35
+_ABOUT_IT = 0.45  # of a question's words, by rarity, that what denies it must say
 _NEAR = 0.3  # how far below the best a further unit may score
 _LEANS = re.compile(
     r"^(?:it|its|they|their|them|he|she|this|that|these|those|such|then|otherwise|both|neither|each|"
@@ -75,6 +76,8 @@ def compose(
             return _answered_in_text(question, one, heading, stems)
     evidence = _denial_first(question, evidence, stems)
     first = evidence[0]
+    if (denied := _denied_beside(question, first, stems)) is not None:
+        return Composed(f"No. {denied}", (first,))
     heading = first.passage.heading[-1] if first.passage.heading else ""
     if (listed := _list_asked(question, evidence, stems, rarity)) is not None:
         one, text = listed
@@ -112,6 +115,25 @@ def _denial_first(
         if near and denies(question, one.unit.text, stems):
             return [one, *(other for other in evidence if other is not one)]
     return evidence
+
+
+def _denied_beside(question: Question, one: Evidence, stems: Stems) -> str | None:
+    """Returns a sentence with the one beside it that denies what a yes/no question asks.
+
+    "Scrape a sting out sideways. Do not pull it with two fingers" answers whether one may pull.
+    """
+    units = one.passage.units
+    if question.form != "yes_no" or one.unit.kind != "sentence" or is_negated(question):
+        return None
+    if side_of(question, one.unit.text, stems) == "no":
+        return None
+    for at in (one.at + 1, one.at - 1):
+        if not 0 <= at < len(units) or not _goes_together(units[at], one.unit):
+            continue
+        if denies_premise(replace(question, form="open"), units[at].text, stems):
+            pair = sorted((at, one.at))
+            return " ".join(units[number].text for number in pair)
+    return None
 
 
 def _answered_in_text(question: Question, first: Evidence, heading: str, stems: Stems) -> Composed:
@@ -153,7 +175,8 @@ def _with_side(question: Question, text: str, first: Evidence, stems: Stems) -> 
         return text if leading_side(text) else f"{side.capitalize()}. {text}"
     if leading_side(text):
         return text
-    if denies_premise(question, _stated(first), stems) or wrong_figure(question, _stated(first)):
+    denied = first.covered >= _ABOUT_IT and denies_premise(question, _stated(first), stems)
+    if denied or wrong_figure(question, _stated(first)):
         return f"No: {text}"
     return text
 
@@ -201,6 +224,8 @@ def _continued(question: Question, one: Evidence) -> str:
     text = _quote(question, one)
     if one.unit.kind not in ("sentence", "item"):
         return text
+    if question.form == "how_to" and (paragraph := _paragraph(one)):
+        return paragraph
     wants = question.form in ("how_to", "reason", "definition", "open")
     wants = wants or (question.form != "yes_no" and wrong_figure(question, text))
     most = _PROCEDURE_WORDS if question.form == "how_to" else _EXPLANATION_WORDS
@@ -212,6 +237,22 @@ def _continued(question: Question, one: Evidence) -> str:
             break
         text = f"{text} {unit.text}"
     return text
+
+
+def _paragraph(one: Evidence) -> str:
+    """Returns the paragraph of a sentence, steps in their order; nothing where it is long."""
+    units = one.passage.units
+    first = last = one.at
+    while first and _goes_together(units[first - 1], one.unit):
+        first -= 1
+    while last + 1 < len(units) and _goes_together(units[last + 1], one.unit):
+        last += 1
+    text = " ".join(unit.text for unit in units[first : last + 1])
+    return text if len(text.split()) <= _PARAGRAPH_WORDS else ""
+
+
+def _goes_together(unit: Unit, other: Unit) -> bool:
+    return unit.kind == other.kind == "sentence" and unit.box == other.box
 
 
 def _whole_list(

@@ -32,6 +32,7 @@ _REASON = re.compile(
     r"(?:the|this) reason|as a result|otherwise|, for)\b",
     re.IGNORECASE,
 )
+_PURPOSE = re.compile(r"To (?!the\b|an?\b|\d)[a-z]+ [^.:]+[,:] ")  # "To join two colonies, lay ..."
 _CLOCK = re.compile(
     r"\b\d{1,2}:\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october|"
     r"november|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday|every (?:day|"
@@ -50,7 +51,9 @@ _DIMENSIONS = tuple(
         ("share", "percent|percentage|share"),
     )
 )
-_FREE = re.compile(r"\bfree\b|\bno charge\b|\bcosts nothing\b|[$€£]", re.IGNORECASE)
+_FREE = re.compile(
+    r"\bfree\b|\b(?:no|without) (?:charge|cost|fee)\b|\bcosts nothing\b|[$€£]", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class Evidence:
 
     Attributes:
         at: The unit's place among its passage's units.
-        covered: Share of the question's words, by rarity, that the unit and its lead-in have.
+        covered: Share of the question's words, by rarity, that the unit and its lead-in say, in
+            these or in near words.
     """
 
     hit: Hit
@@ -85,8 +89,8 @@ def gather(
     passages: dict[int, Passage] = {}
     found: dict[tuple[int, int], Evidence] = {}
     firsts: dict[int, int] = {}
-    words = index.words(question.text)
-    rarity = {word: index.unit_words.idf(word) for word in words}
+    asked = index.asked(question.text)
+    rarity = {word.stem: index.unit_words.idf(word.stem) for word in asked}
     for hit in index.best(question.text, CANDIDATES, groups):
         if hit.passage not in passages:
             passages[hit.passage] = index.passage(hit.passage)
@@ -96,7 +100,8 @@ def gather(
         one = Evidence(hit, passage, at, 0.0, 0.0)
         title = index.titles[hit.passage]
         said = set(tokens(f"{one.unit.lead} {one.unit.text}"))
-        covered = sum(rarity[word] for word in words if word in said) / (sum(rarity.values()) or 1)
+        covered = sum(rarity[word.stem] * word.said(said) for word in asked)
+        covered /= sum(rarity.values()) or 1
         score = hit.score + _COVERED * covered + _adjustment(question, one, title)
         one = replace(one, score=score, covered=covered)
         key = (hit.passage, at)
@@ -164,7 +169,8 @@ def suits(question: Question, text: str) -> bool:
         case "reason":
             return bool(_REASON.search(text))
         case "how_to":
-            return any(map(_is_instruction, re.split(r"(?<=[.;:,])\s+|\s\u2014\s", text)))
+            clauses = re.split(r"(?<=[.;:,])\s+|\s\u2014\s", text)
+            return bool(_PURPOSE.match(text)) or any(map(_is_instruction, clauses))
         case "definition":
             return defines(question.term, text)
     return False

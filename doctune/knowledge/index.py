@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from doctune.inference.sentence_encoder import Floats, encode, encoder_folder
 from doctune.knowledge.aliases import implied_terms
-from doctune.knowledge.encoder import Floats, encode, encoder_folder
 from doctune.knowledge.lexical import Bm25, tokens
 from doctune.knowledge.passages import BBox, Passage, Unit
 from doctune.knowledge.store import (
     BM25_PASSAGES,
     BM25_UNITS,
+    ENCODER,
     VECTORS,
     IndexRecord,
     map_units,
@@ -30,8 +31,11 @@ from doctune.knowledge.store import (
     read_passages,
     read_record,
 )
+from doctune.knowledge.vocabulary import AskedWord, Vocabulary, content_words
 
 NUMBERED = re.compile(r"\b([A-Z][a-z]{2,})s? (\d{1,4})\b(?!\.\d|,\d| ?%)")
+_NEAR_WORDS = 3  # of the documents that count for one of a question
+_NEAR_KNOWN, _NEAR_UNKNOWN = 0.3, 0.8  # where the documents have the question's word, and have not
 _WORDS_SHARE = 0.3  # of the best BM25, beside vectors whose product is at most 2.5
 
 
@@ -80,10 +84,12 @@ class KnowledgeIndex:
         """
         self.folder = folder
         self.record: IndexRecord = read_record(folder)
-        self._encoder = encoder_folder(self.record.options.encoder)
+        own = folder / ENCODER
+        self.encoder = own if own.is_dir() else encoder_folder(self.record.options.encoder)
         self._passages = read_passages(folder)
         self._aliases = read_aliases(folder)
         self._units = map_units(folder)
+        self._vocabulary = Vocabulary(folder, self.encoder)
         self._vectors: npt.NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
         self.unit_words = Bm25(folder / BM25_UNITS)
         self.passage_words = Bm25(folder / BM25_PASSAGES)
@@ -138,7 +144,12 @@ class KnowledgeIndex:
     @cached_property
     def languages(self) -> tuple[str, ...]:
         """The languages of the documents."""
-        return tuple(sorted({str(name or "en") for name in self._column("language")}))
+        return tuple(sorted(set(self.language_of_passages)))
+
+    @cached_property
+    def language_of_passages(self) -> list[str]:
+        """The language of each passage."""
+        return [str(name or "en") for name in self._column("language")]
 
     def _column(self, name: str) -> list[object]:
         return self._passages.column(name).to_pylist()
@@ -148,9 +159,20 @@ class KnowledgeIndex:
         found = [word for language in self.languages for word in tokens(text, language)]
         return list(dict.fromkeys(map(self.passage_words.nearest, found)))
 
+    def asked(self, text: str) -> list[AskedWord]:
+        """Returns the words of a question, with the documents' own for each."""
+        found: dict[str, AskedWord] = {}
+        for language in self.languages:
+            plain = {tokens(word, language)[0]: word for word in content_words(text, language)}
+            near = dict(zip(plain, self._vocabulary.near(list(plain.values())), strict=True))
+            for stem in tokens(text, language):
+                known = self.passage_words.nearest(stem)
+                found.setdefault(known, AskedWord(known, {**near.get(stem, {}), known: 1.0}))
+        return list(found.values())
+
     def vector(self, text: str) -> Floats:
         """Returns a text's vector."""
-        vector: Floats = encode([text], self._encoder)[0]
+        vector: Floats = encode([text], self.encoder)[0]
         return vector
 
     def expanded(self, question: str) -> str:
@@ -165,13 +187,24 @@ class KnowledgeIndex:
             groups: The access groups of who asks; None sees everything.
         """
         question = self.expanded(question)
-        words = self.words(question)
+        words = self._weighted(question)
         likeness = np.asarray(self._vectors, dtype=np.float32) @ self.vector(question)
         total = likeness + _WORDS_SHARE * _relative(self.unit_words.scores(words))
         total += _WORDS_SHARE * _relative(self.passage_words.scores(words))[self.owners]
         if groups is not None:
             total[~self._visible(frozenset(groups))[self.owners]] = -np.inf
         return total, likeness
+
+    def _weighted(self, question: str) -> dict[str, float]:
+        """Returns a question's stems with what each counts, near words of the documents too."""
+        weights: dict[str, float] = {}
+        for word in self.asked(question):
+            share = _NEAR_KNOWN if self.passage_words.knows(word.stem) else _NEAR_UNKNOWN
+            near = sorted(word.near.items(), key=lambda pair: (-pair[1], pair[0]))
+            for stem, closeness in near[: _NEAR_WORDS + 1]:
+                weight = 1.0 if stem == word.stem else share * closeness
+                weights[stem] = max(weights.get(stem, 0.0), weight)
+        return weights
 
     def _visible(self, groups: frozenset[str]) -> npt.NDArray[np.bool_]:
         return np.array([not groups.isdisjoint(allowed) for allowed in self.groups], dtype=bool)

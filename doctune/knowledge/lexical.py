@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,14 @@ def tokens(text: str, language: str = "en") -> list[str]:
     for word in words(text.casefold()):
         whole = word.replace("\u2019", "'").removesuffix("'s")
         for part in dict.fromkeys([whole, *_PARTS.split(whole)]):
-            if part and not (language == "en" and part in _STOP):
+            if part and not is_stop_word(part, language):
                 found.append(stem.stemWord(part) if stem else part)
     return found
+
+
+def is_stop_word(word: str, language: str = "en") -> bool:
+    """Whether a word carries no meaning of its own."""
+    return language == "en" and word in _STOP
 
 
 @cache
@@ -87,13 +92,19 @@ class Bm25:
 
         self._index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
         self.size = int(self._index.scores["num_docs"])
+        self._nearest: dict[str, str] = {}
 
-    def scores(self, query: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Returns the score of each document, 0 where none of the words stands in it."""
-        known = [word for word in dict.fromkeys(query) if self.knows(word)]
-        if not known:
-            return np.zeros(self.size, dtype=np.float32)
-        return np.asarray(self._index.get_scores(known), dtype=np.float32)
+    def scores(self, query: Mapping[str, float]) -> npt.NDArray[np.float32]:
+        """Returns the score of each document, 0 where none of the words stands in it.
+
+        Args:
+            query: Stems with what each counts: 1, or less for one that only means nearly the same.
+        """
+        total = np.zeros(self.size, dtype=np.float32)
+        for word, weight in query.items():
+            if self.knows(word):
+                total += weight * np.asarray(self._index.get_scores([word]), dtype=np.float32)
+        return total
 
     def knows(self, word: str) -> bool:
         """Whether a stem stands in any document."""
@@ -103,6 +114,11 @@ class Bm25:
         """Returns the stem that a misspelt one most likely means; itself where none is near."""
         if self.knows(word) or len(word) < _LEAST_LETTERS or not word.isalpha():
             return word
+        if word not in self._nearest:
+            self._nearest[word] = self._alike(word)
+        return self._nearest[word]
+
+    def _alike(self, word: str) -> str:
         near = [
             known
             for known in self._index.vocab_dict

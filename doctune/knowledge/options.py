@@ -25,3 +25,9 @@ class KnowledgeOptions(BaseModel):
         le=1,
         description="Confidence under which the answer is that the documents do not say.",
     )
+    tuning_steps: int = Field(
+        100,
+        ge=0,
+        le=100_000,
+        description="Steps of 16 questions in which the encoder is tuned on them; 0: none.",
+    )

@@ -41,11 +41,12 @@ _WH_START = re.compile(
 _WHETHER = re.compile(r"^(?:if|whether)\b", re.IGNORECASE)
 _TRUE_THAT = re.compile(r"\bis it (?:true|right|correct) that\b", re.IGNORECASE)
 _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
+    ("reason", re.compile(r"^(?:why|what (?:causes|is the (?:reason|cause))|how come)\b", re.I)),
     (
         "price",
         re.compile(
-            r"\b(?:cost|costs|price|priced|prices|pay|charge|charged|fee|expensive|how much (?:"
-            r"money|is|are|does .* cost))\b",
+            r"\b(?:cost|costs|price|priced|prices|pay|fees?|expensive|sells? for|owe|how much (?:"
+            r"money|is|are|does .* cost)|(?:any|a|the|extra|what) charges?|charged? (?:for|me))\b",
             re.IGNORECASE,
         ),
     ),
@@ -68,11 +69,11 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
             re.IGNORECASE,
         ),
     ),
-    ("reason", re.compile(r"^(?:why|what (?:causes|is the (?:reason|cause))|how come)\b", re.I)),
     (
         "how_to",
         re.compile(
             r"\b(?:how (?:do|can|should|must|would|to) (?:i|we|you|one)?|how to|step by step|steps|"
+            r"walk me through|(?:the|best|right|proper|correct) way to|instructions (?:for|on|to)|"
             r"what (?:should|must|do|can) (?:i|we|you|one)(?: have to)? do\b|what to do|procedure)",
             re.IGNORECASE,
         ),

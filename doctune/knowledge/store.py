@@ -5,6 +5,9 @@
     units.npy          one vector a unit: its own, its context's and half its passage's, added up
     bm25-units/        BM25 over units with their context
     bm25-passages/     BM25 over passages
+    words.parquet      the documents' words, by their stems
+    words.npy          one vector a word
+    encoder/           the sentence encoder, where it was tuned on these documents
     aliases.json       what the documents call things that users call otherwise
     index.json         versions, settings, digests, thresholds
 
@@ -25,10 +28,10 @@ from doctune.errors import StorageError
 from doctune.knowledge.aliases import Alias
 from doctune.knowledge.options import KnowledgeOptions
 
-VERSION = 1
+VERSION = 2
 PASSAGES, UNITS, VECTORS = "passages.parquet", "units.arrow", "units.npy"
 BM25_UNITS, BM25_PASSAGES, INDEX = "bm25-units", "bm25-passages", "index.json"
-ALIASES = "aliases.json"
+ALIASES, ENCODER = "aliases.json", "encoder"
 
 PASSAGE_SCHEMA = pa.schema(
     [

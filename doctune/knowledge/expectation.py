@@ -1,0 +1,104 @@
+"""What kind of thing would answer a question, and whether a text has it.
+
+A document that speaks of the director does not say who she is; one that tells to telephone the
+workshop does not give its number. So a name, a number to call, a colour, or the very noun that is
+asked for ("which breed", "how many eggs") must be there, or something near in meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from doctune.knowledge.questions import Question
+from doctune.knowledge.vocabulary import AskedWord
+
+_NAME = re.compile(r"\b[A-Z][a-z]+(?: (?:[A-Z]\.|van|von|de))* [A-Z][a-z]+\b|\bby (?:[A-Z]\w+)")
+_NAMED_BY = re.compile(
+    r"^who(?:'s|s| is| was| are| were)? (?:the |your |our )?(?:founded|made|wrote|invented|"
+    r"designed|owns|owned|won|discovered|built|created|runs|leads|developed|introduced|proposed|author|"
+    r"director|founder|owner|head|president|chief|manager|inventor|boss|ceo|chair\w*)\b",
+    re.IGNORECASE,
+)
+# What is asked for, and what it looks like.
+_KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
+    (re.compile(asks, re.IGNORECASE), re.compile(said, flags))
+    for asks, said, flags in (
+        (r"\b(?:tele)?phone numbers?\b|\bnumber to (?:call|ring)\b", r"\+?\d[\d ()/-]{5,}\d", 0),
+        (r"\be-?mail\b", r"\S@\S", 0),
+        (r"\b(?:web ?site|web page|url)\b", r"\bwww\.|https?://|\.(?:com|org|net)\b", 0),
+        (
+            r"\b(?:postal |street |home )?address\b|\bpost ?code\b",
+            r"\d+ [A-Z]\w+|[A-Z]\w+ (?:Street|Road|Lane|Avenue|Square)|\bBox \d|\b\d{5}\b",
+            0,
+        ),
+        (r"\bpass ?word\b|\bpin code\b", r"\bpass ?word\b|\bpin\b", re.IGNORECASE),
+        (
+            r"\b(?:what|which) colou?rs?\b|\bcolou?r options\b",
+            r"\b(?:black|white|grey|gray|red|blue|green|yellow|orange|brown|pink|purple|amber|"
+            r"violet|silver|golden?|beige)(?:ish)?\b",
+            re.IGNORECASE,
+        ),
+    )
+)
+_AUXILIARY = (
+    r"(?:is|are|was|were|am|do|does|did|can|could|may|might|must|should|shall|will|would|has|have|"
+    r"had|i|we|you)"
+)
+_LINK = r"(?:of|for|in|on|at|to|when|that|from|between|with|by|after|before|if|as|under|did|do)"
+_NOUN = r"(?P<noun>(?:[\w-]+ ){0,2}?[\w-]+)"
+_ENDS = rf"(?: {_LINK}\b|\W*$)"
+_WANTED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\bhow many (?P<noun>[\w-]+)",
+        rf"^(?:\w+ )?(?:which|what)(?: (?:kind|type|sort)s? of)? {_NOUN} {_AUXILIARY}\b",
+        rf"^what(?:'s|s| is| are| was| were) (?:the |an? |my |your |its )?{_NOUN} {_LINK}\b",
+        rf"^(?:is|are) there (?:an? |any |some )?{_NOUN}{_ENDS}",
+        rf"^(?:do|does|can|could|may) (?:you|i|we|it|they) (?:have|sell|offer|borrow|buy|rent|get|"
+        rf"order|hire) (?:an? |any |the |some )?{_NOUN}{_ENDS}",
+        rf"^how (?:do|can|could|should|would|must) (?:i|we|you|one) \w+ (?:an? |the |my )?"
+        rf"{_NOUN}{_ENDS}",
+    )
+)
+# What stands for no kind of thing: "what is the best way to", "what is the point of".
+_NO_NOUN = re.compile(
+    r"things?|way|difference|reason|kind|sort|type|happens|point|best|most|name|purpose|use|time|"
+    r"much|many|other|first|last|the|an?|do|does|must|should|if|of|out|up"
+)
+
+
+def has_kind(question: Question, texts: Sequence[str]) -> bool:
+    """Whether texts hold what a question asks for, where that is known by its looks."""
+    if _NAMED_BY.search(question.asking):
+        own = question.text.casefold()
+        names = (match[0] for text in texts for match in _NAME.finditer(text))
+        return any(name.removeprefix("by ").casefold() not in own for name in names)
+    for asks, said in _KINDS:
+        if asks.search(question.asking):
+            return any(said.search(text) for text in texts)
+    return True
+
+
+def wanted_noun(question: Question) -> list[str]:
+    """Returns the words of the noun that a question asks for: `which breed`, `how many eggs`."""
+    for pattern in _WANTED:
+        if match := pattern.search(question.asking):
+            return [
+                word for word in match["noun"].casefold().split() if not _NO_NOUN.fullmatch(word)
+            ]
+    return []
+
+
+def named(asked: Sequence[AskedWord], noun: Iterable[str], texts: Sequence[set[str]]) -> float:
+    """Returns how nearly one of several texts names what a question asks for, from 0 to 1.
+
+    Args:
+        noun: Stems of the noun that is asked for; with none, 1 is returned.
+        texts: The stems of each text.
+    """
+    stems = set(noun)
+    wanted = [word for word in asked if word.stem in stems]
+    if not wanted:
+        return 1.0
+    return max((sum(word.said(text) for word in wanted) / len(wanted) for text in texts), default=0)

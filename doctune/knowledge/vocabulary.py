@@ -1,0 +1,97 @@
+"""The words of the documents as vectors, so that a question's other words are understood.
+
+Who asks for a bike, kids or weekends means the bicycle, the children and the Saturday of the
+documents. The sentence encoder, given single words, knows that: of the words of the documents that
+lie near a word of the question, each counts as said by as much as it is near.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from doctune.dataset.text import words
+from doctune.inference.sentence_encoder import Floats, encode
+from doctune.knowledge.lexical import is_stop_word, tokens
+
+WORDS, WORD_VECTORS = "words.parquet", "words.npy"
+MOST_WORDS = 20_000  # of the documents, the most frequent first
+_LEAST_LETTERS = 3
+_UNLIKE, _SAME = 0.45, 0.85  # cosines of words that have nothing, and all, in common
+_MOST_NEAR = 6
+
+
+@dataclass(frozen=True, slots=True)
+class AskedWord:
+    """A word of a question.
+
+    Attributes:
+        stem: As BM25 counts it.
+        near: Stems of the documents by how nearly they mean the same, from 0 to 1; itself with 1.
+    """
+
+    stem: str
+    near: dict[str, float]
+
+    def said(self, stems: Iterable[str]) -> float:
+        """Returns how nearly words say this one, from 0 to 1."""
+        return max((self.near.get(stem, 0.0) for stem in stems), default=0.0)
+
+
+def write_vocabulary(folder: Path, texts: Iterable[tuple[str, str]], encoder: Path) -> None:
+    """Writes the words of texts with their vectors.
+
+    Args:
+        texts: (text, language) of each passage.
+    """
+    forms: dict[str, Counter[str]] = defaultdict(Counter)
+    for text, language in texts:
+        for word in content_words(text, language):
+            forms[tokens(word, language)[0]][word] += 1
+    ranked = sorted(forms, key=lambda stem: (-forms[stem].total(), stem))[:MOST_WORDS]
+    stems = sorted(ranked)
+    shown = [min(forms[stem], key=lambda word: (-forms[stem][word], word)) for stem in stems]
+    pq.write_table(pa.table({"stem": stems, "word": shown}), folder / WORDS)
+    vectors = encode(shown, encoder) if shown else np.zeros((0, 1), dtype=np.float32)
+    np.save(folder / WORD_VECTORS, vectors.astype(np.float16))
+
+
+def content_words(text: str, language: str) -> list[str]:
+    """Returns the words of a text that carry meaning: letters alone, and no stop words."""
+    plain = (word.replace("\u2019", "'").removesuffix("'s") for word in words(text.casefold()))
+    return [
+        word
+        for word in plain
+        if len(word) >= _LEAST_LETTERS and word.isalpha() and not is_stop_word(word, language)
+    ]
+
+
+class Vocabulary:
+    """The words of an index."""
+
+    def __init__(self, folder: Path, encoder: Path) -> None:
+        table = pq.read_table(folder / WORDS)
+        self._stems: list[str] = table.column("stem").to_pylist()
+        self._vectors: Floats = np.load(folder / WORD_VECTORS, mmap_mode="r").astype(np.float32)
+        self._encoder = encoder
+        self._known: dict[str, dict[str, float]] = {}
+
+    def near(self, asked: Sequence[str]) -> list[dict[str, float]]:
+        """Returns, for each word, the stems that mean nearly the same."""
+        new = [word for word in dict.fromkeys(asked) if word not in self._known]
+        if new and self._stems:
+            cosines = encode(new, self._encoder) @ self._vectors.T
+            for word, row in zip(new, cosines, strict=True):
+                order = np.argsort(-row, kind="stable")[:_MOST_NEAR]
+                self._known[word] = {
+                    self._stems[at]: min(1.0, float((row[at] - _UNLIKE) / (_SAME - _UNLIKE)))
+                    for at in order
+                    if row[at] > _UNLIKE
+                }
+        return [self._known.get(word, {}) for word in asked]

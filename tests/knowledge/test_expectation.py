@@ -1,0 +1,51 @@
+"""What a question asks for, and whether a text has it."""
+
+import pytest
+
+from doctune.knowledge.expectation import has_kind, named, wanted_noun
+from doctune.knowledge.questions import read_question
+from doctune.knowledge.vocabulary import AskedWord
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "has"),
+    [
+        ("Who is the director of the museum?", "The director decides within a month.", False),
+        ("Who is the director of the museum?", "The director, Ada Brandt, decides.", True),
+        ("Who founded Harrow Mills?", "Harrow Mills makes flour.", False),
+        ("Who may enter?", "The warden may enter.", True),
+        ("what's the phone number of the depot", "Telephone the depot and say where.", False),
+        ("what's the phone number of the depot", "The depot: 0451 22 90 31.", True),
+        ("What is the email address for complaints?", "Complaints go to the desk.", False),
+        ("What is the email address for complaints?", "Complaints: desk@depot.example", True),
+        ("what colour are the vans", "The vans carry eight crates.", False),
+        ("what colour are the vans", "The vans are green.", True),
+    ],
+)
+def test_what_is_asked_for_is_told_by_its_looks(question: str, text: str, has: bool) -> None:
+    assert has_kind(read_question(question), [text]) is has
+
+
+@pytest.mark.parametrize(
+    ("question", "noun"),
+    [
+        ("Which breed is the gentlest?", ["breed"]),
+        ("how many eggs does a hen lay", ["eggs"]),
+        ("What is the boiling point of ammonia?", ["boiling"]),
+        ("What is the best way to clean it?", []),
+        ("Is there wifi in the hall?", ["wifi"]),
+        ("can i borrow a tandem", ["tandem"]),
+        ("How do I make mead?", ["mead"]),
+        ("When does it open?", []),
+    ],
+)
+def test_the_noun_that_is_asked_for_is_read(question: str, noun: list[str]) -> None:
+    assert wanted_noun(read_question(question)) == noun
+
+
+def test_a_noun_counts_as_named_by_a_near_word() -> None:
+    asked = [AskedWord("breed", {"breed": 1.0, "race": 0.7}), AskedWord("bee", {"bee": 1.0})]
+
+    assert named(asked, ["breed"], [{"bee"}, {"race"}]) == 0.7
+    assert named(asked, ["breed"], [{"bee"}]) == 0.0
+    assert named(asked, [], [{"bee"}]) == 1.0
