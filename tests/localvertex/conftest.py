@@ -36,6 +36,7 @@ def make_config(state_dir, **changes):
         "buckets": ("demo-bucket",),
         "restart_seconds": 1.5,
         "deploy_timeout_seconds": 30,
+        "trusted_models": ("gs://endpoints-demo-project/trusted",),
         "refuse_folder_renames": True,  # as under /gcs on Vertex AI, whatever runs in the tests
     }
     return LocalVertexConfig(**(values | changes))

@@ -184,3 +184,43 @@ def test_a_null_within_a_struct_reaches_the_step(
     )
 
     assert ast.literal_eval(result.outputs("tell")["Output"]) == options
+
+
+def test_a_step_is_tried_as_often_as_its_retries_say(
+    tmp_path: Path, recorder: Recorder, environment: dict[str, str]
+) -> None:
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    def fail_first(attempts: str, failures: int) -> int:
+        from pathlib import Path
+
+        with Path(attempts).open("a") as file:
+            file.write("x")
+        made = len(Path(attempts).read_text())
+        if made <= failures:
+            raise ValueError(f"attempt {made} failed")
+        return made
+
+    @dsl.pipeline(name="retries")
+    def retries(flaky: str, hopeless: str) -> None:
+        for attempts, failures in ((flaky, 1), (hopeless, 9)):
+            task = fail_first(attempts=attempts, failures=failures)
+            task.set_retry(num_retries=1, backoff_duration="0s").set_caching_options(False)
+
+    compiler.Compiler().compile(retries, str(tmp_path / "retries.yaml"))
+    arguments = {name: str(tmp_path / name) for name in ("flaky", "hopeless")}
+
+    with pytest.raises(PipelineError, match="attempt 2 failed"):
+        run_pipeline(
+            tmp_path / "retries.yaml",
+            arguments,
+            root=tmp_path / "root",
+            environment=environment,
+            watcher=recorder,
+        )
+
+    assert (tmp_path / "flaky").read_text() == "xx"
+    assert (tmp_path / "hopeless").read_text() == "xx"
+    ended = {event.task: event for event in recorder.events if event.kind != "task_started"}
+    assert ended["fail-first"].kind == "task_succeeded"
+    assert ended["fail-first"].outputs == {"Output": 2}
+    assert ended["fail-first-2"].kind == "task_failed"
