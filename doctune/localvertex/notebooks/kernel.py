@@ -151,6 +151,8 @@ def main(folder: Path) -> int:
     plan = Plan.model_validate_json((folder / PLAN).read_text(encoding="utf-8"))
     skips = folder / SKIPS
     os.environ[SKIPS_VARIABLE] = str(skips)
+    # As in Jupyter: modules are looked for where the notebook is, also after %cd.
+    sys.path.insert(0, "")
     kernel = Kernel(skips)
     failed = False
     for cell in read_cells(plan.notebook):
