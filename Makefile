@@ -1,14 +1,14 @@
-# doctune: two commands are all a newcomer needs.
+# doctune: the two main commands are `make run` and `make test`.
 #
-#   make run                     set-up and the main job on the sample PDFs
-#   make run PDFS=path/to/pdfs   on your own
-#   make run QUESTION="..."      asks yours in the end
-#   make run FULL=1              without the caps that make it short (config/environments/laptop)
-#   make chat                    a chat page and OpenAI's API on what `make run` released
-#   make test                    set-up and the tests
+#   make run                     set-up, then the main job on the sample PDFs
+#   make run PDFS=path/to/pdfs   on your own PDFs
+#   make run QUESTION="..."      with your own question at the end
+#   make run FULL=1              without the limits of config/environments/laptop
+#   make chat                    a chat page and OpenAI's API for the model that `make run` released
+#   make test                    set-up, then the tests
 #
-#   make images                  the images of the steps, with podman or docker (GPU=1 for CUDA)
-#   make test-images             starts each, and runs the main job in them
+#   make images                  builds the images, with podman or docker (GPU=1 for CUDA)
+#   make test-images             starts each image, and runs the main job in them
 #
 # make setup | compile | lint | clean
 
@@ -16,7 +16,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# The checkers' pins clash with ours, so they have an environment of their own.
+# The checkers' pinned versions conflict with doctune's, so they have a separate environment.
 TOOLS := .venv-tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 run: compile
 	@$(BIN)/doctune $(if $(FULL),run --full,--environment laptop run) $(if $(PDFS),--pdfs "$(PDFS)") $(if $(QUESTION),--question "$(QUESTION)")
 
-# The gateway with its chat page, in front of the local Vertex AI.
+# The gateway with its chat page, in front of localvertex.
 chat: setup
 	@$(BIN)/doctune gateway up
 
@@ -36,7 +36,7 @@ chat: setup
 test: check browser
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
-# What needs no test to be run: form, types, and files that other programs read.
+# Static checks: format, types, and files of other programs.
 check: setup check-infra check-builds security
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -51,8 +51,7 @@ check-builds: tools
 	$(TOOLS)/bin/hadolint containers/*/Dockerfile
 	$(TOOLS)/bin/zizmor --quiet --offline .github
 
-# Terraform itself is asked by tests/infra. Checkov needs no network; each skip stands with its reason
-# where it applies.
+# tests/infra runs Terraform itself. Checkov needs no network; each skip has its reason where it applies.
 check-infra: setup tools
 	$(BIN)/python infra/readme.py --check
 	$(TOOLS)/bin/checkov --directory infra --framework terraform --skip-download --quiet --compact
