@@ -66,4 +66,4 @@ class PipelineError(DoctuneError):
 
 
 class ProgramError(DoctuneError):
-    """No program on this machine stands for a container image."""
+    """A container image is not mapped to a local program."""

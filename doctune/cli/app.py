@@ -39,7 +39,9 @@ def _options(
     ] = None,
     environment: Annotated[
         str,
-        typer.Option(help="A folder of config/environments, laid over both files: dev, prod, ..."),
+        typer.Option(
+            help="An environment in config/environments that overrides both files: dev, prod, ..."
+        ),
     ] = "",
 ) -> None:
     from doctune.logs import configure_logging

@@ -11,7 +11,7 @@ from doctune.cli.app import app
 from doctune.cli.session import AsJson
 
 config_app = typer.Typer(
-    help="Look at the configuration, carry it, compare environments.", no_args_is_help=True
+    help="Show, validate, export, import and compare configurations.", no_args_is_help=True
 )
 app.add_typer(config_app, name="config")
 
@@ -41,7 +41,9 @@ def validate_config() -> None:
 
 @config_app.command("export")
 def export_config(
-    out: Annotated[Path | None, typer.Argument(help="File to write; else it is printed.")] = None,
+    out: Annotated[
+        Path | None, typer.Argument(help="File to write; default: standard output.")
+    ] = None,
 ) -> None:
     """Write all effective settings as one YAML file, without secrets."""
     from doctune.configuration.exchange import export_settings
@@ -56,9 +58,7 @@ def export_config(
 @config_app.command("import")
 def import_config(
     source: Annotated[Path, typer.Argument(help="File that `doctune config export` wrote.")],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that are there.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
     """Write exported settings to the configuration folder.
 
@@ -74,9 +74,11 @@ def import_config(
 @config_app.command("diff")
 def diff_config(
     first: Annotated[str, typer.Argument(help='An environment, "base", or an exported file.')],
-    second: Annotated[str, typer.Argument(help="Likewise; else what is in force.")] = "",
+    second: Annotated[
+        str, typer.Argument(help="The same; default: the effective configuration.")
+    ] = "",
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 1 where they differ.")
+        bool, typer.Option("--exit-code", help="Exit with 1 if they differ.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -21,10 +21,11 @@ Uri = Annotated[str, typer.Argument(metavar="URI", help="gs://BUCKET/FOLDER.")]
 
 @data_app.command()
 def upload(
-    folder: Annotated[Path, typer.Argument(help="Folder on this machine.")],
+    folder: Annotated[Path, typer.Argument(help="Local folder.")],
     uri: Uri,
     overwrite: Annotated[
-        bool, typer.Option(help="Replace objects that have other contents; else that is an error.")
+        bool,
+        typer.Option(help="Replace objects that have other contents; otherwise that is an error."),
     ] = True,
     local: Local = True,
     impersonate: Impersonate = "",
@@ -39,7 +40,7 @@ def upload(
 @data_app.command()
 def download(
     uri: Uri,
-    folder: Annotated[Path, typer.Argument(help="Folder on this machine.")],
+    folder: Annotated[Path, typer.Argument(help="Local folder.")],
     local: Local = True,
     impersonate: Impersonate = "",
 ) -> None:

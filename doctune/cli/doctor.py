@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def doctor(
-    spec: Annotated[Path, typer.Option(help="Where the compiled pipeline should be.")] = SPEC,
+    spec: Annotated[Path, typer.Option(help="The compiled pipeline.")] = SPEC,
     cloud: Annotated[
         bool,
         typer.Option(

@@ -37,7 +37,7 @@ def follow_run(run: str, console: Console) -> "Run":
                 return now
             time.sleep(next(pauses))
     except KeyboardInterrupt:
-        console.print(f"The run goes on. Look at it: doctune status {run}", highlight=False)
+        console.print(f"The run continues. See: doctune status {run}", highlight=False)
         raise
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from doctune.localvertex.notebooks.report import CellReport
 
 local_app = typer.Typer(
-    help="Vertex AI on this machine: start it, look at it, run a program inside it.",
+    help="localvertex (Vertex AI on this machine): start, stop, run a program inside it.",
     no_args_is_help=True,
 )
 app.add_typer(local_app, name="local")
@@ -74,13 +74,13 @@ def notebook(
     file: Annotated[Path, typer.Argument(help="The notebook, an .ipynb file.")],
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", help="NAME=VALUE for a name that the notebook sets."),
+        typer.Option("--set", help="NAME=VALUE: overrides a constant of the notebook."),
     ] = None,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Run the cells after one that failed, too.")
+        bool, typer.Option("--keep-going", help="Continue after a cell that failed.")
     ] = False,
     cell_timeout: Annotated[
-        float, typer.Option(help="Seconds that one cell may take.", min=1)
+        float, typer.Option(help="Time limit per cell, in seconds.", min=1)
     ] = 1800,
 ) -> None:
     """Run a notebook inside it, and say for each cell: passed, skipped or failed."""

@@ -29,21 +29,29 @@ class Runner(StrEnum):
 @app.command()
 def run(
     pdfs: Annotated[
-        str | None, typer.Option(help="Folder of PDFs; else `pdfs` of config.yaml.")
+        str | None, typer.Option(help="Folder of PDFs; default: `pdfs` of config.yaml.")
     ] = None,
     question: Annotated[
-        str | None, typer.Option(help="What the endpoint is asked in the end.")
+        str | None, typer.Option(help="Question to the endpoint at the end.")
     ] = None,
     spec: Annotated[Path, typer.Option(help="The compiled pipeline.")] = SPEC,
     runner: Annotated[
         Runner,
-        typer.Option(help="Run the steps and the server here, or in the images of `make images`."),
+        typer.Option(
+            help="Run the steps and the server as processes, or in the images of `make images`."
+        ),
     ] = Runner.SUBPROCESS,
     cache: Annotated[
-        bool, typer.Option(help="Reuse the outputs of steps that nothing has changed for.")
+        bool,
+        typer.Option(
+            help="Reuse the outputs of steps whose inputs, settings and code are unchanged."
+        ),
     ] = True,
     full: Annotated[
-        bool, typer.Option("--full", help="As in production: all examples, every rule of release.")
+        bool,
+        typer.Option(
+            "--full", help="Use the settings of production: all examples, every rule of a release."
+        ),
     ] = False,
 ) -> None:
     """Run the main job on this machine: PDFs to an answering endpoint.

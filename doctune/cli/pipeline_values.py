@@ -72,5 +72,5 @@ def _from_file(file: Path | None) -> dict[str, Any]:
             f"{file} is neither YAML nor JSON: {' '.join(str(error).split())}."
         ) from error
     if not isinstance(values, dict):
-        raise UsageError(f"{file} must hold an object: a line NAME: VALUE for each parameter.")
+        raise UsageError(f"{file} must hold an object: one line NAME: VALUE per parameter.")
     return dict(json.loads(json.dumps(values)))

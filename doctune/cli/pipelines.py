@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _COMPILER = Path("compile.py")
 
 RunName = Annotated[
-    str, typer.Argument(metavar="[RUN]", help="Its id or resource name; else the latest.")
+    str, typer.Argument(metavar="[RUN]", help="Id or resource name of a run; default: the latest.")
 ]
 Spec = Annotated[
     str,
@@ -43,7 +43,7 @@ Pdfs = Annotated[
         help="Folder of PDFs, gs:// or here (its PDFs are then uploaded); else config.yaml's."
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Upload many PDFs without a question.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Upload many PDFs without asking first.")]
 Cache = Annotated[
     bool | None, typer.Option("--cache/--no-cache", help="Else as vertex_config.yaml and the spec.")
 ]
@@ -51,7 +51,7 @@ Cache = Annotated[
 
 @app.command("compile")
 def compile_specs(
-    out: Annotated[Path, typer.Option(help="Where the specs go.")] = Path("dist"),
+    out: Annotated[Path, typer.Option(help="Output folder for the specs.")] = Path("dist"),
     image_prefix: Annotated[str, typer.Option(help="Registry, project and repository.")] = "",
     image_tag: Annotated[str, typer.Option(help="Tag of the images: a git SHA in a release.")] = "",
 ) -> None:
@@ -73,7 +73,7 @@ def publish(
         list[Path] | None, typer.Argument(help="Compiled pipelines; else dist/pipelines/*.yaml.")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
-    description: Annotated[str, typer.Option(help="What this version is.")] = "",
+    description: Annotated[str, typer.Option(help="Description of this version.")] = "",
     local: Local = True,
     impersonate: Impersonate = "",
     as_json: AsJson = False,
@@ -102,10 +102,10 @@ def submit(
     parameters: ParameterFile = None,
     pdfs: Pdfs = "",
     yes: Yes = False,
-    display_name: Annotated[str, typer.Option(help="Else the pipeline's name.")] = "",
-    job_id: Annotated[str, typer.Option(help="Else made from name and time.")] = "",
+    display_name: Annotated[str, typer.Option(help="Default: the pipeline's name.")] = "",
+    job_id: Annotated[str, typer.Option(help="Default: generated from name and time.")] = "",
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait to the end; exit code 1 if it fails.")
+        bool, typer.Option("--wait", help="Wait for the end of the run; exit code 1 if it fails.")
     ] = False,
     cache: Cache = None,
     local: Local = True,
@@ -167,7 +167,9 @@ def show_status(
 def logs(
     run: RunName = "",
     task: Annotated[str, typer.Option(help="Only this step's.")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the run is over.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Continue until the run is over.")
+    ] = False,
     local: Local = True,
     impersonate: Impersonate = "",
 ) -> None:
@@ -192,7 +194,7 @@ def cancel(run: RunName = "", local: Local = True, impersonate: Impersonate = ""
 @app.command("runs")
 def list_runs(
     pipeline: Annotated[str, typer.Option(help="Only runs of this pipeline.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of runs.")] = 20,
     local: Local = True,
     impersonate: Impersonate = "",
     as_json: AsJson = False,

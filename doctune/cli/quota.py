@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @app.command()
 def quota(
     offline: Annotated[
-        bool, typer.Option("--offline", help="Show what is needed without asking Google.")
+        bool,
+        typer.Option(
+            "--offline", help="Show the quota of a run without comparing it with the project's."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -57,9 +60,7 @@ def quota(
 def cost(
     hours: Annotated[
         list[str] | None,
-        typer.Option(
-            "--hours", metavar="STEP=HOURS", help="How long a step takes; may be repeated."
-        ),
+        typer.Option("--hours", metavar="STEP=HOURS", help="Hours of a step; may be repeated."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -95,7 +96,7 @@ def _hours(options: list[str]) -> dict[str, float]:
                 f"--hours {option} is not STEP=HOURS, such as tune-model=2.5."
             ) from error
         if not 0 <= found[step] < float("inf"):
-            raise UsageError(f"--hours {option}: hours are 0 or more.")
+            raise UsageError(f"--hours {option}: hours must be 0 or more.")
     return found
 
 

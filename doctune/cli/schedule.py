@@ -14,7 +14,7 @@ from doctune.cli.pipeline_values import run_parameters
 from doctune.cli.pipelines import Cache, ParameterFile, Parameters, Pdfs, Yes
 from doctune.cli.session import AsJson, Impersonate, Local, run_settings, vertex_session
 
-schedule_app = typer.Typer(help="Run pipelines by the clock.", no_args_is_help=True)
+schedule_app = typer.Typer(help="Schedule pipeline runs.", no_args_is_help=True)
 app.add_typer(schedule_app, name="schedule")
 
 Name = Annotated[str, typer.Argument(help="The schedule's display name.")]
@@ -28,12 +28,15 @@ def create(
     ],
     spec: Annotated[str, typer.Option(help="File, gs:// object, or template.")] = str(SPEC),
     time_zone: Annotated[str, typer.Option(help="IANA name: Europe/Zurich.")] = "Etc/UTC",
-    start_time: Annotated[str, typer.Option(help="RFC 3339; else now.")] = "",
-    end_time: Annotated[str, typer.Option(help="RFC 3339; else never.")] = "",
-    max_runs: Annotated[int | None, typer.Option(min=1, help="How many runs in all.")] = None,
-    max_concurrent_runs: Annotated[int, typer.Option(min=1, help="How many at once.")] = 1,
+    start_time: Annotated[str, typer.Option(help="RFC 3339; default: now.")] = "",
+    end_time: Annotated[str, typer.Option(help="RFC 3339; default: never.")] = "",
+    max_runs: Annotated[int | None, typer.Option(min=1, help="Maximum number of runs.")] = None,
+    max_concurrent_runs: Annotated[
+        int, typer.Option(min=1, help="Maximum number of concurrent runs.")
+    ] = 1,
     queue: Annotated[
-        bool, typer.Option("--queue", help="A run waits for the one before; else it is left out.")
+        bool,
+        typer.Option("--queue", help="Let a run wait for the previous one instead of skipping it."),
     ] = False,
     param: Parameters = None,
     parameters: ParameterFile = None,

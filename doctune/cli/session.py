@@ -22,7 +22,7 @@ Impersonate = Annotated[
     typer.Option(
         "--impersonate-service-account",
         metavar="EMAIL",
-        help="Act as this account; else runs.impersonate_service_account.",
+        help="Service account to impersonate; default: runs.impersonate_service_account.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

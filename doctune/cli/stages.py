@@ -15,11 +15,11 @@ from doctune.errors import UsageError
 @app.command()
 def parse(
     paths: Annotated[list[Path], typer.Argument(help="PDFs, and folders of them.")],
-    out: Annotated[Path, typer.Option(help="Where the results go.")],
+    out: Annotated[Path, typer.Option(help="Output folder.")],
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="A Markdown file for each PDF (the default).")
+        bool, typer.Option("--markdown", help="One Markdown file per PDF (the default).")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON file for each PDF.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON file per PDF.")] = False,
     parquet: Annotated[
         bool, typer.Option("--parquet", help="blocks.parquet, documents.parquet, report.")
     ] = False,
@@ -48,7 +48,7 @@ def parse(
 @app.command()
 def train(
     train_set: Annotated[Path, typer.Option("--train", help="JSONL of chat examples.")],
-    validation_set: Annotated[Path, typer.Option("--validation", help="JSONL to stop by.")],
+    validation_set: Annotated[Path, typer.Option("--validation", help="JSONL to validate on.")],
     model_dir: Annotated[Path, typer.Option(help="Folder for the model.")],
     curves: Annotated[Path | None, typer.Option(help="HTML file for the loss curve.")] = None,
 ) -> None:
@@ -68,9 +68,11 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for scores, predictions, report, summary.")],
     train_set: Annotated[
         Path | None,
-        typer.Option("--train", help="What it was trained on: a test set that leaks is refused."),
+        typer.Option(
+            "--train", help="Training set; a test set that contains one of its examples is refused."
+        ),
     ] = None,
-    champion: Annotated[str, typer.Option(help="Folder or gs:// URI of the incumbent.")] = "",
+    champion: Annotated[str, typer.Option(help="Folder or gs:// URI of the champion.")] = "",
     models: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=URI", help="A further model to compare with; may be repeated."),
@@ -107,7 +109,7 @@ def _name_and_uri(pair: str) -> tuple[str, str]:
 def gate(
     scores: Annotated[Path, typer.Argument(help="The scores.json of an evaluation.")],
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Exit with 0 whatever the verdict.")
+        bool, typer.Option("--dry-run", help="Exit with 0 regardless of the verdict.")
     ] = False,
 ) -> None:
     """Apply the release policy in `evaluation` to stored scores. Exit code 1: not released."""

@@ -37,7 +37,7 @@ def export(
     ],
     examples: Annotated[Path, typer.Option(help="JSONL of chat examples to measure quality on.")],
     max_perplexity_increase: Annotated[
-        float, typer.Option(help="Greatest loss in quality that is let through: 0.05 is 5%.")
+        float, typer.Option(help="Maximum relative increase of perplexity: 0.05 is 5%.")
     ] = 0.05,
 ) -> None:
     """Export a tuned model. Exit code 1 if it would lose too much quality."""
@@ -56,7 +56,7 @@ def export(
 @app.command("search-settings")
 def search_settings(
     train_set: Annotated[Path, typer.Option("--train", help="JSONL of chat examples.")],
-    validation_set: Annotated[Path, typer.Option("--validation", help="JSONL to compare by.")],
+    validation_set: Annotated[Path, typer.Option("--validation", help="JSONL to validate on.")],
     out: Annotated[Path, typer.Option(help="Folder for search.json and search.html.")],
 ) -> None:
     """Search for the best hyperparameters on this machine, within `search` of config.yaml."""
@@ -84,10 +84,12 @@ def prefer(
     pairs: Annotated[Path, typer.Option(help="JSONL of prompts with better and worse answers.")],
     model_dir: Annotated[Path, typer.Option("--model", help="Folder that training wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for the new model.")],
-    method: Annotated[Method, typer.Option(help="kto takes single good or bad answers, too.")] = (
+    method: Annotated[Method, typer.Option(help="kto also takes single good or bad answers.")] = (
         Method.DPO
     ),
-    beta: Annotated[float, typer.Option(min=1e-6, help="How strongly it is held back.")] = 0.1,
+    beta: Annotated[
+        float, typer.Option(min=1e-6, help="How strongly the reference model constrains it.")
+    ] = 0.1,
     learning_rate: Annotated[float, typer.Option(min=1e-9, max=1)] = 5e-5,
     epochs: Annotated[float, typer.Option(min=1e-3, max=100)] = 1.0,
 ) -> None:

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from doctune.evaluation import VersionRecord
     from doctune.vertex import ModelVersion
 
-ModelName = Annotated[str, typer.Option(help="Name in the Model Registry; else config.yaml's.")]
+ModelName = Annotated[
+    str, typer.Option(help="Name in the Model Registry; default: that of config.yaml.")
+]
 
 
 @app.command()
 def versions(
     metric: Annotated[str, typer.Option(help="Else the primary metric of config.yaml.")] = "",
-    html: Annotated[Path | None, typer.Option(help="Write a page with a plot there.")] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML file to write, with a plot.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     model_name: ModelName = "",
     local: Local = True,
@@ -51,7 +53,7 @@ def versions(
 @app.command()
 def compare(
     first: Annotated[str, typer.Argument(help="A: version number, alias or predictions.jsonl.")],
-    second: Annotated[str, typer.Argument(help="B, likewise: is it better than A?")],
+    second: Annotated[str, typer.Argument(help="B, the same; the gains are those of B over A.")],
     metric: Annotated[str, typer.Option(help="Else the primary metric of config.yaml.")] = "",
     model_name: ModelName = "",
     local: Local = True,

@@ -83,7 +83,8 @@ def hours_of_last_run(path: Path) -> dict[str, float]:
     """
     if not path.is_file():
         raise UsageError(
-            f"{path} is missing: `doctune run` leaves it; or say how long steps take with --hours."
+            f"{path} is missing: `doctune run` writes it; or give the hours of the steps with "
+            "--hours."
         )
     try:
         seconds = json.loads(path.read_text(encoding="utf-8"))["step_seconds"]

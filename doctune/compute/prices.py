@@ -28,7 +28,7 @@ class MachinePrice(_Section):
     memory_gb: float = Field(gt=0)
     accelerator: str = Field("", description="Accelerators that are part of the machine.")
     accelerators: int = Field(0, ge=0)
-    hour: float = Field(ge=0, description="Compute Engine's price of an hour, on demand.")
+    hour: float = Field(ge=0, description="Compute Engine's on-demand price per hour.")
 
     @model_validator(mode="after")
     def _accelerators_are_named(self) -> "MachinePrice":
@@ -121,7 +121,7 @@ def load_prices(folder: Path | None = None) -> PriceTable:
     """
     path = (folder or config_folder()) / PRICES_FILE
     if not path.is_file():
-        raise ConfigurationError(f"{path} is missing: it holds what machines cost.")
+        raise ConfigurationError(f"{path} is missing: it must hold the prices of machines.")
     try:
         values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         return PriceTable.model_validate(values)

@@ -109,7 +109,7 @@ def read_exported(source: Path) -> Values:
         raise ConfigurationError(f"{source} cannot be read: {reason}.") from error
     if not isinstance(exported, dict) or set(exported) != set(_FILES):
         raise ConfigurationError(
-            f"{source} is no exported configuration: write one with `doctune config export`."
+            f"{source} is not an exported configuration: write one with `doctune config export`."
         )
     return {
         "config": _values(check_values(Settings, exported["config"] or {}, source)),

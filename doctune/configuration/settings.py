@@ -126,7 +126,7 @@ class RunsSettings(_Section):
     """Options of pipeline runs and schedules; empty ones are left to Vertex AI."""
 
     service_account: str = Field(
-        "", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="E-mail of the account that steps act as."
+        "", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="E-mail of the steps' service account."
     )
     network: str = Field(
         "",
@@ -139,14 +139,16 @@ class RunsSettings(_Section):
         description="Customer-managed key.",
     )
     impersonate_service_account: str = Field(
-        "", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="Account that the command acts as."
+        "",
+        pattern=r"^$|^[^@\s]+@[^@\s]+$",
+        description="Service account that commands impersonate.",
     )
     pipeline_root: str = Field(
-        "", pattern=r"^$|^gs://.+$", description="Where outputs go; else staging_bucket/runs."
+        "", pattern=r"^$|^gs://.+$", description="Folder for outputs; empty: staging_bucket/runs."
     )
     enable_caching: bool | None = Field(None, description="null leaves it to the spec.")
     failure_policy: Literal["slow", "fast"] | None = Field(
-        None, description="fast starts no further step once one has failed."
+        None, description="fast: start no more steps after a failure."
     )
     labels: dict[str, str] = Field(default_factory=dict, description="Labels of every run.")
 
@@ -159,13 +161,17 @@ class BucketsSettings(_Section):
     """Where things are kept when what runs wrote is deleted; else as Terraform names them."""
 
     models: str = Field(
-        "", pattern=_BUCKET_OR_EMPTY, description="Registered models; else ...-model-artifacts."
+        "",
+        pattern=_BUCKET_OR_EMPTY,
+        description="Bucket for registered models; empty: ...-model-artifacts.",
     )
     evaluations: str = Field(
         "", pattern=_BUCKET_OR_EMPTY, description="Results; else ...-evaluation-results."
     )
     data: str = Field(
-        "", pattern=_BUCKET_OR_EMPTY, description="Training and test sets; else ...-training-data."
+        "",
+        pattern=_BUCKET_OR_EMPTY,
+        description="Bucket for training and test sets; empty: ...-training-data.",
     )
 
 
@@ -218,8 +224,8 @@ class Settings(_FileSettings):
         env_prefix="DOCTUNE_", env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
-    pdfs: str = Field("samples/pdfs", description="Folder of PDFs on this machine.")
-    question: str = Field(description="What the endpoint is asked at the end of a run.")
+    pdfs: str = Field("samples/pdfs", description="Local folder of PDFs.")
+    question: str = Field(description="Question to the endpoint at the end of a run.")
     model_name: str = Field(min_length=1, max_length=128, description="Name in the Model Registry.")
     documents: ParseOptions = ParseOptions()
     dataset: DatasetOptions = DatasetOptions()

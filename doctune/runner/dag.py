@@ -130,7 +130,7 @@ class DagRunner:
         if ended.outcome is Outcome.FAILED:
             self._failed.set()
             self._report("task_failed", task, seconds=seconds, error=ended.error)
-            reason = ended.error or "the step failed; its log says why"
+            reason = ended.error or "the step failed; see its log for the reason"
             return replace(ended, error=f"{task.describe()}: {reason}")
         kind: EventKind = "task_cached" if cached else "task_succeeded"
         self._report(kind, task, seconds=seconds, outputs=plain(ended.outputs))

@@ -31,7 +31,7 @@ def resolve_program(
     ]
     if not matching:
         raise ProgramError(
-            f"No program on this machine stands for the image {image!r}: add an entry to "
+            f"The image {image!r} is not mapped to a local program: add an entry to "
             "local.programs in vertex_config.yaml, such as "
             f'"{image}": ["{{python}}", "-m", "your_server"].'
         )
@@ -40,7 +40,7 @@ def resolve_program(
         return [*command, *arguments]
     if not entry:
         raise ProgramError(
-            f"The image {image!r} stands for an environment only (its entry in local.programs is "
-            "empty), and the container has no command of its own."
+            f"The image {image!r} is mapped to an environment only (its entry in local.programs is "
+            "empty), and the container has no command."
         )
     return [*entry, *arguments]

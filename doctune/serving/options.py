@@ -38,28 +38,30 @@ class ServingOptions(BaseModel):
     health_route: _Route = "/health"
     predict_route: _Route = "/predict"
     max_body_bytes: int = Field(
-        1_500_000, ge=1, description="Largest request body; Vertex AI passes no more than 1.5 MB."
+        1_500_000, ge=1, description="Maximum size of a request body; Vertex AI's limit is 1.5 MB."
     )
-    max_instances: int = Field(32, ge=1, description="Most instances in one request.")
+    max_instances: int = Field(32, ge=1, description="Maximum number of instances per request.")
     max_new_tokens: int = Field(
-        1024, ge=1, description="Most tokens that a request may ask for in one answer."
+        1024, ge=1, description="Maximum number of tokens of an answer that a request can set."
     )
-    max_batch_size: int = Field(16, ge=1, description="Most instances that are decoded together.")
+    max_batch_size: int = Field(
+        16, ge=1, description="Maximum number of instances that are decoded together."
+    )
     max_waiting: int = Field(
-        128, ge=1, description="Most instances that wait; what comes on top is answered 429."
+        128, ge=1, description="Maximum number of waiting instances; more are refused with 429."
     )
     stuck_seconds: float = Field(
         120.0,
         gt=0,
-        description="With requests but without a token for so long, health is 503.",
+        description="Time without a token, while requests wait, after which health is 503.",
     )
     request_timeout_seconds: float = Field(
         60.0,
         gt=0,
-        description="Longest time to an answer; Vertex AI gives up after 60 s by default.",
+        description="Time limit of an answer; Vertex AI's default limit is 60 s.",
     )
     shutdown_seconds: float = Field(
-        30.0, gt=0, description="Time that requests in flight have to finish after SIGTERM."
+        30.0, gt=0, description="Time limit for requests in flight after SIGTERM."
     )
 
     @model_validator(mode="after")

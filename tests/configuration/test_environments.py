@@ -179,7 +179,7 @@ def test_an_import_replaces_nothing_unasked(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("config: {}", "no exported configuration"),
+        ("config: {}", "is not an exported configuration"),
         ("[", "cannot be read"),
         ("config: {question: 1}\nvertex_config: {}", "model_name is missing"),
     ],

@@ -174,6 +174,6 @@ def test_the_first_matching_image_decides():
     assert (line[0], line[2]) == ("first", "x")
     assert "python" in line[1]
     assert resolve_program("r/env:1", programs, command=["run"], arguments=["x"]) == ["run", "x"]
-    for image, reason in (("r/env:1", "no command of its own"), ("r/b:1", r"local\.programs")):
+    for image, reason in (("r/env:1", "has no command"), ("r/b:1", r"local\.programs")):
         with pytest.raises(ApiError, match=reason):
             resolve_program(image, programs)

@@ -60,7 +60,7 @@ def test_a_container_component_runs_its_command_here(
 def test_an_image_that_nothing_stands_for_is_named(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    with pytest.raises(PipelineError, match=r"No program .* the image 'example.com/tools:1'"):
+    with pytest.raises(PipelineError, match=r"The image 'example.com/tools:1' is not mapped"):
         _run(shouting, tmp_path, environment, LocalSettings())
 
 
