@@ -1,4 +1,4 @@
-"""What each metric is: its title, its range, which way is better, how a gain is counted."""
+"""The catalogue of metrics: title, range, direction, and how a gain is computed."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Direction = Literal["higher", "lower", "neither"]
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInfo:
-    """One metric as people read it. `relative` gains are shares of the opponent's value."""
+    """The description of a metric. `relative` gains are shares of the opponent's value."""
 
     name: str
     title: str
@@ -29,7 +29,7 @@ def _info(name: str, title: str, better: Direction, meaning: str, **more: int) -
     )
 
 
-# In the order in which reports show them.
+# In the order of reports.
 METRICS: dict[str, MetricInfo] = {
     info.name: info
     for info in (
@@ -51,7 +51,7 @@ METRICS: dict[str, MetricInfo] = {
             "answer_accuracy_oracle",
             "Answers right, from the true passage",
             "higher",
-            "The same with the passage that answers: what reading alone is worth; 0 to 1.",
+            "The same with the passage that has the answer: reading without retrieval; 0 to 1.",
         ),
         _info(
             "answer_accuracy_closed",
@@ -63,13 +63,13 @@ METRICS: dict[str, MetricInfo] = {
             "cited_page",
             "Cited page right",
             "higher",
-            "Share of right answers that name a passage which answers; 0 to 1.",
+            "Share of right answers that cite a passage with the answer; 0 to 1.",
         ),
         _info(
             "unsupported",
             "Unsupported answers",
             "lower",
-            "Share of answers from passages that say what no passage says; 0 to 1.",
+            "Share of answers from passages that no passage supports; 0 to 1.",
         ),
         _info(
             "refused_right",
@@ -95,14 +95,14 @@ METRICS: dict[str, MetricInfo] = {
             "bits_per_byte",
             "Bits a byte",
             "lower",
-            "The same, by the text's bytes: compares models with different tokenizers; 0 and up.",
+            "The same per byte of text: comparable between tokenizers; 0 and up.",
             relative=1,
         ),
         _info(
             "token_f1",
             "Token F1",
             "higher",
-            "Words that answer and reference share, SQuAD's way; 0 to 1.",
+            "Words that answer and reference share, as in SQuAD; 0 to 1.",
         ),
         _info("rouge_1", "ROUGE-1", "higher", "Words shared, F-measure; 0 to 1."),
         _info("rouge_2", "ROUGE-2", "higher", "Pairs of words shared, F-measure; 0 to 1."),
@@ -116,7 +116,7 @@ METRICS: dict[str, MetricInfo] = {
             "exact_match",
             "Exact match",
             "higher",
-            "Answers equal to the reference but for case, punctuation, articles; 0 to 1.",
+            "Answers equal to the reference except for case, punctuation, articles; 0 to 1.",
         ),
         _info("chrf", "chrF", "higher", "Character n-grams shared; 0 to 100.", digits=1),
         _info("bleu", "BLEU", "higher", "Word n-grams up to four shared; 0 to 100.", digits=1),
@@ -130,7 +130,7 @@ METRICS: dict[str, MetricInfo] = {
             "faithfulness",
             "Faithfulness",
             "higher",
-            "Share of what the answer adds to the question that the source passage says; 0 to 1.",
+            "Share of what the answer adds to the question that is in the source passage; 0 to 1.",
         ),
         _info(
             "judge",
@@ -142,19 +142,19 @@ METRICS: dict[str, MetricInfo] = {
             "judge_faithfulness",
             "Faithfulness, judged",
             "higher",
-            "A judge model's mark for keeping to the source passage; 0 to 1.",
+            "A judge model's rating of faithfulness to the source passage; 0 to 1.",
         ),
         _info(
             "general_perplexity",
             "General perplexity",
             "lower",
-            "Perplexity on a fixed set of general prompts: what must not be forgotten.",
+            "Perplexity on a fixed set of general prompts: catastrophic forgetting.",
             relative=1,
             digits=2,
         ),
         _info("refusal_rate", "Refusals", "lower", "Share of answers that decline to answer."),
         _info(
-            "repetition_rate", "Repetitions", "lower", "Share of answers that go round in circles."
+            "repetition_rate", "Repetitions", "lower", "Share of answers that repeat themselves."
         ),
         _info("answer_words", "Answer length", "neither", "Mean words of an answer.", digits=1),
         _info(
@@ -167,5 +167,5 @@ METRICS: dict[str, MetricInfo] = {
     )
 }
 
-# Numbers that differ from run to run with the same answers.
+# Metrics that differ between runs with the same answers.
 UNREPEATABLE = frozenset({"latency"})

@@ -1,7 +1,7 @@
-"""Any two evaluated versions against each other, from their predictions alone.
+"""Compares two evaluated versions by their predictions.
 
-Both evaluations must be of the same test set. The answers are taken as they are stored, scored
-again by the same metrics, and compared pair by pair, so no model is loaded.
+Both must have been evaluated on the same test set. The stored answers are scored again by the same
+metrics and compared in pairs, so no model is loaded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CHARACTERS_SHOWN = 200
 
 @dataclass(frozen=True, kw_only=True)
 class VersionComparison:
-    """Version B against version A. In `comparison` B is "tuned" and A is "base"."""
+    """The comparison of version B with A. In `comparison` B is "tuned" and A is "base"."""
 
     names: tuple[str, str]
     metric: str
@@ -52,11 +52,11 @@ class VersionComparison:
     worse: tuple[WorseExample, ...]  # the worst first
 
     def markdown(self) -> str:
-        """Returns the metrics with the gain of B over A, the worst slices, and what got worse."""
+        """Returns metrics with the gain of B over A, worst slices, and examples that got worse."""
         return "\n".join([*self._metric_lines(), *self._slice_lines(), *self._example_lines(), ""])
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the same numbers, as `scores.json` has them: A is "base", B is "tuned"."""
+        """Returns the same numbers in the form of `scores.json`: A is "base", B is "tuned"."""
         card = make_card(
             self.comparison,
             self.slices,
@@ -130,7 +130,7 @@ class VersionComparison:
 class WorseExample:
     """An example on which B is worse than A.
 
-    `loss` is in the metric's unit, for perplexity in nats a token.
+    `loss` is in the metric's unit; for perplexity in nats per token.
     """
 
     number: int  # line of the test set, from 1
@@ -153,14 +153,14 @@ def compare_predictions(
 
     Args:
         first: `predictions.jsonl` of version A.
-        second: That of version B.
-        names: What to call them.
+        second: `predictions.jsonl` of version B.
+        names: The names of the versions in the output.
         metric: What slices and examples are ordered by; where empty, the primary metric or, where
             that is not known from predictions, perplexity.
 
     Raises:
-        EvaluationError: A file cannot be read, or they are not of the same test set.
-        UsageError: The metric is unknown, or is none that predictions alone give.
+        EvaluationError: A file cannot be read, or the test sets differ.
+        UsageError: The metric is unknown, or cannot be computed from predictions.
     """
     chosen = options or EvaluationOptions()
     rows = {BASE: read_predictions(first), TUNED: read_predictions(second)}

@@ -1,4 +1,4 @@
-"""From answers to numbers: every metric of every model, and the gains over base and champion."""
+"""Computes all metrics of all models, and the gains over base and champion."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHAMPION = "champion"
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """How much better the tuned model is than an opponent by one metric; negative is worse."""
+    """The tuned model's gain over an opponent by one metric; negative is worse."""
 
     metric: str
     opponent: str
@@ -58,7 +58,7 @@ class Comparison:
     gains: tuple[Gain, ...]
 
     def flat(self) -> dict[str, float]:
-        """Returns the numbers under flat names; what is undefined is left out.
+        """Returns the numbers under flat names, without undefined ones.
 
         `rouge_l_tuned`, `rouge_l_tuned_low`, `rouge_l_tuned_high` for values, `rouge_l_gain...`
         for gains over the base model and `rouge_l_champion_gain...` for those over others.
@@ -70,7 +70,7 @@ class Comparison:
 
 
 def flat_gains(gains: Sequence[Gain]) -> dict[str, float]:
-    """Returns gains with the ends of their intervals under flat names; the undefined are left out.
+    """Returns gains with their intervals under flat names, without undefined ones.
 
     `METRIC_gain` over the base model, `METRIC_OPPONENT_gain` over others.
     """
@@ -86,7 +86,7 @@ def gain_key(metric: str, opponent: str) -> str:
 
 
 def gain(info: MetricInfo, tuned: Floats, opponent: Floats) -> Floats:
-    """Returns how much better `tuned` is, in the metric's unit or as a share where relative."""
+    """Returns how much better `tuned` is, in the metric's unit or, if relative, as a share."""
     difference = opponent - tuned if info.better == "lower" else tuned - opponent
     if not info.relative:
         return difference
@@ -102,9 +102,9 @@ def metric_of_examples(primary: str, samples: Mapping[str, Mapping[str, Sample]]
 def example_gains(
     samples: Mapping[str, Mapping[str, Sample]], metric: str, opponent: str
 ) -> Floats:
-    """Returns, for each example, how much better the tuned model is; NaN where undefined.
+    """Returns the tuned model's gain on each example; NaN if undefined.
 
-    Perplexity is compared per example by the mean log-likelihood of a token, in nats.
+    For perplexity it is the difference of the mean log-likelihood per token, in nats.
     """
     if metric not in samples[TUNED] or metric not in samples[opponent]:
         return np.full(len(samples[TUNED]["perplexity"].addends), np.nan)
@@ -174,12 +174,12 @@ def compare(models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap) ->
 
 
 def gains_over(models: Mapping[str, Mapping[str, Sample]], bootstrap: Bootstrap) -> list[Gain]:
-    """Returns the tuned model's gains alone, their p-values not corrected."""
+    """Returns the tuned model's gains, with uncorrected p-values."""
     return _gains(models, _resample(models, bootstrap), bootstrap)
 
 
 def merge(comparisons: Sequence[Comparison]) -> Comparison:
-    """Returns one comparison of several on different examples, corrected as a whole."""
+    """Merges comparisons on different examples, with p-values corrected over all of them."""
     models = dict.fromkeys(model for part in comparisons for model in part.models)
     return Comparison(
         models=tuple(models),
@@ -189,7 +189,7 @@ def merge(comparisons: Sequence[Comparison]) -> Comparison:
 
 
 def correct(gains: Sequence[Gain]) -> list[Gain]:
-    """Returns the gains with Holm's correction for there being so many of them."""
+    """Returns the gains with p-values corrected by Holm's method."""
     order = sorted(range(len(gains)), key=lambda index: gains[index].p)
     corrected: dict[int, Gain] = {}
     least = 0.0

@@ -1,4 +1,4 @@
-"""Scores a tuned model against its base, the champion and others, and decides."""
+"""Evaluates a tuned model against its base, the champion and others, and decides."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from doctune.progress import progress
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What the gate and the pipeline's metrics read."""
+    """The result, for the gate and the pipeline's metrics."""
 
     passed: bool
     outcome: Outcome
@@ -74,14 +74,14 @@ def evaluate_model(
     """Scores a tuned model on a test set, decides, and writes scores, predictions and report.
 
     Args:
-        model_dir: What `tune_model` wrote: `model/` and `training.json`.
+        model_dir: A folder that `tune_model` wrote: `model/` and `training.json`.
         test_path: JSONL in chat form; the last message of each row is the reference answer.
         scores_path: JSON to write: the verdict and all numbers (`ScoreCard`).
         predictions_path: JSONL to write: every answer of every model.
         report_path: HTML to write.
-        champion_uri: A folder like `model_dir`, or "" where there is no incumbent.
-        train_path: The training examples; the test set is refused if it holds one of them.
-        summary_path: Markdown to write: verdict and numbers in short.
+        champion_uri: A folder like `model_dir`, or "" if there is no champion.
+        train_path: The training examples; a test set that contains one of them is refused.
+        summary_path: Markdown to write: verdict and main numbers.
         index_uri: The knowledge index to answer from; "" asks from memory and with the true passage
             only.
 
@@ -97,7 +97,7 @@ def evaluate_model(
     champion = local_folder(champion_uri) if champion_uri else None
     fairness = judge_fairness(test.examples, model_dir, champion)
     if fairness.kept.sum() < chosen.min_examples <= len(test.examples):
-        # A champion that was trained on other documents is no champion.
+        # A champion that was trained on other documents is ignored.
         champion_uri = ""
     models = find_models(model_dir, champion_uri=champion_uri, others=chosen.others)
     quiz = _quiz(test, chosen, index_uri)
@@ -131,7 +131,7 @@ def _measure(
     chosen: EvaluationOptions,
     champion_uri: str,
 ) -> ReportData:
-    """Asks every model, compares what they said, and decides."""
+    """Collects the answers of all models, compares them, and decides."""
     answers = {name: interview.answers() for name, interview in interviews.items()}
     encoder = encoder_folder() if chosen.semantic_similarity else None
     samples = {
@@ -222,7 +222,7 @@ def _compare_all(
     bootstrap: Bootstrap,
     judge: JudgeOptions | None,
 ) -> Comparison:
-    """Compares on the test set, the general prompts and by the judge, corrected as a whole."""
+    """Compares on the test set, on general prompts and by the judge, with a joint correction."""
     parts = [first]
     if all(given.general for given in answers.values()):
         general = {

@@ -1,9 +1,9 @@
-"""The ways in which the product may answer from documents, and what each makes of two answers.
+"""The ways in which the product may answer from documents.
 
-- `quote`: the index quotes; no model has a say.
-- `model`: the model's own words from the passages found.
-- `hybrid`: the index decides whether the documents answer at all; the model's words stand where the
-  passages shown bear them out, and the quotation where they do not.
+- `quote`: a quotation from the index, without a model.
+- `model`: the model's own words, from the retrieved passages.
+- `hybrid`: the index decides whether the documents have an answer; then the model's words are used
+  if the passages support them, and otherwise the quotation.
 
 Which one a product takes is measured (`quiz_scores.py`) and stored with it.
 """
@@ -17,20 +17,20 @@ from typing import Literal
 from doctune.evaluation.answer_accuracy import says_nothing
 
 Answering = Literal["model", "quote", "hybrid"]
-# In the order in which equals are chosen: what costs no model first.
+# In order of preference among equals: those without a model first.
 WAYS_OF_ANSWERING: tuple[Answering, ...] = ("quote", "hybrid", "model")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Offered:
-    """What quotation and model offer for one question; `words` without passages' numbers."""
+    """The quotation and the model's answer to a question; `words` has no passage numbers."""
 
     quoted: str
     words: str
 
 
 def speaks_itself(way: Answering, offered: Offered, supported: Callable[[str], bool]) -> bool:
-    """Says whether the model's words are the product's answer, and not the quotation.
+    """Returns whether the product's answer is the model's words, not the quotation.
 
     Args:
         supported: Whether the passages shown bear out some words.

@@ -1,8 +1,8 @@
-"""Users' questions, asked three ways: from memory, from the passages found, from the true passage.
+"""Users' questions in three settings: closed-book, retrieved passages, true passage.
 
-The questions are those of a file (`questions.py`) or, without one, the test set's own. From an
-index come the passages that a user would get and the answer by quotation alone; without an index
-only memory and the true passage can be asked.
+The questions come from a file (`questions.py`) or else from the test set. An index provides the
+retrieved passages and the quoted answer; without an index only the closed-book and true-passage
+settings are possible.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from doctune.knowledge.prompt import SHOWN, PromptPassage, grounded_prompt
 Way = Literal["closed", "grounded", "oracle"]
 WAYS: tuple[Way, ...] = ("closed", "grounded", "oracle")
 FOUND = 5  # passages that the index is asked for; of them SHOWN are shown
-# Share of a fact's words from which a passage counts as the one that answers.
+# A passage with this share of a fact's words counts as having the answer.
 _HOLDS = 0.8
-# Below so many questions of files that the index holds, a question file is of another corpus.
+# With fewer questions about files in the index, the question file is for another corpus.
 _LEAST_KNOWN = 0.5
 
 
@@ -34,7 +34,7 @@ _MARK = re.compile(r"\s*\[(\d{1,2})\]")
 
 @dataclass(frozen=True, kw_only=True)
 class Passage:
-    """A passage that is shown with a question, and where it stands."""
+    """A passage in a prompt, with its source."""
 
     file: str
     pages: tuple[int, ...]
@@ -43,48 +43,48 @@ class Passage:
 
 
 def cited_passages(answer: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
-    """Returns the passages that an answer names by their numbers, in its order, each once."""
+    """Returns the distinct passages that an answer cites by number, in order."""
     numbers = dict.fromkeys(int(number) for number in _MARK.findall(answer))
     return tuple(passages[number - 1] for number in numbers if 0 < number <= len(passages))
 
 
 def without_marks(answer: str) -> str:
-    """Returns an answer without its passages' numbers."""
+    """Returns an answer without its citations."""
     return _MARK.sub("", answer).strip()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quoted:
-    """What the index answers without a model."""
+    """The index's answer by quotation."""
 
     answer: str
     sources: tuple[Passage, ...]
 
 
 class Knowledge(Protocol):
-    """What an index gives."""
+    """Access to an index."""
 
     @property
     def files(self) -> frozenset[str]:
-        """The files that it holds."""
+        """The files in the index."""
 
     def find(self, question: str, top: int) -> tuple[Passage, ...]:
-        """Returns the passages that fit a question best."""
+        """Returns the best passages for a question."""
 
     def quote(self, question: str) -> Quoted:
-        """Answers by quotation."""
+        """Answers a question by quotation."""
 
     def passages_of(self, file: str, page: int) -> tuple[Passage, ...]:
-        """Returns the passages that stand on a page."""
+        """Returns the passages on a page."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One question with all that is shown with it.
+    """A question with its passages.
 
     Attributes:
-        found: What the index finds for it, best first; empty without an index.
-        truth: The passage that answers it, where one is known.
+        found: The retrieved passages, best first; empty without an index.
+        truth: The passage with the answer, if it is known.
         quoted: The answer by quotation; None without an index.
     """
 
@@ -100,13 +100,13 @@ class Item:
 
     @property
     def known_source(self) -> bool:
-        """Whether it is known where the answer stands."""
+        """Whether the source of the answer is known."""
         return bool(self.question.source and self.question.fact)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """One way of asking one question."""
+    """A question in one setting."""
 
     way: Way
     item: int
@@ -123,19 +123,19 @@ class Quiz:
     note: str = ""
 
     def prompts_for(self, model: str) -> tuple[Prompt, ...]:
-        """Returns what a model is asked: what reading alone is worth, only the tuned one."""
+        """Returns a model's prompts; only the tuned model gets those with the true passage."""
         return tuple(p for p in self.prompts if model == TUNED or p.way != "oracle")
 
     @property
     def grounded(self) -> bool:
-        """Whether there was an index to ask from."""
+        """Whether there is an index."""
         return any(prompt.way == "grounded" for prompt in self.prompts)
 
 
 def make_quiz(
     examples: Sequence[Example], *, questions_path: Path | None, knowledge: Knowledge | None
 ) -> Quiz:
-    """Returns the questions of a file, or else of the test set, ready to be asked.
+    """Makes the prompts for the questions of a file, or else of the test set.
 
     Raises:
         EvaluationError: The file of questions cannot be read.
@@ -162,7 +162,7 @@ def make_quiz(
 
 
 def holds_fact(item: Item, passage: Passage) -> bool:
-    """Says whether a passage answers a question: it is the true one, or has the fact's words."""
+    """Returns whether a passage has the answer: it is the true one, or has the fact's words."""
     question = item.question
     if item.truth is not None and passage.text == item.truth.text:
         return True
@@ -177,7 +177,7 @@ def holds_fact(item: Item, passage: Passage) -> bool:
 def _of_this_corpus(
     questions: tuple[Question, ...], knowledge: Knowledge | None
 ) -> tuple[tuple[Question, ...], str]:
-    """Keeps the questions about files that the index holds; none where they are of others."""
+    """Returns the questions about files in the index; none if most are about other files."""
     if knowledge is None:
         return questions, ""
     about = [question for question in questions if question.source]
@@ -199,7 +199,7 @@ def _question(example: Example) -> Question:
     return Question(
         question=example.question,
         answer=example.reference,
-        # Without a number or a name the reference itself is what is compared with.
+        # Without a number or a name, the reference itself is compared.
         key_facts=() if refusal else facts or (example.reference,),
         fact="" if refusal else example.passage,
         source="" if refusal else example.document,
@@ -242,7 +242,7 @@ def _messages(way: Way, item: Item, indexed: bool) -> tuple[Message, ...] | None
 
 
 def grounded_messages(question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """Returns a question with passages as a model is asked it."""
+    """Returns the prompt of a question with passages."""
     shown = [
         PromptPassage(one.title or one.file, one.pages[0] if one.pages else 0, one.text)
         for one in passages

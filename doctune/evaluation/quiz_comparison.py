@@ -1,4 +1,4 @@
-"""The quiz's metrics with their intervals: models against each other, quotation, the product."""
+"""Compares the quiz results of models, quotation and product, with intervals."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ INDEX = "index"
 
 
 def clusters_of_questions(quiz: Quiz) -> Clusters:
-    """Returns which questions belong together: those about one document, and about one fact.
+    """Returns the clusters of questions: by document and by fact.
 
-    Questions without an answer are of no document: each stands by itself.
+    Each question without an answer is its own cluster, since it has no document.
     """
     documents: dict[str, int] = {}
     facts: dict[tuple[str, str], int] = {}
@@ -155,6 +155,6 @@ def question_slices(result: QuizResult, bootstrap: Bootstrap, *, min_examples: i
 
 
 def wrong_answers(result: QuizResult) -> list[tuple[int, Marked]]:
-    """Returns the questions that the product answers wrong, with their numbers."""
+    """Returns the questions that the product answers wrong, with their positions."""
     _, marked = result.product(TUNED)
     return [(number, one) for number, one in enumerate(marked) if not one.grade.right]

@@ -1,4 +1,4 @@
-"""What came of the quiz: each answer marked, and the metrics over all questions.
+"""Grades the quiz's answers, and computes its metrics.
 
 Accuracy counts every question: a refusal is right where the documents do not say. The product
 answers in the way that was right most often: by quotation, by the model, or by both (`product.py`).
@@ -28,18 +28,18 @@ from doctune.evaluation.quiz import (
 )
 from doctune.evaluation.samples import Sample, mean_sample
 
-# An answer stands on its passages when they hold so much of what it adds to the question.
+# Passages support an answer if they have this share of what it adds to the question.
 SUPPORTED = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Marked:
-    """One answer with its marks.
+    """A graded answer.
 
     Attributes:
-        cited_right: Whether the passage that it names answers the question; None for an answer
-            that is not right, or a refusal.
-        unsupported: Whether it says what no passage shown says; None for a refusal.
+        cited_right: Whether the cited passage has the answer; None for a wrong answer or a
+            refusal.
+        unsupported: Whether the passages do not support it; None for a refusal.
     """
 
     text: str
@@ -51,7 +51,7 @@ class Marked:
 
 @dataclass(frozen=True, kw_only=True)
 class QuizResult:
-    """Every answer of every model, and of the index alone."""
+    """All answers of all models, and the quotations."""
 
     quiz: Quiz
     marked: Mapping[str, Mapping[Way, Sequence[Marked | None]]]  # by model
@@ -79,7 +79,7 @@ class QuizResult:
         return accuracy | self._behaviour(self.quoted)
 
     def recall(self, top: int = 3) -> Sample:
-        """Returns the share of questions whose true passage is among the first ones found."""
+        """Returns the share of questions whose true passage is among the top retrieved ones."""
         return mean_sample(
             [
                 float(any(holds_fact(item, passage) for passage in item.found[:top]))
@@ -142,7 +142,7 @@ class QuizResult:
 
 
 def mark_all(quiz: Quiz, answers: Mapping[str, Sequence[str]]) -> QuizResult:
-    """Marks every model's answers to the quiz's prompts, in their order, and the quotations."""
+    """Grades all models' answers to the quiz's prompts, in order, and the quotations."""
     marked: dict[str, dict[Way, list[Marked | None]]] = {}
     for model, texts in answers.items():
         ways: dict[Way, list[Marked | None]] = {}
@@ -190,7 +190,7 @@ def mark_answer(
 
 
 def is_supported(answer: str, question: str, shown: Sequence[Passage]) -> bool:
-    """Says whether passages say what an answer adds to its question: numbers, names and words."""
+    """Returns whether passages support the numbers, names and words that an answer adds."""
     said = "\n".join(passage.text for passage in shown)
     known = [*read_quantities(said), *read_quantities(question)]
     for quantity in read_quantities(answer):

@@ -1,10 +1,10 @@
-"""The report that people read: one HTML file that needs nothing else.
+"""Renders the HTML report: one self-contained file.
 
 It leads with how many questions are answered right and the verdict with every rule behind it, shows
 each wrong answer beside passage and page, then metrics with intervals, differences,
 slices, latency and the training curve, then each example side by side with its source passage, and
-ends with how all of it was made. It needs no network, reads in print and in the dark, and works
-with the keyboard alone; without its script it only lacks the search.
+ends with the provenance. It needs no network, supports printing, dark mode and keyboard use, and
+without JavaScript lacks only the search.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neithe
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
-    """All that a report shows."""
+    """The data of a report."""
 
     card: ScoreCard
     verdict: Verdict
@@ -209,7 +209,7 @@ def _slice_rows(card: ScoreCard, opponents: Sequence[str]) -> list[dict[str, Any
         if (found := gain(part, opponent))
         for end in (found.low, found.high)
     ]
-    # One scale for all slices, so that they can be compared with the eye.
+    # The same scale for all slices, so that they can be compared visually.
     reach = float(np.quantile(ends, 0.9)) * 1.1 if ends else None
     return [
         {
@@ -240,7 +240,7 @@ def _latency_rows(data: ReportData) -> list[dict[str, str]]:
 
 
 def _training_curve(training: Mapping[str, Any]) -> Markup | str:
-    """Returns the loss curve from training.json, or "" where it holds none."""
+    """Returns the loss curve from training.json, or "" if there is none."""
     curve = training.get("curve")
     if not isinstance(curve, dict):
         return ""
@@ -260,7 +260,7 @@ def _training_curve(training: Mapping[str, Any]) -> Markup | str:
 
 
 def _example_rows(data: ReportData) -> list[dict[str, Any]]:
-    """Returns the examples, those that got worst against the champion (or base) first."""
+    """Returns the examples, those with the largest loss against the champion (or base) first."""
     metric = metric_of_examples(data.card.primary_metric, data.samples)
     gains = example_gains(data.samples, metric, data.card.opponents[-1])
     order = np.argsort(np.where(np.isnan(gains), np.inf, gains), kind="stable")

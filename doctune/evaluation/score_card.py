@@ -1,4 +1,4 @@
-"""`scores.json`: the numbers of one evaluation in a documented form that can be replayed.
+"""`scores.json`: the schema of an evaluation's numbers.
 
 `ScoreCard.model_json_schema()` is the schema; docs/evaluation.md explains the fields. What is
 undefined (a metric without data) is left out, so every number is finite.
@@ -26,7 +26,7 @@ class _Part(BaseModel):
 
 
 class StoredGain(_Part):
-    """How much better the tuned model is than an opponent; negative is worse."""
+    """The tuned model's gain over an opponent; negative is worse."""
 
     value: float
     low: float = Field(description="Lower end of the confidence interval.")
@@ -39,7 +39,7 @@ Gains = dict[str, dict[str, StoredGain]]
 
 
 class StoredSlice(_Part):
-    """A part of the test set. `gains` by opponent, then by metric."""
+    """A slice of the test set. `gains` are by opponent, then by metric."""
 
     by: str = Field(description="kind, document or length; question kind of what is asked")
     value: str
@@ -51,7 +51,7 @@ class StoredSlice(_Part):
 
     @property
     def name(self) -> str:
-        """The slice as people say it: "kind table"."""
+        """The display name of the slice: "kind table"."""
         return f"{self.by} {self.value}"
 
 
@@ -99,7 +99,7 @@ class ProductAnswers(_Part):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the metadata of the scores says of it; what is undefined is left out."""
+        """Returns its metadata for the scores artifact, without undefined values."""
         shares = {f"product_{name}": getattr(self, name) for name in SHARES}
         for name, (low, high) in {**self.intervals, "right": (self.low, self.high)}.items():
             shares |= {f"product_{name}_low": low, f"product_{name}_high": high}
@@ -113,7 +113,7 @@ class ProductAnswers(_Part):
 
     @property
     def sentence(self) -> str:
-        """What the report leads with."""
+        """The first sentence of the report."""
         where = f"from the documents, {_MEANS[self.answering]}" if self.grounded else "from memory"
         return f"Answers {self.right} of {self.questions} questions right ({where})"
 
@@ -159,12 +159,12 @@ class ScoreCard(_Part):
 
     @property
     def has_champion(self) -> bool:
-        """Whether there was an incumbent."""
+        """Whether there was a champion."""
         return CHAMPION in self.models
 
     @property
     def opponents(self) -> tuple[str, ...]:
-        """Who must be beaten."""
+        """The models to beat."""
         return (BASE, CHAMPION) if self.has_champion else (BASE,)
 
 
@@ -187,7 +187,7 @@ def store_gains(gains: Sequence[Gain]) -> Gains:
 def make_card(
     comparison: Comparison, slices: Sequence[Slice], facts: Mapping[str, Any]
 ) -> ScoreCard:
-    """Returns the card of a comparison; `facts` are its other fields."""
+    """Makes the score card of a comparison; `facts` are its other fields."""
     return ScoreCard(
         models=comparison.models,
         scores=comparison.flat(),

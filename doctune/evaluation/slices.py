@@ -1,4 +1,4 @@
-"""Parts of the test set, so that a loss on one does not hide in the average of all."""
+"""Compares the models on slices of the test set, where the average may hide a loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_DOCUMENTS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """The examples that share a kind, a document or a length of the reference answer."""
+    """Examples with the same kind, document or length of the reference answer."""
 
     by: str
     value: str
@@ -29,7 +29,7 @@ class Slice:
 
     @property
     def name(self) -> str:
-        """The slice as people say it: "kind table"."""
+        """The display name of the slice: "kind table"."""
         return f"{self.by} {self.value}"
 
     def gain(self, metric: str, opponent: str = BASE) -> Gain | None:
@@ -94,9 +94,9 @@ def gains_by_part(
 def slice_members(
     examples: Sequence[Example],
 ) -> dict[tuple[str, str], npt.NDArray[np.bool_]]:
-    """Returns, for each slice, which examples are in it.
+    """Returns the examples of each slice, as masks.
 
-    Lengths are thirds of this test set by the words of the reference: short, medium, long.
+    Lengths are thirds of the test set by the reference's number of words: short, medium, long.
     """
     words = np.array([len(example.reference.split()) for example in examples])
     first, second = np.quantile(words, [1 / 3, 2 / 3]) if len(words) else (0, 0)
@@ -116,7 +116,7 @@ def slice_members(
 
 
 def worst_slice(slices: Sequence[Slice], metric: str, opponent: str = BASE) -> Slice | None:
-    """Returns the slice with the least gain."""
+    """Returns the slice with the smallest gain."""
     with_gain = [
         (gain.value, number)
         for number, part in enumerate(slices)

@@ -1,4 +1,4 @@
-"""May the model be released? A policy applied to a score card, with the reason in one sentence.
+"""Decides whether a model may be released, by a policy on the score card, with a reason.
 
 The model must beat the base model and, where there is one, the champion: by at least `min_gain` of
 the primary metric, with an interval that excludes zero. It must keep to the guardrails and the
@@ -42,7 +42,7 @@ _NEXT = {"answer_accuracy": "answer_accuracy_closed"}
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One rule of the policy: what it asked for, and what it found."""
+    """The result of one rule of the policy."""
 
     rule: str
     outcome: Outcome  # "win" where the rule holds
@@ -51,7 +51,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The decision, its reason, and every rule that was looked at."""
+    """The decision, its reason, and the results of all rules."""
 
     outcome: Outcome
     reason: str
@@ -77,7 +77,7 @@ def _decide(card: ScoreCard, options: EvaluationOptions) -> Verdict:
     worst: Outcome = min((check.outcome for check in checks), key=_SEVERITY.index)
     deciding = [check for check in checks if check.outcome == worst]
     if worst == "lose":
-        # What went well is part of the sentence: a regression may hide behind a good average.
+        # The reason includes the good results, since a regression may hide behind an average.
         good = [check for check in checks if check.outcome == "win" and check.rule == "primary"]
         texts = [check.text for check in deciding]
         reason = _joined(texts)
@@ -287,23 +287,23 @@ def _joined(texts: Sequence[str]) -> str:
 
 
 def _lower(text: str) -> str:
-    # ROUGE-L and BLEU keep their capitals; chrF has none to lose.
+    # ROUGE-L and BLEU keep their capitals; chrF begins in lower case.
     return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
 def describe_gain(info: MetricInfo, gain: float) -> str:
-    """Says a gain in words: "Perplexity is 12.0 % lower"."""
+    """Describes a gain in words: "Perplexity is 12.0 % lower"."""
     up = (gain >= 0) == (info.better != "lower")
     return f"{info.title} is {format_gain(info, abs(gain))} {'higher' if up else 'lower'}"
 
 
 def describe_interval(info: MetricInfo, gain: StoredGain, confidence: float) -> str:
-    """Says a gain's interval in words."""
+    """Describes a gain's interval in words."""
     low, high = format_gain(info, gain.low), format_gain(info, gain.high)
     return f"gain, {confidence:.0%} interval: {low} to {high}"
 
 
 def format_gain(info: MetricInfo, gain: float) -> str:
-    """Returns a gain as people read it: a percentage where it is relative."""
+    """Formats a gain; a relative one as a percentage."""
     text = f"{gain:.1%}".replace("%", " %") if info.relative else f"{gain:.{info.digits}f}"
     return text if text.strip("-0. %") else text.removeprefix("-")
