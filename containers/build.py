@@ -22,7 +22,7 @@ from doctune import limits  # noqa: E402
 from doctune.configuration.settings import load_vertex_settings  # noqa: E402
 from doctune.errors import DoctuneError, UsageError  # noqa: E402
 
-IMAGES = ("ops", "documents", "serving", "training")
+IMAGES = ("ops", "documents", "gateway", "serving", "training")
 WITH_TORCH = ("serving", "training")
 LOCAL_BASE = "docker.io/library/python:3.11-slim"
 _WHEELS = ROOT / "build/wheels"

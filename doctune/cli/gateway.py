@@ -16,7 +16,6 @@ from rich.table import Table
 from doctune.cli.app import app
 from doctune.cli.local_vertex import LOCAL_PROJECT, keep_local_vertex
 from doctune.cli.session import AsJson
-from doctune.configuration.settings import load_vertex_settings
 
 if TYPE_CHECKING:
     from doctune.database.engine import Engine
@@ -232,12 +231,11 @@ def forget(
 @database.command()
 def upgrade() -> None:
     """Bring the database's schema up to this version of doctune."""
-    from doctune.database.engine import open_database
     from doctune.database.schema import current_revision
     from doctune.database.schema import upgrade as upgrade_schema
-    from doctune.gateway.server import database_url
+    from doctune.gateway.server import gateway_database
 
-    engine = open_database(database_url())
+    engine = gateway_database()
     before = current_revision(engine)
     upgrade_schema(engine)
     typer.echo(f"The schema was {before or 'empty'} and is {current_revision(engine)}.")
@@ -249,7 +247,13 @@ def _needs_local_vertex(options: "GatewayOptions") -> bool:
         for model in options.models.values()
         for upstream in model.upstreams
     )
-    return asks_vertex and load_vertex_settings().project == LOCAL_PROJECT
+    return asks_vertex and _project() == LOCAL_PROJECT
+
+
+def _project() -> str:
+    from doctune.gateway.server import vertex_place
+
+    return vertex_place().project
 
 
 def _engine() -> "Engine":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ CONNECT_SECONDS = 5
 BUSY_SECONDS = 10
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, connect: Callable[[], Any] | None = None) -> Engine:
     """Returns an engine; nothing is connected yet.
 
     Args:
         url: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.
+        connect: What opens connections of pg8000 to a Postgres instead of the URL.
 
     Raises:
         ConfigurationError: The URL is malformed, or of another kind of database.
@@ -40,6 +42,13 @@ def open_database(url: str) -> Engine:
         engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
+    if kind == "postgresql" and connect is not None:
+        return create_engine(
+            parsed.set(drivername="postgresql+pg8000"),
+            creator=connect,
+            pool_pre_ping=True,
+            pool_timeout=CONNECT_SECONDS,
+        )
     if kind == "postgresql":
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"),

@@ -115,13 +115,25 @@ class AgentModel(Model):
         """The longest that a turn may take: each stage twice."""
         return 2 * self.agent.stages.seconds + _TURN_MARGIN_SECONDS
 
-    async def picture(self, source_id: str, groups: frozenset[str]) -> bytes | None:
-        """Returns the picture of a source's page; None where these groups see no such source.
+    def bound(self, exchange: Exchange) -> Asked:
+        """Returns the agent as one exchange asks it: it finds what its asker may see."""
+        return BoundAgent(self, exchange)
+
+    def wire(self, wire: Wire) -> Wire:
+        """Returns the wire on which it answers."""
+        return WithExtra(wire)
+
+    def warm_up(self) -> None:
+        """Loads the encoder. Blocks."""
+        self.agent.warm_up()
+
+    async def picture(self, source_id: str, principal: Principal) -> bytes | None:
+        """Returns the picture of a source's page; None where its asker sees no such source.
 
         Raises:
             PageUnavailableError: The page cannot be shown.
         """
-        source = self.agent.answerer.source(source_id, groups)
+        source = self.agent.answerer.source(source_id, groups_of(principal))
         if source is None:
             return None
         if self.pdfs is None:
@@ -243,16 +255,6 @@ class WithExtra:
         body = json.dumps({**document, **exchange.extra}, ensure_ascii=False)
         yield f"data: {body}\n\n".encode()
         yield from rest
-
-
-def bound(model: Model, exchange: Exchange) -> Asked:
-    """Returns a model as one exchange asks it: an agent finds what its asker may see."""
-    return BoundAgent(model, exchange) if isinstance(model, AgentModel) else model
-
-
-def wire_of(model: Model, wire: Wire) -> Wire:
-    """Returns the wire on which a model answers."""
-    return WithExtra(wire) if isinstance(model, AgentModel) else wire
 
 
 def groups_of(principal: Principal) -> frozenset[str]:

@@ -16,7 +16,6 @@ from doctune.chat_schema import ChatRequest
 from doctune.database.engine import DatabaseError, ping
 from doctune.feedback.request import FeedbackRequest
 from doctune.gateway import chat as chat_route
-from doctune.gateway.agents import bound, wire_of
 from doctune.gateway.bodies import (
     TextCompletionRequest,
     chat_request,
@@ -92,7 +91,7 @@ def _add_answers(app: FastAPI, services: Services) -> None:
         services.metrics.in_flight.inc()
         try:
             return await chat_route.answer(
-                services, request, exchange, bound(model, exchange), wire_of(model, wire)
+                services, request, exchange, model.bound(exchange), model.wire(wire)
             )
         finally:
             services.metrics.in_flight.dec()

@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from doctune.agent.page_picture import PageUnavailableError
 from doctune.database import conversations as kept
 from doctune.database.engine import DatabaseError
 from doctune.database.tables import Conversation
-from doctune.gateway.agents import AgentModel, groups_of
+from doctune.errors import StorageError
 from doctune.gateway.problems import GatewayError
 from doctune.gateway.services import Services
 
@@ -59,11 +58,11 @@ def add_conversations(app: FastAPI, services: Services) -> None:
     async def page(request: Request, name: str) -> Response:
         principal = await services.identities.of(request.headers, "chat")
         for model in services.models.values():
-            if not isinstance(model, AgentModel) or not principal.may_ask(model.name):
+            if not principal.may_ask(model.name):
                 continue
             try:
-                picture = await model.picture(name, groups_of(principal))
-            except PageUnavailableError as error:
+                picture = await model.picture(name, principal)
+            except StorageError as error:
                 raise GatewayError(404, str(error), code="page_unavailable") from error
             if picture is not None:
                 headers = {"cache-control": "private, max-age=3600"}

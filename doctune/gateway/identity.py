@@ -12,6 +12,9 @@ from doctune.gateway.options import OidcOptions
 from doctune.gateway.problems import GatewayError
 
 _KEYS_SECONDS = 0.5
+_JWKS_SECONDS = 300
+# After a fetch: a new key is taken so much later at most, and made-up keys cost no more fetches.
+_COOLDOWN_SECONDS = 2
 
 
 class Identities:
@@ -73,7 +76,14 @@ class _Issuer:
         import jwt
 
         self.options = options
-        self._keys = jwt.PyJWKClient(options.jwks_url, cache_keys=True, lifespan=3600, timeout=10)
+        self._keys = jwt.PyJWKClient(
+            # Single keys are not kept beside the set: one that is withdrawn must not stay valid.
+            options.jwks_url,
+            cache_keys=False,
+            lifespan=_JWKS_SECONDS,
+            timeout=10,
+            cooldown_duration=_COOLDOWN_SECONDS,
+        )
 
     def _groups(self, claims: dict[str, Any]) -> frozenset[str]:
         named = claims.get(self.options.groups_claim) if self.options.groups_claim else None

@@ -223,6 +223,10 @@ def load_gateway_options(
             raise ConfigurationError(f"{path} is no YAML: {error}.") from error
         if not isinstance(values, dict):
             raise ConfigurationError(f"{path} must be a mapping of settings.")
+    if "models" not in values and not default_model:
+        raise ConfigurationError(
+            f"no model is named: give models in {path}, or DOCTUNE_VERTEX_ENDPOINT__NAME."
+        )
     values.setdefault("models", {default_model: {"upstreams": [f"vertex:{default_model}"]}})
     if documents is not None:
         values.setdefault("agents", _agents_beside(values["models"], documents))

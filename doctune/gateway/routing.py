@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from doctune.breaker import Breaker
 from doctune.chat_schema import ChatRequest
@@ -21,6 +21,11 @@ from doctune.gateway.upstreams import (
     Upstream,
     UpstreamError,
 )
+
+if TYPE_CHECKING:
+    from doctune.gateway.keys import Principal
+    from doctune.gateway.records import Exchange
+    from doctune.gateway.wire import Wire
 
 _RETRY_SECONDS = 5.0
 
@@ -83,6 +88,21 @@ class Model:
                 problem = error
         if problem is not None:
             raise problem
+
+    def bound(self, exchange: Exchange) -> Asked:
+        """Returns the model as one exchange asks it."""
+        return self
+
+    def wire(self, wire: Wire) -> Wire:
+        """Returns the wire on which it answers."""
+        return wire
+
+    async def picture(self, source_id: str, principal: Principal) -> bytes | None:
+        """Returns the picture of a source's page; None where there is no such source."""
+        return None
+
+    def warm_up(self) -> None:
+        """Loads what would delay the first question. May block."""
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:

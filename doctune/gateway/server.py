@@ -9,10 +9,11 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from doctune.configuration.settings import config_folder, load_vertex_settings
-from doctune.database.engine import open_database
+from doctune.configuration.settings import VERTEX_CONFIG_FILE, config_folder, load_vertex_settings
+from doctune.database.engine import Engine, open_database
 from doctune.database.keys import has_valid_keys
 from doctune.database.schema import prepare
 from doctune.errors import ConfigurationError
@@ -21,11 +22,21 @@ from doctune.gateway.services import Surroundings
 from doctune.logs import share_with_uvicorn
 
 DATABASE_VARIABLE = "DATABASE_URL"
+INSTANCE_VARIABLE = "DATABASE_INSTANCE"
 REDIS_VARIABLE = "REDIS_URL"
 USER_KEY_VARIABLE = "DOCTUNE_GATEWAY_USER_KEY"
 STATE_FOLDER = Path(".doctune/gateway")
 
 logger = logging.getLogger("doctune.gateway")
+
+
+@dataclass(frozen=True)
+class VertexPlace:
+    """A project, a region, and the endpoint that is asked where `gateway.yaml` names none."""
+
+    project: str
+    location: str
+    endpoint: str
 
 
 def gateway_options(
@@ -43,9 +54,27 @@ def gateway_options(
         if not os.environ["PORT"].isdigit():
             raise ConfigurationError(f"PORT must be a number; it is {os.environ['PORT']!r}.")
         port = int(os.environ["PORT"])
-    endpoint = load_vertex_settings().endpoint.name
     flags = {"host": host, "port": port}
-    return load_gateway_options(config_folder(), endpoint, flags, documents)
+    return load_gateway_options(config_folder(), vertex_place().endpoint, flags, documents)
+
+
+def vertex_place() -> VertexPlace:
+    """Returns where endpoints are.
+
+    Without `vertex_config.yaml`, as in the gateway's image, the environment says it alone: the rest
+    of that file is about training.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+    """
+    if (config_folder() / VERTEX_CONFIG_FILE).is_file():
+        settings = load_vertex_settings()
+        return VertexPlace(settings.project, settings.location, settings.endpoint.name)
+    return VertexPlace(
+        os.environ.get("DOCTUNE_VERTEX_PROJECT", ""),
+        os.environ.get("DOCTUNE_VERTEX_LOCATION", "us-central1"),
+        os.environ.get("DOCTUNE_VERTEX_ENDPOINT__NAME", ""),
+    )
 
 
 def surroundings(state_dir: Path = STATE_FOLDER) -> Surroundings:
@@ -54,9 +83,9 @@ def surroundings(state_dir: Path = STATE_FOLDER) -> Surroundings:
     Raises:
         ConfigurationError: The database's schema is another, or its URL is wrong.
     """
-    vertex = load_vertex_settings()
+    vertex = vertex_place()
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = open_database(database_url(state_dir))
+    engine = gateway_database(state_dir)
     prepare(engine)
     return Surroundings(
         engine=engine,
@@ -68,9 +97,27 @@ def surroundings(state_dir: Path = STATE_FOLDER) -> Surroundings:
     )
 
 
-def database_url(state_dir: Path = STATE_FOLDER) -> str:
-    """Returns the database's URL: `DATABASE_URL`, or a file of SQLite's in the state folder."""
-    return os.environ.get(DATABASE_VARIABLE) or f"sqlite:///{state_dir.absolute()}/gateway.db"
+def gateway_database(state_dir: Path = STATE_FOLDER) -> Engine:
+    """Returns an engine for the database that the environment names.
+
+    `DATABASE_INSTANCE` is an instance of Cloud SQL, which the service account signs in to;
+    `DATABASE_URL` any other; without both it is a file of SQLite's in the state folder.
+
+    Raises:
+        ConfigurationError: A variable is missing, or the URL is wrong.
+    """
+    instance = os.environ.get(INSTANCE_VARIABLE)
+    if not instance:
+        url = os.environ.get(DATABASE_VARIABLE)
+        return open_database(url or f"sqlite:///{state_dir.absolute()}/gateway.db")
+    given = {name: os.environ.get(name) for name in ("DATABASE_USER", "DATABASE_NAME")}
+    for name, value in given.items():
+        if not value:
+            raise ConfigurationError(f"{INSTANCE_VARIABLE} is set: {name} must be too.")
+    from doctune.vertex.cloud_sql import cloud_sql_connections
+
+    connect = cloud_sql_connections(instance, *map(str, given.values()))
+    return open_database("postgresql://", connect)
 
 
 def check_somebody_may_ask(options: GatewayOptions, around: Surroundings) -> None:

@@ -10,12 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doctune.agent.conversations import Conversations
 from doctune.database.conversations import expire_conversations
 from doctune.database.engine import DatabaseError, Engine
 from doctune.errors import ConfigurationError
 from doctune.feedback.collect import Keeping
-from doctune.gateway.agents import AgentModel, UpstreamStage
 from doctune.gateway.cache import AnswerCache
 from doctune.gateway.experiments import Experiments
 from doctune.gateway.identity import Identities
@@ -103,8 +101,10 @@ class Services:
     async def _open_agents(self) -> None:
         if not self.options.agents:
             return
-        # A gateway without agents needs none of the libraries of an index.
+        # The image without torch holds nothing of what reads an index.
         from doctune.agent import Agent
+        from doctune.agent.conversations import Conversations
+        from doctune.gateway.agents import AgentModel, UpstreamStage
         from doctune.knowledge import Answerer
 
         conversations = Conversations(self.engine, self.options.conversations.wait_seconds)
@@ -122,9 +122,8 @@ class Services:
 
     async def _keep_house(self) -> None:
         for model in self.models.values():
-            if isinstance(model, AgentModel):
-                # The encoder takes seconds to load: better before a question than with it.
-                await asyncio.to_thread(model.agent.warm_up)
+            # An encoder takes seconds to load: better before a question than with it.
+            await asyncio.to_thread(model.warm_up)
         days = self.options.conversations.retention_days
         while days is not None:
             before = datetime.now(UTC) - timedelta(days=days)

@@ -19,7 +19,7 @@ from doctune.localvertex import LocalVertex, LocalVertexConfig
 
 ROOT = Path(__file__).parents[2]
 SHA = "0123456789abcdef0123456789abcdef01234567"
-IMAGES = ("documents", "ops", "training", "serving")
+IMAGES = ("documents", "gateway", "ops", "training", "serving")
 GIVEN = {
     "PROJECT_ID": "doctune-demo",
     "LOCATION": "us-central1",

@@ -1,0 +1,37 @@
+"""Runs doctune's command with the packages of an image's lock alone: others cannot be imported.
+
+python only_locked.py REQUIREMENTS ARGUMENT...
+"""
+
+import importlib.metadata
+import re
+import sys
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Any
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class OnlyLocked(MetaPathFinder):
+    """Refuses modules of packages that the image does not hold."""
+
+    def __init__(self, requirements: Path) -> None:
+        held = re.findall(r"^([A-Za-z0-9][\w.-]*)==", requirements.read_text(), re.MULTILINE)
+        self._held = {_plain(name) for name in held} | {"doctune", "pip", "setuptools"}
+        self._owners = importlib.metadata.packages_distributions()
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        owners = self._owners.get(name.partition(".")[0])
+        if owners and not self._held & {_plain(owner) for owner in owners}:
+            raise ModuleNotFoundError(f"the image holds no {owners[0]}", name=name)
+
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, OnlyLocked(Path(sys.argv[1])))
+    sys.argv[:2] = ["doctune"]
+    from doctune.cli.app import main
+
+    main()
