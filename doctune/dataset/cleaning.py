@@ -1,7 +1,7 @@
 """Removes unsuitable and duplicate examples, and counts removals by reason.
 
-`filter_facts` checks single facts: too short, too long, too many symbols, garbled. `Deduplicator`
-removes exact copies by normalised text, and near-duplicates by MinHash with locality-sensitive
+`filter_facts` checks single facts: too short, too long, too many symbols, garbled, or nothing that
+a reader would ask (`scoring.py`). `Deduplicator` removes exact copies by normalised text, and near-duplicates by MinHash with locality-sensitive
 hashing; each candidate pair is verified on the full sets of shingles, so that there are no false
 positives. `drop_ambiguous` removes questions that two documents answer differently. `SideGuard`
 keeps sentences from being in two splits.
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctune.dataset.options import DatasetOptions
 from doctune.dataset.records import Example, Fact
+from doctune.dataset.scoring import fault_in
 from doctune.dataset.text import is_unspaced, normalise, sentences, symbol_ratio, words
 from doctune.dataset.tokens import TokenCounter
 
@@ -90,7 +91,7 @@ def _fault(fact: Fact, options: DatasetOptions, counter: TokenCounter) -> str:
         return "garbled"
     if symbol_ratio(fact.answer) > options.max_symbol_ratio:
         return "symbols"
-    return ""
+    return fault_in(fact)
 
 
 def _is_fragmented(text: str) -> bool:

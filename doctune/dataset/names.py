@@ -33,13 +33,16 @@ _JUNK_TITLE = re.compile(
     r"|contents|none|null|anonymous|key points|abstract|highlights|background|introduction|summary"
     r"|research article|original article|open access|letter to the editor|sample"
     r")\b(?!.{12})|^united states securities and exchange commission"
-    r"|\.(?:docx?|pdf|indd|tex|dvi|pptx?|xlsx?|qxd)\b|[\\/]|^\W*$"
-    r"|arxiv:|doi:|https?:|\b\d{5}\b|^form \d",
+    r"|\.(?:docx?|pdf|indd|tex|dvi|pptx?|xlsx?|qxd)\b|\\|^[./~]|/.*/|^\W*$"
+    r"|arxiv:|doi:|https?:|\b\d{5}\b|^form \d|^for the .*\bperiod ended\b"
+    # A line that goes on elsewhere: "... July 30, 2023 OR".
+    r"|\b(?:and|or|of|the|for|to|with|by)$|^\(|^commission file|^\W*\d[\d\W]*$",
     re.IGNORECASE,
 )
 _ACRONYM = re.compile(r"^(?=.*[A-Z])(?:[A-Z0-9&./-]+s?|.*\d.*|\w+[A-Z]\w*)$")
 _SUBTITLE = re.compile(rf"\s*[:|]\s+|\s+[-{DASHES}]\s+")
 _MAX_TITLE_WORDS = 16
+_MAX_GIVEN_WORDS = 30  # of the title that a file itself states
 _ARTICLES = {"a": "a", "an": "a", "the": "the"}
 
 
@@ -217,7 +220,7 @@ def name_documents(documents: Iterable[Document], vocabulary: Vocabulary) -> dic
 
 def _title(document: Document) -> str:
     given = _unshouted(strip_enumeration(document.title))
-    if _is_title(given):
+    if _is_title(given, _MAX_GIVEN_WORDS):
         return given
     for block in document.blocks:
         if block.page > 2:
@@ -225,7 +228,9 @@ def _title(document: Document) -> str:
         if block.kind == "heading" and _is_title(text := strip_enumeration(block.text)):
             return _unshouted(text)
     stem = collapse(re.sub(r"[_\-+.]+", " ", PurePath(document.source).stem))
-    return stem[:1].upper() + stem[1:] if stem else "Document"
+    if not re.search(r"[^\W\d]{3}", stem):  # "2201 00037" is no name
+        return f"Document {stem}".strip()
+    return stem[:1].upper() + stem[1:]
 
 
 def _unshouted(title: str) -> str:
@@ -239,10 +244,10 @@ def _unshouted(title: str) -> str:
     return " ".join([found[0].capitalize(), *found[1:]])
 
 
-def _is_title(text: str) -> bool:
+def _is_title(text: str, most_words: int = _MAX_TITLE_WORDS) -> bool:
     if not 3 <= len(text) <= 200 or _JUNK_TITLE.search(text):
         return is_unspaced(text) and 2 <= len(text) <= 60
-    return sum(map(str.isalpha, text)) * 2 > len(text) and len(text.split()) <= _MAX_TITLE_WORDS
+    return sum(map(str.isalpha, text)) * 2 > len(text) and len(text.split()) <= most_words
 
 
 def _without_subtitle(title: str) -> str:

@@ -184,7 +184,7 @@ def test_one_document_is_split_by_section_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_corpus_too_small_to_split_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
-    paper = Paper("note.pdf").heading("Note").text("The lock of the shed is made of brass.")
+    paper = Paper("note.pdf").heading("The shed").text("The lock of the shed is made of brass.")
 
     with pytest.raises(DatasetError, match=r"too few.*add documents") as caught:
         prepare(write_corpus(tmp_path / "in", paper), tmp_path / "out")

@@ -295,7 +295,7 @@ _HAND_OVER = (
     ),
     (rf"at {_QUANTITY} ?(?:{_UNITS})", "At what value {front} {subject} {back}?"),
     (
-        r"(?:with|from|to|into) (?:the|an?|each|every|all|your|its?|\d|[A-Z])",
+        r"(?:with|from|to|into) (?:(?:the|an?|each|every|all|your|its?)\b|\d|[A-Z])",
         "What {front} {subject} {back} {preposition}?",
     ),
     (
@@ -332,13 +332,25 @@ _ACTIVE = re.compile(
 def _active(text: str, vocabulary: Vocabulary) -> Question | None:
     match = _ACTIVE.match(text)
     subject = _subject_of(match, vocabulary, most_words=6) if match else None
-    if not match or not subject:
+    if not match or not subject or _is_plural_noun(match, vocabulary):
         return None
     return Question(
         "fact", (f"What does {subject} {base_of_third_person(match['verb'])}?",), subject
     )
 
 
+def _is_plural_noun(match: re.Match[str], vocabulary: Vocabulary) -> bool:
+    """Whether what looks like a verb is a noun: "Potential export controls targeting ... may ...".
+
+    The subject then lacks its article, and the sentence's own verb is still to come.
+    """
+    subject = match["subject"]
+    if _DETERMINER.match(subject) or vocabulary.is_proper(subject.split()[-1]):
+        return False
+    return bool(re.match(r"\w+ing\b", match["rest"]) or _FINITE.search(match["rest"]))
+
+
+_FINITE = re.compile(r"\b(?:may|can|will|must|should|shall|is|are|was|were|has|have)\b")
 _RULES: tuple[Callable[[str, Vocabulary], Question | None], ...] = (
     _purpose,
     _condition,

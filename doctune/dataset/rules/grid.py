@@ -40,6 +40,7 @@ _CAPTION = re.compile(
 _MOST_CELL_WORDS = 40
 _MOST_KEY_WORDS = 14
 _MOST_HEADER_WORDS = 8
+_LINES_ABOVE = 3  # of a table, in which its scale may stand
 _MOST_ROWS = 400  # of one table; a longer one is data, not text
 
 
@@ -61,6 +62,7 @@ class Grid:
     rows: tuple[Row, ...]
     subject: str  # what it is about: its caption or heading; may be empty
     scale: str  # " (in millions)" or empty
+    unit: str  # of all its figures, where the caption says so: "Distances in metres"
     header: str  # the header as Markdown
 
     def passage(self, row: Row) -> str:
@@ -90,13 +92,14 @@ def read_grid(section: Section, position: int) -> Grid | None:
     if not body:
         return None
     subject = _subject(section, position)
-    scale = _SCALE.search(f"{' '.join(_merged(rows[:size]))} {subject}")
+    scale = _scale(section, position, [*_merged(rows[:size]), subject])
     return Grid(
         key_header="" if _SCALE.search(header[0]) else header[0],
         columns=tuple(header[1:]),
         rows=tuple(body),
         subject=subject,
-        scale=f" ({scale[0].lower()})" if scale else "",
+        scale=scale,
+        unit=_unit_of(subject),
         header=f"{_markdown(header)}\n{_markdown(['---'] * len(header))}",
     )
 
@@ -167,7 +170,7 @@ def _merged(rows: list[list[str]]) -> list[str]:
 def _body(rows: list[list[str]], header: list[str]) -> Iterator[Row]:
     group = ""
     for row in rows:
-        key = row[0].rstrip(":").strip()
+        key = row[0].rstrip(f": {_CURRENCY}")  # a currency there belongs to the figure
         values = [_cleaned(cell) for cell in row[1:]]
         if key and not any(values):
             group = key if len(words(key)) <= _MOST_HEADER_WORDS else ""
@@ -186,6 +189,7 @@ def _body(rows: list[list[str]], header: list[str]) -> Iterator[Row]:
 
 def _cleaned(cell: str) -> str:
     cell = re.sub(rf"^([{_CURRENCY}])\s+(?=[\d(])", r"\1", cell)
+    cell = re.sub(rf"(?<=[\d)])\s+[{_CURRENCY}]$", "", cell)  # the next column's
     return "" if cell.casefold() in lexicon("empty_cells") or not _has_content(cell) else cell
 
 
@@ -195,6 +199,20 @@ def _has_content(cell: str) -> bool:
 
 def _markdown(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _scale(section: Section, position: int, near: list[str]) -> str:
+    """Returns what the figures are counted in; it may stand in the lines above the table."""
+    above = [block for block in section.blocks[:position] if block.kind != "table"][-_LINES_ABOVE:]
+    for text in (*near, *(block.text for block in reversed(above)), section.heading):
+        if match := _SCALE.search(text):
+            return f" ({match[0].lower()})"
+    return ""
+
+
+def _unit_of(subject: str) -> str:
+    match = re.search(r" in (?P<unit>[a-z]+)$", subject)
+    return match["unit"] if match and match["unit"] in lexicon("units") else ""
 
 
 def _subject(section: Section, position: int) -> str:

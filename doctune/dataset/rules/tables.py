@@ -43,6 +43,9 @@ _TIME_KEY = re.compile(
 _ODD_HEADER = re.compile(
     r"^(?:\w+ed|if|when|what|how|who|where|is|are|can|does|yes)\b|\?$", re.IGNORECASE
 )
+_UNSCALED = re.compile(
+    r"\bper (?:\w+ )?share\b|%|\b(?:rate|percent|percentage|ratio|margin)\b", re.I
+)
 _SHORT_VALUE_WORDS = 12
 _QUESTIONS_A_CELL = 2
 _TURNED_SHARE = 3  # one number in three also gets a reverse question
@@ -149,6 +152,13 @@ def _english_cell(table: _Table, row: Row, column: str, value: str) -> tuple[lis
     return _attribute(table, row, column, value)
 
 
+def _scaled(table: _Table, row: Row, value: str) -> str:
+    """Returns a value with the scale of its table; shares and amounts a share are not scaled."""
+    value = with_unit(value, table.grid.unit)
+    exempt = not is_value(value) or "%" in value or _UNSCALED.search(row.key)
+    return value if exempt else f"{value}{table.grid.scale}"
+
+
 def _ended(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
@@ -202,11 +212,11 @@ def _figure(table: _Table, row: Row, column: str, value: str) -> tuple[list[str]
     if not key[:1].islower() and subject:
         # "Ireland" or "2007" alone does not say what is counted.
         asked = [f'What does the table "{subject}" give for {key} {when}?']
-        return asked, f'{key} {when}, in "{subject}": {value}{table.grid.scale}.'
+        return asked, f'{key} {when}, in "{subject}": {_scaled(table, row, value)}.'
     if not key[:1].islower():
         return [], ""
     asked = [f"What is the figure for {key} {when}?", f"How much is {key} {when}?"]
-    return asked, f"{_started(key)} {when}: {value}{table.grid.scale}."
+    return asked, f"{_started(key)} {when}: {_scaled(table, row, value)}."
 
 
 def _compared(table: _Table, row: Row, column: str, value: str) -> tuple[list[str], str]:
@@ -223,10 +233,10 @@ def _compared(table: _Table, row: Row, column: str, value: str) -> tuple[list[st
             return [], ""
         thing = f"{thing} ({natural(header)}: {row.key})"
         name = subject
-    value = with_unit(value, unit)
+    value = with_unit(value, unit or table.grid.unit)
     name = name if name.startswith(("the ", "a ")) else f"the {name}"
     phrase, be = _named(name, f" for {thing}"), _be(name)
-    return [f"What {be} {phrase}?"], _ended(f"{_started(phrase)} {be} {value}")
+    return [f"What {be} {phrase}?"], _ended(f"{_started(phrase)} {be} {_scaled(table, row, value)}")
 
 
 def _attribute(table: _Table, row: Row, column: str, value: str) -> tuple[list[str], str]:
@@ -263,7 +273,7 @@ def _attribute(table: _Table, row: Row, column: str, value: str) -> tuple[list[s
     asked = [f"What {be} {phrase}?"]
     if _COST_HEADER.match(header):
         asked.append(f"How much does {thing} cost?")
-    return asked, _ended(f"{_started(phrase)} {be} {value}{table.grid.scale}")
+    return asked, _ended(f"{_started(phrase)} {be} {_scaled(table, row, value)}")
 
 
 def _rows(table: _Table) -> Iterator[Fact]:
