@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import re
 
-from doctune.dataset.lexicon import DASHES
+from doctune.dataset.lexicon import DASHES, lexicon
 from doctune.dataset.records import Fact
-from doctune.dataset.text import collapse
+from doctune.dataset.text import collapse, words
 
 _CUT_OFF = re.compile(
     r",+\s*(?:\?|,|:)|\bended (?:[$%]|[A-Z][a-z]+ \d{1,2}(?!\d|,? (?:19|20)\d\d))"
     r"|\b(?:[$%]|(?:19|20)?\d\d,?) change\b|\bended [^?:,]*\bchange\b"
-    r"|\b(?:and|or|the|an?)\s*\?|\b(?:designed|intended|expected|required|able|allowed) to\?$"
+    r"|\b(?:of|for|in) (?:of|for|in)\b|\b(?:and|or|the|an?)\s*\?|\b(?:designed|intended|expected|required|able|allowed) to\?$"
 )
 _SYMBOL = re.compile(
     r"\b(?:what|explain what) (?:is|are|does|the)?\s*(?:the |an? )?(?P<name>[A-Za-z\u0370-\u03ff])"
@@ -39,7 +39,9 @@ _TOGETHER = re.compile(
     rf"|\u00b1\s*{_NUMBER}\s+{_NUMBER}|(?:(?<![\w.]){_NUMBER}\s+){{3,}}{_NUMBER}(?!\w|\.\d)"
     r"|(?<!\d)\(?\d[\d,]*\)?\s*\$\s*\(?\d"
 )
-_KEY_WITH_VALUE = re.compile(r"=\s*\S.*\d")
+# A share of thousands: the sign is another column's.
+_OVER_ALL = re.compile(r"\d[\d ,]{3,}\d\s*%")
+_KEY_WITH_VALUE = re.compile(r"=\s*\S.*\d|\w[*^|\\]\w")
 _BARE = re.compile(
     rf"(?::| is| are| has the [^.]{{1,60}}?) \(?(?P<value>{_NUMBER})\)?\.?$", re.IGNORECASE
 )
@@ -93,6 +95,20 @@ _TIME_AS_PLACE = re.compile(
     re.IGNORECASE,
 )
 _CITED_ONLY = re.compile(r"\[[A-Z][A-Za-z+]*\d{2}\w?\]\.?$")
+_PARTED = re.compile(r"\([^()]*$|^[^()]*\)")  # a bracket without its other half
+_GOES_ON_LOW = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!etc)(?<!vs)(?<!cf)(?<!al)\. \(?[a-z]{2,}")
+_REFERS_ON = re.compile(
+    r"\b(?:in (?:that|this) example|we (?:will|shall) (?:first |then |now )?(?:describe|discuss|explain"
+    r"|see)|following sections?)\b",
+    re.IGNORECASE,
+)
+_ONLY_REFERS = re.compile(r"^(?:see|refer to|cf\.?) (?:\S+ ?){1,8}$", re.IGNORECASE)
+# A remark, a version or a chapter's number in place of a topic.
+_NO_TOPIC = re.compile(
+    r"\b(?:about|explain) (?:warning|note|caution|tip|important|remark|example)s?\b"
+    r"|\(version [\d.]+\)|\((?:[A-Z]{2,}|[IVX]+|\d+)\)(?:\?| according| as described|,| for )",
+    re.IGNORECASE,
+)
 _LABELLED = frozenset({"definition", "fact", "how_to"})
 _SHORT_ANSWER_KINDS = frozenset({"table"})
 _SPOKEN_WORDS = 6  # of a column's head that may be quoted in a question
@@ -101,13 +117,17 @@ _SPOKEN_WORDS = 6  # of a column's head that may be quoted in a question
 def fault_in(fact: Fact) -> str:
     """Returns the name of what makes a fact unfit to be asked; "" for a good one."""
     asked = [_bare_question(question) for question in fact.questions]
-    if any(map(_CUT_OFF.search, asked)):
+    if any(_CUT_OFF.search(question) or _PARTED.search(question) for question in asked):
         return "cut_off"
+    if fact.kind == "completion":
+        return "cut_off" if _GOES_ON_LOW.search(fact.answer) else ""
     if fact.kind in _LABELLED and any(map(_SYMBOL.search, asked)):
         return "symbol"
     if fact.kind in _SHORT_ANSWER_KINDS:
         return _table_fault(fact, asked)
-    if any(map(_is_unclear, asked)):
+    if any(map(_is_unclear, asked)) or _refers(fact.answer):
+        return "unclear"
+    if fact.kind in _LABELLED and any(map(_names_nothing, asked)):
         return "unclear"
     if fact.kind in _LABELLED and any(_POINTING.search(question) for question in asked):
         return "unclear"
@@ -126,12 +146,23 @@ def _bare_question(question: str) -> str:
 
 
 def _is_unclear(question: str) -> bool:
-    return bool(
-        _GENERIC.search(question)
-        or _NAMELESS.search(question)
-        or _EMPTY_CONDITION.search(question)
-        or _NO_PLACE.search(question)
-    )
+    forms = (_GENERIC, _NAMELESS, _NO_TOPIC, _EMPTY_CONDITION, _NO_PLACE)
+    return any(form.search(question) for form in forms)
+
+
+def _refers(answer: str) -> bool:
+    """Whether an answer tells where to read on, or leans on what stands elsewhere."""
+    return bool(_ONLY_REFERS.match(answer) or _REFERS_ON.search(answer))
+
+
+def _names_nothing(question: str) -> bool:
+    """Whether a question has no word but what any document has: "When must care be taken?"."""
+    content = [
+        word
+        for word in words(question.replace("\u2019s", "").replace("'s", "").casefold())
+        if word not in lexicon("question_words") and word not in lexicon("small_words")
+    ]
+    return all(word in lexicon("generic_words") for word in content)
 
 
 def _table_fault(fact: Fact, asked: list[str]) -> str:
@@ -139,12 +170,27 @@ def _table_fault(fact: Fact, asked: list[str]) -> str:
         return "unclear"
     if any(map(_KEY_WITH_VALUE.search, asked)) or _TOGETHER.search(fact.answer):
         return "cells_together"
-    quoted = re.search(r"listed under \"(?P<head>[^\"]+)\"", asked[0] if asked else "")
-    if quoted and len(quoted["head"].split()) > _SPOKEN_WORDS:
+    if any(_is_data(question, fact.answer) for question in asked):
         return "unclear"
+    if _OVER_ALL.search(fact.answer):
+        return "no_unit"
     if _lacks_unit(fact.answer):
         return "no_unit"
     return "" if _passage_has(fact) else "not_in_passage"
+
+
+def _is_data(question: str, answer: str) -> bool:
+    """Whether it asks for a figure of a column or a row that only the page explains.
+
+    "What is listed under "Often" for the age?" and "Which variable has the Std. Dev. 1,389?" are
+    asked by nobody; a word or a sentence in such a place may be an answer.
+    """
+    quoted = re.search(r"listed under \"(?P<head>[^\"]+)\"", question)
+    if quoted and len(quoted["head"].split()) > _SPOKEN_WORDS:
+        return True
+    if quoted or question.startswith("Which "):
+        return bool(re.search(rf"{_NUMBER}\s*%?\.?$", answer))
+    return False
 
 
 def _lacks_unit(answer: str) -> bool:

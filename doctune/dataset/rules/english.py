@@ -162,6 +162,8 @@ def _condition(text: str, vocabulary: Vocabulary) -> Question | None:
     )
     if not match or match["rest"].startswith(("and ", "or ", "but ", "as ", "even ")):
         return None
+    if re.match(r"\w+(?:, \w+)*,? (?:or|and) |\w+, (?:is|are|was|were|has|have) ", match["rest"]):
+        return None  # a series goes on: "for daily, weekly, or monthly runs"; an aside has come
     word, condition = match["word"].lower(), first_person(match["condition"])
     # A second clause without a comma: "If it breaks we repair it".
     if _PRONOUN.search(condition) or re.search(
@@ -290,7 +292,7 @@ _HAND_OVER = (
         "When {front} {subject} {back}?",
     ),
     (
-        r"by (?!hand\b|mail\b|post\b|e-?mail\b|\w+ing\b|\d|an? (?:quarter|third|half))",
+        r"by (?!default\b|hand\b|mail\b|post\b|e-?mail\b|\w+ing\b|\d|an? (?:quarter|third|half))",
         "By whom or by what {front} {subject} {back}?",
     ),
     (rf"at {_QUANTITY} ?(?:{_UNITS})", "At what value {front} {subject} {back}?"),

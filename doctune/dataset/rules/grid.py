@@ -37,6 +37,7 @@ _CAPTION = re.compile(
     rf"|\u8868)\s*[A-Z]?[\d.IVX-]*\s*[.:{DASHES}-]?\s*",
     re.IGNORECASE,
 )
+_COUNTS = frozenset({"n", "no", "no.", "#", "*", "**", "number"})  # in brackets, and no unit
 _MOST_CELL_WORDS = 40
 _MOST_KEY_WORDS = 14
 _MOST_HEADER_WORDS = 8
@@ -118,7 +119,8 @@ def split_unit(text: str) -> tuple[str, str]:
     """Returns a header without its unit, and the unit: `Weight (kg)` gives `Weight`, `kg`."""
     match = _BRACKETED_UNIT.match(text)
     if match:
-        return match["name"], match["unit"]
+        counted = match["unit"].casefold() in _COUNTS
+        return match["name"], "" if counted else match["unit"]
     match = _TRAILING_UNIT.match(text)
     if match and match["first"] in lexicon("units"):
         return match["name"], match["unit"]

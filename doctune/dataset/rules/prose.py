@@ -43,6 +43,7 @@ _QUESTION_WORDS = re.compile(
 _SHORT_FORM = re.compile(r"[a-z] \(([A-Z][A-Z0-9]{1,7})s?\)")
 _LONG_FORM_CHARACTERS = 90
 _MOST_TERM_WORDS = 6
+_OPENING_PAGES = 5  # on which an introduction is the document's, and not a chapter's
 _MOST_HEADING_WORDS = 14
 _NO_TERMS = frozenset(["source", "sources", "note", "notes", "example", "figure", "table"])
 _LEAST_COMPLETION_WORDS = 6
@@ -95,7 +96,8 @@ def _section_lead(
     plain = normalise(section.heading)
     if not section.heading and (not view.english or section.number):
         return
-    if view.english and (not plain or plain in lexicon("introduction_headings")):
+    opens = paragraph.page <= _OPENING_PAGES
+    if view.english and opens and (not plain or plain in lexicon("introduction_headings")):
         candidates = [f"What is {doc} about?", f"Can you give me an overview of {doc}?"]
     elif view.english and SITUATION.match(topic):
         topic = english.first_person(topic)
