@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("langchain-core==1.8.4", "langchain-text-splitters==1.1.3")
+PACKAGES = ("langchain-core==1.7.2", "langchain-text-splitters==1.1.3")
 TOP = 3  # as many passages as doctune shows
 _CHUNK, _SHARED = 1000, 200
 # The prompt of LangChain's own tutorial on retrieval (rlm/rag-prompt).

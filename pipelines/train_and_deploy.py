@@ -3,6 +3,7 @@
 from kfp import dsl
 
 from components.build_index import build_index
+from components.ground_examples import ground_examples
 from components.tune_model import tune_model
 from doctune.dataset.options import DatasetOptions
 from doctune.evaluation.options import EvaluationOptions
@@ -64,8 +65,17 @@ def train_and_deploy(
     ).set_display_name("Build index")
     machines.training(indexed)
 
-    tuned = machines.on_workers(tune_model)(
+    grounded = ground_examples(
         train_set=examples.outputs["train_set"],
+        index=indexed.outputs["index"],
+        base_model=base_model,
+        max_length=max_length,
+        advanced=dataset_advanced,
+    ).set_display_name("Ground examples")
+    machines.training(grounded)
+
+    tuned = machines.on_workers(tune_model)(
+        train_set=grounded.outputs["grounded_set"],
         validation_set=examples.outputs["validation_set"],
         base_model=base_model,
         learning_rate=learning_rate,
@@ -82,7 +92,7 @@ def train_and_deploy(
     verdict = judge_model(
         model=tuned.outputs["model"],
         test_set=examples.outputs["test_set"],
-        train_set=examples.outputs["train_set"],
+        train_set=grounded.outputs["grounded_set"],
         index=indexed.outputs["index"],
         model_name=model_name,
         primary_metric=primary_metric,

@@ -36,7 +36,10 @@ def versions(
     from doctune.files import write_text
 
     settings = load_settings()
-    name, chosen = model_name or settings.model_name, metric or settings.evaluation.primary_metric
+    name, chosen = (
+        model_name or settings.registry_name(),
+        metric or settings.evaluation.primary_metric,
+    )
     with vertex_session(local, impersonate):
         records = _records(name)
     rows = version_rows(records, chosen)
@@ -67,7 +70,9 @@ def compare(
     paths = {name: Path(name) for name in (first, second) if Path(name).is_file()}
     if len(paths) < len({first, second}):
         with vertex_session(local, impersonate):
-            paths |= _stored_predictions(model_name or settings.model_name, first, second, paths)
+            paths |= _stored_predictions(
+                model_name or settings.registry_name(), first, second, paths
+            )
     found = compare_predictions(
         paths[first],
         paths[second],

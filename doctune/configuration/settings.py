@@ -8,6 +8,7 @@ the key, and what is allowed.
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -226,13 +227,34 @@ class Settings(_FileSettings):
 
     pdfs: str = Field("samples/pdfs", description="Local folder of PDFs.")
     question: str = Field(description="Question to the endpoint at the end of a run.")
-    model_name: str = Field(min_length=1, max_length=128, description="Name in the Model Registry.")
+    model_name: str = Field(
+        "",
+        max_length=128,
+        description="Name in the Model Registry; empty: that of the folder of PDFs.",
+    )
     documents: ParseOptions = ParseOptions()
     dataset: DatasetOptions = DatasetOptions()
     knowledge: KnowledgeOptions = KnowledgeOptions()
     training: TrainingOptions = TrainingOptions()
     search: SearchOptions = SearchOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
+
+    def registry_name(self, pdfs: str = "") -> str:
+        """Returns the model's name in the registry: a champion of other documents is none.
+
+        Args:
+            pdfs: The folder of PDFs, a path or a gs:// URI; that of the settings where empty.
+        """
+        if self.model_name:
+            return self.model_name
+        parts = (pdfs or self.pdfs).replace("\\", "/").split("://")[-1].split("/")
+        named = [part for part in parts if part and part.casefold() not in _UNNAMED_FOLDERS]
+        name = re.sub(r"[^a-z0-9]+", "-", named[-1].casefold()).strip("-") if named else ""
+        return name[:128] or "documents"
+
+
+# Folders that say nothing of what is in them.
+_UNNAMED_FOLDERS = frozenset({"pdf", "pdfs", "documents", "docs", "files", "data", "input", "."})
 
 
 class VertexSettings(_FileSettings):

@@ -1,10 +1,10 @@
 """Removes unsuitable and duplicate examples, and counts removals by reason.
 
 `filter_facts` checks single facts: too short, too long, too many symbols, garbled, or nothing that
-a reader would ask (`scoring.py`). `Deduplicator` removes exact copies by normalised text, and near-duplicates by MinHash with locality-sensitive
-hashing; each candidate pair is verified on the full sets of shingles, so that there are no false
-positives. `drop_ambiguous` removes questions that two documents answer differently. `SideGuard`
-keeps sentences from being in two splits.
+a reader would ask (`scoring.py`). `Deduplicator` removes exact copies by normalised text, and
+near-duplicates by MinHash with locality-sensitive hashing; each candidate pair is verified on the
+full sets of shingles, so that there are no false positives. `drop_ambiguous` removes questions that
+two documents answer differently. `SideGuard` keeps sentences from being in two splits.
 
 Rows of a table often differ only in one cell, so near-duplicates are not removed among them; exact
 ones are.

@@ -44,6 +44,18 @@ class DatasetOptions(BaseModel):
     max_examples: int | None = Field(
         None, ge=1, description="Maximum number of examples; None for all."
     )
+    grounded_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Grounded examples added to training, as a share of the closed-book ones.",
+    )
+    grounded_without_truth: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of the grounded examples whose passages do not answer the question.",
+    )
     seed: int = Field(13, ge=0)
     teacher: Literal["none", "gemini"] = Field(
         "none", description="Model that writes additional examples: none, or Gemini."

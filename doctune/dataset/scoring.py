@@ -23,7 +23,8 @@ from doctune.dataset.text import collapse, words
 _CUT_OFF = re.compile(
     r",+\s*(?:\?|,|:)|\bended (?:[$%]|[A-Z][a-z]+ \d{1,2}(?!\d|,? (?:19|20)\d\d))"
     r"|\b(?:[$%]|(?:19|20)?\d\d,?) change\b|\bended [^?:,]*\bchange\b"
-    r"|\b(?:of|for|in) (?:of|for|in)\b|\b(?:and|or|the|an?)\s*\?|\b(?:designed|intended|expected|required|able|allowed) to\?$"
+    r"|\b(?:of|for|in) (?:of|for|in)\b|\b(?:and|or|the|an?)\s*\?"
+    r"|\b(?:designed|intended|expected|required|able|allowed) to\?$"
 )
 _SYMBOL = re.compile(
     r"\b(?:what|explain what) (?:is|are|does|the)?\s*(?:the |an? )?(?P<name>[A-Za-z\u0370-\u03ff])"
@@ -98,8 +99,8 @@ _CITED_ONLY = re.compile(r"\[[A-Z][A-Za-z+]*\d{2}\w?\]\.?$")
 _PARTED = re.compile(r"\([^()]*$|^[^()]*\)")  # a bracket without its other half
 _GOES_ON_LOW = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!etc)(?<!vs)(?<!cf)(?<!al)\. \(?[a-z]{2,}")
 _REFERS_ON = re.compile(
-    r"\b(?:in (?:that|this) example|we (?:will|shall) (?:first |then |now )?(?:describe|discuss|explain"
-    r"|see)|following sections?)\b",
+    r"\b(?:in (?:that|this) example|we (?:will|shall) (?:first |then |now )?"
+    r"(?:describe|discuss|explain|see)|following sections?)\b",
     re.IGNORECASE,
 )
 _ONLY_REFERS = re.compile(r"^(?:see|refer to|cf\.?) (?:\S+ ?){1,8}$", re.IGNORECASE)

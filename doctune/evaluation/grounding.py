@@ -8,6 +8,7 @@ from pathlib import Path
 
 from doctune.evaluation.quiz import Passage, Quoted
 from doctune.knowledge.answering import Answerer
+from doctune.knowledge.prompt import headed_text
 
 
 class IndexKnowledge:
@@ -63,6 +64,5 @@ class IndexKnowledge:
 def _passage(
     file: str, title: str, pages: tuple[int, ...], heading: tuple[str, ...], text: str
 ) -> Passage:
-    path = " > ".join(heading)
-    shown = f"{path}: {text}" if path else text
+    shown = headed_text(heading, text)
     return Passage(file=file, title=title, pages=tuple(pages), text=shown)

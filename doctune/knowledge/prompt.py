@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from doctune.knowledge.index import Found
 
 PROMPT_VERSION = 1
 SHOWN = 3  # passages in a prompt
@@ -26,6 +30,17 @@ class PromptPassage:
     title: str
     page: int
     text: str
+
+
+def headed_text(heading: Sequence[str], text: str) -> str:
+    """Returns a passage's text under the headings that it stands below."""
+    path = " > ".join(heading)
+    return f"{path}: {text}" if path else text
+
+
+def prompt_passage(found: Found) -> PromptPassage:
+    """Returns what a prompt shows of a passage that the index found."""
+    return PromptPassage(found.title, found.pages[0], headed_text(found.heading, found.text))
 
 
 def grounded_prompt(question: str, passages: Sequence[PromptPassage]) -> str:

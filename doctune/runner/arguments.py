@@ -34,7 +34,7 @@ def pipeline_arguments(
         "pdfs": pdfs,
         "corpus_digest": corpus_digest,
         "question": question,
-        "model_name": settings.model_name,
+        "model_name": settings.registry_name(pdfs),
         "endpoint_name": vertex.endpoint.name,
         "project": vertex.project,
         "location": vertex.location,

@@ -117,7 +117,9 @@ def _configuration() -> Finding:
         settings, vertex = load_settings(), load_vertex_settings()
     except ConfigurationError as error:
         return Finding("configuration", False, str(error), "correct what the line names")
-    return Finding("configuration", True, f"model {settings.model_name}, project {vertex.project}")
+    return Finding(
+        "configuration", True, f"model {settings.registry_name()}, project {vertex.project}"
+    )
 
 
 def _spec(spec: Path) -> Finding:

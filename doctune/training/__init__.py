@@ -9,6 +9,7 @@ __all__ = [
     "SearchOptions",
     "TrainingOptions",
     "TrainingSummary",
+    "add_grounded_examples",
     "export_model",
     "search_hyperparameters",
     "tune_model",
@@ -22,6 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "SearchOptions": "doctune.training.search_options",
+    "add_grounded_examples": "doctune.training.grounded_examples",
     "export_model": "doctune.training.export",
     "search_hyperparameters": "doctune.training.search",
     "tune_preferences": "doctune.training.preferences",

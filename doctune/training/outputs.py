@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from doctune.errors import DoctuneError, ModelError, TrainingError
+from doctune.files import text_lines
 from doctune.progress import progress
 from doctune.publishing import require_whole
 from doctune.training.examples import TokenizedExamples
@@ -91,6 +93,12 @@ def explain_write_errors(folder: Path) -> Iterator[None]:
             raise
         reason = "the disk is full; make room" if full else " ".join(str(error).split())
         raise TrainingError(f"The model cannot be written to {folder}: {reason}.") from error
+
+
+def prompt_version_of(train_path: Path) -> int | None:
+    """Returns the version of the grounded prompt that was learnt; None for closed-book examples."""
+    found = (json.loads(line).get("prompt_version") for _, line in text_lines(train_path))
+    return max((version for version in found if version is not None), default=None)
 
 
 def run_record(

@@ -30,6 +30,7 @@ from doctune.training.outputs import (
     TrainingSummary,
     explain_write_errors,
     padding_share,
+    prompt_version_of,
     run_facts,
     run_record,
     save_model,
@@ -105,6 +106,7 @@ def _write_model(
         save_model(run.network.model, stage.base, stage.tokenizer, options, folder)
         record = run_record(summary, run.history, options, stage.machine, stage.data)
         record |= {"base_model_digest": digest_folder(stage.base), "data": stage.digests}
+        record["prompt_version"] = prompt_version_of(train_path)
         write_json(folder / "training.json", record)
         write_learnt(train_path, folder / LEARNT_FILE)
 

@@ -50,6 +50,7 @@ STEPS = {
     "join-documents",
     "build-index",
     "prepare-dataset",
+    "ground-examples",
     "tune-model",
     "find-champion",
     "evaluate-model",
@@ -149,6 +150,7 @@ def test_a_second_run_reuses_every_step_that_nothing_has_changed_for(
         "join-documents",
         "build-index",
         "prepare-dataset",
+        "ground-examples",
         "tune-model",
         "evaluate-model",
     }
@@ -176,6 +178,7 @@ def test_a_changed_setting_runs_what_depends_on_it_again(
         "join-documents",
         "build-index",
         "prepare-dataset",
+        "ground-examples",
         "tune-model",
     }
 
@@ -194,6 +197,7 @@ def test_a_changed_pdf_is_noticed(
         "parse-pdfs",
         "join-documents",
         "prepare-dataset",
+        "ground-examples",
         "tune-model",
         "evaluate-model",
     ):

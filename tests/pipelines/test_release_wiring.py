@@ -49,7 +49,10 @@ def test_what_passed_is_registered_and_deployed(tmp_path: Path) -> None:
     given = _run(tmp_path, passed=True)
 
     assert sorted(parsed["shard"] for parsed in given["parse-pdfs"]) == ["1-of-2", "2-of-2"]
-    assert given["tune-model"][0]["train_set"] == "prepare-dataset/train_set"
+    assert given["ground-examples"][0]["train_set"] == "prepare-dataset/train_set"
+    assert given["ground-examples"][0]["index"] == "build-index/index"
+    assert given["tune-model"][0]["train_set"] == "ground-examples/grounded_set"
+    assert given["evaluate-model"][0]["train_set"] == "ground-examples/grounded_set"
     assert given["evaluate-model"][0]["model"] == "tune-model/model"
     assert given["evaluate-model"][0]["test_set"] == "prepare-dataset/test_set"
     assert given["evaluate-model"][0]["champion_uri"] == CHAMPION

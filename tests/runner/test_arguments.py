@@ -67,3 +67,21 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="compile it again"):
         read_signature(path)
+
+
+@pytest.mark.parametrize(
+    ("model_name", "pdfs", "name"),
+    [
+        ("", "/home/me/Pump Manuals 2031", "pump-manuals-2031"),
+        ("", "samples/pdfs", "samples"),
+        ("", "gs://bucket/filings/2024/", "2024"),
+        ("", "/data/pdfs", "documents"),
+        ("handbook", "/home/me/manuals", "handbook"),
+    ],
+)
+def test_a_model_is_named_after_its_folder_unless_it_has_a_name(
+    model_name: str, pdfs: str, name: str
+) -> None:
+    """A champion of other documents is no champion."""
+    settings = Settings(question="What?", model_name=model_name)
+    assert settings.registry_name(pdfs) == name
