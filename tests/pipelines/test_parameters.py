@@ -17,6 +17,7 @@ import pipelines.steps
 from components.build_index import build_index
 from components.deploy_model import deploy_model
 from components.evaluate_model import evaluate_model
+from components.ground_examples import ground_examples
 from components.join_documents import join_documents
 from components.parse_pdfs import parse_pdfs
 from components.pick_trial import pick_trial
@@ -36,6 +37,7 @@ OPTIONS: list[tuple[Any, type[BaseModel]]] = [
     (join_documents, ParseOptions),
     (prepare_dataset, DatasetOptions),
     (build_index, KnowledgeOptions),
+    (ground_examples, DatasetOptions),
     (tune_model, TrainingOptions),
     (evaluate_model, EvaluationOptions),
     (pick_trial, SearchOptions),
