@@ -74,7 +74,7 @@ def create(
         name=name,
         model=model or vertex.endpoint.name,
         endpoint=vertex.endpoint.name,
-        registered=settings.model_name,
+        registered=settings.registry_name(),
         control=control,
         treatments=treatments_named(treatment or ["candidate"], given, prompt),
         metric=metric,

@@ -140,7 +140,9 @@ def _runs(
         values = run_parameters(read_signature(spec), vertex, yes=True)
         values["augment"] = options.augment.model_dump(mode="json", exclude_defaults=True)
         if options.start_from == "champion":
-            values["base_model"] = _champion_weights(settings.model_name) or values["base_model"]
+            values["base_model"] = (
+                _champion_weights(settings.registry_name()) or values["base_model"]
+            )
         return values
 
     if "://" not in spec and not Path(spec).is_file():
@@ -149,7 +151,7 @@ def _runs(
         engine=engine,
         spec=spec,
         staging_bucket=vertex.staging_bucket,
-        model_name=settings.model_name,
+        model_name=settings.registry_name(),
         endpoint=vertex.endpoint.name,
         parameters=parameters,
         settings=run_settings(vertex),
