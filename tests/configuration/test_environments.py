@@ -181,7 +181,7 @@ def test_an_import_replaces_nothing_unasked(folder: Path, tmp_path: Path) -> Non
     [
         ("config: {}", "is not an exported configuration"),
         ("[", "cannot be read"),
-        ("config: {question: 1}\nvertex_config: {}", "model_name is missing"),
+        ("config: {model_name: m}\nvertex_config: {}", "question is missing"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_not_imported(
