@@ -186,10 +186,19 @@ def test_what_is_no_host_is_refused_in_the_configuration(tmp_path, host):
         LocalVertexConfig(state_dir=tmp_path, allowed_hosts=(host,))
 
 
-def test_the_proxy_answers_nothing_but_connect(local):
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://example.com/", b"403"),
+        (b"http://www.googleapis.com:8080/", b"405"),
+        (b"ftp://www.googleapis.com/", b"405"),
+        (b"/", b"405"),
+    ],
+)
+def test_the_proxy_refuses_plain_http_to_others(local, target, status):
     with socket.create_connection(("127.0.0.1", local.status.ports["proxy"])) as connection:
-        connection.sendall(b"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n")
-        assert connection.recv(4096).startswith(b"HTTP/1.1 405")
+        connection.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 " + status)
 
 
 def test_google_names_lead_here_with_a_certificate_that_fits(local):

@@ -33,8 +33,9 @@ def test_upload_reads_back_what_was_given(aip):
     assert again.container_spec.ports[0].container_port == 8080
     assert again.create_time is not None
     assert again.version_create_time is not None
-    dedicated = aip.gapic.Model.DeploymentResourcesType.DEDICATED_RESOURCES
-    assert list(again.supported_deployment_resources_types) == [dedicated]
+    kinds = aip.gapic.Model.DeploymentResourcesType
+    ways = [kinds.DEDICATED_RESOURCES, kinds.SHARED_RESOURCES]
+    assert list(again.supported_deployment_resources_types) == ways
 
 
 def test_upload_under_a_chosen_id(aip, unique):
