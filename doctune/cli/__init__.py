@@ -16,6 +16,7 @@ from doctune.cli import (
     retrain,
     schedule,
     stages,
+    trace,
     training,
     versions,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "retrain",
     "schedule",
     "stages",
+    "trace",
     "training",
     "versions",
 ]

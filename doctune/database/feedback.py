@@ -116,6 +116,14 @@ def find_prediction(
     return None if found is None or owner not in (None, found.owner) else found
 
 
+def prediction_of(engine: Engine, prediction_id: str, at: datetime) -> Prediction | None:
+    """Returns a prediction of any owner; None where there is none."""
+    with Session(engine) as session:
+        found = find_prediction(session, prediction_id, at, None)
+        session.expunge_all()
+    return found
+
+
 def owner_of(engine: Engine, prediction_id: str, at: datetime) -> str | None:
     """Returns whose prediction it is; None where there is none."""
     with Session(engine) as session:

@@ -9,10 +9,12 @@ from datetime import datetime
 
 from doctune.configuration.retraining import AugmentOptions
 from doctune.database.feedback_rows import FeedbackRow
+from doctune.evaluation.wording import content_stems
 from doctune.feedback.queue import question_cluster
 from doctune.feedback.support import same_answer
 
 RULES = "rules"  # the reviewer that is no person
+_ONE_QUESTION = 0.6  # of the words of two questions
 _DECIDED = ("accepted", "edited")
 
 
@@ -141,16 +143,39 @@ def settle(
                 answers.append([own])
             else:
                 same.append(own)
-        ranked = sorted(answers, key=_rank, reverse=True)
-        if len(ranked) > 1 and _rank(ranked[0]) == _rank(ranked[1]):
-            undecided = [one for same in ranked for one in same]
-            left += [(one, "two answers, and nothing tells which is right") for one in undecided]
-            continue
-        kept.append(_joined(ranked[0]))
-        left += [
-            (one, "another answer to this question won") for same in ranked[1:] for one in same
-        ]
+        for rivals in _rivals(answers):
+            ranked = sorted(rivals, key=_rank, reverse=True)
+            if len(ranked) > 1 and _rank(ranked[0]) == _rank(ranked[1]):
+                undecided = [one for same in ranked for one in same]
+                why = "two answers, and nothing tells which is right"
+                left += [(one, why) for one in undecided]
+                continue
+            kept.append(_joined(ranked[0]))
+            why = "another answer to this question won"
+            left += [(one, why) for same in ranked[1:] for one in same]
     return kept, left
+
+
+def _rivals(answers: Sequence[list[Correction]]) -> list[list[list[Correction]]]:
+    """Returns answers in groups that are to one question.
+
+    What the encoder takes for one question may name two things ("the load of the mast", "the load
+    of the hinge"): answers that differ are rivals only where the questions' words are the same.
+    """
+    groups: list[list[list[Correction]]] = []
+    for same in answers:
+        stems = frozenset(content_stems(same[0].question))
+        for group in groups:
+            if any(_alike(stems, frozenset(content_stems(o[0].question))) for o in group):
+                group.append(same)
+                break
+        else:
+            groups.append([same])
+    return groups
+
+
+def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    return len(one & other) >= _ONE_QUESTION * len(one | other)
 
 
 def _same(one: Correction, other: Correction) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from doctune.database.feedback import ReviewNeed
 from doctune.database.feedback_rows import last_question
@@ -27,6 +28,7 @@ _EMPTY_WORDS = (
 _EMPTY = frozenset(_EMPTY_WORDS.split())
 
 
+@lru_cache(maxsize=65_536)
 def question_cluster(question: str) -> str:
     """Returns what questions in nearly the same words share: their telling words, in any order."""
     telling = sorted(set(telling_words(question))) or normalise(question).split()

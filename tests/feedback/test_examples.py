@@ -319,3 +319,21 @@ def test_answers_in_other_words_are_the_same_and_other_numbers_are_not() -> None
     assert same_answer(question, "It is 140 mm deep, of oak.", "140 mm")
     assert not same_answer(question, "140 mm", "150 mm")
     assert support().find(question, "The depth is 140 mm.") is not None
+
+
+def test_questions_of_two_things_are_no_rivals_however_alike(sqlite: Engine) -> None:
+    from doctune.feedback.corrections import Correction, settle
+    from tests.database.rows import NOW
+
+    def one(question: str, answer: str) -> Correction:
+        return Correction(question, answer, question, "eva", NOW)
+
+    found = [
+        one("What is the load of the mast?", "12 kg"),
+        one("What is the load of the hinge?", "60 kg"),
+        one("What load has the hinge?", "It is 60 kg."),
+        one("What is the load of the hinge?", "70 kg"),
+    ]
+    kept, left = settle(found, [[0, 1, 2, 3]])
+    assert [item.answer for item in kept] == ["12 kg"]
+    assert len(left) == 3
