@@ -47,7 +47,7 @@ def run_chain(job: dict[str, Any]) -> list[dict[str, Any]]:
     from langchain_core.vectorstores import InMemoryVectorStore
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-    from doctune.knowledge.encoder import encode, encoder_folder
+    from doctune.inference.sentence_encoder import encode, encoder_folder
 
     class MiniLm(Embeddings):
         """The encoder that doctune uses, so that the peers differ in nothing else."""

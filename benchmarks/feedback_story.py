@@ -217,7 +217,7 @@ def _complain(engine: Any, unknown: Sequence[Fact], given: Sequence[Sequence[str
 
 def _by_meaning(questions: Sequence[str]) -> list[list[int]]:
     from doctune.feedback.meaning import PARAPHRASE, joined_by_meaning
-    from doctune.knowledge.encoder import encoder_folder
+    from doctune.inference.sentence_encoder import encoder_folder
 
     return joined_by_meaning(questions, encoder_folder(), PARAPHRASE)
 

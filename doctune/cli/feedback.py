@@ -196,7 +196,7 @@ def _show_stats(found: "Analysis") -> None:
 
 def _by_meaning(questions: list[str]) -> list[list[int]]:
     from doctune.feedback.meaning import joined_by_meaning
-    from doctune.knowledge.encoder import encoder_folder
+    from doctune.inference.sentence_encoder import encoder_folder
 
     return joined_by_meaning(questions, encoder_folder())
 

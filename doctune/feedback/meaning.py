@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from doctune.knowledge.encoder import encode, encoder_folder
+from doctune.inference.sentence_encoder import encode, encoder_folder
 from doctune.knowledge.store import read_record
 
 # Cosine from which two questions ask the same, as the index takes it.
