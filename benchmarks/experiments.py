@@ -143,7 +143,7 @@ def main() -> int:
         path = Path(folder) / "exposures.parquet"
         write_exposures(path, given.exposures, given.users)
         command = [sys.executable, __file__, "--analyse", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=1800)
         measured = json.loads(done.stdout)
         size = path.stat().st_size / 2**20
     figures = Figures(

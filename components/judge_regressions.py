@@ -32,5 +32,5 @@ def judge_regressions(
     )
     for name, value in found.scores.items():
         verdict.log_metric(name, value)
-    verdict.metadata.update(broken=list(found.broken[:50]), mended=list(found.mended[:50]))
+    verdict.metadata.update(broken=list(found.broken[:50]), fixed=list(found.fixed[:50]))
     return found.passed

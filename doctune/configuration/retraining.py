@@ -83,8 +83,6 @@ class TriggerOptions(_Section):
 class RolloutOptions(_Section):
     """How a better version takes over."""
 
-    way: Literal["direct", "canary", "experiment"] = "direct"
-    canary_share: int = Field(10, ge=1, le=50, description="Per cent of traffic at first.")
     watch_minutes: float = Field(0.0, ge=0, description="How long it is watched before it counts.")
     most_bad_rate: float = Field(
         0.5, gt=0, le=1, description="Share of bad answers from which it is rolled back."

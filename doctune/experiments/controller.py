@@ -16,6 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from doctune import limits
 from doctune.database.engine import DatabaseError, Engine
 from doctune.database.experiments import (
     ENDED,
@@ -224,7 +225,7 @@ class Controller:
             yield
         finally:
             ended.set()
-            thread.join()
+            thread.join(limits.REQUEST.seconds)  # a daemon: what is left of it harms nothing
             try:
                 release_lease(self._engine, self._name, self._owner)
             except DatabaseError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-# Below this cosine, the nearest sentence of the documents is about something else: measured on the
-# samples' own questions, of which few lie below, and on unrelated ones, of which most do.
+# Below this cosine similarity, the nearest sentence of the documents counts as unrelated. The value
+# is a guess that was not measured.
 UNLIKE = 0.4
 
 

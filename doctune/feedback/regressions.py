@@ -17,14 +17,14 @@ class RegressionVerdict:
     """How a model and its champion do on the regression set.
 
     A version passes if it answers no fewer cases right than the champion: a case that broke must be
-    made good by one that was mended.
+    made up for by one that was fixed.
     """
 
     cases: int
     right: int
     champion_right: int | None  # None where there is no champion
     broken: tuple[str, ...]  # questions that the champion answers right and the model does not
-    mended: tuple[str, ...]
+    fixed: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
@@ -65,7 +65,7 @@ def judge_regressions(
         right=sum(own),
         champion_right=None if theirs is None else sum(theirs),
         broken=tuple(question for question, mine, other in pairs if other and not mine),
-        mended=tuple(question for question, mine, other in pairs if mine and not other),
+        fixed=tuple(question for question, mine, other in pairs if mine and not other),
     )
 
 

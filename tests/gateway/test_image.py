@@ -63,7 +63,7 @@ def test_it_listens_where_cloud_run_says_answers_and_ends_at_sigterm(
                 assert httpx.get(f"{url}/readyz", timeout=10).status_code == 200
                 break
             except httpx.TransportError:
-                assert process.poll() is None, process.communicate()[0].decode()
+                assert process.poll() is None, process.communicate(timeout=10)[0].decode()
                 assert time.monotonic() < deadline, f"waited {START_SECONDS} s for {url}"
                 time.sleep(0.1)
         asked = {"model": "m", "messages": MESSAGES}
