@@ -12,6 +12,7 @@ STEP_MACHINES = {
     "join-documents": "documents",
     "prepare-dataset": "documents",
     "build-index": "training",
+    "ground-examples": "training",
     "tune-model": "training",
     "find-champion": "ops",
     "evaluate-model": "training",
