@@ -208,6 +208,6 @@ def test_a_worker_that_never_comes_is_named_within_a_minute(
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_shares_hold_each_example_once(count: int) -> None:
     items = list(range(20))
-    shares = [Workers(rank=rank, count=count).share(items) for rank in range(count)]
+    shares = [Workers(rank=rank, count=count).shard(items) for rank in range(count)]
     assert sorted(item for share in shares for item in share) == items
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
