@@ -36,6 +36,10 @@ class Identities:
         kind, _, token = headers.get("authorization", "").partition(" ")
         token = token.strip() if kind.lower() == "bearer" else ""
         principal = self._keys.find(token) if token else None
+        if principal is None and token and self._reading is not None and not self._reading.done():
+            # Another request is reading the keys: this one may be among those that are new.
+            await asyncio.wait({self._reading}, timeout=_KEYS_SECONDS)
+            principal = self._keys.find(token)
         if principal is None:
             principal = await self._by_issuer(headers, token)
         if principal is None:
