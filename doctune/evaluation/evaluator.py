@@ -157,7 +157,7 @@ def _measure(
     provenance = provenance_of(test, models, answers, chosen, champion_uri)
     card = _decided_card(comparison, slices, answers, test, chosen, provenance)
     product = product_answers(result, bootstrap)
-    facts = {"caps": caps_of(test, models), "product": product, "fairness": fairness.note}
+    facts = {"caps": caps_of(test, models, quiz), "product": product, "fairness": fairness.note}
     card = card.model_copy(update=facts)
     verdict = decide(card, chosen)
     return ReportData(
@@ -178,12 +178,18 @@ def _quiz(test: TestSet, options: EvaluationOptions, index_uri: str) -> Quiz:
         raise EvaluationError(
             f"{options.questions} has changed since the run began: start it anew."
         )
-    if not index_uri:
-        return make_quiz(test.examples, questions_path=questions, knowledge=None)
-    from doctune.evaluation.grounding import IndexKnowledge
+    knowledge = None
+    if index_uri:
+        from doctune.evaluation.grounding import IndexKnowledge
 
-    knowledge = IndexKnowledge(local_folder(index_uri))
-    return make_quiz(test.examples, questions_path=questions, knowledge=knowledge)
+        knowledge = IndexKnowledge(local_folder(index_uri))
+    return make_quiz(
+        test.examples,
+        questions_path=questions,
+        knowledge=knowledge,
+        max_questions=options.max_questions,
+        seed=options.seed,
+    )
 
 
 def _interviews(

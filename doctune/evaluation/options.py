@@ -166,6 +166,12 @@ class EvaluationOptions(_Policy):
         ge=1,
         description="Maximum number of test examples, sampled with the seed; None for all.",
     )
+    max_questions: int | None = Field(
+        default=None,
+        ge=1,
+        description="Maximum number of the questions in `questions`, sampled with the seed; those "
+        "that expect an answer, a correction or a refusal keep their shares. None for all.",
+    )
     bootstrap_resamples: int = Field(default=10_000, ge=100)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     seed: int = Field(default=13, ge=0)

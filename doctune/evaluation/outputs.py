@@ -12,6 +12,7 @@ from doctune.evaluation.answers import Answers
 from doctune.evaluation.general_prompts import general_digest
 from doctune.evaluation.models import Models
 from doctune.evaluation.options import EvaluationOptions
+from doctune.evaluation.quiz import Quiz
 from doctune.evaluation.samples import Sample
 from doctune.evaluation.test_set import TestSet
 from doctune.files import atomic_path
@@ -54,10 +55,10 @@ def provenance_of(
     return made
 
 
-def caps_of(test: TestSet, models: Models) -> tuple[str, ...]:
+def caps_of(test: TestSet, models: Models, quiz: Quiz) -> tuple[str, ...]:
     """Returns the limits that applied to data, training and this evaluation."""
     recorded = models.training.get("caps")
-    return (*map(str, recorded if isinstance(recorded, list) else ()), *test.caps)
+    return (*map(str, recorded if isinstance(recorded, list) else ()), *test.caps, *quiz.caps)
 
 
 def write_predictions(

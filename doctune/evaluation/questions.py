@@ -9,9 +9,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from doctune.errors import EvaluationError
@@ -67,6 +69,19 @@ def load_questions(path: Path) -> tuple[Question, ...]:
     if not questions:
         raise EvaluationError(f"{path} holds no question: give one JSON object a line.")
     return tuple(questions)
+
+
+def sample_questions(questions: Sequence[Question], most: int, seed: int) -> tuple[Question, ...]:
+    """Returns about `most` questions in their order; each kind of `expects` keeps its share."""
+    if len(questions) <= most:
+        return tuple(questions)
+    rng = np.random.default_rng(seed)
+    kept: list[int] = []
+    for expects in sorted({question.expects for question in questions}):
+        group = [at for at, question in enumerate(questions) if question.expects == expects]
+        count = max(1, round(most * len(group) / len(questions)))
+        kept.extend(int(at) for at in rng.choice(group, count, replace=False))
+    return tuple(questions[at] for at in sorted(kept))
 
 
 def _question(line: str, path: Path, number: int) -> Question:

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from doctune.digests import digest_value
 from doctune.evaluation.answer_accuracy import derive_key_facts
 from doctune.evaluation.comparison import TUNED
-from doctune.evaluation.questions import Question, load_questions
+from doctune.evaluation.questions import Question, load_questions, sample_questions
 from doctune.evaluation.test_set import Example, Message
 from doctune.knowledge.prompt import SHOWN, PromptPassage, grounded_prompt
 
@@ -121,6 +121,7 @@ class Quiz:
     prompts: tuple[Prompt, ...]
     digest: str
     note: str = ""
+    caps: tuple[str, ...] = ()  # the limits that left out questions
 
     def prompts_for(self, model: str) -> tuple[Prompt, ...]:
         """Returns a model's prompts; only the tuned model gets those with the true passage."""
@@ -133,17 +134,30 @@ class Quiz:
 
 
 def make_quiz(
-    examples: Sequence[Example], *, questions_path: Path | None, knowledge: Knowledge | None
+    examples: Sequence[Example],
+    *,
+    questions_path: Path | None,
+    knowledge: Knowledge | None,
+    max_questions: int | None = None,
+    seed: int = 0,
 ) -> Quiz:
     """Makes the prompts for the questions of a file, or else of the test set.
+
+    Args:
+        max_questions: Maximum number of questions of the file, sampled with `seed`.
 
     Raises:
         EvaluationError: The file of questions cannot be read.
     """
     note = ""
     questions: tuple[Question, ...] = ()
+    caps: tuple[str, ...] = ()
     if questions_path is not None:
         questions, note = _of_this_corpus(load_questions(questions_path), knowledge)
+    if max_questions is not None and max_questions < len(questions):
+        there = len(questions)
+        questions = sample_questions(questions, max_questions, seed)
+        caps = (f"{len(questions)} of {there} questions were asked (evaluation.max_questions)",)
     passages = {}
     if not questions:
         questions = tuple(_question(example) for example in examples)
@@ -158,7 +172,7 @@ def make_quiz(
         if (messages := _messages(way, item, knowledge is not None)) is not None
     )
     digest = digest_value([list(prompt.messages) for prompt in prompts])
-    return Quiz(items=items, prompts=prompts, digest=digest, note=note)
+    return Quiz(items=items, prompts=prompts, digest=digest, note=note, caps=caps)
 
 
 def holds_fact(item: Item, passage: Passage) -> bool:

@@ -55,4 +55,4 @@ def test_an_upload_may_refuse_to_overwrite(project: Project) -> None:
     done = project("data", "upload", str(folder), uri, "--no-overwrite")
 
     assert done.returncode == 1
-    assert "a.txt is there already" in done.stderr
+    assert "a.txt already exists" in done.stderr

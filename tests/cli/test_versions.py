@@ -125,7 +125,12 @@ def test_evaluate_refuses_a_leak_with_the_example_shown(
 
 
 def test_versions_lists_the_primary_metric_of_each(project: Project, evaluated: Path) -> None:
-    rows = project.json("versions", "--json")
+    for row in project.json("versions", "--json"):
+        assert row["value"] == scores_of(evaluated, int(row["version"]))["answer_accuracy_tuned"]
+
+
+def test_versions_lists_another_metric_with_its_interval(project: Project, evaluated: Path) -> None:
+    rows = project.json("versions", "--metric", "perplexity", "--json")
     assert [row["version"] for row in rows] == ["1", "2", "3"]
     for row in rows:
         scores = scores_of(evaluated, int(row["version"]))

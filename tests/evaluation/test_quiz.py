@@ -89,6 +89,16 @@ def result(quiz: Quiz) -> QuizResult:
     )
 
 
+def test_a_capped_quiz_says_so_and_keeps_the_share_of_refusals(
+    tmp_path: Path, knowledge: IndexKnowledge
+) -> None:
+    path = write_questions(tmp_path / "questions.jsonl", ASKED * 4)
+    capped = make_quiz([], questions_path=path, knowledge=knowledge, max_questions=6, seed=3)
+    expected = [item.question.expects for item in capped.items]
+    assert (expected.count("answer"), expected.count("refusal")) == (4, 2)
+    assert capped.caps == ("6 of 12 questions were asked (evaluation.max_questions)",)
+
+
 def test_the_passages_shown_are_those_that_the_index_finds(quiz: Quiz) -> None:
     first = next(p for p in quiz.prompts if p.way == "grounded" and p.item == 0)
     assert "rinsed every 14 days" in first.messages[-1]["content"]
