@@ -12,7 +12,7 @@ from doctune.database.tables import Base
 from tests.database.servers import postgres
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prepared_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with postgres(tmp_path_factory.mktemp("postgres")) as url:
         engine = open_database(url)
