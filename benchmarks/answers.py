@@ -15,7 +15,6 @@ models answer greedily with the same limit on new tokens, and are marked by the 
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import sysconfig
@@ -25,7 +24,6 @@ import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -35,6 +33,7 @@ from doctune.configuration.settings import Settings, load_settings
 from doctune.evaluation.comparison import BASE, TUNED
 from doctune.evaluation.quiz import FOUND, Item, Passage, Quiz, holds_fact, make_quiz
 from doctune.evaluation.quiz_scores import Marked, mark_all, mark_answer
+from doctune.feedback.analysis import wilson
 from doctune.inference.base_model import resolve_base_model
 from doctune.knowledge.prompt import SHOWN
 
@@ -290,15 +289,6 @@ def _share(values: Sequence[bool | None]) -> dict[str, Any] | None:
         return None
     low, high = wilson(sum(known), len(known))
     return {"count": sum(known), "of": len(known), "low": round(low, 4), "high": round(high, 4)}
-
-
-def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Returns Wilson's interval of a share."""
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share, spread = successes / trials, z * z / trials
-    middle = (share + spread / 2) / (1 + spread)
-    reach = z / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 _COLUMNS = ("right", "page_right", "refused_right", "refused_wrong", "recall_at_3", "recall_at_5")

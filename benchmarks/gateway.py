@@ -23,7 +23,6 @@ import argparse
 import contextlib
 import json
 import os
-import socket
 import statistics
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from benchmarks.gateway_limits import exactness
 from benchmarks.gateway_load import Load, run_load
 from benchmarks.gateway_peers import MODEL, Peer, doctune_gateway, litellm_proxy, started
 from benchmarks.gateway_vertex import local_endpoint
+from doctune.localvertex.ports import free_port
 
 CONNECTIONS = (1, 16, 128)
 _WARM_UP_SECONDS = 1.5
@@ -227,13 +227,6 @@ def _cores() -> tuple[int | None, int | None]:
 def _fresh(folder: Path, name: str) -> Path:
     (folder / name).mkdir()
     return folder / name
-
-
-def free_port() -> int:
-    """Returns a port that nobody listens on."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -216,15 +215,3 @@ def _event(prediction_id: str, reviewer: str, action: str, details: dict[str, An
         action=action,
         details={name: value for name, value in details.items() if value is not None},
     )
-
-
-def decided_items(engine: Engine, states: Sequence[str]) -> list[ReviewItem]:
-    """Returns the items that were decided so, the earliest decision first."""
-    with Session(engine) as session:
-        items = session.scalars(
-            select(ReviewItem)
-            .where(ReviewItem.state.in_(states))
-            .order_by(ReviewItem.decided_at, ReviewItem.prediction_id)
-        ).all()
-        session.expunge_all()
-    return list(items)

@@ -76,11 +76,16 @@ def rate_of(name: str, bad: int, of: int) -> Rate:
     """Returns a rate with Wilson's interval."""
     if not of:
         return Rate(name, 0, 0, 0.0, 1.0)
+    return Rate(name, bad, of, *wilson(bad, of))
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Returns the ends of Wilson's 95 % interval of a share of at least one trial."""
     z = NormalDist().inv_cdf(0.5 + _CONFIDENCE / 2)
-    share = bad / of
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
-    return Rate(name, bad, of, max(0.0, middle - half), min(1.0, middle + half))
+    share, spread = successes / trials, z * z / trials
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def analyse(

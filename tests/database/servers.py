@@ -13,13 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from doctune.localvertex.ports import free_port
+
 _START_SECONDS = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def program(name: str) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.answers import Way, measure, print_tables, wilson
+from benchmarks.answers import Way, measure, print_tables
 from doctune.evaluation.questions import Question
 from doctune.evaluation.quiz import Item, Passage
 from doctune.evaluation.quiz_scores import Marked, mark_answer
+from doctune.feedback.analysis import wilson
 
 TRUE = Passage(file="a.pdf", pages=(3,), text="The filter is rinsed every 14 days.")
 OTHER = Passage(file="a.pdf", pages=(4,), text="The lid is blue.")

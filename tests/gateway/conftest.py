@@ -19,9 +19,9 @@ from sqlalchemy import Engine
 from doctune.database.engine import open_database
 from doctune.gateway.keys import create_key
 from doctune.gateway.options import LimitOptions
+from doctune.localvertex.ports import free_port
 from doctune.processes import start_process, stop_process
 from tests.agent.conftest import corpus
-from tests.database.servers import free_port
 from tests.gateway.upstream import FakeUpstream
 from tests.serving.conftest import Server, start_server
 from tests.serving.tiny_model import write_tiny_model

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from doctune.localvertex.ports import free_port
 from tests.agent.corpus import Corpus
-from tests.database.servers import free_port
 from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
 
 PYTHON = os.environ.get("DOCTUNE_ADK_PYTHON", "")

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from doctune.database import conversations as kept
+from doctune.localvertex.ports import free_port
 from doctune.processes import stop_process
 from tests.agent.corpus import Corpus
-from tests.database.servers import free_port
 from tests.gateway.conftest import Gateway, start_gateway, stop_gateway
 from tests.serving.conftest import Server, start_server
 from tests.serving.tiny_model import write_tiny_model

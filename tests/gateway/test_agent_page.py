@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from doctune.localvertex.ports import free_port
 from tests.agent.corpus import Corpus
-from tests.database.servers import free_port
 from tests.evaluation.browser import browser_is_installed, open_browser
 from tests.gateway.conftest import Gateway, start_gateway, stop_gateway
 from tests.gateway.test_page import ask, severe, sign_in, until

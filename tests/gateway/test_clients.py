@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.database.servers import free_port
+from doctune.localvertex.ports import free_port
 from tests.gateway.client_environments import AGENTS, OPEN_WEBUI, client_python, run_client
 from tests.gateway.conftest import MESSAGES, Gateway
 

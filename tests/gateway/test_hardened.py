@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 
 from doctune.database.engine import open_database
 from doctune.database.tables import Prediction
-from tests.database.servers import free_port, postgres
+from doctune.localvertex.ports import free_port
+from tests.database.servers import postgres
 from tests.gateway.conftest import MESSAGES, Gateway, start_gateway, stop_gateway
 from tests.gateway.test_answers import count, logged, until
 from tests.gateway.upstream import WORDS, FakeUpstream

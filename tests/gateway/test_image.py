@@ -14,7 +14,7 @@ import pytest
 from doctune.database.engine import open_database
 from doctune.database.schema import prepare
 from doctune.gateway.keys import create_key
-from tests.database.servers import free_port
+from doctune.localvertex.ports import free_port
 from tests.gateway.conftest import MESSAGES, ROOT, START_SECONDS
 from tests.gateway.upstream import FakeUpstream
 

@@ -13,7 +13,8 @@ import pytest
 from doctune.database.keys import list_keys, revoke_key
 from doctune.errors import UsageError
 from doctune.gateway.keys import create_key
-from tests.database.servers import free_port, redis
+from doctune.localvertex.ports import free_port
+from tests.database.servers import redis
 from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
 from tests.gateway.upstream import FakeUpstream
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -38,13 +37,6 @@ def cluster(index: int, port: int) -> dict[str, str]:
     pools = {"workerpool0": [f"127.0.0.1:{port}"], "workerpool1": ["127.0.0.1:1"]}
     task = {"type": f"workerpool{index}", "index": 0, "trial": ""}
     return {"CLUSTER_SPEC": json.dumps({"cluster": pools, "environment": "cloud", "task": task})}
-
-
-def free_port() -> int:
-    """Returns a TCP port that is free now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def adapter_weights(model_dir: Path) -> dict[str, Any]:

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from doctune.errors import TrainingError
+from doctune.localvertex.ports import free_port
 from doctune.training import TrainingOptions, tune_model
 from doctune.training.checkpoints import Checkpoint, CheckpointFolder
 from doctune.training.history import TrainingHistory
-from tests.training.programs import adapter_weights, cluster, free_port, start_training
+from tests.training.programs import adapter_weights, cluster, start_training
 
 SETTINGS: dict[str, Any] = {
     "num_train_epochs": 40,

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from doctune.errors import TrainingError
+from doctune.localvertex.ports import free_port
 from doctune.training import TrainingOptions, tune_model, tune_on_every_gpu
-from tests.training.programs import ENVIRONMENT, adapter_weights, cluster, free_port
+from tests.training.programs import ENVIRONMENT, adapter_weights, cluster
 
 SETTINGS: dict[str, Any] = {
     "max_steps": 6,

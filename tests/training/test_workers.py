@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from doctune.errors import TrainingError
+from doctune.localvertex.ports import free_port
 from doctune.training import TrainingOptions, tune_model
 from doctune.training.examples import Example
 from doctune.training.sharding import even_packs
@@ -23,7 +24,6 @@ from tests.training.programs import (
     ENVIRONMENT,
     adapter_weights,
     cluster,
-    free_port,
     start_training,
 )
 
