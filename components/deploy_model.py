@@ -24,6 +24,10 @@ def deploy_model(
     accelerator_count: int = 0,
     service_account: str = "",
     traffic_percentage: int = 10,
+    rollout: str = "direct",
+    canary_steps: list = [10, 25, 50],
+    canary_seconds: float = 300.0,
+    canary_error_rate: float = 0.05,
 ) -> None:
     """Deploys the version and makes it the champion; a failed smoke test changes nothing.
 
@@ -44,13 +48,21 @@ def deploy_model(
         accelerator_count: Accelerators of each replica.
         service_account: E-mail of the model server's service account; empty: Vertex AI's default.
         traffic_percentage: Share of the traffic that a new version gets during its test.
+        rollout: direct: all traffic after the test; canary: in watched steps.
+        canary_steps: Percent of the traffic at each step of a canary.
+        canary_seconds: How long each step of a canary is watched.
+        canary_error_rate: Share of its predictions that a new version may fail; more roll it back.
     """
-    from doctune.vertex import ServingMachine, deploy_model, init_session
+    from doctune.experiments.rollout import Release, roll_out
+    from doctune.vertex import Canary, ServingMachine, init_session
 
     init_session(project, location, staging_bucket)
-    deployment = deploy_model(
-        model_version.metadata["resourceName"],
+    release = Release(
+        model_version=model_version.metadata["resourceName"],
         endpoint_name=endpoint_name,
+        judged_against=judged_against,
+        owner=run,
+        smoke_prompt=smoke_prompt,
         machine=ServingMachine(
             machine_type=machine_type,
             min_replica_count=min_replica_count,
@@ -59,12 +71,10 @@ def deploy_model(
             accelerator_count=accelerator_count,
             service_account=service_account,
         ),
-        judged_against=judged_against,
-        owner=run,
+        canary=Canary(tuple(map(int, canary_steps)), canary_seconds, canary_error_rate),
         traffic_percentage=traffic_percentage,
-        smoke_instances=[{"prompt": smoke_prompt}],
-        smoke_parameters={"max_new_tokens": 16},
     )
+    deployment = roll_out(release, rollout)
     endpoint.uri = deployment.artifact_uri
     endpoint.metadata.update(
         resourceName=deployment.endpoint, deployed_model_id=deployment.deployed_model_id

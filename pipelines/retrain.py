@@ -5,6 +5,7 @@ from kfp import dsl
 from components.build_index import build_index
 from components.judge_regressions import judge_regressions
 from components.tune_model import tune_model
+from doctune.configuration.settings import DIRECT
 from doctune.dataset.options import DatasetOptions
 from doctune.evaluation.options import EvaluationOptions
 from doctune.training.options import TrainingOptions
@@ -32,6 +33,7 @@ def retrain(
     model_bucket: str = "",
     evaluation_bucket: str = "",
     data_bucket: str = "",
+    rollout: str = DIRECT,
     shards: int = 1,
     base_model: str = TRAINING.base_model,
     chunk_tokens: int = DATASET.chunk_tokens,
@@ -129,5 +131,6 @@ def retrain(
             model_bucket=model_bucket,
             evaluation_bucket=evaluation_bucket,
             data_bucket=data_bucket,
+            rollout=rollout,
             **vertex,
         ).set_display_name("Release model")

@@ -98,6 +98,10 @@ class MachinesSettings(_Section):
     ops: MachineSettings = MachineSettings()
 
 
+Rollout = Literal["direct", "canary"]
+DIRECT: Rollout = "direct"
+
+
 class EndpointSettings(_Section):
     """The endpoint and the machines behind it."""
 
@@ -120,6 +124,21 @@ class EndpointSettings(_Section):
         ge=1,
         le=100,
         description="Share of the traffic that a new version gets during its test.",
+    )
+    rollout: Rollout = Field(
+        DIRECT, description="direct: all traffic after the test; canary: in watched steps."
+    )
+    canary_steps: list[int] = Field(
+        [10, 25, 50], min_length=1, description="Percent of the traffic at each step of a canary."
+    )
+    canary_seconds: float = Field(
+        300.0, ge=0, description="How long each step of a canary is watched."
+    )
+    canary_error_rate: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of its predictions that a new version may fail; more roll it back.",
     )
 
 

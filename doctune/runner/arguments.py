@@ -42,6 +42,7 @@ def pipeline_arguments(
         "model_bucket": vertex.buckets.models,
         "evaluation_bucket": vertex.buckets.evaluations,
         "data_bucket": vertex.buckets.data,
+        "rollout": vertex.endpoint.rollout,
         "shards": vertex.shards,
         "training": settings.training.model_dump(mode="json", exclude_defaults=True),
         "search": settings.search.model_dump(mode="json", exclude_defaults=True),

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from doctune.vertex.canary import Canary
     from doctune.vertex.containers import ServingContainer
     from doctune.vertex.endpoints import ask, find_endpoint
     from doctune.vertex.evaluations import import_evaluation
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
+    "Canary": "canary",
     "Champion": "registry",
     "Deployment": "releases",
     "ModelManifest": "packaging",
@@ -72,6 +74,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "Canary",
     "Champion",
     "Deployment",
     "ModelManifest",

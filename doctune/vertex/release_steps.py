@@ -129,15 +129,21 @@ class Release:
         added = deploy_variant(self.endpoint, version, machine, number, self.lock)
         return added, True
 
-    def give_test_share(self, deployed_model_id: str, percentage: int) -> None:
-        """Gives a variant its share of the traffic during the test, unless it has more."""
+    def give_test_share(
+        self, deployed_model_id: str, percentage: int, watched_seconds: float = 0.0
+    ) -> None:
+        """Gives a variant its share of the traffic during the test, unless it has more.
+
+        Args:
+            watched_seconds: How long the share is watched after the test.
+        """
 
         def share(now: EndpointMessage) -> None:
             if now.traffic_split.get(deployed_model_id, 0) < percentage:
                 split = split_with_share(dict(now.traffic_split), deployed_model_id, percentage)
                 now.traffic_split = {d.id: split.get(d.id, 0) for d in now.deployed_models}
 
-        self.lock.change(share, seconds=LONGEST_SECONDS + MARGIN_SECONDS)
+        self.lock.change(share, seconds=LONGEST_SECONDS + MARGIN_SECONDS + watched_seconds)
 
     def commit(self, deployed_model_id: str) -> None:
         """Gives a variant all traffic, after which the release is no longer rolled back."""

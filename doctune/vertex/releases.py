@@ -1,5 +1,7 @@
 """Safe releases: deploy with a small share of the traffic, smoke-test, then give all traffic.
 
+A canary release goes up in several steps, and watches the errors at each (`canary.py`).
+
 A release locks the endpoint (`locks.py`), keeps a journal there (`release_journal.py`), and reads
 the champion again under the lock, so that a model that was compared with an earlier champion does
 not replace a newer one. A failure before the new version has all traffic is rolled back: by the
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctune.errors import DeploymentError
 from doctune.vertex import release_journal as journal
+from doctune.vertex.canary import Canary, Watch
 from doctune.vertex.endpoints import endpoint_name as find_name
 from doctune.vertex.endpoints import same_version
 from doctune.vertex.errors import google_errors
@@ -55,6 +58,7 @@ def deploy_model(
     machine: ServingMachine | None = None,
     traffic_percentage: int = 10,
     smoke_parameters: Mapping[str, Any] | None = None,
+    canary: Canary | None = None,
     judged_against: str | None = None,
     owner: str = "",
     wait_seconds: float = 3600.0,
@@ -71,6 +75,8 @@ def deploy_model(
         machine: The machine to deploy on; the smallest where None.
         traffic_percentage: Share of the traffic during the test, 1 to 100; 100 for the first model.
         smoke_parameters: The `parameters` of the test's predictions.
+        canary: The traffic goes up in these steps, each tested and watched, instead of at once;
+            `traffic_percentage` does not count then.
         judged_against: Artifact URI of the champion that the model was compared with, "" where
             there was none. It is an error if the champion is another by now; None skips that check.
         owner: Who releases, such as the name of a run: a killed release of the same owner is
@@ -82,6 +88,8 @@ def deploy_model(
         DeploymentError: The release failed; the endpoint's previous state is restored.
     """
     _check_test(traffic_percentage, smoke_instances)
+    if canary:
+        canary.check()
     with google_errors(f"deploy {model_version} to {endpoint_name}", DeploymentError):
         version = get_version(model_version)
         name = version_name(version)
@@ -90,13 +98,46 @@ def deploy_model(
             _check_champion(version, judged_against)
             variant, created = release.deploy(name, machine or ServingMachine())
             deployed = variant.deployed_model_id
-            release.give_test_share(deployed, traffic_percentage)
-            answers = smoke_test(release.endpoint, deployed, smoke_instances, smoke_parameters)
+            tested = _Test(release, deployed, smoke_instances, smoke_parameters)
+            answers = tested.in_steps(canary) if canary else tested.at(traffic_percentage)
             _check_champion(version, judged_against)
             release.commit(deployed)
         with release.abandoned_on_failure():
             complete(release.lock, deployed)
     return _deployment(release.endpoint, variant, answers, created=created)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The test of a new deployment with a part of the traffic."""
+
+    release: Release
+    deployed: str
+    instances: Sequence[Mapping[str, Any]]
+    parameters: Mapping[str, Any] | None
+
+    def at(self, share: int, watched_seconds: float = 0.0) -> list[dict[str, Any]]:
+        """Gives it a share of the traffic; returns its answers."""
+        self.release.give_test_share(self.deployed, share, watched_seconds)
+        return smoke_test(self.release.endpoint, self.deployed, self.instances, self.parameters)
+
+    def in_steps(self, canary: Canary) -> list[dict[str, Any]]:
+        """Gives it one share after the other, each watched; returns its last answers."""
+        watch = Watch(self.release.endpoint, self.instances, self.parameters, canary)
+        if self._shares().keys() - {self.deployed}:
+            watch.see_others()
+        answers: list[dict[str, Any]] = []
+        for step in canary.steps:
+            answers = self.at(step, canary.seconds)
+            share = self._shares()[self.deployed]
+            watch.see(self.deployed, share)
+            if share == 100:  # the endpoint's first model
+                break
+        return answers
+
+    def _shares(self) -> dict[str, int]:
+        split = dict(self.release.read().traffic_split)
+        return {key: share for key, share in split.items() if share}
 
 
 def _check_test(traffic_percentage: int, smoke_instances: Sequence[Mapping[str, Any]]) -> None:

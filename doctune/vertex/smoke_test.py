@@ -70,7 +70,7 @@ def smoke_test(
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
             if who == deployed_id:
-                _check_answers(instances, predictions)
+                check_answers(instances, predictions)
                 return predictions
             if asked > bound:
                 time.sleep(_FIRST_PAUSE_SECONDS)
@@ -113,7 +113,12 @@ def predict(
     return prediction.deployed_model_id, [_with_whole_numbers(p) for p in prediction.predictions]
 
 
-def _check_answers(instances: Sequence[Mapping[str, Any]], predictions: Sequence[Any]) -> None:
+def check_answers(instances: Sequence[Mapping[str, Any]], predictions: Sequence[Any]) -> None:
+    """Refuses answers of a new deployment that leave a question without a text.
+
+    Raises:
+        DeploymentError: They do.
+    """
     texts = [answer.get("text") if isinstance(answer, dict) else answer for answer in predictions]
     if len(predictions) != len(instances) or not all(
         isinstance(text, str) and text.strip() for text in texts

@@ -26,6 +26,7 @@ def release_model(
     model_bucket: str,
     evaluation_bucket: str,
     data_bucket: str,
+    rollout: str,
 ) -> None:
     version = register_model(
         model=model,
@@ -59,6 +60,10 @@ def release_model(
         accelerator_count=ENDPOINT.accelerator_count,
         service_account=ENDPOINT.service_account,
         traffic_percentage=ENDPOINT.traffic_percentage,
+        rollout=rollout,
+        canary_steps=ENDPOINT.canary_steps,
+        canary_seconds=ENDPOINT.canary_seconds,
+        canary_error_rate=ENDPOINT.canary_error_rate,
     ).set_display_name("Deploy model")
 
     # Never cached: registry and endpoints may have changed. The steps are idempotent.

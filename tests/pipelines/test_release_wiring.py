@@ -63,6 +63,7 @@ def test_what_passed_is_registered_and_deployed(tmp_path: Path) -> None:
     assert deployed["model_version"] == "register-model/model_version"
     assert deployed["judged_against"] == CHAMPION
     assert deployed["smoke_prompt"] == "a question"
+    assert deployed["rollout"] == "direct"
 
 
 @pytest.mark.parametrize("step", ["register-model", "deploy-model"])

@@ -4,16 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import scipy.stats
 
 from doctune.errors import DeploymentError
 from doctune.vertex import (
+    Canary,
     Deployment,
     ServingMachine,
     ask,
     deploy_model,
     register_model,
+    releases,
     rollback,
 )
+from doctune.vertex.canary import chance_of_failures
 from doctune.vertex.registry import get_version
 from doctune.vertex.smoke_test import most_predictions
 from tests.vertex.conftest import IMAGES
@@ -268,3 +272,68 @@ def test_a_share_out_of_range_and_a_release_without_a_test_are_refused(unique) -
         deploy(version, unique, traffic_percentage=0)
     with pytest.raises(DeploymentError, match="at least one smoke instance"):
         deploy_model(version, endpoint_name=unique, smoke_instances=[])
+
+
+CANARY = Canary(steps=(20, 60), seconds=0.0)
+
+
+def test_a_canary_goes_up_in_steps_and_is_released(register, unique, monkeypatch) -> None:
+    one, two = register("light:1"), register("light:2")
+    deploy(one, unique, canary=CANARY)
+    assert state_of(unique) == {"1": 100}
+    seen = []
+    real = releases.smoke_test
+
+    def remember(*arguments):
+        seen.append(state_of(unique))
+        return real(*arguments)
+
+    monkeypatch.setattr(releases, "smoke_test", remember)
+    deploy(two, unique, canary=CANARY)
+    assert seen == [{"1": 80, "2": 20}, {"1": 40, "2": 60}]
+    assert state_of(unique) == {"1": 0, "2": 100}
+    assert (aliases(one), aliases(two)) == ({"previous"}, {"champion", "default"})
+
+
+def test_a_canary_that_begins_to_fail_after_its_smoke_test_is_rolled_back(
+    register, unique, tmp_path: Path, monkeypatch
+) -> None:
+    one, two = register("light:1"), register("flagged:1")
+    flag = tmp_path / "fail"
+    question = [{"prompt": str(flag)}]
+    deploy_model(one, endpoint_name=unique, smoke_instances=question)
+    real = releases.smoke_test
+
+    def then_fail(*arguments):
+        answers = real(*arguments)
+        flag.touch()
+        return answers
+
+    monkeypatch.setattr(releases, "smoke_test", then_fail)
+    with pytest.raises(DeploymentError, match=r"with 20 % of the traffic .* predictions failed"):
+        deploy_model(two, endpoint_name=unique, smoke_instances=question, canary=CANARY)
+    assert state_of(unique) == {"1": 100}
+    assert aliases(one) == {"champion", "default"}
+    assert aliases(two) == {"candidate"}
+
+
+@pytest.mark.parametrize(
+    ("canary", "says"),
+    [
+        (Canary(steps=(50, 20)), "percents that rise"),
+        (Canary(steps=(50, 100)), "percents that rise"),
+        (Canary(max_error_rate=0.0), "canary_error_rate between 0 and 1"),
+    ],
+)
+def test_a_canary_that_makes_no_sense_is_refused(canary: Canary, says: str, unique) -> None:
+    with pytest.raises(DeploymentError, match=says):
+        deploy("projects/p/locations/l/models/m@1", unique, canary=canary)
+
+
+def test_failures_are_as_likely_as_the_binomial_says() -> None:
+    assert chance_of_failures(0, 20, 0.1) == 1.0
+    assert chance_of_failures(1, 20, 0.1) == pytest.approx(1 - 0.9**20)
+    assert chance_of_failures(20, 20, 0.1) == pytest.approx(0.1**20, abs=1e-15)
+    assert chance_of_failures(3, 100, 0.005) == pytest.approx(
+        float(scipy.stats.binom.sf(2, 100, 0.005))
+    )
