@@ -24,7 +24,8 @@ from doctune.gateway.options import GatewayOptions
 from doctune.gateway.prediction_log import PredictionLog
 from doctune.gateway.records import Exchange, Recorder
 from doctune.gateway.routing import Model
-from doctune.gateway.upstreams import OpenAIAddress, Upstream, VertexAddress, open_session
+from doctune.gateway.upstreams import OpenAIAddress, Upstream, VertexAddress
+from doctune.vertex.http_session import open_session
 
 if TYPE_CHECKING:
     import aiohttp

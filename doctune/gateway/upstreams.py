@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import logging
-import ssl
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from doctune.chat_schema import ChatRequest
 from doctune.errors import DoctuneError
+from doctune.vertex.http_session import proxy_for
 
 if TYPE_CHECKING:
     from doctune.vertex.serving_state import EndpointReader, ServingState
@@ -163,7 +160,7 @@ class Upstream:
                 target.url,
                 data=json.dumps(body, ensure_ascii=False).encode(),
                 headers={"Content-Type": "application/json", **target.headers},
-                proxy=_proxy_for(target.url),
+                proxy=proxy_for(target.url),
             ) as response:
                 if response.status >= 400:
                     await self._fail(response)
@@ -266,27 +263,6 @@ class VertexAddress:
                 if self._state is None:
                     raise UpstreamError(str(error)) from error
                 self._read_at = time.monotonic()
-
-
-def open_session() -> aiohttp.ClientSession:
-    """Returns a session that trusts the environment's certificates."""
-    return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_read=120),
-        connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
-        read_bufsize=1 << 20,
-    )
-
-
-@functools.lru_cache(maxsize=64)
-def _proxy_for(url: str) -> str | None:
-    """Returns the environment's proxy for an address; None for none.
-
-    aiohttp's own `trust_env` asks the environment twice a request, each time in another thread.
-    """
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
 
 
 async def _pieces(response: aiohttp.ClientResponse, name: str) -> AsyncIterator[Piece]:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
+from doctune.inference.prefill import Prefill
+from doctune.inference.prefix_cache import PrefixCache
 from doctune.inference.slot_cache import SlotCache
 
 SLACK_COLUMNS = 64  # room beyond the longest row, so that the cache is seldom moved to the front
 _LEAST_SHARED_PREFIX = 8
+_ALL = 1 << 40
 
 
 class Decoder:
@@ -21,22 +23,21 @@ class Decoder:
     so, and rows join only when none is left.
     """
 
-    def __init__(self, model: Any, prefix: Sequence[int] = ()) -> None:
+    def __init__(self, model: Any, prefix_tokens: int) -> None:
         """Makes a decoder without rows.
 
         Args:
             model: A causal language model in evaluation mode.
-            prefix: What every prompt begins with (see `shared_prefix`); it is read once.
+            prefix_tokens: Most tokens of beginnings that are kept, read, for later prompts.
         """
         self.can_join = SlotCache.suits(model.config)
         self.logits: torch.Tensor = torch.empty(0)
+        self.prefixes = PrefixCache(prefix_tokens)
         self._model = model
-        self._prefix = list(prefix)
         self._room = SLACK_COLUMNS  # columns of a row after its prompt
         self._widths: list[int] = []  # columns of each row when it joined
         self._cache: Any = None
         self._mask: torch.Tensor = torch.empty(0)
-        self._read_prefix: DynamicCache | None = None
 
     def __len__(self) -> int:
         """Returns how many rows are in flight."""
@@ -51,24 +52,39 @@ class Decoder:
         """Reserves tokens after the prompt, for the rows in flight and those that join next."""
         self._room = max_new_tokens + SLACK_COLUMNS
 
-    def join(self, prompts: Sequence[list[int]], most_rows: int) -> None:
-        """Reads prompts and adds them as the last rows.
+    def prefill(self, prompts: Sequence[list[int]], prefix: Sequence[int] = ()) -> Prefill:
+        """Returns prompts that are still to be read.
 
         Args:
             prompts: Token ids, each with at least one token after the prefix.
+            prefix: What every prompt begins with.
+        """
+        return Prefill(self._model, prompts, prefix, self.prefixes.get(tuple(prefix)))
+
+    def read(self, prefill: Prefill, most_tokens: int = _ALL) -> bool:
+        """Reads on; returns whether all is read. Where rows cannot join, it is read at once."""
+        done = prefill.advance(most_tokens if self.can_join else _ALL)
+        if prefill.prefix and prefill.read_prefix is not None:
+            self.prefixes.put(prefill.prefix, prefill.read_prefix)
+        return done
+
+    def join(self, read: Prefill, most_rows: int) -> None:
+        """Adds prompts that have been read as the last rows.
+
+        Args:
             most_rows: Rows that memory is set aside for.
         """
-        logits, cache, mask = self._read(prompts)
+        logits, mask = read.logits, read.mask
         joins = bool(self._widths)
-        self._widths += [mask.shape[1]] * len(prompts)
+        self._widths += [mask.shape[1]] * read.rows
         if self.can_join:
             if joins:
                 self._trim()
             else:
                 self._cache = self._cache or SlotCache(self._model.config)
-            self._cache.append(cache, most_rows, self.widest + self._room)
+            self._cache.append(read.cache, most_rows, self.widest + self._room)
         else:
-            self._cache = cache
+            self._cache = read.cache
         if joins:
             mask = torch.cat(_of_one_width(self._mask, mask))
             logits = torch.cat([self.logits, logits])
@@ -109,50 +125,6 @@ class Decoder:
         if hidden:
             self._cache.trim(hidden)
             self._mask = self._mask[:, hidden:]
-
-    def _read(
-        self, prompts: Sequence[list[int]]
-    ) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
-        """Returns the next token's logits, the keys and values, and which of them count."""
-        device = self._model.device
-        cache, shared = self._start(len(prompts)), len(self._prefix)
-        width = max(len(prompt) for prompt in prompts) - shared
-        # Padded on the left, between what is shared and the rest, so that all prompts end together.
-        ids = torch.zeros((len(prompts), width), dtype=torch.long)
-        mask = torch.ones((len(prompts), shared + width), dtype=torch.long)
-        for prompt, line, present in zip(prompts, ids, mask, strict=True):
-            rest = torch.tensor(prompt[shared:])
-            line[width - len(rest) :] = rest
-            present[shared : shared + width - len(rest)] = 0
-        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
-        logits = self._model(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            position_ids=positions.to(device),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-        return logits, cache, mask.to(device)
-
-    def _start(self, rows: int) -> DynamicCache:
-        """Returns a cache for rows that have read the prefix."""
-        cache = DynamicCache(config=self._model.config)
-        if not self._prefix:
-            return cache
-        if self._read_prefix is None:
-            self._read_prefix = DynamicCache(config=self._model.config)
-            self._model(
-                input_ids=torch.tensor([self._prefix], device=self._model.device),
-                past_key_values=self._read_prefix,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-        layers: Any = cache.layers
-        read: Any = self._read_prefix.layers
-        for layer, known in zip(layers, read, strict=True):
-            layer.update(known.keys.expand(rows, -1, -1, -1), known.values.expand(rows, -1, -1, -1))
-        return cache
 
 
 def _of_one_width(*masks: torch.Tensor) -> list[torch.Tensor]:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 PREFILL_TOKENS = 4096  # most prompt tokens that are read together, but for one long prompt
 PREFILL_TOKENS_ON_CPU = 512
+_CHUNK_TOKENS, _CHUNK_TOKENS_ON_CPU = 2048, 128
+# Beginnings of prompts that are kept: at most this part of the cache, and so many tokens.
+_SHARE_OF_PREFIXES, _MOST_PREFIX_TOKENS = 16, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,11 +159,17 @@ class TextGenerator:
         """Returns the text of tokens, without those that only mark turns."""
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
 
-    def decoder(self, prefix: Sequence[int] = ()) -> Decoder:
+    def decoder(self) -> Decoder:
         """Returns a decoder without rows; see `Decoder`."""
         from doctune.inference.decoding import Decoder
 
-        return Decoder(self.model, prefix)
+        share = self.cache_bytes // _SHARE_OF_PREFIXES // self.cache_bytes_per_token()
+        return Decoder(self.model, min(share, _MOST_PREFIX_TOKENS))
+
+    @property
+    def chunk_tokens(self) -> int:
+        """Most prompt tokens that are read between two tokens of those who are being answered."""
+        return _CHUNK_TOKENS_ON_CPU if self.model.device.type == "cpu" else _CHUNK_TOKENS
 
     @property
     def prefill_tokens(self) -> int:
@@ -176,7 +185,7 @@ class TextGenerator:
         from doctune.inference.decoding import SLACK_COLUMNS
 
         columns = widest + max_new_tokens + SLACK_COLUMNS
-        return self.cache_bytes // (self._cache_bytes_per_token() * columns)
+        return self.cache_bytes // (self.cache_bytes_per_token() * columns)
 
     def _decode(
         self, prompts: Sequence[list[int]], options: GenerationOptions, batch_size: int
@@ -189,7 +198,7 @@ class TextGenerator:
         samplers = [Sampler(options, self.model.device) for _ in prompts]
         # The longest first, so that too much memory shows early and rows that join are shorter.
         queue = deque(sorted(range(len(prompts)), key=lambda position: -len(prompts[position])))
-        decoder = self.decoder(shared_prefix(self.model, prompts))
+        decoder, prefix = self.decoder(), shared_prefix(self.model, prompts)
         decoder.reserve(options.max_new_tokens)
         rows: list[int] = []
         answers: dict[int, list[int]] = {}
@@ -199,7 +208,10 @@ class TextGenerator:
             in_all = len(rows) + sum(map(len, groups))
             for group in groups:
                 started |= dict.fromkeys(group, time.monotonic())
-                decoder.join([prompts[index] for index in group], in_all)
+                read = decoder.prefill([prompts[index] for index in group], prefix)
+                while not decoder.read(read):
+                    pass
+                decoder.join(read, in_all)
                 rows += group
                 answers |= {index: [] for index in group}
             tokens = pick_tokens(decoder.logits, [samplers[index] for index in rows])
@@ -244,7 +256,7 @@ class TextGenerator:
                 break
         return groups
 
-    def _cache_bytes_per_token(self) -> int:
+    def cache_bytes_per_token(self) -> int:
         config = self.model.config.get_text_config()
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

@@ -45,7 +45,7 @@ def serve(options: ServingOptions) -> int:
         from doctune.serving.engine import load_engine
 
         try:
-            readiness.engine = load_engine(options)
+            readiness.begin(load_engine(options))
         except Exception as error:
             reason = str(error) if isinstance(error, DoctuneError) else repr(error)
             logger.error("The model cannot be loaded: %s", reason)

@@ -1,6 +1,7 @@
 """The HTTP side of the model server: Vertex AI's health and predict routes, and OpenAI's chat.
 
 Until the model is loaded, health answers 503 with the reason and predict 503 with `Retry-After`.
+`/live` says whether a restart would help: not while the model loads, but where it is stuck.
 A wrong request is answered 4xx with `{"error": "<field>: <what is wrong>"}`, a full queue 429.
 The logs say how much was asked and answered, never what.
 """
@@ -9,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -18,16 +20,19 @@ from starlette.responses import Response
 
 from doctune.chat_schema import ChatRequestError
 from doctune.chat_wire import error_document
-from doctune.inference.batching import QueueFullError
+from doctune.inference.batching import QueueFullError, Ticket
 from doctune.inference.batching import Request as Batched
 from doctune.inference.generation import Completion
 from doctune.serving.chat import answer_chat, is_chat_body, refused
 from doctune.serving.engine import Engine
+from doctune.serving.metrics import CONTENT_TYPE, Measured, ServerMetrics
 from doctune.serving.options import ServingOptions
 from doctune.serving.schema import RequestError, parse_request
 from doctune.serving.transport import Admission, answers_while_client_waits, bounded_body
 
 CHAT_ROUTE = "/v1/chat/completions"
+LIVE_ROUTE = "/live"
+METRICS_ROUTE = "/metrics"
 
 _RETRY_WHILE_LOADING_SECONDS = 5
 _RETRY_WHEN_FULL_SECONDS = 1
@@ -45,12 +50,22 @@ class Readiness:
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self.reason = "the model is loading"
+        self.on_end: Callable[[Ticket, Future[Completion]], None] | None = None
+
+    def begin(self, engine: Engine) -> None:
+        """Lets an engine answer from now on."""
+        engine.on_end = self.on_end
+        self.engine = engine
 
     def problem(self) -> str:
         """Returns why the server cannot answer; "" when it can."""
         if self.engine is None:
             return self.reason
         return self.engine.problem
+
+    def fault(self) -> str:
+        """Returns what a restart would mend; "" where there is nothing, as while it loads."""
+        return "" if self.engine is None else self.engine.problem
 
 
 def create_app(
@@ -71,14 +86,11 @@ def create_app(
             await asyncio.to_thread(readiness.engine.close)
 
     admission = Admission(options.max_waiting + options.max_batch_size)
+    metrics = ServerMetrics(lambda: readiness.engine, readiness.problem)
+    readiness.on_end = metrics.observe_ticket
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
 
-    @app.get(options.health_route)
-    async def health() -> JSONResponse:
-        problem = readiness.problem()
-        if problem:
-            return JSONResponse({"status": "unavailable", "reason": problem}, 503)
-        return JSONResponse({"status": "ready"})
+    _add_probes(app, options, readiness, metrics)
 
     @app.post(options.predict_route)
     async def predict(request: Request) -> Response:
@@ -150,7 +162,32 @@ def create_app(
     async def refuse(_: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
+    app.add_middleware(Measured, metrics=metrics, routes=(options.predict_route, CHAT_ROUTE))
     return app
+
+
+def _add_probes(
+    app: FastAPI, options: ServingOptions, readiness: Readiness, metrics: ServerMetrics
+) -> None:
+    """Adds the routes that say how the server does."""
+
+    @app.get(options.health_route)
+    async def health() -> JSONResponse:
+        problem = readiness.problem()
+        if problem:
+            return JSONResponse({"status": "unavailable", "reason": problem}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @app.get(LIVE_ROUTE)
+    async def live() -> JSONResponse:
+        fault = readiness.fault()
+        if fault:
+            return JSONResponse({"status": "stuck", "reason": fault}, 503)
+        return JSONResponse({"status": "alive"})
+
+    @app.get(METRICS_ROUTE)
+    async def counted() -> Response:
+        return Response(metrics.render(), media_type=CONTENT_TYPE)
 
 
 def _error(message: str, status: int, retry_seconds: int | None = None) -> JSONResponse:

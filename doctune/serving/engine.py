@@ -6,21 +6,23 @@ import copy
 import logging
 import os
 import time
+import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doctune.artifacts import local_folder
 from doctune.errors import ModelError
-from doctune.inference.batching import Batcher, Request, Ticket
+from doctune.inference.batching import Batcher, BatchState, Request, Ticket
 from doctune.inference.chat_template import Message
 from doctune.inference.options import GenerationOptions
 from doctune.serving.schema import Parameters, PredictRequest, RequestError
 
 if TYPE_CHECKING:
     from doctune.chat_schema import ChatRequest
-    from doctune.inference.generation import TextGenerator
+    from doctune.inference.generation import Completion, TextGenerator
     from doctune.serving.options import ServingOptions
 
 # Transformers answers "no limit" with a huge number.
@@ -44,10 +46,49 @@ def load_engine(options: ServingOptions) -> Engine:
     generator = TextGenerator.load(folder)
     if not generator.tokenizer.chat_template:
         raise ModelError(f"{folder} has no chat template: export the model with its tokenizer.")
-    # The first call of a model pays for set-up that no user should wait for.
-    generator.generate([[{"role": "user", "content": "?"}]], GenerationOptions(max_new_tokens=1))
-    logger.info("Loaded the model of %s in %.1f s", options.model_uri, time.monotonic() - start)
+    loaded = time.monotonic()
+    _warm_up(generator, options)
+    logger.info(
+        "Loaded the model of %s in %.1f s and warmed it up in %.1f s: %s",
+        options.model_uri,
+        loaded - start,
+        time.monotonic() - loaded,
+        options_by_machine(generator, options),
+    )
     return Engine(generator, options)
+
+
+def _warm_up(generator: TextGenerator, options: ServingOptions) -> None:
+    """Answers as users will ask: alone and in a full batch, since the first call of each shape
+    pays for set-up that no user should wait for."""
+    prompt: list[Message] = [{"role": "user", "content": "?"}]
+    few = GenerationOptions(max_new_tokens=2)
+    for prompts in (1, options.max_batch_size):
+        generator.generate([prompt] * prompts, few, batch_size=prompts)
+
+
+def options_by_machine(generator: TextGenerator, options: ServingOptions) -> str:
+    """Returns what was chosen for this machine, for the log."""
+    import torch
+
+    from doctune.inference.onednn import PackedLinear
+
+    device = generator.model.device
+    packed = sum(isinstance(module, PackedLinear) for module in generator.model.modules())
+    chosen = {
+        "engine": "native",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "cpus": len(os.sched_getaffinity(0)),
+        "threads": torch.get_num_threads(),
+        "idle_threads": os.environ.get("OMP_WAIT_POLICY", "").lower() or "default",
+        "precision": str(generator.model.dtype).removeprefix("torch."),
+        "packed_layers": packed,
+        "cache_mb": generator.cache_bytes >> 20,
+        "batch": options.max_batch_size,
+        "prefill_tokens": generator.prefill_tokens,
+        "chunk_tokens": generator.chunk_tokens,
+    }
+    return ", ".join(f"{name} {value}" for name, value in chosen.items())
 
 
 def weights_folder(artifact: Path) -> Path:
@@ -93,6 +134,8 @@ class Engine:
 
     def __init__(self, generator: TextGenerator, options: ServingOptions) -> None:
         self._options = options
+        # Called with each ticket once it is answered, failed or given up.
+        self.on_end: Callable[[Ticket, Future[Completion]], None] | None = None
         limit = getattr(generator.model.config, "max_position_embeddings", None)
         self._context = limit if limit and limit < _NO_LIMIT else _NO_LIMIT
         # A tokenizer is not safe in two threads: requests are checked with a copy of it, in a
@@ -111,8 +154,14 @@ class Engine:
         """Why the model does not generate; "" where it does."""
         return self._batcher.problem
 
+    def state(self) -> BatchState:
+        """Returns what the worker does now and has done so far."""
+        return self._batcher.state()
+
     def check(self, request: PredictRequest) -> list[Request]:
         """Returns the instances of a request that is within the limits, ready to be queued.
+
+        They take one turn together among the callers, however many they are.
 
         Raises:
             RequestError: It is not; the message names the field.
@@ -122,7 +171,7 @@ class Engine:
             raise RequestError(f"instances: {len(request.instances)} are given, {most} are allowed")
         parameters = request.parameters or Parameters()
         wanted = self._allowed(parameters.max_new_tokens, "parameters.max_new_tokens")
-        requests = []
+        requests, caller = [], uuid.uuid4().hex
         for index, instance in enumerate(request.instances):
             field = f"instances[{index}].{'prompt' if instance.messages is None else 'messages'}"
             prompt, room = self._encoded(instance.conversation(), field)
@@ -132,7 +181,7 @@ class Engine:
                 top_p=parameters.top_p,
                 seed=parameters.seed,
             )
-            requests.append(Request(prompt=prompt, options=options))
+            requests.append(Request(prompt=prompt, options=options, caller=caller))
         return requests
 
     def check_chat(self, request: ChatRequest, on_text: Callable[[str], None]) -> Request:
@@ -153,7 +202,14 @@ class Engine:
             top_p=1.0 if request.top_p is None else request.top_p,
             seed=request.seed,
         )
-        return Request(prompt=prompt, options=options, stop=request.stops, on_text=on_text)
+        return Request(
+            prompt=prompt,
+            options=options,
+            stop=request.stops,
+            on_text=on_text,
+            # Who gives no name is a caller of its own.
+            caller=f"user {request.user}" if request.user else uuid.uuid4().hex,
+        )
 
     def submit(self, requests: Sequence[Request]) -> list[Ticket]:
         """Queues checked requests: all of them or none.
@@ -161,7 +217,11 @@ class Engine:
         Raises:
             QueueFullError: Too much is waiting already.
         """
-        return self._batcher.submit(requests)
+        tickets = self._batcher.submit(requests)
+        if self.on_end is not None:
+            for ticket in tickets:
+                ticket.answer.add_done_callback(partial(self.on_end, ticket))
+        return tickets
 
     def close(self) -> None:
         """Answers the queued requests, then stops."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import MistralConfig, MistralForCausalLM
 
-from doctune.inference import batching
+from doctune.inference import flight
 from doctune.inference.batching import Batcher, QueueFullError, Request, Ticket
 from doctune.inference.generation import TextGenerator
 from doctune.inference.options import GenerationOptions
@@ -174,7 +174,7 @@ def test_a_fault_fails_its_requests_and_repeated_faults_are_unhealthy(
         raise RuntimeError("the accelerator is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr("doctune.inference.batching.pick_tokens", broken)
+        patch.setattr("doctune.inference.flight.pick_tokens", broken)
         for _ in range(3):
             assert batcher.healthy
             (ticket,) = batcher.submit([request(generator, "How?")])
@@ -191,7 +191,7 @@ def test_a_worker_that_is_stuck_is_unhealthy_until_it_goes_on(generator, monkeyp
     # Idle for longer than that is no reason.
     threading.Event().wait(0.5)
     assert batcher.healthy
-    real = batching.pick_tokens
+    real = flight.pick_tokens
 
     def stick(*arguments):
         reached.set()
@@ -199,7 +199,7 @@ def test_a_worker_that_is_stuck_is_unhealthy_until_it_goes_on(generator, monkeyp
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("doctune.inference.batching.pick_tokens", stick)
+        patch.setattr("doctune.inference.flight.pick_tokens", stick)
         (ticket,) = batcher.submit([request(generator, "How?")])
         assert reached.wait(WAIT)
         assert batcher.healthy
@@ -250,16 +250,16 @@ def test_the_cache_bounds_how_many_are_answered_together(
     generator: TextGenerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     columns = len(request(generator, "How?").prompt) + GREEDY.max_new_tokens + 64
-    per_token = generator._cache_bytes_per_token()
+    per_token = generator.cache_bytes_per_token()
     monkeypatch.setattr(generator, "cache_bytes", per_token * columns * 2)
     widths: list[int] = []
-    pick = batching.pick_tokens
+    pick = flight.pick_tokens
 
     def watched(logits, samplers):
         widths.append(len(samplers))
         return pick(logits, samplers)
 
-    monkeypatch.setattr("doctune.inference.batching.pick_tokens", watched)
+    monkeypatch.setattr("doctune.inference.flight.pick_tokens", watched)
     batcher = Batcher(generator, max_batch_size=4, max_waiting=6)
     try:
         tickets = batcher.submit([request(generator, "How?")] * 4)
@@ -268,3 +268,76 @@ def test_the_cache_bounds_how_many_are_answered_together(
     finally:
         batcher.close(WAIT)
     assert max(widths) == 2
+
+
+LONG = "the pump has a valve and the valve has a seal " * 4
+
+
+def test_a_long_prompt_is_read_in_pieces_while_others_get_their_tokens(
+    generator, batcher, monkeypatch
+) -> None:
+    monkeypatch.setattr(TextGenerator, "chunk_tokens", 8)
+    options = GenerationOptions(max_new_tokens=6)
+    alone = generator.generate([[{"role": "user", "content": LONG}]], options)[0]
+    passes: list[int] = []
+    forward = generator.model.forward
+
+    def watched(*arguments, **named):
+        passes.append(named["input_ids"].shape[1])
+        return forward(*arguments, **named)
+
+    slow, _ = hold(batcher, generator, tokens=40)
+    monkeypatch.setattr(generator.model, "forward", watched)
+    (ticket,) = batcher.submit([request(generator, LONG, options)])
+    slow.release.set()
+    assert ticket.answer.result(WAIT) == alone
+    pieces = -(-len(ticket.request.prompt) // 8)
+    assert pieces > 4
+    assert max(passes) <= 8
+    # Between two pieces, those in flight get a token.
+    first = passes.index(8)
+    assert passes[first : first + 6] == [8, 1] * 3
+
+
+def test_what_prompts_begin_with_is_read_once_and_the_answers_stay_the_same(
+    generator, batcher
+) -> None:
+    system = {"role": "system", "content": LONG[:60]}
+    prompts = [[system, {"role": "user", "content": question}] for question in [*QUESTIONS, "No?"]]
+    alone = [generator.generate([prompt], GREEDY)[0] for prompt in prompts]
+    for prompt, expected in zip(prompts, alone, strict=True):
+        (ticket,) = batcher.submit([Request(prompt=generator.encode(prompt), options=GREEDY)])
+        assert ticket.answer.result(WAIT) == expected
+    batcher.close(WAIT)  # the last row leaves after its answer
+    state = batcher.state()
+    assert state.counts.reused_tokens >= 2 * 16
+    assert state.counts.prompt_tokens == sum(answer.prompt_tokens for answer in alone)
+    assert state.counts.completion_tokens == sum(answer.completion_tokens for answer in alone)
+    assert state.running == state.waiting == 0
+    assert state.cached_tokens > 0
+
+
+def test_one_caller_with_many_requests_does_not_hold_up_another(generator) -> None:
+    batcher = Batcher(generator, max_batch_size=1, max_waiting=20)
+    try:
+        slow, _ = hold(batcher, generator, tokens=2)
+        options = GenerationOptions(max_new_tokens=2)
+        many = batcher.submit([request(generator, "How?", options, caller="a")] * 8)
+        (one,) = batcher.submit([request(generator, "Which?", options, caller="b")])
+        slow.release.set()
+        one.answer.result(WAIT)
+        assert sum(ticket.first_token is not None for ticket in many) <= 2
+    finally:
+        batcher.close(WAIT)
+
+
+def test_a_long_prompt_that_is_given_up_half_read_leaves_the_others_alone(
+    generator, batcher, monkeypatch
+) -> None:
+    monkeypatch.setattr(TextGenerator, "chunk_tokens", 8)
+    slow, first = hold(batcher, generator)
+    (long,) = batcher.submit([request(generator, LONG)])
+    slow.release.set()
+    long.cancel()
+    assert first.answer.result(WAIT).completion_tokens > 0
+    assert batcher.submit([request(generator, "How?")])[0].answer.result(WAIT)
