@@ -57,6 +57,8 @@ def count_page(page: PageLines) -> Counts:
     if page.text and page.replaced:
         _add(there, count_characters("".join([new for _, new in page.replaced])))
         _take(there, count_characters("".join([old for old, _ in page.replaced])))
+    for description in page.described:
+        _add(there, count_characters(description.text))
     if page.hidden:
         _take(there, count_characters("".join(page.hidden)))
     return there

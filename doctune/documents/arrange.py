@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from doctune.documents.annotations import Link
 from doctune.documents.captions import tie_captions
-from doctune.documents.model import FURNITURE, BBox, Block
+from doctune.documents.model import FURNITURE, TAGS, BBox, Block
 
 _INDENT = 4.0  # points
 
@@ -42,6 +42,20 @@ def insert_turned(blocks: list[Block], turned: list[Block]) -> list[Block]:
     ]
     place = max(before, default=0)
     return [*blocks[:place], *turned, *blocks[place:]]
+
+
+def insert_figure(blocks: list[Block], number: int, box: BBox, text: str) -> list[Block]:
+    """Inserts the description of a figure into the blocks of a page, by position."""
+    x0, y0, x1, y1 = (round(value, 1) for value in box)
+    caption = next((b.caption for b in blocks if b.kind == "figure" and _is_over(b, box)), "")
+    figure = Block(number, "figure", text, (x0, y0, x1, y1), engine=TAGS, caption=caption)
+    return insert_turned(blocks, [figure])
+
+
+def _is_over(block: Block, box: BBox) -> bool:
+    """Returns whether the middle of a block is in a box."""
+    x, y = (block.bbox[0] + block.bbox[2]) / 2, (block.bbox[1] + block.bbox[3]) / 2
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
 def _add_links(blocks: list[Block], links: Sequence[Link]) -> list[Block]:

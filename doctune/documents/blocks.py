@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from doctune.documents import fonts
-from doctune.documents.arrange import arrange_blocks, insert_turned
+from doctune.documents.arrange import arrange_blocks, insert_figure, insert_turned
 from doctune.documents.captions import BEGINS as CAPTION_BEGINS
 from doctune.documents.captions import is_caption
 from doctune.documents.finish import finish, plain_block
@@ -67,6 +67,8 @@ def build_blocks(pages: Sequence[PageLines], body: float, stages: Stages) -> lis
     for number, page in enumerate(pages):
         for turned in page.turned:
             whole[number] = insert_turned(whole[number], finished([turned])[0])
+        for box, text in page.described:
+            whole[number] = insert_figure(whole[number], page.number, box, text)
     return whole
 
 

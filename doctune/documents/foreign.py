@@ -37,6 +37,14 @@ fill_colour = _prototype(
     "FPDFPageObj_GetFillColor", c_int, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
 )
 set_active = _prototype("FPDFPageObj_SetIsActive", c_int, c_void_p, c_int)
+content_of = _prototype("FPDFPageObj_GetMarkedContentID", c_int, c_void_p)
+mark_count = _prototype("FPDFPageObj_CountMarks", c_int, c_void_p)
+mark_at = _prototype("FPDFPageObj_GetMark", c_void_p, c_void_p, c_ulong)
+mark_name = _prototype("FPDFPageObjMark_GetName", c_int, c_void_p, c_void_p, c_ulong, c_void_p)
+mark_value = _prototype(
+    "FPDFPageObjMark_GetParamStringValue",
+    *(c_int, c_void_p, ctypes.c_char_p, c_void_p, c_ulong, c_void_p),
+)
 path_mode = _prototype("FPDFPath_GetDrawMode", c_int, c_void_p, c_void_p, c_void_p)
 has_transparency = _prototype("FPDFPageObj_HasTransparency", c_int, c_void_p)
 object_font = _prototype("FPDFTextObj_GetFont", c_void_p, c_void_p)

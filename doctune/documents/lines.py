@@ -250,6 +250,11 @@ class PageText:
         index = self._characters.index(position)
         return (foreign.char_object(self._handle, index) or 0) if index >= 0 else 0
 
+    def content_of(self, line: Line) -> int:
+        """Returns the number by which tags name the content of a line; -1 if it has none."""
+        item = self.object_at(line.spans[0][1])
+        return foreign.content_of(item) if item else -1
+
     def font_at(self, position: int) -> int:
         """Returns the font of the character at a position of PDFium's text."""
         return self._font(self._characters.font(position))

@@ -23,6 +23,7 @@ KINDS = (
 # Kinds that are on the page but not part of the text flow.
 FURNITURE = frozenset({"header", "footer", "watermark", "line_number"})
 OUT_OF_FLOW = FURNITURE | {"figure"}
+TAGS = "tags"  # the engine of a figure's description
 _LANGUAGE_CHARS = 1_000  # enough to detect a block's language
 
 BBox = tuple[float, float, float, float]
@@ -44,7 +45,8 @@ class Block:
             cells that it covers are empty in `rows`.
         header_rows: For a table, the number of header rows.
         size: Its font size in points.
-        engine: The engine that read its text: "pdfium", or "tesseract" for a scanned page.
+        engine: The engine that read its text: "pdfium", "tesseract" for a scanned page, or "tags"
+            for the description of a figure.
         confidence: Mean OCR confidence in per cent; None for other text.
         caption: For a table or figure, the text of its caption.
         links: The addresses outside the file that it links to.
@@ -150,7 +152,7 @@ def render_markdown(blocks: Iterable[Block]) -> str:
     parts: list[str] = []
     previous = ""
     for block in blocks:
-        if block.kind in OUT_OF_FLOW:
+        if block.kind in OUT_OF_FLOW and block.engine != TAGS:
             continue
         text = _render(block)
         # No blank line between the items of a list.
@@ -192,6 +194,8 @@ def _render(block: Block) -> str:
         return f"{fence}\n{block.text}\n{fence}"
     if block.kind == "formula":
         return f"`{block.text}`" if "`" not in block.text else block.text
+    if block.kind == "figure":
+        return f"![{block.text}]()"
     if block.kind == "caption":
         return f"*{block.text}*" if "*" not in block.text else block.text
     return block.text

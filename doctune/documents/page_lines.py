@@ -7,6 +7,7 @@ from doctune.documents.annotations import Link
 from doctune.documents.lines import Line
 from doctune.documents.model import BBox
 from doctune.documents.tables.grid import Grid
+from doctune.documents.tags import Description
 
 
 @dataclass
@@ -32,11 +33,13 @@ class PageLines:
     unread: bool = False  # it shows text that needs OCR, which is not installed
     unsure: bool = False  # it shows handwriting or a drawing that OCR cannot read
     figures: list[BBox] = field(default_factory=list)
+    described: list[Description] = field(default_factory=list)  # figures with a text for them
     links: list[Link] = field(default_factory=list)
     shown: Callable[[BBox], BBox] | None = None  # maps boxes of a deskewed page to the page
     turned: list["PageLines"] = field(default_factory=list)  # rotated text on the page
     text: str = ""  # all its text, to be compared with the blocks
     hidden: list[str] = field(default_factory=list)  # hidden text
+    off_chars: int = 0  # characters of optional content that is off
     # Pieces of `text`, each with its replacement.
     replaced: list[tuple[str, str]] = field(default_factory=list)
 

@@ -17,6 +17,7 @@ from doctune.documents.lines import Line, PageText, glue_fragments
 from doctune.documents.margins import mark_line_numbers
 from doctune.documents.model import BBox
 from doctune.documents.monospace import unmark_prose
+from doctune.documents.optional_content import hide_optional_content
 from doctune.documents.options import ParseOptions
 from doctune.documents.order import beside_labels, reading_order
 from doctune.documents.page_edges import mark_page_edges
@@ -26,6 +27,13 @@ from doctune.documents.spacing import fix_letter_spacing
 from doctune.documents.stages import Stages
 from doctune.documents.tables.find import find_tables
 from doctune.documents.tables.pieces import cut_lines
+from doctune.documents.tags import (
+    Description,
+    Tags,
+    find_descriptions,
+    order_by_tags,
+    read_tags,
+)
 from doctune.documents.turned import (
     drop_turned_tables,
     main_turn,
@@ -45,6 +53,9 @@ def read_page(file: PdfFile, index: int, options: ParseOptions, stages: Stages) 
             return PageLines(index + 1, 0.0, 0.0)
         space = page_space(page)
         result = PageLines(index + 1, round(space.width, 2), round(space.height, 2))
+        if file.has_layers and not options.hidden_text:
+            step = partial(hide_optional_content, page, space)
+            result.off_chars = stages.run("optional content", index + 1, step, 0)
         with PageText(page, space) as text:
             result.text = text.raw
             _Reader(file, page, space, text, options, stages, result).read()
@@ -167,8 +178,16 @@ class _Reader:
             result.tables = run("tables", step, [])
         boxes = [table.bbox for table in result.tables]
 
+        tags = Tags()
+        if self._file.is_tagged and result is self._result:
+            tags = run("tags", lambda: read_tags(self._page), tags)
+            result.described = run("figures", partial(self._describe, tags, lines), [])
+
         def in_order() -> list[Line]:
             cut = cut_lines(lines, boxes, text)
+            tagged = order_by_tags(cut, tags, text.content_of) if tags.ranks else None
+            if tagged is not None:
+                return tagged
             # Flattened form fields come after the page's own content.
             mixed = self._file.has_fields or self._space is not self._shown_space
             ordered = reading_order(cut, boxes, text, mixed)
@@ -177,6 +196,12 @@ class _Reader:
         result.lines = run("the reading order", in_order, lines)
         if self._file.fields and result is self._result:
             run("form fields", partial(write_fields, result.lines, self._file.fields))
+
+    def _describe(self, tags: Tags, lines: list[Line]) -> list[Description]:
+        if not tags.described:
+            return []
+        contents = [self._text.content_of(line) for line in lines]
+        return find_descriptions(self._page, self._shown_space, tags, contents)
 
     def _run(self, stage: str, step: Any, default: Any = None) -> Any:
         return self._stages.run(stage, self._result.number, step, default)

@@ -132,7 +132,7 @@ def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> 
             page.unread,
             sum(texts[place].values()),
             lost[place],
-            sum(map(len, page.hidden)),
+            sum(map(len, page.hidden)) + page.off_chars,
             page.unsure,
             stages.on(page.number),
         )

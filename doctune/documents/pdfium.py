@@ -17,6 +17,7 @@ from doctune.documents import foreign
 from doctune.documents.annotations import Field, Link, flatten, has_drawn, read_fields, read_links
 from doctune.documents.errors import PdfError
 from doctune.documents.geometry import PageSpace, page_space
+from doctune.documents.optional_content import has_optional_content
 
 _METADATA_KEYS = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate")
 _MAX_OUTLINE_ENTRIES = 20_000
@@ -42,6 +43,7 @@ class PdfFile:
             PdfError: It cannot be read; the message says why and how to fix it.
         """
         _check_readable(path)
+        self._path, self._password = path, password
         secret = None if password is None else password.encode()
         self._document = pdfium.FPDF_LoadDocument(os.fsencode(path), secret)
         if not self._document:
@@ -50,6 +52,7 @@ class PdfFile:
         self.has_fields = False
         self.fields: list[Field] = []
         self._links: list[Link] | None = None
+        self._flat: bytes | None = None  # the file with a flat page tree, if PDFium needs it
         self.page_count: int = pdfium.FPDF_GetPageCount(self._document)
 
     def __enter__(self) -> "PdfFile":
@@ -61,7 +64,7 @@ class PdfFile:
     @contextmanager
     def page(self, index: int) -> Iterator[Any]:
         """Yields the raw handle of the page at `index` (from 0), or None if it cannot be loaded."""
-        page = pdfium.FPDF_LoadPage(self._document, index)
+        page = pdfium.FPDF_LoadPage(self._document, index) or self._load_deep(index)
         self.has_fields, self._links, self.fields = False, None, []
         if page and has_drawn(page):
             # Flattening removes the links, too.
@@ -77,11 +80,35 @@ class PdfFile:
             if page:
                 pdfium.FPDF_ClosePage(page)
 
+    def _load_deep(self, index: int) -> Any:
+        """Loads a page that is nested too deeply for PDFium; None if that is not the reason."""
+        if self._flat is not None:
+            return None
+        from doctune.documents.page_tree import flatten_page_tree
+
+        self._flat = flatten_page_tree(self._path, self._password) or b""
+        flat = pdfium.FPDF_LoadMemDocument64(self._flat, len(self._flat), None)
+        if not flat:
+            return None
+        pdfium.FPDF_CloseDocument(self._document)
+        self._document = flat
+        return pdfium.FPDF_LoadPage(flat, index)
+
     def links(self, page: Any, space: PageSpace) -> list[Link]:
         """Returns the external links of a page from `page`."""
         if self._links is not None:
             return self._links
         return read_links(self._document, page, space)
+
+    @cached_property
+    def is_tagged(self) -> bool:
+        """Whether the file says that its content is tagged."""
+        return bool(pdfium.FPDFCatalog_IsTagged(self._document))
+
+    @cached_property
+    def has_layers(self) -> bool:
+        """Whether the file declares optional content, which may be off."""
+        return has_optional_content(self._path)
 
     @cached_property
     def made_by_tex(self) -> bool:
