@@ -23,6 +23,9 @@ def parse(
     parquet: Annotated[
         bool, typer.Option("--parquet", help="blocks.parquet, documents.parquet, report.")
     ] = False,
+    attachments: Annotated[
+        bool, typer.Option("--attachments", help="Read attached PDFs as documents of their own.")
+    ] = False,
 ) -> None:
     """Convert PDFs to Markdown, JSON or Parquet. Exit code 1 if one cannot be read."""
     from doctune.documents import ParseOptions
@@ -37,6 +40,8 @@ def parse(
     # Reading PDFs needs no project around it.
     configured = (config_folder() / CONFIG_FILE).is_file()
     options = load_settings().documents if configured else ParseOptions()
+    if attachments:
+        options = options.model_copy(update={"attachments": True})
     rejects = parse_paths(paths, out, form, with_secrets(options))
     for reject in rejects:
         typer.echo(f"{reject.source}: {reject.reason}", err=True)

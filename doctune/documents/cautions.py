@@ -11,10 +11,14 @@ _UNMAPPED_SHARE = 0.02
 _OUT_OF_FLOW_SHARE, _OUT_OF_FLOW_CHARS = 0.2, 200  # of a page
 _LEAST_HIDDEN = 12  # characters: fewer are specks
 _MOST_NAMED = 8  # pages
+_MOST_FILES, _NAME_CHARS = 3, 80  # attached files that a warning names
 
 
 def cautions(
-    parts: Sequence[PartPage], pages: Sequence[Page], faults: Sequence[Fault]
+    parts: Sequence[PartPage],
+    pages: Sequence[Page],
+    faults: Sequence[Fault],
+    attached: Sequence[str] = (),
 ) -> list[str]:
     """Returns the warnings, one line each.
 
@@ -22,6 +26,7 @@ def cautions(
         parts: The pages of all parts.
         pages: The pages of the whole document.
         faults: Faults of parsing steps on the document as a whole.
+        attached: Names of the files that are attached to it.
     """
     found = [*_of_ocr(parts), *_of_faults([*(f for part in parts for f in part.faults), *faults])]
     chars = sum(part.char_count for part in parts)
@@ -45,7 +50,18 @@ def cautions(
             f"More than a fifth of the text of {_named(apart)} is not in the running text but in "
             "figures or margins."
         )
+    if attached:
+        files = "1 file is" if len(attached) == 1 else f"{len(attached)} files are"
+        found.append(
+            f"{files} attached and no part of this document ({_some(attached)}): `attachments` "
+            "reads attached PDFs as documents of their own."
+        )
     return found
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:_NAME_CHARS] for name in names[:_MOST_FILES])
+    return shown + (" ..." if len(names) > _MOST_FILES else "")
 
 
 def _of_ocr(parts: Sequence[PartPage]) -> list[str]:

@@ -14,6 +14,7 @@ from doctune.documents.errors import PdfError
 from doctune.documents.files import combine_digests, digest_pdfs, gather_pdfs, named_pdfs, readable
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
+from doctune.documents.portfolios import with_attached
 from doctune.documents.reading import FileResult, read_files, settings_digest
 from doctune.documents.report import write_report
 from doctune.documents.summary import CorpusSummary, check, summarize
@@ -52,11 +53,13 @@ def parse_corpus(
     digests = digest_pdfs(folder, paths)
     results = _begin(paths, digests)
     finished = store.FinishedDocuments(out_dir, settings_digest(options))
-    for result in results:
-        if result.doc_id and not result.duplicate_of:
-            result.row = finished.read_row(result.doc_id) or {}
-            result.error = finished.read_error(result.doc_id)
-    read_files(results, partial(_keep, finished), options, finished.parts)
+    with with_attached(results, options, _within) as results:
+        _mark_copies(results)
+        for result in results:
+            if result.doc_id and not result.duplicate_of:
+                result.row = finished.read_row(result.doc_id) or {}
+                result.error = finished.read_error(result.doc_id)
+        read_files(results, partial(_keep, finished), options, finished.parts)
     _copy_outcomes(results)
     rows = [_row(result) for result in results]
     read = [r for r in results if not r.error and not r.duplicate_of]
@@ -74,15 +77,26 @@ def parse_corpus(
     return summary
 
 
+def _within(holder: str, name: str) -> str:
+    """Returns the name of an attached file: under that of the file that holds it."""
+    return f"{holder}/{readable(name)}"
+
+
 def _begin(paths: list[Path], digests: dict[str, str]) -> list[FileResult]:
-    first: dict[str, str] = {}
-    results = []
-    for path, (source, digest) in zip(paths, digests.items(), strict=True):
-        result = FileResult(path, source, digest)
-        if digest and first.setdefault(digest, source) != source:
-            result.duplicate_of = first[digest]
-        results.append(result)
+    results = [
+        FileResult(path, source, digest)
+        for path, (source, digest) in zip(paths, digests.items(), strict=True)
+    ]
+    _mark_copies(results)
     return results
+
+
+def _mark_copies(results: Sequence[FileResult]) -> None:
+    """Marks the files whose content an earlier one has, so that it is parsed once."""
+    first: dict[str, str] = {}
+    for result in results:
+        copy = result.doc_id and first.setdefault(result.doc_id, result.source) != result.source
+        result.duplicate_of = first[result.doc_id] if copy else None
 
 
 def _keep(finished: store.FinishedDocuments, result: FileResult, document: Document | None) -> None:

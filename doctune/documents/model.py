@@ -104,12 +104,14 @@ class Document:
         metadata: The file's metadata (title, author, ...), with keys in lower case.
         language: ISO 639-1 code of the language of most of the text; "" if unknown.
         warnings: Problems that affect the reliability of the result, one line each.
+        attached: The PDFs that are attached to it, by name, if they were asked for.
     """
 
     pages: tuple[Page, ...]
     metadata: dict[str, str] = field(default_factory=dict)
     language: str = ""
     warnings: tuple[str, ...] = ()
+    attached: dict[str, "Document"] = field(default_factory=dict)
 
     @property
     def blocks(self) -> list[Block]:

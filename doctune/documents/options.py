@@ -47,6 +47,10 @@ class ParseOptions(BaseModel):
         default="auto",
         description="Whether Tesseract reads pages without text, if it is installed.",
     )
+    attachments: bool = Field(
+        default=False,
+        description="Whether to read PDFs attached to a PDF as documents of their own.",
+    )
     hidden_text: bool = Field(
         default=False,
         description="Whether to keep text that is not visible on the page: white on white, "

@@ -6,9 +6,10 @@ when the parts are assembled.
 """
 
 import gc
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,16 +31,18 @@ from doctune.documents.stages import Stages
 from doctune.documents.tables.over_pages import join_over_pages
 
 PAGES_PER_PART = 100
+_MAX_DEPTH = 3  # of PDFs within PDFs
 _LANGUAGE_SAMPLE_CHARS = 8_000
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """Facts about the file as a whole: number of pages, metadata, outline."""
+    """Facts about the file as a whole: number of pages, metadata, outline, attached files."""
 
     page_count: int
     metadata: dict[str, str]
     outline: list[OutlineEntry]
+    attached: tuple[str, ...] = ()
 
 
 def parse_pdf(path: Path | str, options: ParseOptions | None = None) -> Document:
@@ -57,7 +60,30 @@ def parse_pdf(path: Path | str, options: ParseOptions | None = None) -> Document
             pages += _read_pages(file, 0, min(PAGES_PER_PART, facts.page_count), options)
         for first in range(PAGES_PER_PART, facts.page_count, PAGES_PER_PART):
             pages += read_part(path, first, min(first + PAGES_PER_PART, facts.page_count), options)
-        return assemble(facts, pages)
+        document = assemble(facts, pages)
+        return _with_attached(document, path, options, depth=0) if options.attachments else document
+
+
+def _with_attached(document: Document, path: Path, options: ParseOptions, depth: int) -> Document:
+    """Returns a document with the PDFs that are attached to it."""
+    with PdfFile(path, options.password) as file:
+        attachments = file.read_attached(options.output_limit_mb << 20)
+    attached: dict[str, Document] = {}
+    warnings = list(document.warnings)
+    alone = options.model_copy(update={"attachments": False})
+    with tempfile.TemporaryDirectory(prefix="doctune-attached-") as folder:
+        for number, (name, content) in enumerate(attachments, start=1):
+            inner = Path(folder, f"{number}.pdf")
+            inner.write_bytes(content)
+            key = name if name not in attached else f"{number}-{name}"
+            try:
+                attached[key] = parse_pdf(inner, alone)
+            except PdfError as error:
+                warnings.append(f"The attached {str(error).replace(inner.name, name)}")
+                continue
+            if depth < _MAX_DEPTH:
+                attached[key] = _with_attached(attached[key], inner, options, depth + 1)
+    return replace(document, attached=attached, warnings=tuple(warnings))
 
 
 def read_facts(path: Path, options: ParseOptions) -> FileFacts:
@@ -101,7 +127,7 @@ def _facts(file: PdfFile, path: Path, options: ParseOptions) -> FileFacts:
         raise PdfError(
             "too large", f"{path.name} has {file.page_count} pages: raise `max_pages` to read it."
         )
-    return FileFacts(file.page_count, file.metadata, file.outline)
+    return FileFacts(file.page_count, file.metadata, file.outline, file.attached)
 
 
 def _read_pages(file: PdfFile, first: int, stop: int, options: ParseOptions) -> list[PartPage]:
@@ -163,7 +189,7 @@ def assemble(facts: FileFacts, pages: Sequence[PartPage]) -> Document:
     )
     sample = _sample(whole)
     language = stages.run("the language", 0, partial(detect_language, sample), "")
-    found = cautions(pages, whole, stages.faults)
+    found = cautions(pages, whole, stages.faults, facts.attached)
     return Document(whole, facts.metadata, language, tuple(found))
 
 

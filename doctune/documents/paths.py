@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from doctune.documents.files import digest_pdf, list_pdfs, readable
 from doctune.documents.model import Document
 from doctune.documents.options import ParseOptions
 from doctune.documents.parts import WaitingParts
+from doctune.documents.portfolios import with_attached
 from doctune.documents.reading import FileResult, read_files
 from doctune.documents.summary import Reject
 from doctune.errors import UsageError
@@ -48,11 +50,17 @@ def parse_paths(
         if document is not None:
             write_text(out_dir / file.source, render(document))
 
-    read_files(files, keep, options, waiting)
+    with with_attached(files, options, partial(_beside, suffix)) as files:
+        read_files(files, keep, options, waiting)
     waiting.remove()
     return [
         Reject(readable(str(file.path)), readable(str(file.error))) for file in files if file.error
     ]
+
+
+def _beside(suffix: str, holder: str, name: str) -> str:
+    """Returns the output path of an attached file: in a folder named after its holder."""
+    return str(Path(holder).with_suffix("") / Path(name).with_suffix(suffix))
 
 
 def _markdown(document: Document) -> str:

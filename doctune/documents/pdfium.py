@@ -15,6 +15,7 @@ import pypdfium2.raw as pdfium
 
 from doctune.documents import foreign
 from doctune.documents.annotations import Field, Link, flatten, has_drawn, read_fields, read_links
+from doctune.documents.attachments import Attachment, attached_names, read_attached
 from doctune.documents.errors import PdfError
 from doctune.documents.geometry import PageSpace, page_space
 from doctune.documents.optional_content import has_optional_content
@@ -99,6 +100,15 @@ class PdfFile:
         if self._links is not None:
             return self._links
         return read_links(self._document, page, space)
+
+    @cached_property
+    def attached(self) -> tuple[str, ...]:
+        """The names of the files that are attached to it."""
+        return attached_names(self._document)
+
+    def read_attached(self, most_bytes: int) -> list[Attachment]:
+        """Returns the attached PDFs, up to a total size."""
+        return read_attached(self._document, most_bytes)
 
     @cached_property
     def is_tagged(self) -> bool:

@@ -32,11 +32,12 @@ _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMRO
 
 @dataclass(frozen=True)
 class Task:
-    """A task for a worker: the facts of a file (`first` is None), a range of pages, or images.
+    """A task for a worker: the facts of a file (`first` is None), pages, images, attachments.
 
     Attributes:
         first, stop: The pages from index `first` up to but not including `stop`.
         pictures: Numbers (from 1) of the pages to render.
+        attached: Whether to return the attached PDFs.
     """
 
     index: int
@@ -44,6 +45,7 @@ class Task:
     first: int | None = None
     stop: int | None = None
     pictures: tuple[int, ...] = ()
+    attached: bool = False
 
 
 Outcome = dict[str, Any] | PdfError
@@ -156,6 +158,7 @@ class _Worker:
             "first": task.first,
             "stop": task.stop,
             "pictures": task.pictures,
+            "attached": task.attached,
             "options": options,
         }
         # If the worker has just died, the end of its output shows that.

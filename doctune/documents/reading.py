@@ -19,7 +19,7 @@ from doctune.documents.wire import unpack_facts, unpack_part
 from doctune.progress import Bar, progress
 
 # Raise it when the same file gives other blocks than before, so that stored results are not reused.
-_LAYOUT_VERSION = 4
+_LAYOUT_VERSION = 5
 
 
 @dataclass
@@ -63,7 +63,7 @@ def read_files(
     ]
     if not asked:
         return
-    with WorkerPool(_worker_count(options), options) as pool:
+    with WorkerPool(worker_count(options), options) as pool:
         pool.run([Task(i, results[i].path) for i in asked], _FactsHandler(results, keep))
         readable = [i for i in asked if results[i].facts]
         total = sum(results[i].page_count for i in readable)
@@ -81,7 +81,7 @@ def settings_digest(options: ParseOptions) -> str:
     return digest_value({**settings, "can_ocr": can_ocr, "version": _LAYOUT_VERSION})
 
 
-def _worker_count(options: ParseOptions) -> int:
+def worker_count(options: ParseOptions) -> int:
     """Returns the configured number of workers, or else one per available core."""
     affinity = getattr(os, "sched_getaffinity", None)
     return options.workers or (len(affinity(0)) if affinity else os.cpu_count() or 1)

@@ -70,6 +70,7 @@ def pack_facts(facts: FileFacts) -> dict[str, Any]:
         "page_count": facts.page_count,
         "metadata": facts.metadata,
         "outline": facts.outline,
+        "attached": facts.attached,
     }
 
 
@@ -78,7 +79,8 @@ def unpack_facts(packed: dict[str, Any]) -> FileFacts:
         OutlineEntry(int(level), str(title), int(page)) for level, title, page in packed["outline"]
     ]
     metadata = {str(key): str(value) for key, value in packed["metadata"].items()}
-    return FileFacts(int(packed["page_count"]), metadata, outline)
+    attached = tuple(map(str, packed["attached"]))
+    return FileFacts(int(packed["page_count"]), metadata, outline, attached)
 
 
 def pack_page(page: PartPage) -> list[Any]:

@@ -44,6 +44,8 @@ def main() -> None:
 
 def _answer(request: dict[str, Any], options: ParseOptions) -> dict[str, Any]:
     from doctune.documents import parser, wire
+    from doctune.documents.attachments import pack_attached
+    from doctune.documents.pdfium import PdfFile
 
     path = Path(request["path"])
     start = time.perf_counter()
@@ -54,6 +56,10 @@ def _answer(request: dict[str, Any], options: ParseOptions) -> dict[str, Any]:
             reply: dict[str, Any] = {
                 "pictures": render_pages(path, request["pictures"], options.password)
             }
+        elif request.get("attached"):
+            with PdfFile(path, options.password) as file:
+                attached = file.read_attached(options.output_limit_mb << 19)
+            reply = {"attached": pack_attached(attached)}
         elif request["first"] is None:
             reply = {"facts": wire.pack_facts(parser.read_facts(path, options))}
         else:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from doctune.documents import ParseOptions, parse_pdf
+import pyarrow.parquet as pq
+
+from doctune.documents import ParseOptions, parse_corpus, parse_pdf
+from doctune.documents.paths import parse_paths
 from tests.documents.rawpdf import one_page, stream, write_raw
 
 _LINES = [f"Line {name} of the page about pumps and their limits." for name in "ABCDEF"]
@@ -25,9 +28,8 @@ def test_a_page_under_five_thousand_levels_is_read(tmp_path: Path) -> None:
             parent,
             kid,
         )
-    objects[3] = (
-        b"<< /Type /Page /Parent %d 0 R /MediaBox [0 0 612 792] /Contents 4 0 R >>"
-        % (base + depth - 1)
+    objects[3] = b"<< /Type /Page /Parent %d 0 R /MediaBox [0 0 612 792] /Contents 4 0 R >>" % (
+        base + depth - 1
     )
     document = parse_pdf(write_raw(tmp_path / "a.pdf", objects), ParseOptions(ocr="off"))
     assert [page.text for page in document.pages] == ["Deep down"]
@@ -37,8 +39,12 @@ def layered(path: Path, packed: bool = False) -> Path:
     """A layer that is off over one that is on, at the same place; one in a form; one outside."""
     content = (
         shown(72, 740, _LINES[0])
-        + b"/OC /On BDC " + shown(72, 700, "English words") + b"EMC\n"
-        + b"/OC /Off BDC " + shown(72, 700, "Mots absents") + b"EMC\n"
+        + b"/OC /On BDC "
+        + shown(72, 700, "English words")
+        + b"EMC\n"
+        + b"/OC /Off BDC "
+        + shown(72, 700, "Mots absents")
+        + b"EMC\n"
         + b"/Fm Do\n"
     )
     resources = b"/Properties << /On 6 0 R /Off 7 0 R >> /XObject << /Fm 8 0 R >>"
@@ -133,3 +139,62 @@ def test_the_description_of_a_figure_is_its_text(tmp_path: Path) -> None:
     assert figure.bbox == (72.0, 152.0, 172.0, 232.0)
     assert "A blue pump from the side" in document.markdown
     assert document.pages[0].lost_chars == 0
+
+
+def portfolio(path: Path, names: list[bytes]) -> Path:
+    """A cover page with a PDF attached under each name, and a text file."""
+    inner = write_raw(path.parent / "inner.raw", one_page(stream(shown(72, 700, "Inner page"))))
+    objects = one_page(stream(shown(72, 700, "Cover page")))
+    pairs = []
+    for number, name in enumerate([*names, b"notes.txt"]):
+        spec, content = 20 + 2 * number, 21 + 2 * number
+        objects[spec] = b"<< /Type /Filespec /F (%s) /UF (%s) /EF << /F %d 0 R >> >>" % (
+            name,
+            name,
+            content,
+        )
+        data = inner.read_bytes() if name != b"notes.txt" else b"only text"
+        objects[content] = stream(data, b"/Type /EmbeddedFile")
+        pairs.append(b"(%s) %d 0 R" % (name, spec))
+    inner.unlink()
+    objects[1] = (
+        b"<< /Type /Catalog /Pages 2 0 R /Names << /EmbeddedFiles << /Names [%s] >> >> "
+        b"/Collection << /View /T >> >>" % b" ".join(pairs)
+    )
+    return write_raw(path, objects)
+
+
+def test_attached_files_are_named_in_a_warning(tmp_path: Path) -> None:
+    (warning,) = parse_pdf(portfolio(tmp_path / "a.pdf", [b"part.pdf"])).warnings
+    assert warning.startswith("2 files are attached")
+    assert "part.pdf, notes.txt" in warning
+
+
+def test_attached_pdfs_are_documents_where_asked(tmp_path: Path) -> None:
+    path = portfolio(tmp_path / "a.pdf", [b"../part.pdf"])
+    document = parse_pdf(path, ParseOptions(attachments=True))
+    assert document.text == "Cover page"
+    assert {name: inner.text for name, inner in document.attached.items()} == {
+        "part.pdf": "Inner page"
+    }
+
+
+def test_a_corpus_has_a_row_for_each_attached_pdf(tmp_path: Path) -> None:
+    portfolio(tmp_path / "in" / "a.pdf", [b"one.pdf", b"two.pdf"])
+    options = ParseOptions(workers=1, attachments=True)
+    summary = parse_corpus(tmp_path / "in", tmp_path / "out", options)
+    rows = pq.read_table(tmp_path / "out" / "documents.parquet").to_pylist()
+    assert [(row["source"], row["duplicate_of"]) for row in rows] == [
+        ("a.pdf", None),
+        ("a.pdf/one.pdf", None),
+    ]
+    assert summary.pages == 2
+    texts = pq.read_table(tmp_path / "out" / "blocks.parquet").column("text").to_pylist()
+    assert texts == ["Cover page", "Inner page"]
+
+
+def test_attached_pdfs_get_an_output_file_of_their_own(tmp_path: Path) -> None:
+    path = portfolio(tmp_path / "a.pdf", [b"part.pdf"])
+    parse_paths([path], tmp_path / "out", "markdown", ParseOptions(workers=1, attachments=True))
+    assert (tmp_path / "out" / "a.md").read_text() == "Cover page\n"
+    assert (tmp_path / "out" / "a" / "part.md").read_text() == "Inner page\n"
