@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Engine, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from doctune.database.leases import take
 from doctune.database.tables import Conversation, ConversationMessage
 
 
@@ -60,14 +61,9 @@ def take_turn(
 ) -> bool:
     """Holds a conversation for a turn, making it where it is missing; False where it is held."""
     now = datetime.now(UTC)
-    statement = (
-        update(Conversation)
-        .where(place.is_it, or_(Conversation.held_until.is_(None), Conversation.held_until < now))
-        .values(held_by=lease, held_until=now + length)
-        .returning(Conversation.id)
-    )
+    held = (Conversation.held_by, Conversation.held_until)
     with engine.begin() as connection:
-        if connection.execute(statement).first() is not None:
+        if take(connection, place.is_it, held, lease, now + length, now):
             return True
         if connection.execute(select(Conversation.id).where(place.is_it)).first() is not None:
             return False

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, or_, select, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from doctune.database.leases import take
 from doctune.database.tables import Experiment, ExperimentDecision
 from doctune.errors import DoctuneError, UsageError
 
@@ -108,20 +109,12 @@ def list_experiments(engine: Engine, states: Sequence[str] = ()) -> list[Experim
 
 def take_lease(engine: Engine, name: str, owner: str, now: datetime, seconds: float) -> bool:
     """Takes or renews the lease of an experiment; returns whether this owner has it."""
-    statement = (
-        update(Experiment)
-        .where(
-            Experiment.name == name,
-            or_(
-                Experiment.lease_owner.is_(None),
-                Experiment.lease_owner == owner,
-                Experiment.lease_until < now,
-            ),
-        )
-        .values(lease_owner=owner, lease_until=now + timedelta(seconds=seconds))
+    columns, until = (
+        (Experiment.lease_owner, Experiment.lease_until),
+        now + timedelta(seconds=seconds),
     )
     with engine.begin() as connection:
-        return connection.execute(statement).rowcount == 1
+        return take(connection, Experiment.name == name, columns, owner, until, now)
 
 
 def release_lease(engine: Engine, name: str, owner: str) -> None:

@@ -3,8 +3,8 @@
 A request belongs to the arm that its user is assigned to. Its `exposure` says what became of it:
 
 - given: the arm answered. Only these count, but for requests, errors and fallbacks.
-- failed: nobody answered, which is an error.
-- fallback: another upstream answered in the arm's place.
+- failed: nobody answered, which is an error of the arm.
+- fallback: another upstream answered in the arm's place, which is an error of the arm too.
 - forced: a tester chose the arm; shadow: the arm answered out of sight; neither counts here.
 """
 
@@ -138,7 +138,8 @@ def _requests(scope: Scope) -> Subquery:
     said = _said(scope).subquery()
     error: ColumnElement[bool]
     if scope.before is None and not scope.shadow:
-        error = Prediction.exposure == FAILED
+        # That another upstream could help out does not make the arm a working one.
+        error = Prediction.exposure.in_((FAILED, FALLBACK))
     else:
         error = Prediction.status >= 500
     next_turn = func.lead(Prediction.created_at).over(

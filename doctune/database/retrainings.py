@@ -1,56 +1,17 @@
-"""Retrainings: one at a time, each with its reason, whatever is killed between."""
+"""Retrainings: each with its reason, from its start to its end."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from doctune.database.feedback_rows import last_question
-from doctune.database.tables import Feedback, Lease, Prediction, Retraining, ReviewItem
+from doctune.database.tables import Feedback, Prediction, Retraining, ReviewItem
 
 BASELINE = "baseline"
-
-
-class HeldError(Exception):
-    """Another process holds the lease."""
-
-
-@contextmanager
-def leased(engine: Engine, name: str, seconds: float) -> Iterator[None]:
-    """Lets one process at a time do the block; one that was killed is waited for no longer.
-
-    Raises:
-        HeldError: Another one does.
-    """
-    holder, now = secrets.token_hex(16), datetime.now(UTC)
-    until = now + timedelta(seconds=seconds)
-    taken = (
-        update(Lease)
-        .where(Lease.name == name, Lease.until < now)
-        .values(holder=holder, until=until)
-        .returning(Lease.name)
-    )
-    with engine.begin() as connection:
-        got = bool(connection.execute(taken).all())
-    if not got:
-        try:
-            with engine.begin() as connection:
-                connection.execute(insert(Lease).values(name=name, holder=holder, until=until))
-        except IntegrityError as error:
-            raise HeldError from error
-    try:
-        yield
-    finally:
-        with engine.begin() as connection:
-            mine = (Lease.name == name, Lease.holder == holder)
-            connection.execute(update(Lease).where(*mine).values(until=datetime.now(UTC)))
 
 
 def retrainings(engine: Engine, since: datetime | None = None) -> list[Retraining]:

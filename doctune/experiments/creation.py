@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +14,13 @@ from pydantic import ValidationError
 
 from doctune.database.engine import Engine
 from doctune.database.experiments import ENDED, add_experiment, list_experiments
+from doctune.database.leases import HeldError, leased
 from doctune.errors import UsageError
 from doctune.experiments.assignment import BUCKETS, free_slot
 from doctune.experiments.options import load_experiment_options
 from doctune.experiments.plan import CONTROL, TREATMENT, ArmPlan, Plan, check_plan
+
+_LAYER_SECONDS = 10.0  # how long one creation may hold a layer, and another one waits for it
 
 SAME = "same"  # the control's version, with other settings
 
@@ -64,13 +68,14 @@ def create_experiment(engine: Engine, config: Path, request: Request) -> Plan:
         DeploymentError: There is no such version, or the control does not serve.
     """
     options = load_experiment_options(config)
-    layer = request.layer or request.model
-    try:
-        plan = Plan(
+    layer, arms = request.layer or request.model, _arms(request)
+
+    def plan_in(slot: tuple[int, int]) -> Plan:
+        return Plan(
             name=request.name,
             model=request.model,
             endpoint=request.endpoint,
-            arms=_arms(request),
+            arms=arms,
             metric=request.metric,
             guardrails=tuple(name for name in request.guardrails if name != request.metric),
             metrics=options.metrics,
@@ -79,7 +84,7 @@ def create_experiment(engine: Engine, config: Path, request: Request) -> Plan:
             prices=options.prices,
             salt=secrets.token_hex(16),
             layer=layer,
-            slot=_slot(engine, layer, request),
+            slot=slot,
             holdout=round(options.holdout * BUCKETS),
             forced=dict(request.forced),
             shadow=request.shadow,
@@ -87,13 +92,37 @@ def create_experiment(engine: Engine, config: Path, request: Request) -> Plan:
             smoke_prompt=request.smoke_prompt,
             machine=dict(request.machine),
         )
-    except ValidationError as error:
-        raise UsageError(f"{error.errors(include_url=False)[0]['msg']}.") from error
-    check_plan(plan)
-    if unknown := set(plan.forced.values()) - {arm.name for arm in plan.arms}:
-        raise UsageError(f"there is no arm {min(unknown)} to force a tester into.")
-    document = plan.model_dump(mode="json")
-    add_experiment(engine, plan.name, plan.model, plan.layer, document, datetime.now(UTC))
+
+    return add_to_layer(engine, layer, request.layer_share, plan_in)
+
+
+def add_to_layer(
+    engine: Engine, layer: str, share: float, plan_in: Callable[[tuple[int, int]], Plan]
+) -> Plan:
+    """Adds an experiment to a layer; of two that are added at once, one waits for the other.
+
+    Args:
+        share: Percent of the layer's users.
+        plan_in: Makes the plan for a slot of the layer's buckets.
+
+    Raises:
+        UsageError: The layer has no room, or the plan cannot be run.
+    """
+    lease = f"layer:{hashlib.sha256(layer.encode()).hexdigest()[:32]}"
+    try:
+        with leased(engine, lease, _LAYER_SECONDS, wait_seconds=_LAYER_SECONDS):
+            try:
+                plan = plan_in(_slot(engine, layer, share))
+            except ValidationError as error:
+                raise UsageError(f"{error.errors(include_url=False)[0]['msg']}.") from error
+            check_plan(plan)
+            document = plan.model_dump(mode="json")
+            add_experiment(engine, plan.name, plan.model, plan.layer, document, datetime.now(UTC))
+    except HeldError as error:
+        raise UsageError(
+            f"another experiment is being added to the layer {layer}, for {_LAYER_SECONDS:g} s "
+            "already: try again."
+        ) from error
     return plan
 
 
@@ -166,16 +195,17 @@ def _check_serves(endpoint: str, version: str) -> None:
         )
 
 
-def _slot(engine: Engine, layer: str, request: Request) -> tuple[int, int]:
-    taken = [
-        tuple(state.plan["slot"])
+def _slot(engine: Engine, layer: str, share: float) -> tuple[int, int]:
+    taken = {
+        state.name: tuple(state.plan["slot"])
         for state in list_experiments(engine)
         if state.layer == layer and state.state != ENDED
-    ]
-    slot = free_slot(taken, round(request.layer_share * BUCKETS / 100))
+    }
+    slot = free_slot(list(taken.values()), round(share * BUCKETS / 100))
     if slot is None:
         raise UsageError(
-            f"the layer {layer} has no room for {request.layer_share:g} % of the users: end an "
-            "experiment of it, give both a smaller --layer-share, or use another --layer."
+            f"the layer {layer} has no room for {share:g} % of the users beside "
+            f"{', '.join(taken)}: end one of them, give both a smaller --layer-share, or use "
+            "another --layer."
         )
     return slot

@@ -13,6 +13,7 @@ from doctune.experiments.options import Metric, Prices, Rules
 CONTROL = "control"
 TREATMENT = "treatment"
 
+_LONGEST_LAYER = 64  # of the database's column
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
@@ -89,6 +90,13 @@ def check_plan(plan: Plan) -> None:
         raise UsageError(
             f"an experiment's name is a-z, 0-9 and -, 40 at most; {plan.name!r} is not."
         )
+    if len(plan.layer) > _LONGEST_LAYER:
+        raise UsageError(
+            f"a layer's name has {_LONGEST_LAYER} characters at most; {plan.layer!r} has "
+            f"{len(plan.layer)}: give a shorter one with --layer."
+        )
+    if unknown := set(plan.forced.values()) - {arm.name for arm in plan.arms}:
+        raise UsageError(f"there is no arm {min(unknown)} to force a tester into.")
     for metric in (plan.metric, *plan.guardrails):
         if metric not in plan.metrics:
             raise UsageError(

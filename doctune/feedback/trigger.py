@@ -15,12 +15,11 @@ from typing import Any, Protocol
 
 from doctune.configuration.retraining import RolloutOptions, TriggerOptions
 from doctune.database.engine import Engine
+from doctune.database.leases import HeldError, leased
 from doctune.database.retrainings import (
     BASELINE,
-    HeldError,
     add_retraining,
     change_retraining,
-    leased,
     opinions_since,
     retrainings,
     reviewed_since,

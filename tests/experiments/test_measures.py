@@ -25,7 +25,12 @@ from doctune.errors import UsageError
 from doctune.experiments.analysis import evaluate
 from doctune.experiments.controller import Controller
 from doctune.experiments.moments import Moments, ratio_value
-from doctune.experiments.options import Prices, QuantileMetric, SumMetric
+from doctune.experiments.options import (
+    Prices,
+    QuantileMetric,
+    SumMetric,
+    load_experiment_options,
+)
 from doctune.experiments.plan import ArmPlan, Plan
 from doctune.experiments.planning import plan_experiment
 from doctune.experiments.quantiles import quantile_value
@@ -107,7 +112,7 @@ def test_only_what_the_arm_answered_is_the_arms(engine, log) -> None:
     log.ask("treatment", "u3", "forced")
     log.ask("treatment", "u4", None, status=499)
     assert sums(engine, "answers", "requests") == {"treatment": pytest.approx(1 / 3)}
-    assert sums(engine, "errors", "requests") == {"treatment": pytest.approx(1 / 3)}
+    assert sums(engine, "errors", "requests") == {"treatment": pytest.approx(2 / 3)}
     assert sums(engine, "fallbacks", "requests") == {"treatment": pytest.approx(1 / 3)}
     assert DatabaseSource(engine, PLAN, NOW).users() == {"treatment": 2}
 
@@ -265,6 +270,24 @@ def test_a_worse_treatment_has_no_traffic_after_one_look(engine, log, created) -
     assert get_experiment(engine, "tone").shares == {}
     assert controller.run().verdict == "lose"
     assert platform.calls == ["prepare treatment", "remove"]
+
+
+def test_a_dead_treatment_is_rolled_back_by_its_errors_though_another_answered(engine, log) -> None:
+    declared = load_experiment_options(ROOT / "config").metrics["error_rate"]
+    metrics = {**PLAN.metrics, "error_rate": declared}
+    plan = PLAN.model_copy(update={"metrics": metrics, "guardrails": ("error_rate",)})
+    add_experiment(engine, plan.name, plan.model, plan.layer, plan.model_dump(mode="json"), NOW)
+    controller = Controller(engine, "tone", Recording(), "one", clock=lambda: NOW)
+    controller.step()
+    for number in range(120):
+        for arm, exposure in (("control", "given"), ("treatment", "fallback")):
+            row = log.ask(arm, f"{arm}{number}", exposure)
+            log.say(row, "rating", rating="up" if number % 3 else "down")
+    decided = controller.step()
+    assert decided.action == "end"
+    assert "guardrail error_rate 1 against 0" in decided.sentence
+    state = get_experiment(engine, "tone")
+    assert (state.verdict, state.shares) == ("lose", {})
 
 
 def test_steps_that_only_waited_are_thinned_out(engine, log, created) -> None:

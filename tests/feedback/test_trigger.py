@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 
 from doctune.configuration.retraining import RolloutOptions, TriggerOptions
 from doctune.database.engine import open_database
-from doctune.database.retrainings import change_retraining, leased, retrainings
+from doctune.database.leases import leased
+from doctune.database.retrainings import change_retraining, retrainings
 from doctune.database.reviews import claim, decide
 from doctune.feedback.reasons import Facts, reasons
 from doctune.feedback.trigger import Decision, World, trigger
