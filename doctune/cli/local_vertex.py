@@ -40,9 +40,11 @@ def local_vertex(programs: Mapping[str, list[str]] | None = None) -> Iterator[di
     """
     from doctune.localvertex import LocalVertex
 
-    with LocalVertex.attach_or_start(local_config(programs)) as local:
-        os.environ.update(local.environment)
-        yield local.environment
+    with (
+        LocalVertex.attach_or_start(local_config(programs)) as local,
+        _variables(local.environment) as environment,
+    ):
+        yield environment
 
 
 @contextmanager
@@ -50,6 +52,20 @@ def keep_local_vertex() -> Iterator[dict[str, str]]:
     """As `local_vertex`, with a server that goes on after this process."""
     from doctune.localvertex import up
 
-    environment = dict(up(local_config()).environment)
+    with _variables(up(local_config()).environment) as environment:
+        yield environment
+
+
+@contextmanager
+def _variables(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Sets variables of this process, which are as they were at the end: the proxy may be gone."""
+    before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
-    yield environment
+    try:
+        yield dict(environment)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

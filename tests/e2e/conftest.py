@@ -81,7 +81,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Itera
     # Enough to be better than the base model, and no more: the tests share two cores.
     config["dataset"] |= {"max_examples": 120}
     config["training"] |= {"max_steps": 12, "per_device_train_batch_size": 4}
-    config["evaluation"] |= {"max_new_tokens": 16, "max_examples": 12}
+    config["evaluation"] |= {"max_new_tokens": 16, "max_examples": 12, "max_questions": 8}
     path.write_text(yaml.safe_dump(config))
     path = folder / "config/vertex_config.yaml"
     vertex = yaml.safe_load(path.read_text())

@@ -189,7 +189,13 @@ def test_a_changed_pdf_is_noticed(
     (workspace.folder / "pdfs/glossary.pdf").unlink()
 
     # Two steps of training are not enough for every verdict; what counts is what ran again.
-    workspace.doctune("run", check=False, DOCTUNE_TRAINING__MAX_STEPS="2")
+    workspace.doctune(
+        "run",
+        check=False,
+        DOCTUNE_TRAINING__MAX_STEPS="2",
+        DOCTUNE_EVALUATION__MAX_EXAMPLES="4",
+        DOCTUNE_EVALUATION__MAX_QUESTIONS="2",
+    )
 
     kinds = {event.task: event.kind for event in _events_of_newest_run(workspace)}
     for step in (

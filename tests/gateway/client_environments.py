@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from doctune.artifacts import cache_folder
+from tests.conftest import OUTSIDE
 
 AGENTS = ("litellm==1.110.2", "google-adk==2.13.0")
 OPEN_WEBUI = ("open-webui==0.12.4",)
@@ -28,7 +29,9 @@ def client_python(packages: tuple[str, ...]) -> Path:
     venv.create(folder, with_pip=True, clear=True)
     install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", *packages]
     try:
-        done = subprocess.run(install, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
+        done = subprocess.run(
+            install, env=OUTSIDE, capture_output=True, text=True, timeout=_INSTALL_SECONDS
+        )
         problem = done.stderr.strip().splitlines()[-1:] if done.returncode else []
     except subprocess.TimeoutExpired:
         problem = [f"not done in {_INSTALL_SECONDS} s"]

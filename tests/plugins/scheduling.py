@@ -1,4 +1,7 @@
-"""What pytest-xdist does when it loses a worker, with `--dist loadfile`.
+"""Which file pytest-xdist starts when, and what it does when it loses a worker (`--dist loadfile`).
+
+xdist itself starts the files with the most tests first, so that one that takes minutes for a few
+tests is the last, and the other workers wait for it.
 
 The test that the worker ran has failed, and the rest of its files go to other workers. xdist 3.8
 itself gives them the failed test as well, which takes the next worker down; files that are finished
@@ -13,6 +16,24 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 _LOST = pytest.StashKey[list[str]]()
+
+# What takes more than a minute and a half, the longest first.
+LONG_FILES = (
+    "tests/e2e/test_main_job.py",
+    "tests/e2e/test_one_spec.py",
+    "tests/shipping/test_builds.py",
+    "tests/experiments/test_end_to_end.py",
+    "tests/localvertex/test_gcpc.py",
+    "tests/training/test_checkpoints.py",
+    "tests/components/test_evaluate_pipeline.py",
+    "tests/localvertex/test_search_pipeline.py",
+    "tests/cli/test_versions.py",
+    "tests/gateway/test_agent.py",
+    "tests/training/test_launch.py",
+    "tests/localvertex/test_notebooks.py",
+    "tests/cli/test_schedule_and_data.py",
+    "tests/training/test_learning.py",
+)
 
 
 class ResumingLoadFileScheduling(LoadFileScheduling):
@@ -43,6 +64,17 @@ class ResumingLoadFileScheduling(LoadFileScheduling):
     def _reschedule(self, node: Any) -> None:
         if node in self.registered_collections:
             super()._reschedule(node)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps xdist from sorting the files by their number of tests."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take long before the others, whose order stays."""
+    places = {file: place for place, file in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.nodeid.split("::")[0], len(LONG_FILES)))
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
