@@ -4,16 +4,15 @@ from kfp import dsl
 
 from components.build_index import build_index
 from components.judge_regressions import judge_regressions
-from components.tune_model import tune_model
 from doctune.configuration.settings import DIRECT
 from doctune.dataset.options import DatasetOptions
 from doctune.evaluation.options import EvaluationOptions
 from doctune.training.options import TrainingOptions
 from pipelines import machines
-from pipelines.steps.judge_model import judge_model
 from pipelines.steps.learn_from_feedback import learn_from_feedback
 from pipelines.steps.prepare_examples import prepare_examples
 from pipelines.steps.release_model import release_model
+from pipelines.steps.tune_and_judge import tune_and_judge
 
 DATASET, TRAINING, EVALUATION = DatasetOptions(), TrainingOptions(), EvaluationOptions()
 
@@ -80,9 +79,12 @@ def retrain(
         augment=augment,
     ).set_display_name("Learn from feedback")
 
-    tuned = machines.on_workers(tune_model)(
+    judged = tune_and_judge(
         train_set=lessons.outputs["train_set"],
         validation_set=examples.outputs["validation_set"],
+        test_set=examples.outputs["test_set"],
+        index=indexed.outputs["index"],
+        model_name=model_name,
         base_model=base_model,
         learning_rate=learning_rate,
         num_train_epochs=num_train_epochs,
@@ -90,41 +92,32 @@ def retrain(
         max_length=max_length,
         lora_r=lora_r,
         lora_alpha=lora_alpha,
-        checkpoint_dir=f"{staging_bucket}/checkpoints",
-        advanced=training_advanced,
-    ).set_display_name("Tune model")
-    machines.tuning(tuned)
-
-    verdict = judge_model(
-        model=tuned.outputs["model"],
-        test_set=examples.outputs["test_set"],
-        train_set=lessons.outputs["train_set"],
-        index=indexed.outputs["index"],
-        model_name=model_name,
         primary_metric=primary_metric,
         min_gain=min_gain,
         max_new_tokens=max_new_tokens,
+        dataset_advanced=dataset_advanced,
+        training_advanced=training_advanced,
         evaluation_advanced=evaluation_advanced,
         **vertex,
-    ).set_display_name("Judge model")
+    ).set_display_name("Tune and judge")
 
     regressions = judge_regressions(
-        model=tuned.outputs["model"],
+        model=judged.outputs["model"],
         regression_set=lessons.outputs["regression_set"],
-        champion_uri=verdict.outputs["champion"],
+        champion_uri=judged.outputs["champion"],
         max_new_tokens=max_new_tokens,
     ).set_display_name("Judge regressions")
     machines.training(regressions)
 
     with (
-        dsl.If(verdict.outputs["passed"] == True, name="better"),
+        dsl.If(judged.outputs["passed"] == True, name="better"),
         dsl.If(regressions.outputs["Output"] == True, name="no-regressions"),
     ):
         release_model(
-            model=tuned.outputs["model"],
-            scores=verdict.outputs["scores"],
+            model=judged.outputs["model"],
+            scores=judged.outputs["scores"],
             index=indexed.outputs["index"],
-            judged_against=verdict.outputs["champion"],
+            judged_against=judged.outputs["champion"],
             model_name=model_name,
             endpoint_name=endpoint_name,
             question=question,

@@ -3,16 +3,14 @@
 from kfp import dsl
 
 from components.build_index import build_index
-from components.ground_examples import ground_examples
-from components.tune_model import tune_model
 from doctune.configuration.settings import DIRECT
 from doctune.dataset.options import DatasetOptions
 from doctune.evaluation.options import EvaluationOptions
 from doctune.training.options import TrainingOptions
 from pipelines import machines
-from pipelines.steps.judge_model import judge_model
 from pipelines.steps.prepare_examples import prepare_examples
 from pipelines.steps.release_model import release_model
+from pipelines.steps.tune_and_judge import tune_and_judge
 
 DATASET, TRAINING, EVALUATION = DatasetOptions(), TrainingOptions(), EvaluationOptions()
 
@@ -67,18 +65,12 @@ def train_and_deploy(
     ).set_display_name("Build index")
     machines.training(indexed)
 
-    grounded = ground_examples(
+    judged = tune_and_judge(
         train_set=examples.outputs["train_set"],
-        index=indexed.outputs["index"],
-        base_model=base_model,
-        max_length=max_length,
-        advanced=dataset_advanced,
-    ).set_display_name("Ground examples")
-    machines.training(grounded)
-
-    tuned = machines.on_workers(tune_model)(
-        train_set=grounded.outputs["grounded_set"],
         validation_set=examples.outputs["validation_set"],
+        test_set=examples.outputs["test_set"],
+        index=indexed.outputs["index"],
+        model_name=model_name,
         base_model=base_model,
         learning_rate=learning_rate,
         num_train_epochs=num_train_epochs,
@@ -86,30 +78,21 @@ def train_and_deploy(
         max_length=max_length,
         lora_r=lora_r,
         lora_alpha=lora_alpha,
-        checkpoint_dir=f"{staging_bucket}/checkpoints",
-        advanced=training_advanced,
-    ).set_display_name("Tune model")
-    machines.tuning(tuned)
-
-    verdict = judge_model(
-        model=tuned.outputs["model"],
-        test_set=examples.outputs["test_set"],
-        train_set=grounded.outputs["grounded_set"],
-        index=indexed.outputs["index"],
-        model_name=model_name,
         primary_metric=primary_metric,
         min_gain=min_gain,
         max_new_tokens=max_new_tokens,
+        dataset_advanced=dataset_advanced,
+        training_advanced=training_advanced,
         evaluation_advanced=evaluation_advanced,
         **vertex,
-    ).set_display_name("Judge model")
+    ).set_display_name("Tune and judge")
 
-    with dsl.If(verdict.outputs["passed"] == True, name="passed"):
+    with dsl.If(judged.outputs["passed"] == True, name="passed"):
         release_model(
-            model=tuned.outputs["model"],
-            scores=verdict.outputs["scores"],
+            model=judged.outputs["model"],
+            scores=judged.outputs["scores"],
             index=indexed.outputs["index"],
-            judged_against=verdict.outputs["champion"],
+            judged_against=judged.outputs["champion"],
             model_name=model_name,
             endpoint_name=endpoint_name,
             question=question,

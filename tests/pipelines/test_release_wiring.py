@@ -1,4 +1,4 @@
-"""train-and-deploy's parts hand on what they should, and release nothing that did not pass."""
+"""The pipelines' parts hand on what they should, and release nothing that did not pass."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +10,28 @@ from kfp import dsl
 from doctune.runner.dag import DagRunner, Task
 from doctune.runner.events import EventLog
 from doctune.runner.scope import Ended, Outcome
+from pipelines.retrain import retrain
 from pipelines.train_and_deploy import train_and_deploy
 
 CHAMPION = "gs://bucket/champion"
+# What each of the two trains on before passages are added.
+EXAMPLES = {
+    train_and_deploy: "prepare-dataset/train_set",
+    retrain: "augment-dataset/augmented_set",
+}
+both = pytest.mark.parametrize("pipeline", EXAMPLES, ids=lambda pipeline: pipeline.name)
 
 
-def _run(folder: Path, *, passed: bool) -> dict[str, list[dict[str, Any]]]:
+def _run(
+    pipeline: Any, folder: Path, *, passed: bool = True, no_regressions: bool = True
+) -> dict[str, list[dict[str, Any]]]:
     """Runs the DAG with every step answered at once; returns what each step was given."""
-    spec = train_and_deploy.pipeline_spec
+    spec = pipeline.pipeline_spec
     returned = {
         "plan-shards": ["1-of-2", "2-of-2"],
         "find-champion": CHAMPION,
         "evaluate-model": passed,
+        "judge-regressions": no_regressions,
     }
     given: dict[str, list[dict[str, Any]]] = {}
 
@@ -39,17 +49,19 @@ def _run(folder: Path, *, passed: bool) -> dict[str, list[dict[str, Any]]]:
 
     log = EventLog(folder / "events.jsonl")
     runner = DagRunner(dict(spec.components), run_step, log, job="jobs/1", fail_fast=False)
-    required = ("pdfs", "project", "location", "staging_bucket", "model_name", "endpoint_name")
-    ended = runner.run(spec.root, {name: f"a {name}" for name in (*required, "question")})
+    inputs = pipeline.component_spec.inputs.items()
+    required = [name for name, definition in inputs if not definition.optional]
+    ended = runner.run(spec.root, {name: f"a {name}" for name in required})
     assert ended.outcome is Outcome.SUCCEEDED, ended.error
     return given
 
 
-def test_what_passed_is_registered_and_deployed(tmp_path: Path) -> None:
-    given = _run(tmp_path, passed=True)
+@both
+def test_what_passed_is_registered_and_deployed(tmp_path: Path, pipeline: Any) -> None:
+    given = _run(pipeline, tmp_path)
 
     assert sorted(parsed["shard"] for parsed in given["parse-pdfs"]) == ["1-of-2", "2-of-2"]
-    assert given["ground-examples"][0]["train_set"] == "prepare-dataset/train_set"
+    assert given["ground-examples"][0]["train_set"] == EXAMPLES[pipeline]
     assert given["ground-examples"][0]["index"] == "build-index/index"
     assert given["tune-model"][0]["train_set"] == "ground-examples/grounded_set"
     assert given["evaluate-model"][0]["train_set"] == "ground-examples/grounded_set"
@@ -66,9 +78,30 @@ def test_what_passed_is_registered_and_deployed(tmp_path: Path) -> None:
     assert deployed["rollout"] == "direct"
 
 
+@both
 @pytest.mark.parametrize("step", ["register-model", "deploy-model"])
-def test_what_did_not_pass_is_not_released(tmp_path: Path, step: str) -> None:
-    given = _run(tmp_path, passed=False)
+def test_what_did_not_pass_is_not_released(tmp_path: Path, pipeline: Any, step: str) -> None:
+    given = _run(pipeline, tmp_path, passed=False)
 
     assert "evaluate-model" in given
     assert step not in given
+
+
+def test_a_retraining_learns_from_the_snapshot_and_asks_what_was_once_wrong(tmp_path: Path) -> None:
+    given = _run(retrain, tmp_path)
+
+    assert given["export-feedback"][0]["snapshot"] == "a snapshot"
+    (augmented,) = given["augment-dataset"]
+    assert augmented["feedback"] == "export-feedback/feedback"
+    assert augmented["train_set"] == "prepare-dataset/train_set"
+    assert augmented["test_set"] == "prepare-dataset/test_set"
+    (asked,) = given["judge-regressions"]
+    assert asked["regression_set"] == "augment-dataset/regression_set"
+    assert asked["champion_uri"] == CHAMPION
+
+
+def test_a_retraining_that_answers_fewer_old_cases_releases_nothing(tmp_path: Path) -> None:
+    given = _run(retrain, tmp_path, no_regressions=False)
+
+    assert "judge-regressions" in given
+    assert "register-model" not in given
