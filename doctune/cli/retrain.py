@@ -19,6 +19,7 @@ from doctune.errors import ConfigurationError, UsageError
 if TYPE_CHECKING:
     from doctune.configuration.retraining import RetrainingSettings
     from doctune.database.engine import Engine
+    from doctune.feedback.start import StartFrom
     from doctune.feedback.trigger import World
     from doctune.feedback.vertex_runs import VertexRuns
 
@@ -57,7 +58,7 @@ def trigger(
         decision = decide(
             engine,
             _runs(engine, spec, vertex, options),
-            _world(vertex, folder),
+            _world(engine, vertex, folder, options),
             options.trigger,
             options.rollout,
             dry_run=dry_run,
@@ -133,13 +134,13 @@ def _runs(
 
     settings = load_settings()
 
-    def parameters() -> dict[str, Any]:
+    def parameters(start_from: "StartFrom") -> dict[str, Any]:
         from doctune.cli.pipeline_values import run_parameters
         from doctune.vertex.specs import read_signature
 
         values = run_parameters(read_signature(spec), vertex, yes=True)
         values["augment"] = options.augment.model_dump(mode="json", exclude_defaults=True)
-        if options.start_from == "champion":
+        if start_from == "champion":
             values["base_model"] = (
                 _champion_weights(settings.registry_name()) or values["base_model"]
             )
@@ -165,11 +166,14 @@ def _champion_weights(model_name: str) -> str:
     return f"{uri.rstrip('/')}/model" if uri else ""
 
 
-def _world(vertex: VertexSettings, folder: Path | None) -> "World":
+def _world(
+    engine: "Engine", vertex: VertexSettings, folder: Path | None, options: "RetrainingSettings"
+) -> "World":
     from doctune.compute.costs import estimate, hours_of_last_run
     from doctune.compute.prices import load_prices
     from doctune.digests import digest_value
     from doctune.documents import corpus_digest
+    from doctune.feedback.start import start_from
     from doctune.feedback.trigger import World
     from doctune.vertex import list_folder
 
@@ -187,9 +191,9 @@ def _world(vertex: VertexSettings, folder: Path | None) -> "World":
 
         if folder is None:
             return None
-        return unknown_questions(last_questions(open_database(), most), folder)
+        return unknown_questions(last_questions(engine, most), folder)
 
-    return World(digest, cost, unknown)
+    return World(digest, cost, unknown, start_from(engine, options))
 
 
 def _index(given: Path | None) -> Path | None:

@@ -95,6 +95,11 @@ class RetrainingSettings(_Section):
     start_from: Literal["base", "champion"] = Field(
         "base", description="Whether training begins anew or goes on from the champion."
     )
+    after_erasure: Literal["base", "champion"] = Field(
+        "base",
+        description="Where it begins while no version that began from the base has been released "
+        "since a person was erased; champion keeps what the model learnt of them.",
+    )
     review: ReviewRules = ReviewRules()
     augment: AugmentOptions = AugmentOptions()
     trigger: TriggerOptions = TriggerOptions()

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from doctune.database.feedback_rows import last_question
-from doctune.database.tables import Feedback, Prediction, Retraining, ReviewItem
+from doctune.database.tables import Erasure, Feedback, Prediction, Retraining, ReviewItem
 
 BASELINE = "baseline"
 
@@ -56,6 +56,12 @@ def change_retraining(engine: Engine, retraining_id: str, **values: Any) -> None
     statement = update(Retraining).where(Retraining.id == retraining_id).values(**values)
     with engine.begin() as connection:
         connection.execute(statement)
+
+
+def last_erasure(engine: Engine) -> datetime | None:
+    """Returns when somebody was erased last."""
+    with engine.connect() as connection:
+        return connection.execute(select(func.max(Erasure.erased_at))).scalar()
 
 
 def reviewed_since(engine: Engine, moment: datetime | None) -> tuple[int, datetime | None]:

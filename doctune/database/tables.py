@@ -176,6 +176,15 @@ class Retraining(Base):
     details: Mapped[dict[str, Any]]
 
 
+class Erasure(Base):
+    """That somebody was erased, and when; not who."""
+
+    __tablename__ = "erasures"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    erased_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Lease(Base):
     """Who may do what only one may do at a time, and until when."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import Engine, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from doctune.database.conversations import forget_conversations
-from doctune.database.tables import ApiKey, Feedback, Prediction, ReviewEvent, ReviewItem
+from doctune.database.tables import ApiKey, Erasure, Feedback, Prediction, ReviewEvent, ReviewItem
 
 
 @dataclass(frozen=True)
@@ -102,4 +102,6 @@ def forget_user(engine: Engine, end_user: str) -> tuple[int, int]:
         predictions = connection.execute(
             delete(Prediction).where(Prediction.end_user == end_user)
         ).rowcount
+        # The next retraining must not go on from a model that learnt of it.
+        connection.execute(insert(Erasure).values(erased_at=datetime.now(UTC)))
     return predictions, feedback

@@ -20,6 +20,7 @@ from doctune.database.retrainings import (
     BASELINE,
     add_retraining,
     change_retraining,
+    last_erasure,
     opinions_since,
     retrainings,
     reviewed_since,
@@ -27,6 +28,7 @@ from doctune.database.retrainings import (
 from doctune.database.tables import Feedback, Retraining
 from doctune.feedback.reasons import Facts, Reason, reasons
 from doctune.feedback.request import is_bad, is_good
+from doctune.feedback.start import StartFrom
 
 LEASE = "retrain"
 _LEASE_SECONDS = 900.0
@@ -42,7 +44,7 @@ class Runs(Protocol):
     def snapshot(self, retraining_id: str) -> dict[str, str]:
         """Writes what the run learns from; returns its `snapshot` and `snapshot_digest`."""
 
-    def submit(self, run: str, parameters: dict[str, str]) -> None:
+    def submit(self, run: str, parameters: dict[str, str], start_from: StartFrom) -> None:
         """Starts a run by its name; one of that name that is there is left as it is."""
 
     def released(self, run: str) -> bool:
@@ -59,6 +61,7 @@ class World:
     corpus_digest: str
     cost: float  # of one run
     unknown_questions: Callable[[int], tuple[int, int] | None]
+    start_from: StartFrom = "base"
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,9 @@ def _decide(
                 "none", f"it failed; tried again at {last.not_before:%H:%M} UTC", last.id
             )
         if not dry_run:
-            values = {"state": "started", "attempts": last.attempts + 1, "finished_at": None}
-            change_retraining(engine, last.id, **values, cost=last.cost + world.cost)
-            _start(engine, runs, last, last.attempts + 1)
+            last = _again(engine, last, world)
+            _start(engine, runs, last, last.attempts)
+            return Decision("retried", f"attempt {last.attempts}", last.id)
         return Decision("retried", f"attempt {last.attempts + 1}", last.id)
     if not rows and not dry_run:
         details = {"corpus_digest": world.corpus_digest}
@@ -132,7 +135,7 @@ def _decide(
         return Decision("started", text, reasons=tuple(found))
     retraining_id = f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(3)}"
     reason = {"kinds": [one.kind for one in found], "why": text}
-    details = {"corpus_digest": world.corpus_digest}
+    details = {"corpus_digest": world.corpus_digest, "start_from": world.start_from}
     row = add_retraining(engine, retraining_id, reason, details, cost=world.cost)
     _start(engine, runs, row, 1)
     return Decision("started", text, retraining_id, tuple(found))
@@ -143,13 +146,27 @@ def run_name(retraining_id: str, attempt: int) -> str:
     return f"retrain-{retraining_id}-{attempt}"
 
 
+def _again(engine: Engine, row: Retraining, world: World) -> Retraining:
+    """Writes down another attempt; it learns from the same rows, less what was erased since."""
+    details, erased = dict(row.details), last_erasure(engine)
+    if erased is not None and erased > row.created_at:
+        details = {k: v for k, v in details.items() if k not in ("snapshot", "snapshot_digest")}
+        details["start_from"] = world.start_from
+    row.state, row.attempts, row.finished_at = "started", row.attempts + 1, None
+    row.cost, row.details = row.cost + world.cost, details
+    names = ("state", "attempts", "finished_at", "cost", "details")
+    change_retraining(engine, row.id, **{name: getattr(row, name) for name in names})
+    return row
+
+
 def _start(engine: Engine, runs: Runs, row: Retraining, attempt: int) -> None:
     details = dict(row.details)
     if "snapshot" not in details:
         details |= runs.snapshot(row.id)
         change_retraining(engine, row.id, details=details)
     name = run_name(row.id, attempt)
-    runs.submit(name, {key: details[key] for key in ("snapshot", "snapshot_digest")})
+    learnt_from = {key: details[key] for key in ("snapshot", "snapshot_digest")}
+    runs.submit(name, learnt_from, details.get("start_from", "base"))
     change_retraining(engine, row.id, run=name)
 
 

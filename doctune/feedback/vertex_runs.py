@@ -11,6 +11,7 @@ from typing import Any
 from doctune.database.engine import Engine
 from doctune.errors import PipelineError, RegistryError
 from doctune.feedback.snapshot import write_snapshot
+from doctune.feedback.start import StartFrom
 from doctune.vertex import find_version, rollback, upload_folder
 from doctune.vertex.jobs import RunSettings, runs, status, submit
 
@@ -24,7 +25,8 @@ class VertexRuns:
     """Where retrainings run; a session with Vertex AI must be open.
 
     Attributes:
-        parameters: Gives the pipeline's parameters, but for those of the snapshot.
+        parameters: Gives the pipeline's parameters, but for those of the snapshot, by where the
+            training begins.
     """
 
     engine: Engine
@@ -32,7 +34,7 @@ class VertexRuns:
     staging_bucket: str
     model_name: str
     endpoint: str
-    parameters: Callable[[], Mapping[str, Any]]
+    parameters: Callable[[StartFrom], Mapping[str, Any]]
     settings: RunSettings
 
     def state(self, run: str) -> str:
@@ -53,12 +55,12 @@ class VertexRuns:
             upload_folder(Path(folder), uri)
         return {"snapshot": f"{uri}/{SNAPSHOT}", "snapshot_digest": digest}
 
-    def submit(self, run: str, parameters: dict[str, str]) -> None:
+    def submit(self, run: str, parameters: dict[str, str], start_from: StartFrom) -> None:
         """Starts a run, unless one of that name is there."""
         if self._exists(run):
             return
         try:
-            given = {**self.parameters(), **parameters}
+            given = {**self.parameters(start_from), **parameters}
             submit(self.spec, given, job_id=run, settings=self.settings)
         except PipelineError:
             # Another trigger may have been quicker between the look and the start.

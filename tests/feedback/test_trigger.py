@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from doctune.configuration.retraining import RolloutOptions, TriggerOptions
+from doctune.configuration.retraining import RetrainingSettings, RolloutOptions, TriggerOptions
 from doctune.database.engine import open_database
 from doctune.database.leases import leased
 from doctune.database.retrainings import change_retraining, retrainings
 from doctune.database.reviews import claim, decide
+from doctune.database.usage import forget_user
 from doctune.feedback.reasons import Facts, reasons
+from doctune.feedback.start import start_from
 from doctune.feedback.trigger import Decision, World, trigger
 from tests.feedback.corpus import correct
 
@@ -49,7 +52,7 @@ class FileRuns:
         self._at("after the snapshot")
         return {"snapshot": f"gs://b/{retraining_id}", "snapshot_digest": "d"}
 
-    def submit(self, run: str, parameters: dict[str, str]) -> None:
+    def submit(self, run: str, parameters: dict[str, str], start_from: str) -> None:
         self._at("before the run")
         assert set(parameters) == {"snapshot", "snapshot_digest"}
         if not (self.folder / run).exists():
@@ -220,6 +223,42 @@ def test_a_new_version_that_people_blame_is_rolled_back(sqlite: Engine, runs: Fi
         correct(sqlite, f"Question {number}?", "Right", user=f"u{number}")
     assert fire(sqlite, runs, rollout=rollout).action == "rolled back"
     assert (runs.folder / "rolled-back").exists()
+
+
+CHAMPION = RetrainingSettings(start_from="champion")
+
+
+def test_after_an_erasure_a_retraining_begins_from_the_base_until_one_is_released(
+    sqlite: Engine, runs: FileRuns
+) -> None:
+    assert start_from(sqlite, RetrainingSettings()) == "base"
+    assert start_from(sqlite, CHAMPION) == "champion"
+    forget_user(sqlite, "u")
+    assert start_from(sqlite, CHAMPION) == "base"
+    told = RetrainingSettings(start_from="champion", after_erasure="champion")
+    assert start_from(sqlite, told) == "champion"
+    review(sqlite)
+    fire(sqlite, runs, replace(WORLD, start_from=start_from(sqlite, CHAMPION)))
+    assert start_from(sqlite, CHAMPION) == "base"
+    runs.end("succeeded")
+    fire(sqlite, runs)
+    assert start_from(sqlite, CHAMPION) == "champion"
+
+
+def test_another_attempt_after_an_erasure_learns_from_what_is_left(
+    sqlite: Engine, runs: FileRuns
+) -> None:
+    review(sqlite)
+    fire(sqlite, runs, replace(WORLD, start_from="champion"))
+    runs.end("failed")
+    fire(sqlite, runs)
+    forget_user(sqlite, "u")
+    (snapshot,) = runs.folder.glob("snapshot-*")
+    snapshot.unlink()
+    change_retraining(sqlite, retrainings(sqlite)[0].id, not_before=NOW - timedelta(days=1))
+    assert fire(sqlite, runs).action == "retried"
+    assert snapshot.exists()
+    assert retrainings(sqlite)[0].details["start_from"] == "base"
 
 
 def facts(**changed: Any) -> Facts:
