@@ -29,6 +29,7 @@ locals {
     var.private_google_apis ? ["dns.googleapis.com"] : [],
     local.budget == null ? [] : ["billingbudgets.googleapis.com"],
     var.perimeter == null ? [] : ["accesscontextmanager.googleapis.com"],
+    try(var.retraining_trigger.bucket, null) == null ? [] : ["eventarc.googleapis.com", "pubsub.googleapis.com", "workflows.googleapis.com"],
   ))
 
   kms_key = one(module.encryption[*].key)
@@ -47,7 +48,7 @@ locals {
       nearline_after_days = 90
       members = {
         "roles/storage.objectUser"   = { pipeline = module.identities.members["pipeline"] }
-        "roles/storage.objectViewer" = { training = module.identities.members["training"] }
+        "roles/storage.objectViewer" = { for name in ["training", "trigger"] : name => module.identities.members[name] }
       }
     }
     model-artifacts = {
@@ -71,7 +72,7 @@ locals {
     pipeline-root = {
       delete_after_days = var.pipeline_root_days
       members = {
-        "roles/storage.objectUser"         = merge({ for name in ["pipeline", "training"] : name => module.identities.members[name] }, local.builders)
+        "roles/storage.objectUser"         = merge({ for name in ["pipeline", "training", "trigger"] : name => module.identities.members[name] }, local.builders)
         "roles/storage.objectViewer"       = { serving = module.identities.members["serving"] }
         "roles/storage.legacyBucketReader" = merge({ pipeline = module.identities.members["pipeline"] }, local.builders)
       }
@@ -169,6 +170,26 @@ module "retraining" {
   pipeline_account  = module.identities.emails["pipeline"]
   scheduler_account = module.identities.emails["scheduler"]
   kms_key           = local.kms_key
+
+  trigger             = var.retraining_trigger
+  trigger_account     = module.identities.emails["trigger"]
+  network             = module.network.network
+  subnetwork          = module.network.subnetwork
+  deletion_protection = var.deletion_protection
+  labels              = local.labels
+  environment = merge(
+    {
+      DOCTUNE_VERTEX_PROJECT               = var.project_id
+      DOCTUNE_VERTEX_LOCATION              = var.location
+      DOCTUNE_VERTEX_STAGING_BUCKET        = module.storage.urls["pipeline-root"]
+      DOCTUNE_VERTEX_RUNS__SERVICE_ACCOUNT = module.identities.emails["pipeline"]
+    },
+    var.database == null ? {} : {
+      DATABASE_INSTANCE = module.database[0].connection_name
+      DATABASE_NAME     = module.database[0].database
+      DATABASE_USER     = module.database[0].users["trigger"]
+    },
+  )
 }
 
 module "network" {
@@ -191,7 +212,7 @@ module "database" {
   high_availability   = var.database.high_availability
   disk_gb             = var.database.disk_gb
   network             = module.network.network
-  accounts            = { gateway = module.identities.emails["gateway"] }
+  accounts            = { for name in ["gateway", "trigger"] : name => module.identities.emails[name] }
   kms_key             = local.kms_key
   deletion_protection = var.deletion_protection
   labels              = local.labels

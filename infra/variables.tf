@@ -207,6 +207,25 @@ variable "retraining_days" {
   description = "Days without a successful run after which an alert is raised."
 }
 
+variable "retraining_trigger" {
+  type = object({
+    image       = string
+    version     = string
+    cron        = optional(string, "*/10 * * * *")
+    index       = optional(string)
+    bucket      = optional(string)
+    environment = optional(map(string), {})
+    paused      = optional(bool, false)
+  })
+  default     = null
+  description = "doctune retrain trigger as a Cloud Run job: see modules/retraining. It needs database, where feedback lies. Null for none."
+
+  validation {
+    condition     = var.retraining_trigger == null || var.database != null
+    error_message = "retraining_trigger needs database: the trigger decides by the feedback that lies there."
+  }
+}
+
 variable "monthly_budget" {
   type        = number
   default     = null

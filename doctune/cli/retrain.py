@@ -28,7 +28,7 @@ app.add_typer(retrain, name="retrain")
 
 _SPEC = SPEC.with_name("retrain.yaml")
 Index = Annotated[
-    Path | None, typer.Option("--index", help="Folder of an index; else the latest run's.")
+    str, typer.Option("--index", help="Folder of an index, here or gs://; else the latest run's.")
 ]
 
 
@@ -36,7 +36,7 @@ Index = Annotated[
 def trigger(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     spec: Annotated[str, typer.Option(help="The compiled pipeline.")] = str(_SPEC),
-    index: Index = None,
+    index: Index = "",
     local: Local = True,
     impersonate: Impersonate = "",
     as_json: AsJson = False,
@@ -100,13 +100,12 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @retrain.command()
-def review(index: Index = None, as_json: AsJson = False) -> None:
+def review(index: Index = "", as_json: AsJson = False) -> None:
     """Accept, by the rules of retraining.yaml, what people agree on and the documents say."""
     from doctune.configuration.retraining import load_retraining
 
-    found = _review_by_rules(
-        open_database(), index or latest_index(), load_retraining(config_folder())
-    )
+    folder = _given(index) or latest_index()
+    found = _review_by_rules(open_database(), folder, load_retraining(config_folder()))
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -196,9 +195,15 @@ def _world(
     return World(digest, cost, unknown, start_from(engine, options))
 
 
-def _index(given: Path | None) -> Path | None:
+def _given(index: str) -> Path | None:
+    from doctune.artifacts import local_folder
+
+    return local_folder(index) if index else None
+
+
+def _index(given: str) -> Path | None:
     try:
-        return given or latest_index()
+        return _given(given) or latest_index()
     except ConfigurationError:
         raise
     except UsageError:

@@ -27,6 +27,12 @@ FULL: dict[str, Any] = {
     "gateway": {"image": "registry/gateway:abc", "invokers": {"a": "user:a@example.com"}},
     "gateway_secrets": ["token"],
     "perimeter": {"access_policy": "123"},
+    "retraining_trigger": {
+        "image": "registry/training:abc",
+        "version": "0a1b2c",
+        "index": "gs://my-project-model-artifacts/index",
+        "bucket": "my-project-training-data",
+    },
 }
 REPOSITORY = "projects/p/locations/l/connections/c/repositories/r"
 
@@ -144,7 +150,10 @@ def test_each_account_has_the_least_roles(production: dict[str, Any]) -> None:
     accounts = planned(production, "google_service_account")
     assert {account["account_id"] for account in accounts.values()} == {
         f"doctune-{name}"
-        for name in ("pipeline", "training", "serving", "gateway", "build", "release", "scheduler")
+        for name in (
+            *("pipeline", "training", "serving", "gateway"),
+            *("build", "release", "scheduler", "trigger"),
+        )
     }
     roles = {
         member["role"]
@@ -157,9 +166,12 @@ def test_each_account_has_the_least_roles(production: dict[str, Any]) -> None:
         "roles/cloudsql.client",
         "roles/cloudsql.instanceUser",
         "roles/cloudtrace.agent",
+        "roles/eventarc.eventReceiver",
         "roles/logging.logWriter",
         "roles/monitoring.metricWriter",
         "roles/ondemandscanning.admin",
+        "roles/pubsub.publisher",
+        "roles/workflows.invoker",
     }
     grants = {
         address.split("grant[", 1)[1].strip('"]')
@@ -281,6 +293,42 @@ def test_retraining_starts_a_pipeline_job(terraform: Terraform) -> None:
     assert sent.labels.items() >= MANAGED_BY.items()
 
 
+def test_the_trigger_is_started_by_the_clock_and_by_pdfs_that_land(
+    production: dict[str, Any],
+) -> None:
+    (job,) = planned(production, "google_cloud_run_v2_job").values()
+    (container,) = job["template"][0]["template"][0]["containers"]
+    clock = planned(production, "google_cloud_scheduler_job")[
+        'module.retraining.google_cloud_scheduler_job.trigger["trigger"]'
+    ]
+    (workflow,) = planned(production, "google_workflows_workflow").values()
+    (event,) = planned(production, "google_eventarc_trigger").values()
+
+    assert container["command"] == ["doctune"]
+    assert container["args"] == [
+        *("retrain", "trigger", "--cloud", "--json", "--spec"),
+        "https://us-central1-kfp.pkg.dev/my-project/doctune-pipelines/retrain/0a1b2c",
+        *("--index", "gs://my-project-model-artifacts/index"),
+    ]
+    assert job["template"][0]["template"][0]["max_retries"] == 0
+    uri = (
+        "https://run.googleapis.com/v2/projects/my-project/locations/us-central1"
+        "/jobs/doctune-retrain-trigger:run"
+    )
+    assert (clock["schedule"], clock["http_target"][0]["uri"]) == ("*/10 * * * *", uri)
+    look, run = json.loads(workflow["source_contents"])["main"]["steps"]
+    assert look["look"]["switch"][0]["condition"] == (
+        '${not text.match_regex(text.to_lower(event.data.name), "[.]pdf$")}'
+    )
+    assert run["run"]["args"] == {"url": uri, "auth": {"type": "OAuth2"}, "body": {}}
+    assert {c["attribute"]: c["value"] for c in event["matching_criteria"]} == {
+        "type": "google.cloud.storage.object.v1.finalized",
+        "bucket": "my-project-training-data",
+    }
+    starters = planned(production, "google_cloud_run_v2_job_iam_member").values()
+    assert [member["role"] for member in starters] == ["roles/run.invoker"]
+
+
 def test_workflows_act_on_trusted_refs_alone(production: dict[str, Any]) -> None:
     (provider,) = planned(production, "google_iam_workload_identity_pool_provider").values()
 
@@ -387,6 +435,8 @@ def test_production_is_closed(production: dict[str, Any]) -> None:
             "JSON object",
         ),
         ({"github": {"repository": "name"}}, "OWNER/NAME"),
+        ({"retraining_trigger": {"image": "i:latest", "version": "v1"}}, "latest does not"),
+        ({"database": None}, "needs database"),
         ({"alert_emails": ["me"]}, "e-mail addresses"),
         ({"location": "US"}, "us-central1"),
     ],

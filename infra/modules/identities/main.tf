@@ -10,7 +10,8 @@ locals {
     gateway   = "Runs the REST API in front of the endpoints."
     build     = "Builds, checks and ships from Cloud Build."
     release   = "Looks from GitHub whether a commit's images have passed staging."
-    scheduler = "Starts retraining by the clock."
+    scheduler = "Starts retraining, and its trigger, by the clock and when files land."
+    trigger   = "Decides whether a retraining starts, starts it, and rolls it back."
   }
 
   project_roles = {
@@ -21,6 +22,8 @@ locals {
     build     = ["roles/aiplatform.user", "roles/cloudbuild.builds.editor", "roles/logging.logWriter", "roles/ondemandscanning.admin"]
     release   = []
     scheduler = []
+    # It starts runs, looks at versions, and gives an endpoint's traffic back.
+    trigger = ["roles/aiplatform.user", "roles/logging.logWriter"]
   }
 
   project_grants = merge([
@@ -37,6 +40,7 @@ locals {
     "build/build"        = { actor = "build", account = "build" }
     "build/gateway"      = { actor = "build", account = "gateway" }
     "scheduler/pipeline" = { actor = "scheduler", account = "pipeline" }
+    "trigger/pipeline"   = { actor = "trigger", account = "pipeline" }
   }
 }
 

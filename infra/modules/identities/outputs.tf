@@ -1,6 +1,6 @@
 output "emails" {
   value       = { for name, account in google_service_account.this : name => account.email }
-  description = "E-mail of each account: pipeline, training, serving, gateway, build, release, scheduler."
+  description = "E-mail of each account: pipeline, training, serving, gateway, build, release, scheduler, trigger."
 }
 
 output "members" {

@@ -72,3 +72,63 @@ variable "kms_key" {
   default     = null
   description = "Key of one's own that encrypts the runs; null for Google's."
 }
+
+variable "trigger" {
+  type = object({
+    image       = string
+    version     = string
+    cron        = optional(string, "*/10 * * * *")
+    index       = optional(string)
+    bucket      = optional(string)
+    environment = optional(map(string), {})
+    paused      = optional(bool, false)
+  })
+  default     = null
+  description = "doctune retrain trigger as a Cloud Run job: the training image, the tag or sha256: version of the pipeline retrain, when it is started, gs:// folder of the index that corrections are checked against, the bucket whose new PDFs start it too, and more environment variables. Null for none."
+
+  validation {
+    condition     = var.trigger == null || !endswith(try(var.trigger.image, "-"), ":latest") && try(var.trigger.version, "-") != "latest"
+    error_message = "A trigger names one build of image and pipeline; latest does not."
+  }
+
+  validation {
+    condition     = var.trigger == null || length(split(" ", try(var.trigger.cron, ""))) == 5
+    error_message = "A cron line has five fields: minute, hour, day of month, month, day of week."
+  }
+}
+
+variable "trigger_account" {
+  type        = string
+  default     = null
+  description = "E-mail of the account that the trigger runs as; null where there is no trigger."
+}
+
+variable "environment" {
+  type        = map(string)
+  default     = {}
+  description = "Environment variables of the trigger: project, region, database."
+}
+
+variable "network" {
+  type        = string
+  default     = null
+  description = "Network through which the trigger reaches the database."
+}
+
+variable "subnetwork" {
+  type        = string
+  default     = null
+  description = "Subnet from which it takes its address."
+}
+
+variable "labels" {
+  type        = map(string)
+  default     = {}
+  description = "Labels of what is made."
+}
+
+variable "deletion_protection" {
+  type        = bool
+  default     = true
+  description = "Whether job and workflow are kept from being deleted."
+}
