@@ -69,6 +69,8 @@ def trigger(
         would = "would be " if dry_run and decision.action != "none" else ""
         name = f" {decision.retraining}" if decision.retraining else ""
         typer.echo(f"{would}{decision.action}{name}: {decision.why}")
+    if decision.action == "failed":
+        raise typer.Exit(1)  # so that who starts it by the clock hears of it
 
 
 @retrain.command("list")

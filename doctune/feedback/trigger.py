@@ -68,7 +68,7 @@ class World:
 class Decision:
     """What was done, or would be, and why."""
 
-    action: str  # started, resumed, retried, running, watching, finished, rolled back, none
+    action: str  # started, resumed, retried, running, watching, finished, failed, rolled back, none
     why: str
     retraining: str = ""
     reasons: tuple[Reason, ...] = ()
@@ -206,7 +206,7 @@ def _go_on(
     change_retraining(
         engine, row.id, state="failed", run=name, finished_at=now, not_before=now + pause
     )
-    return Decision("finished", f"{name} failed; the champion stays", row.id)
+    return Decision("failed", f"{name} failed; the champion stays", row.id)
 
 
 def _watch(
