@@ -153,6 +153,14 @@ class Characters:
         _, _, c, d, _, _ = self._matrix.read()
         return size * math.sqrt(c * c + d * d)
 
+    def em(self, position: int) -> float:
+        """Returns the font size in points, with all scaling, at a position of the text."""
+        index = self.index(position)
+        if index < 0 or not foreign.char_matrix(self._handle, index, self._matrix.address):
+            return 0.0
+        _, _, c, d, _, _ = self._matrix.read()
+        return float(foreign.char_size(self._handle, index)) * math.hypot(c, d)
+
     def _box_at(self, index: int) -> BBox:
         foreign.char_box(self._handle, index, self._box.address)
         left, top, right, bottom = self._box.read()

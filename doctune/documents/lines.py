@@ -250,6 +250,10 @@ class PageText:
         index = self._characters.index(position)
         return (foreign.char_object(self._handle, index) or 0) if index >= 0 else 0
 
+    def em(self, line: Line) -> float:
+        """Returns the font size of a line's first character, with all scaling."""
+        return self._characters.em(line.spans[0][1]) or line.size
+
     def content_of(self, line: Line) -> int:
         """Returns the number by which tags name the content of a line; -1 if it has none."""
         item = self.object_at(line.spans[0][1])
@@ -286,6 +290,8 @@ def _joined(previous: Line, line: Line) -> bool:
     height = min(line.y1 - line.y0, previous.y1 - previous.y0)
     if height <= 0 or overlap <= 0.3 * height:
         return False
+    if len(previous.text) == 1 and previous.y1 > line.y1 + 0.5 * line.size:
+        return False  # an initial over several lines
     gap = line.x0 - previous.x1
     em = max(line.size, previous.size, 4.0)
     # A prime is drawn over the point of "0.\u203347", which PDFium returns after it.

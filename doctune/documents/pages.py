@@ -23,6 +23,7 @@ from doctune.documents.order import beside_labels, reading_order
 from doctune.documents.page_edges import mark_page_edges
 from doctune.documents.page_lines import PageLines
 from doctune.documents.pdfium import PdfFile
+from doctune.documents.scripts import rebuild_scripts
 from doctune.documents.spacing import fix_letter_spacing
 from doctune.documents.stages import Stages
 from doctune.documents.tables.find import find_tables
@@ -42,6 +43,7 @@ from doctune.documents.turned import (
     shown_from,
     turned_groups,
 )
+from doctune.documents.vertical import is_column, join_columns, join_initials, level_columns
 
 _BROKEN_SHARE = 0.5
 
@@ -121,13 +123,20 @@ class _Reader:
             found = PageLines(result.number, 0.0, 0.0)
             self._space = page
             self._turn(turn, found)
-            wanted = [(at, at + len(part)) for line in group for part, at in line.spans]
-            lines = [line for line in self._read_lines(wanted) if not line.turn]
+            columns = [line for line in group if is_column(line)]
+            wanted = [
+                (at, at + len(part))
+                for line in group
+                if not is_column(line)
+                for part, at in line.spans
+            ]
+            gone = set(map(id, group))
+            lines = level_columns(columns, page.width, page.height)
+            lines += [line for line in self._read_lines(wanted) if not line.turn]
             if lines:
                 self._lay_out(lines, read_drawing(self._page, self._space), found)
                 found.figures = []  # already in the page's own result
                 result.turned.append(found)
-                gone = set(map(id, group))
                 result.lines = [line for line in result.lines if id(line) not in gone]
 
     def _turn(self, turn: int, result: PageLines) -> None:
@@ -151,13 +160,17 @@ class _Reader:
             ]
         before = [line.text for line in fragments]
         run("symbols and accents", partial(fix_glyphs, fragments, text, self._file.made_by_tex))
+        run("scripts", partial(rebuild_scripts, fragments, text, self._page, self._space))
         pairs = zip(before, (line.text for line in fragments), strict=True)
         if wanted is None:
             self._result.replaced = [(old, new) for old, new in pairs if old is not new]
         run("spaced letters", partial(fix_letter_spacing, fragments, text))
         if self._space is not self._shown_space:
             fragments = run("turned text", partial(rebuild_lines, fragments, text), fragments)
+        if wanted is None and self._space is self._shown_space:
+            fragments = run("vertical text", partial(join_columns, fragments), fragments)
         lines = run("parts of lines", partial(glue_fragments, fragments), fragments)
+        lines = run("initials", partial(join_initials, lines), lines)
         numbers = partial(mark_line_numbers, lines, self._space.width, text)
         return run("line numbers", numbers, lines)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from doctune.documents.hyphens import breaks_word
 from doctune.documents.lines import Line
+from doctune.documents.words import is_leftward
 
 BULLET = re.compile(
     r"^(?:[\u2022\u25cf\u25aa\u25e6\u25a0\u25cb\u2023\u2043\u2013\u2014*\u00b7\u27a2\u25b6\u25ba\u2713\u2714\u2756\uf076\uf0a7\uf0b7\uf0d8-]"
@@ -44,6 +45,8 @@ def continues(last: Line, line: Line, em: float, gap: float, same_size: bool) ->
     if last.hyphen and lower:
         return True
     x0, x1 = line.x0, line.x1
+    if is_leftward(line.text) and is_leftward(last.text):
+        return _continues_leftward(last, line, em, gap, same_size)
     if x0 >= last.x1 - 2 and abs(line.y0 - last.y0) < 0.5 * max(1.0, line.y1 - line.y0):
         return True
     if same_size and -0.6 * em - 1 < gap < 0.6 * em and x1 > last.x0 and x0 < last.x1:
@@ -51,6 +54,14 @@ def continues(last: Line, line: Line, em: float, gap: float, same_size: bool) ->
             return _hangs(last, line)
         return last.x1 > x1 - 0.35 * (last.x1 - last.x0 + 1) - 20
     return line.y0 < last.y0 and resumes(last, line)
+
+
+def _continues_leftward(last: Line, line: Line, em: float, gap: float, same_size: bool) -> bool:
+    if line.y0 < last.y0:
+        return resumes(last, line)
+    flush = line.x1 > last.x1 - em or BULLET.match(last.text) is not None
+    full = last.x0 < line.x0 + 0.35 * (last.x1 - last.x0 + 1) + 20
+    return same_size and -0.6 * em - 1 < gap < 0.6 * em and line.x0 < last.x1 and flush and full
 
 
 def resumes(last: Line, line: Line) -> bool:

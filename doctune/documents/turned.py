@@ -13,6 +13,7 @@ from doctune.documents.geometry import PageSpace, turn_box
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
 from doctune.documents.tables.grid import Grid
+from doctune.documents.vertical import is_column
 
 _MAIN_SHARE = 0.5  # of a page's characters
 _LEAST_CHARS = 60  # of text in another direction than the page's: less is a label or a stamp
@@ -29,8 +30,8 @@ def main_turn(lines: Sequence[Line]) -> int:
         return 0
     chars: Counter[int] = Counter()
     for line in lines:
-        # One or two letters do not determine a direction.
-        chars[line.turn] += len(line.text)
+        # Columns of upright letters are read on the page as it is.
+        chars[0 if is_column(line) else line.turn] += len(line.text)
     turn, count = chars.most_common(1)[0]
     return turn if count > _MAIN_SHARE * chars.total() else 0
 
@@ -76,12 +77,14 @@ def turned_groups(lines: Sequence[Line], tables: Sequence[BBox]) -> dict[int, li
     """
     groups: dict[int, list[Line]] = {}
     for line in lines:
-        if line.turn and not line.kind and not any(_is_in(line, box) for box in tables):
+        is_free = not line.kind or is_column(line)
+        if line.turn and is_free and not any(_is_in(line, box) for box in tables):
             groups.setdefault(line.turn, []).append(line)
     return {
         turn: group
         for turn, group in groups.items()
-        if len(group) >= _LEAST_LINES and sum(len(line.text) for line in group) >= _LEAST_CHARS
+        if any(map(is_column, group))
+        or (len(group) >= _LEAST_LINES and sum(len(line.text) for line in group) >= _LEAST_CHARS)
     }
 
 

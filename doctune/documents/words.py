@@ -35,10 +35,22 @@ _REPLACED.update(
 )
 # Kangxi radicals, which fonts with an incomplete map have in place of ideographs.
 _REPLACED.update({chr(c): unicodedata.normalize("NFKC", chr(c)) for c in range(0x2F00, 0x2FD6)})
+# Small capitals and old-style figures of fonts that name them in Adobe's private area.
+_REPLACED.update({chr(0xF761 + place): chr(ord("a") + place) for place in range(26)})
+_REPLACED.update({chr(0xF730 + place): str(place) for place in range(10)})
 # Control characters that fonts without a map leave behind.
 _REPLACED.update({chr(code): "" for code in range(32) if code not in (2, 9, 10)})
 _NEEDS_CLEANING = re.compile("[" + "".join(map(re.escape, sorted(_REPLACED))) + "]")
 _SPACES = re.compile(r"(?<=\S) {2,}")
+
+
+# Letters that are read to the left: Hebrew, Arabic and their kin.
+_LEFTWARD = re.compile("\\W*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+
+
+def is_leftward(text: str) -> bool:
+    """Returns whether the first letter of a text is of a script that is read to the left."""
+    return not text.isascii() and _LEFTWARD.match(text) is not None
 
 
 def join_lines(parts: list[str], vocabulary: Vocabulary | None = None) -> str:

@@ -6,6 +6,8 @@ import pytest
 
 from doctune.documents import parse_pdf
 from doctune.documents.language import detect_language
+from doctune.documents.lines import Line
+from doctune.documents.vertical import is_column, join_columns, level_columns
 from doctune.documents.words import clean_text, join_lines
 from tests.documents.rawpdf import one_page, stream, write_raw
 
@@ -109,3 +111,73 @@ def test_items_are_told_by_bullets_of_any_font(tmp_path: Path, bullet: str) -> N
 def test_a_letter_that_stands_alone_names_no_language() -> None:
     text = "(a) An example scene (b) Visualization of a found segmentation"
     assert detect_language(text) == "en"
+
+
+@pytest.mark.parametrize(
+    ("sign", "letter"), [("\uf761", "a"), ("\uf77a", "z"), ("\uf730", "0"), ("\uf739", "9")]
+)
+def test_small_capitals_and_old_figures_are_letters_and_digits(sign: str, letter: str) -> None:
+    assert clean_text(sign) == letter
+
+
+def write_glyphs(path: Path, glyphs: list[tuple[str, float, float]]) -> Path:
+    """Writes each glyph as a text object of its own, as browsers do."""
+    codes = {char: 65 + index for index, char in enumerate(sorted({g[0] for g in glyphs}))}
+    path = write_mapped(path, ["".join(sorted(codes))])
+    shown = "".join(
+        f"BT /F1 12 Tf {x} {y} Td <{codes[char]:02X}> Tj ET\n" for char, x, y in glyphs
+    ).encode()
+    whole = path.read_bytes()
+    begin = whole.index(b"stream\n", whole.index(b"4 0 obj")) + 7
+    end = whole.index(b"endstream", begin)
+    # Longer than the stream that it replaces: the offsets are repaired by the reader.
+    path.write_bytes(whole[:begin] + shown + b"\n" + whole[end:])
+    return path
+
+
+def test_glyphs_that_stand_one_by_one_are_put_in_logical_order(tmp_path: Path) -> None:
+    read = f"{SHALOM} 2019, {OLAM}"
+    drawn = f"{OLAM[::-1]} ,2019 {SHALOM[::-1]}"
+    # Drawn word by word, from the end of the line to its begin.
+    glyphs = [(char, 72.0 + 8 * place, 700.0) for place, char in enumerate(drawn) if char != " "]
+    path = write_glyphs(tmp_path / "a.pdf", glyphs[::-1])
+    assert parse_pdf(path).text == read
+
+
+def test_letters_below_each_other_are_columns() -> None:
+    columns = [
+        "\u6c34\u304c\u4f4e\u304f\u306a\u308b\u3068\u52d5\u304d",
+        "\u6b62\u307e\u308b\u3002",
+        "\u5f01",
+    ]
+    lines = [lettered("Heading of the page", 72, 40)]
+    for number, column in enumerate(columns):
+        for place, char in enumerate(column):
+            lines.append(lettered(char, 300.0 - 16 * number, 60.0 + 12 * place))
+    heading, *found = join_columns(lines)
+    assert heading.text == "Heading of the page"
+    assert [line.text for line in found] == columns
+    assert all(is_column(line) for line in found)
+    levelled = level_columns(found, 600.0, 800.0)
+    assert [line.text for line in levelled] == columns
+    assert levelled[0].y0 < levelled[1].y0 < levelled[2].y0
+
+
+def lettered(text: str, x: float, y: float) -> Line:
+    line = Line(text, 0, False)
+    line.x0, line.y0, line.x1, line.y1, line.size = x, y, x + 12 * len(text), y + 12, 12.0
+    return line
+
+
+def test_an_initial_is_the_first_letter_of_its_paragraph(tmp_path: Path) -> None:
+    lines = [
+        "nce a pump stood in the yard, and",
+        "nobody knew how to make it run, for",
+        "years and years.",
+    ]
+    shown = "BT /F1 40 Tf 72 674 Td (O) Tj ET\n"
+    places = ((105, 696), (105, 682), (72, 668))
+    for (x, y), line in zip(places, lines, strict=True):
+        shown += f"BT /F1 11 Tf {x} {y} Td ({line}) Tj ET\n"
+    path = write_raw(tmp_path / "a.pdf", one_page(stream(shown.encode())))
+    assert parse_pdf(path).text == "O" + " ".join(lines)

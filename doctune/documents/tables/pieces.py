@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
+from doctune.documents.words import is_leftward
 
 _CELL_GAP = 0.9  # em: words further apart belong to different pieces
 _NEAR = 0.6  # em: pieces no further apart are joined
@@ -94,6 +95,8 @@ def _jumps(words: Sequence[Word]) -> bool:
 def piece_of(words: Sequence[Word], line: Line) -> Piece:
     """Joins adjacent words of a line into one piece."""
     texts, x0s, _, x1s, _, _ = zip(*words, strict=True)
+    if all(map(is_leftward, texts)):
+        texts = texts[::-1]
     return Piece(" ".join(texts), min(x0s), line.y0, max(x1s), line.y1, line)
 
 
