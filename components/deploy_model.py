@@ -23,6 +23,7 @@ def deploy_model(
     accelerator_type: str = "",
     accelerator_count: int = 0,
     service_account: str = "",
+    autoscaling_target: int = 0,
     traffic_percentage: int = 10,
     rollout: str = "direct",
     canary_steps: list = [10, 25, 50],
@@ -47,6 +48,8 @@ def deploy_model(
         accelerator_type: Such as NVIDIA_L4; empty for none.
         accelerator_count: Accelerators of each replica.
         service_account: E-mail of the model server's service account; empty: Vertex AI's default.
+        autoscaling_target: Percent of CPU, or of a GPU's time, at which replicas are added; 0:
+            Vertex AI's default, 60.
         traffic_percentage: Share of the traffic that a new version gets during its test.
         rollout: direct: all traffic after the test; canary: in watched steps.
         canary_steps: Percent of the traffic at each step of a canary.
@@ -70,6 +73,7 @@ def deploy_model(
             accelerator_type=accelerator_type,
             accelerator_count=accelerator_count,
             service_account=service_account,
+            autoscaling_target=autoscaling_target,
         ),
         canary=Canary(tuple(map(int, canary_steps)), canary_seconds, canary_error_rate),
         traffic_percentage=traffic_percentage,

@@ -3,6 +3,7 @@
 from doctune.cli import (
     agent,
     answers,
+    capacity,
     config,
     data,
     doctor,
@@ -26,6 +27,7 @@ __all__ = [
     "agent",
     "answers",
     "app",
+    "capacity",
     "config",
     "data",
     "doctor",

@@ -119,6 +119,13 @@ class EndpointSettings(_Section):
         pattern=r"^$|^[^@\s]+@[^@\s]+$",
         description="E-mail of the model server's service account; empty: Vertex AI's default.",
     )
+    autoscaling_target: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Percent of CPU, or of a GPU's time, at which replicas are added; 0: Vertex "
+        "AI's default, 60.",
+    )
     traffic_percentage: int = Field(
         10,
         ge=1,

@@ -43,6 +43,8 @@ class ServingMachine:
     accelerator_type: str = ""
     accelerator_count: int = 0
     service_account: str = ""  # of the server; Vertex AI's default where empty
+    # Percent of CPU, and of a GPU's time, at which there are more replicas; 0: Vertex AI's default.
+    autoscaling_target: int = 0
 
 
 @dataclass(frozen=True)
@@ -295,12 +297,18 @@ def _variant(deployed: DeployedModel, shares: Mapping[str, int]) -> Variant:
             accelerator_type=spec.accelerator_type.name if spec.accelerator_type else "",
             accelerator_count=spec.accelerator_count,
             service_account=deployed.service_account,
+            autoscaling_target=next((m.target for m in resources.autoscaling_metric_specs), 0),
         ),
     )
 
 
 def _resources(machine: ServingMachine) -> Any:
-    from google.cloud.aiplatform_v1.types import AcceleratorType, DedicatedResources, MachineSpec
+    from google.cloud.aiplatform_v1.types import (
+        AcceleratorType,
+        AutoscalingMetricSpec,
+        DedicatedResources,
+        MachineSpec,
+    )
 
     spec = MachineSpec(machine_type=machine.machine_type)
     if machine.accelerator_type:
@@ -315,4 +323,16 @@ def _resources(machine: ServingMachine) -> Any:
         machine_spec=spec,
         min_replica_count=machine.min_replica_count,
         max_replica_count=max(machine.max_replica_count, machine.min_replica_count),
+        autoscaling_metric_specs=[
+            AutoscalingMetricSpec(metric_name=metric, target=machine.autoscaling_target)
+            for metric in _scaled_on(machine)
+        ],
     )
+
+
+def _scaled_on(machine: ServingMachine) -> list[str]:
+    if not machine.autoscaling_target:
+        return []
+    # A GPU is busy while the CPUs beside it are not.
+    busy = "accelerator/duty_cycle" if machine.accelerator_type else "cpu/utilization"
+    return [f"aiplatform.googleapis.com/prediction/online/{busy}"]

@@ -59,6 +59,7 @@ def release_model(
         accelerator_type=ENDPOINT.accelerator_type,
         accelerator_count=ENDPOINT.accelerator_count,
         service_account=ENDPOINT.service_account,
+        autoscaling_target=ENDPOINT.autoscaling_target,
         traffic_percentage=ENDPOINT.traffic_percentage,
         rollout=rollout,
         canary_steps=ENDPOINT.canary_steps,

@@ -1,0 +1,1 @@
+"""What an endpoint carries and what that costs: load, measurements, sizing."""

@@ -1,0 +1,134 @@
+"""A benchmark: one question at a time, then rising rates until the target falls behind."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from doctune.capacity.client import Message
+from doctune.capacity.load import run_alone, run_stage
+from doctune.capacity.measure import Stage, summarize
+from doctune.capacity.slo import Slo
+from doctune.capacity.targets import Target
+from doctune.errors import DeploymentError
+
+_ALONE = 5  # requests
+_WARM_UP = 2
+_FIRST_SHARE = 0.5  # of the rate that one question at a time reaches
+_REFINEMENTS = 2
+_MOST_STAGES = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """How a target is measured. Without rates they double until it falls behind."""
+
+    seconds: float = 20.0  # of each rate
+    rates: tuple[float, ...] = ()
+    max_tokens: int = 64
+    timeout_seconds: float = 60.0
+    seed: int = 0
+
+
+def measure(
+    target: Target,
+    prompts: Sequence[Sequence[Message]],
+    slo: Slo,
+    options: BenchOptions,
+    on_stage: Callable[[Stage], None] | None = None,
+) -> tuple[Stage, list[Stage]]:
+    """Returns what one question at a time showed, and each rate, rising.
+
+    Args:
+        on_stage: Called with each rate's result.
+
+    Raises:
+        DeploymentError: The target answers no question at all.
+    """
+    run = _Run(target, prompts, slo, options, on_stage or (lambda _: None))
+    alone = run.alone()
+    for rate in options.rates:
+        run.stage(rate)
+    if not options.rates:
+        run.search(_FIRST_SHARE / alone.e2e.p50)
+    return alone, sorted(run.stages, key=lambda stage: stage.rate)
+
+
+class _Run:
+    def __init__(
+        self,
+        target: Target,
+        prompts: Sequence[Sequence[Message]],
+        slo: Slo,
+        options: BenchOptions,
+        on_stage: Callable[[Stage], None],
+    ) -> None:
+        self.stages: list[Stage] = []
+        self._target, self._slo, self._options = target, slo, options
+        self._prompts, self._on_stage = itertools.cycle(prompts), on_stage
+
+    def alone(self) -> Stage:
+        """Asks one question after the other."""
+
+        def ask(requests: int) -> Stage:
+            started = time.perf_counter()
+            samples = asyncio.run(
+                run_alone(
+                    self._target,
+                    self._prompts,
+                    requests=requests,
+                    max_tokens=self._options.max_tokens,
+                    timeout=self._options.timeout_seconds,
+                )
+            )
+            seconds = time.perf_counter() - started
+            return summarize(samples, requests / seconds, seconds, self._slo)
+
+        ask(_WARM_UP)
+        stage = ask(_ALONE)
+        if sum(stage.errors.values()) == stage.requests:
+            raise DeploymentError(
+                f"{self._target.name} answers no question: {', '.join(stage.errors)}."
+            )
+        return stage
+
+    def stage(self, rate: float) -> Stage:
+        """Asks at a rate."""
+        options = self._options
+        samples = asyncio.run(
+            run_stage(
+                self._target,
+                self._prompts,
+                rate=rate,
+                seconds=options.seconds,
+                max_tokens=options.max_tokens,
+                timeout=options.timeout_seconds,
+                seed=options.seed + len(self.stages),
+            )
+        )
+        stage = summarize(samples, rate, options.seconds, self._slo)
+        self.stages.append(stage)
+        self._on_stage(stage)
+        return stage
+
+    def search(self, first: float) -> None:
+        """Doubles the rate until the target falls behind, then looks between the last two."""
+        rate, kept = first, 0.0
+        while len(self.stages) < _MOST_STAGES:
+            stage = self.stage(rate)
+            if stage.saturated or not stage.meets_slo:
+                break
+            rate, kept = 2 * rate, rate
+        if not kept:
+            return
+        low, high = kept, rate
+        for _ in range(_REFINEMENTS):
+            middle = (low + high) / 2
+            stage = self.stage(middle)
+            if stage.saturated or not stage.meets_slo:
+                high = middle
+            else:
+                low = middle
