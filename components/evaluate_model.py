@@ -48,7 +48,7 @@ def evaluate_model(
 
     from doctune.artifacts import local_file, local_folder
     from doctune.evaluation import EvaluationOptions, evaluate_model
-    from doctune.kept_cache import mirrored_cache
+    from doctune.persistent_cache import mirrored_cache
 
     with mirrored_cache(cache_uri, "evaluations"):
         evaluation = evaluate_model(

@@ -34,7 +34,7 @@ def prepare_dataset(
 
     from doctune.dataset import DatasetOptions, prepare_dataset
     from doctune.inference.base_model import resolve_tokenizer
-    from doctune.kept_cache import kept_cache_folder
+    from doctune.persistent_cache import persistent_cache_folder
 
     summary = prepare_dataset(
         Path(documents.path),
@@ -45,7 +45,7 @@ def prepare_dataset(
         card_path=Path(card.path),
         options=DatasetOptions(chunk_tokens=chunk_tokens, **advanced),
         tokenizer=resolve_tokenizer(base_model),
-        teacher_cache=kept_cache_folder(cache_uri, "teacher"),
+        teacher_cache=persistent_cache_folder(cache_uri, "teacher"),
     )
     made_from = {"documents_digest": documents.metadata["digest"], "digest": summary.digest}
     train_set.metadata.update(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from doctune.documents.account import count_lost, count_page
 from doctune.documents.blocks import body_size, build_blocks
-from doctune.documents.cautions import cautions
+from doctune.documents.document_warnings import document_warnings
 from doctune.documents.errors import PdfError
 from doctune.documents.footnotes import mark_footnotes
 from doctune.documents.furniture import mark_running_lines
@@ -189,7 +189,7 @@ def assemble(facts: FileFacts, pages: Sequence[PartPage]) -> Document:
     )
     sample = _sample(whole)
     language = stages.run("the language", 0, partial(detect_language, sample), "")
-    found = cautions(pages, whole, stages.faults, facts.attached)
+    found = document_warnings(pages, whole, stages.faults, facts.attached)
     return Document(whole, facts.metadata, language, tuple(found))
 
 

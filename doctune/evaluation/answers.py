@@ -59,7 +59,7 @@ class Answers:
         return [completion.text for completion in self.completions]
 
 
-class Interview:
+class AnswerCollector:
     """Collects all results of one model, resuming an earlier attempt."""
 
     def __init__(

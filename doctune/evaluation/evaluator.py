@@ -10,7 +10,7 @@ from pathlib import Path
 from doctune.artifacts import local_file, local_folder
 from doctune.digests import digest_file
 from doctune.errors import EvaluationError
-from doctune.evaluation.answers import Answers, Interview
+from doctune.evaluation.answers import AnswerCollector, Answers
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.clusters import clusters_of
 from doctune.evaluation.comparison import (
@@ -101,15 +101,15 @@ def evaluate_model(
         champion_uri = ""
     models = find_models(model_dir, champion_uri=champion_uri, others=chosen.others)
     quiz = _quiz(test, chosen, index_uri)
-    interviews = _interviews(models, test, quiz, chosen)
-    data = _measure(models, interviews, test, quiz, fairness, chosen, champion_uri)
+    collectors = _collectors(models, test, quiz, chosen)
+    data = _measure(models, collectors, test, quiz, fairness, chosen, champion_uri)
     card, verdict = data.card, data.verdict
     write_predictions(predictions_path, test, data.answers, data.samples)
     write_text(report_path, render_report(data))
     if summary_path is not None:
         write_text(summary_path, render_summary(card, verdict))
     write_text(scores_path, card.model_dump_json(indent=2) + "\n")
-    _clean_up(interviews, chosen)
+    _clean_up(collectors, chosen)
     return Evaluation(
         passed=verdict.passed,
         outcome=verdict.outcome,
@@ -124,7 +124,7 @@ def evaluate_model(
 
 def _measure(
     models: Models,
-    interviews: Mapping[str, Interview],
+    collectors: Mapping[str, AnswerCollector],
     test: TestSet,
     quiz: Quiz,
     fairness: Fairness,
@@ -132,7 +132,7 @@ def _measure(
     champion_uri: str,
 ) -> ReportData:
     """Collects the answers of all models, compares them, and decides."""
-    answers = {name: interview.answers() for name, interview in interviews.items()}
+    answers = {name: collector.answers() for name, collector in collectors.items()}
     encoder = encoder_folder() if chosen.semantic_similarity else None
     samples = {
         name: model_samples(test.examples, given, encoder=encoder)
@@ -192,12 +192,12 @@ def _quiz(test: TestSet, options: EvaluationOptions, index_uri: str) -> Quiz:
     )
 
 
-def _interviews(
+def _collectors(
     models: Models, test: TestSet, quiz: Quiz, options: EvaluationOptions
-) -> dict[str, Interview]:
+) -> dict[str, AnswerCollector]:
     general = general_examples() if options.general_prompts else ()
     return {
-        name: Interview(
+        name: AnswerCollector(
             name,
             folder,
             test.examples,
@@ -211,14 +211,14 @@ def _interviews(
     }
 
 
-def _clean_up(interviews: Mapping[str, Interview], options: EvaluationOptions) -> None:
+def _clean_up(collectors: Mapping[str, AnswerCollector], options: EvaluationOptions) -> None:
     """Keeps what base and rivals answered, unless their time is to be taken with the model's."""
     timed = any(guardrail.metric == "latency" for guardrail in options.guardrails)
-    for name, interview in interviews.items():
+    for name, collector in collectors.items():
         if name == TUNED or timed:
-            interview.checkpoint.remove()
+            collector.checkpoint.remove()
         else:
-            interview.checkpoint.keep()
+            collector.checkpoint.keep()
 
 
 def _compare_all(

@@ -19,7 +19,7 @@ from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.comparison import CHAMPION, TUNED, Comparison, compare
 from doctune.evaluation.samples import Sample
 from doctune.evaluation.test_set import Example
-from doctune.learnt import Hashes, Learnt, hashes_of, read_learnt
+from doctune.training_hashes import Hashes, TrainingHashes, hashes_of, read_training_hashes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Fairness:
 def judge_fairness(examples: Sequence[Example], tuned: Path, champion: Path | None) -> Fairness:
     """Finds test examples whose documents only one of two models was trained on.
 
-    A model from before `learnt.parquet` existed cannot be checked; the note says so.
+    A model from before `training_hashes.parquet` existed cannot be checked; the note says so.
 
     Args:
         tuned: The new model's folder.
@@ -52,7 +52,7 @@ def judge_fairness(examples: Sequence[Example], tuned: Path, champion: Path | No
     everything = Fairness(kept=np.ones(len(examples), dtype=bool))
     if champion is None:
         return everything
-    own, others = read_learnt(tuned), read_learnt(champion)
+    own, others = read_training_hashes(tuned), read_training_hashes(champion)
     if own is None or others is None:
         return replace(everything, note="what the champion has learnt is not known")
     runs = _runs_by_document(examples)
@@ -96,7 +96,7 @@ def _runs_by_document(examples: Sequence[Example]) -> dict[str, Hashes]:
     return {name: hashes_of(own) for name, own in texts.items()}
 
 
-def _shared_share(own: Learnt, others: Learnt) -> float:
+def _shared_share(own: TrainingHashes, others: TrainingHashes) -> float:
     """Returns the share of the new model's documents that the champion was trained on, too."""
     if not own.documents:
         return 1.0

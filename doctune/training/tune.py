@@ -13,7 +13,6 @@ from doctune.digests import digest_file, digest_folder, digest_value
 from doctune.errors import DatasetError
 from doctune.files import write_json
 from doctune.inference.base_model import resolve_base_model
-from doctune.learnt import LEARNT_FILE, write_learnt
 from doctune.progress import progress
 from doctune.publishing import published_folder
 from doctune.training.batches import Curriculum, Phase
@@ -38,6 +37,7 @@ from doctune.training.outputs import (
 from doctune.training.sharding import shard_frozen_weights
 from doctune.training.token_cache import tokenized_file, tokenized_passages
 from doctune.training.workers import Workers, joined_workers
+from doctune.training_hashes import TRAINING_HASHES_FILE, write_training_hashes
 from doctune.vertex_environment import checkpoint_folder, tensorboard_folder
 
 logger = logging.getLogger("doctune.training")
@@ -108,7 +108,7 @@ def _write_model(
         record |= {"base_model_digest": digest_folder(stage.base), "data": stage.digests}
         record["prompt_version"] = prompt_version_of(train_path)
         write_json(folder / "training.json", record)
-        write_learnt(train_path, folder / LEARNT_FILE)
+        write_training_hashes(train_path, folder / TRAINING_HASHES_FILE)
 
 
 def train_adapter(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from doctune.errors import EvaluationError
-from doctune.evaluation.answers import Interview
+from doctune.evaluation.answers import AnswerCollector
 from doctune.evaluation.context import fit_prompt
 from doctune.evaluation.test_set import Example, load_test_set
 from doctune.inference.generation import Completion, TextGenerator
@@ -79,7 +79,7 @@ def test_no_model_is_asked_beyond_its_context(
         return found
 
     monkeypatch.setattr(TextGenerator, "generate", watched)
-    answers = Interview(
+    answers = AnswerCollector(
         "base", base_dir, examples, (), test_digest="x", max_new_tokens=40, batch_size=4
     ).answers()
     assert len(reached) == 3

@@ -12,8 +12,13 @@ from doctune.evaluation.comparison import CHAMPION
 from doctune.evaluation.fairness import compare_fairly, judge_fairness
 from doctune.evaluation.samples import Sample, mean_sample
 from doctune.evaluation.test_set import Example, load_test_set
-from doctune.learnt import LEARNT_FILE, hashes_of, read_learnt, write_learnt
 from doctune.publishing import write_manifest
+from doctune.training_hashes import (
+    TRAINING_HASHES_FILE,
+    hashes_of,
+    read_training_hashes,
+    write_training_hashes,
+)
 from tests.evaluation.test_evaluator import OPTIONS, run
 from tests.evaluation.tiny_models import write_rows, write_tuned
 
@@ -47,7 +52,7 @@ def trained(folder: Path, *rows: list[dict[str, Any]]) -> Path:
     train = write_rows(
         folder.parent / f"{folder.name}.jsonl", [one for part in rows for one in part]
     )
-    write_learnt(train, folder / LEARNT_FILE)
+    write_training_hashes(train, folder / TRAINING_HASHES_FILE)
     return folder
 
 
@@ -137,8 +142,8 @@ def test_hashes_are_of_words_whatever_their_case_and_hold_no_text(tmp_path: Path
     text = " ".join(sentences("pump"))
     assert np.array_equal(hashes_of([text]), hashes_of([text.upper()]))
     folder = trained(tmp_path / "model", rows_of("pump.pdf", "pump"))
-    assert b"rinsed" not in (folder / LEARNT_FILE).read_bytes()
-    learnt = read_learnt(folder)
+    assert b"rinsed" not in (folder / TRAINING_HASHES_FILE).read_bytes()
+    learnt = read_training_hashes(folder)
     assert learnt is not None
     assert learnt.knows(hashes_of(sentences("pump", 2)))
     assert not learnt.knows(hashes_of(sentences("sieve")))
@@ -149,6 +154,6 @@ def test_hashes_are_of_words_whatever_their_case_and_hold_no_text(tmp_path: Path
 def test_a_broken_record_is_an_error(tmp_path: Path, content: bytes) -> None:
     from doctune.errors import ModelError
 
-    (tmp_path / LEARNT_FILE).write_bytes(content)
+    (tmp_path / TRAINING_HASHES_FILE).write_bytes(content)
     with pytest.raises(ModelError, match="train the model again"):
-        read_learnt(tmp_path)
+        read_training_hashes(tmp_path)

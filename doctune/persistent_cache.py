@@ -25,7 +25,7 @@ _SECONDS = 30.0
 logger = logging.getLogger("doctune.cache")
 
 
-def kept_cache_folder(uri: str, name: str) -> Path:
+def persistent_cache_folder(uri: str, name: str) -> Path:
     """Returns the folder of a persistent cache: in Cloud Storage, or else in the local cache.
 
     Args:
@@ -45,11 +45,11 @@ def mirrored_cache(uri: str, name: str, *, seconds: float = _SECONDS) -> Iterato
     there.
 
     Args:
-        uri: As for `kept_cache_folder`.
+        uri: As for `persistent_cache_folder`.
         name: The name of the local cache.
         seconds: Interval of copying.
     """
-    here, there = cache_folder() / name, kept_cache_folder(uri, name)
+    here, there = cache_folder() / name, persistent_cache_folder(uri, name)
     if here == there:
         yield here
         return
@@ -61,7 +61,7 @@ def mirrored_cache(uri: str, name: str, *, seconds: float = _SECONDS) -> Iterato
         while not over.wait(seconds):
             mirror.send()
 
-    thread = threading.Thread(target=keep_up, name="kept-cache", daemon=True)
+    thread = threading.Thread(target=keep_up, name="persistent-cache", daemon=True)
     thread.start()
     try:
         yield here

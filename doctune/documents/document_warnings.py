@@ -14,7 +14,7 @@ _MOST_NAMED = 8  # pages
 _MOST_FILES, _NAME_CHARS = 3, 80  # attached files that a warning names
 
 
-def cautions(
+def document_warnings(
     parts: Sequence[PartPage],
     pages: Sequence[Page],
     faults: Sequence[Fault],

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from doctune.errors import ModelError
 
-LEARNT_FILE = "learnt.parquet"
+TRAINING_HASHES_FILE = "training_hashes.parquet"
 # A text with at least this share of its runs counts as learnt, perhaps in another edition.
 LEAST_SHARE = 0.5
 
@@ -32,7 +32,7 @@ Hashes = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
+class TrainingHashes:
     """The hashes of the training documents, by file name."""
 
     documents: dict[str, Hashes]
@@ -63,7 +63,7 @@ def hashes_of(texts: Iterable[str]) -> Hashes:
     return np.array(sorted(found), dtype=np.uint32)
 
 
-def write_learnt(train_path: Path, path: Path) -> None:
+def write_training_hashes(train_path: Path, path: Path) -> None:
     """Writes the hashes of a training set, one row per document."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -79,7 +79,7 @@ def write_learnt(train_path: Path, path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
 
-def read_learnt(model_dir: Path) -> Learnt | None:
+def read_training_hashes(model_dir: Path) -> TrainingHashes | None:
     """Reads the hashes of a model; None for a model from before they were stored.
 
     Raises:
@@ -88,14 +88,14 @@ def read_learnt(model_dir: Path) -> Learnt | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = model_dir / LEARNT_FILE
+    path = model_dir / TRAINING_HASHES_FILE
     if not path.is_file():
         return None
     try:
         rows = pq.read_table(path).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise ModelError(f"{path} cannot be read ({error}): train the model again.") from error
-    return Learnt({row["file"]: np.array(row["runs"], dtype=np.uint32) for row in rows})
+    return TrainingHashes({row["file"]: np.array(row["runs"], dtype=np.uint32) for row in rows})
 
 
 def _document(row: dict[str, Any]) -> str:

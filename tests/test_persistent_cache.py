@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from doctune import vertex_environment
-from doctune.kept_cache import kept_cache_folder, mirrored_cache
+from doctune.persistent_cache import mirrored_cache, persistent_cache_folder
 
 URI = "gs://bucket/cache"
 
@@ -28,10 +28,15 @@ def in_another_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("DOCTUNE_CACHE", str(tmp_path / "container-2"))
 
 
-def test_a_kept_cache_is_in_the_bucket_where_it_is_mounted(bucket: Path, tmp_path: Path) -> None:
-    assert kept_cache_folder(URI, "teacher") == bucket / "cache" / "teacher"
-    assert kept_cache_folder("gs://other/cache", "teacher") == tmp_path / "container-1" / "teacher"
-    assert kept_cache_folder("", "teacher") == tmp_path / "container-1" / "teacher"
+def test_a_persistent_cache_is_in_the_bucket_where_it_is_mounted(
+    bucket: Path, tmp_path: Path
+) -> None:
+    assert persistent_cache_folder(URI, "teacher") == bucket / "cache" / "teacher"
+    assert (
+        persistent_cache_folder("gs://other/cache", "teacher")
+        == tmp_path / "container-1" / "teacher"
+    )
+    assert persistent_cache_folder("", "teacher") == tmp_path / "container-1" / "teacher"
 
 
 def test_what_a_container_wrote_is_there_for_the_next_one(
@@ -54,7 +59,7 @@ def test_a_container_that_is_killed_loses_no_more_than_the_last_moment(
     program = (
         "import sys, time; from pathlib import Path\n"
         "from doctune import vertex_environment\n"
-        "from doctune.kept_cache import mirrored_cache\n"
+        "from doctune.persistent_cache import mirrored_cache\n"
         "vertex_environment._MOUNT = Path(sys.argv[1])\n"
         f"with mirrored_cache({URI!r}, 'evaluations', seconds=0.05) as here:\n"
         "    here.mkdir(parents=True)\n"
