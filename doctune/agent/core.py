@@ -72,7 +72,7 @@ class Agent:
     def warm_up(self) -> None:
         """Loads what the first question would wait for; may block for seconds."""
         with _SEARCHING:
-            self.answerer.index.vector("warm up")
+            self.answerer.index.warm_up()
 
     @property
     def asks_models(self) -> bool:

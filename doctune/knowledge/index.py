@@ -12,14 +12,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from doctune.inference.sentence_encoder import Floats, encode, encoder_folder
 from doctune.knowledge.aliases import implied_terms
 from doctune.knowledge.lexical import Bm25, tokens
 from doctune.knowledge.passages import BBox, Passage, Unit
+from doctune.knowledge.sketches import Sketches
 from doctune.knowledge.store import (
     BM25_PASSAGES,
     BM25_UNITS,
@@ -37,6 +40,9 @@ NUMBERED = re.compile(r"\b([A-Z][a-z]{2,})s? (\d{1,4})\b(?!\.\d|,\d| ?%)")
 _NEAR_WORDS = 3  # of the documents that count for one of a question
 _NEAR_KNOWN, _NEAR_UNKNOWN = 0.3, 0.8  # where the documents have the question's word, and have not
 _WORDS_SHARE = 0.3  # of the best BM25, beside vectors whose product is at most 2.5
+_EXACT_UNITS = 50_000  # up to which all vectors are compared; beyond, sketches choose candidates
+_CANDIDATES = 2_400  # units that get their exact score in an index larger than that
+_SAMPLE = 16  # every so many units are looked at to choose them
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +53,12 @@ class Hit:
         number: Its row in the index.
         passage: The row of its passage.
         score: How well it fits: higher is better, at most about 3.
-        likeness: The vectors' part of the score, which does not depend on the other units.
     """
 
     number: int
     passage: int
     unit: Unit
     score: float
-    likeness: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,18 @@ class KnowledgeIndex:
         self.unit_words = Bm25(folder / BM25_UNITS)
         self.passage_words = Bm25(folder / BM25_PASSAGES)
         self.owners: npt.NDArray[np.int32] = self._units.column("passage").to_numpy()
+        self._hidden_from: dict[frozenset[str], npt.NDArray[np.bool_]] = {}
+        self._last_vector: tuple[str, Floats] | None = None
+
+    def warm_up(self) -> None:
+        """Loads what the first question would wait for; may block for seconds."""
+        self.vector("warm up")
+        if len(self.owners) > _EXACT_UNITS:
+            self._sketches.products(self.vector("warm up"))
+
+    @cached_property
+    def _sketches(self) -> Sketches:
+        return Sketches(self._vectors)
 
     @cached_property
     def sources(self) -> list[str]:
@@ -106,6 +122,11 @@ class KnowledgeIndex:
         """The title of each passage's document."""
         names: list[str] = self._passages.column("title").to_pylist()
         return names
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The text of each passage."""
+        return list(map(str, self._column("text")))
 
     @cached_property
     def ids(self) -> list[str]:
@@ -171,9 +192,10 @@ class KnowledgeIndex:
         return list(found.values())
 
     def vector(self, text: str) -> Floats:
-        """Returns a text's vector."""
-        vector: Floats = encode([text], self.encoder)[0]
-        return vector
+        """Returns a text's vector; the last one is kept, since a question is asked for again."""
+        if self._last_vector is None or self._last_vector[0] != text:
+            self._last_vector = (text, encode([text], self.encoder)[0])
+        return self._last_vector[1]
 
     def expanded(self, question: str) -> str:
         """Returns a question with the documents' own names of what it means."""
@@ -181,19 +203,40 @@ class KnowledgeIndex:
         return f"{question} ({', '.join(terms)})" if terms else question
 
     def scores(self, question: str, groups: Collection[str] | None = None) -> tuple[Floats, Floats]:
-        """Returns the score of each unit, and its likeness.
+        """Returns the score of each unit, and the vectors' part of it.
 
         Args:
             groups: The access groups of who asks; None sees everything.
         """
         question = self.expanded(question)
-        words = self._weighted(question)
         likeness = np.asarray(self._vectors, dtype=np.float32) @ self.vector(question)
-        total = likeness + _WORDS_SHARE * _relative(self.unit_words.scores(words))
-        total += _WORDS_SHARE * _relative(self.passage_words.scores(words))[self.owners]
+        return likeness + self._words_part(question, groups), likeness
+
+    def _words_part(self, question: str, groups: Collection[str] | None) -> Floats:
+        """Returns what a question's words add to the score of each unit; -inf where hidden."""
+        words = self._weighted(question)
+        total = _words_share(self.unit_words.scores(words))
+        total += _words_share(self.passage_words.scores(words))[self.owners]
         if groups is not None:
-            total[~self._visible(frozenset(groups))[self.owners]] = -np.inf
-        return total, likeness
+            total[self._hidden(frozenset(groups))] = -np.inf
+        return total
+
+    def _best_rows(
+        self, question: str, top: int, groups: Collection[str] | None
+    ) -> tuple[npt.NDArray[np.intp], Floats]:
+        """Returns the rows of the best units, best first, and their scores."""
+        if len(self.owners) <= _EXACT_UNITS:
+            total, _ = self.scores(question, groups)
+            rows = _highest(total, top)
+            return rows, total[rows]
+        question = self.expanded(question)
+        vector, by_words = self.vector(question), self._words_part(question, groups)
+        rough = self._sketches.products(vector)
+        rough += by_words
+        rows = _candidates(rough)
+        exact = np.asarray(self._vectors[rows], dtype=np.float32) @ vector + by_words[rows]
+        order = _highest(exact, top)
+        return rows[order], exact[order]
 
     def _weighted(self, question: str) -> dict[str, float]:
         """Returns a question's stems with what each counts, near words of the documents too."""
@@ -206,23 +249,22 @@ class KnowledgeIndex:
                 weights[stem] = max(weights.get(stem, 0.0), weight)
         return weights
 
-    def _visible(self, groups: frozenset[str]) -> npt.NDArray[np.bool_]:
-        return np.array([not groups.isdisjoint(allowed) for allowed in self.groups], dtype=bool)
+    def _hidden(self, groups: frozenset[str]) -> npt.NDArray[np.bool_]:
+        """Returns for each unit whether it is kept from somebody of these groups."""
+        if groups not in self._hidden_from:
+            seen = {allowed: not groups.isdisjoint(allowed) for allowed in set(self.groups)}
+            passages = np.array([not seen[allowed] for allowed in self.groups], dtype=bool)
+            self._hidden_from[groups] = passages[self.owners]
+        return self._hidden_from[groups]
 
     def best(self, question: str, top: int, groups: Collection[str] | None = None) -> list[Hit]:
         """Returns the best units, best first."""
-        scores, likeness = self.scores(question, groups)
-        order = np.argsort(-scores, kind="stable")[:top]
+        rows, scores = self._best_rows(question, top, groups)
+        shown = np.isfinite(scores)
+        rows, scores = rows[shown], scores[shown]
         return [
-            Hit(
-                int(at),
-                int(self.owners[at]),
-                self.unit(int(at)),
-                float(scores[at]),
-                float(likeness[at]),
-            )
-            for at in order
-            if np.isfinite(scores[at])
+            Hit(int(at), int(self.owners[at]), unit, float(score))
+            for at, unit, score in zip(rows, self._units_at(rows), scores, strict=True)
         ]
 
     def search(
@@ -256,35 +298,66 @@ class KnowledgeIndex:
 
     def unit(self, number: int) -> Unit:
         """Returns a unit by its row."""
-        row = self._units.slice(number, 1).to_pylist()[0]
-        return Unit(
-            kind=row["kind"],
-            text=row["text"],
-            page=row["page"],
-            box=_box(row["box"]),
-            lead=row["lead"],
-            label=row["label"],
-            head=row["head"],
-            cells=tuple(zip(row["heads"], row["values"], strict=True)),
-            scale=row["scale"],
-        )
+        return self._units_at(np.array([number]))[0]
+
+    def _units_at(self, rows: npt.NDArray[np.intp]) -> list[Unit]:
+        return list(map(_unit, self._units.take(pa.array(rows, type=pa.int64())).to_pylist()))
 
     def passage(self, number: int) -> Passage:
         """Returns a passage by its row, with its units."""
         row = self._passages.slice(number, 1).to_pylist()[0]
-        first, last = np.searchsorted(self.owners, [number, number + 1])
+        first, last = map(int, np.searchsorted(self.owners, [number, number + 1]))
+        units = self._units.slice(first, last - first).to_pylist()
         return Passage(
             heading=tuple(row["heading"]),
             text=row["text"],
             pages=tuple(row["pages"]),
             boxes=tuple(map(_box, row["boxes"])),
-            units=tuple(self.unit(at) for at in range(int(first), int(last))),
+            units=tuple(map(_unit, units)),
         )
 
 
-def _relative(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _unit(row: dict[str, Any]) -> Unit:
+    return Unit(
+        kind=row["kind"],
+        text=row["text"],
+        page=row["page"],
+        box=_box(row["box"]),
+        lead=row["lead"],
+        label=row["label"],
+        head=row["head"],
+        cells=tuple(zip(row["heads"], row["values"], strict=True)),
+        scale=row["scale"],
+    )
+
+
+def _highest(scores: Floats, top: int) -> npt.NDArray[np.intp]:
+    """Returns the rows of the highest scores, highest first, of equal ones the first row first."""
+    if len(scores) > top:
+        least = np.partition(scores, len(scores) - top)[len(scores) - top]
+        rows = np.flatnonzero(scores >= least)
+    else:
+        rows = np.arange(len(scores))
+    return rows[np.argsort(-scores[rows], kind="stable")][:top]
+
+
+def _candidates(rough: Floats) -> npt.NDArray[np.intp]:
+    """Returns the rows of about the `_CANDIDATES` highest scores; a sample tells where to cut."""
+    sample = rough[::_SAMPLE]
+    kept = _CANDIDATES // _SAMPLE
+    least = float(np.finfo(np.float32).min)  # above -inf: none that is hidden
+    if len(sample) > kept:
+        least = max(least, float(np.partition(sample, len(sample) - kept)[len(sample) - kept]))
+    return np.flatnonzero(rough >= least)
+
+
+def _words_share(scores: Floats) -> Floats:
+    """Returns scores as shares of the best one, times what words count; changes them in place."""
     best = float(scores.max(initial=0.0))
-    return scores / best if best > 0 else scores
+    if best > 0:
+        scores /= best
+    scores *= _WORDS_SHARE
+    return scores
 
 
 def _box(values: list[float]) -> BBox:

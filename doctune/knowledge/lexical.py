@@ -92,6 +92,11 @@ class Bm25:
 
         self._index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
         self.size = int(self._index.scores["num_docs"])
+        # Per stem, the documents that have it with their scores; bm25s itself would fill an array
+        # of all documents for each word.
+        self._pointers = np.asarray(self._index.scores["indptr"])
+        self._documents = np.asarray(self._index.scores["indices"])
+        self._scores = np.asarray(self._index.scores["data"])
         self._nearest: dict[str, str] = {}
 
     def scores(self, query: Mapping[str, float]) -> npt.NDArray[np.float32]:
@@ -103,7 +108,9 @@ class Bm25:
         total = np.zeros(self.size, dtype=np.float32)
         for word, weight in query.items():
             if self.knows(word):
-                total += weight * np.asarray(self._index.get_scores([word]), dtype=np.float32)
+                at = self._index.vocab_dict[word]
+                found = slice(int(self._pointers[at]), int(self._pointers[at + 1]))
+                total[self._documents[found]] += weight * self._scores[found]
         return total
 
     def knows(self, word: str) -> bool:
@@ -131,6 +138,5 @@ class Bm25:
         frequency = 0
         if self.knows(word):
             at = self._index.vocab_dict[word]
-            pointers = self._index.scores["indptr"]
-            frequency = int(pointers[at + 1]) - int(pointers[at])
+            frequency = int(self._pointers[at + 1]) - int(self._pointers[at])
         return float(np.log(1 + (self.size - frequency + 0.5) / (frequency + 0.5)))

@@ -78,6 +78,8 @@ class Vocabulary:
     def __init__(self, folder: Path, encoder: Path) -> None:
         table = pq.read_table(folder / WORDS)
         self._stems: list[str] = table.column("stem").to_pylist()
+        words: list[str] = table.column("word").to_pylist()
+        self._rows = {word: row for row, word in enumerate(words)}
         self._vectors: Floats = np.load(folder / WORD_VECTORS, mmap_mode="r").astype(np.float32)
         self._encoder = encoder
         self._known: dict[str, dict[str, float]] = {}
@@ -86,12 +88,21 @@ class Vocabulary:
         """Returns, for each word, the stems that mean nearly the same."""
         new = [word for word in dict.fromkeys(asked) if word not in self._known]
         if new and self._stems:
-            cosines = encode(new, self._encoder) @ self._vectors.T
-            for word, row in zip(new, cosines, strict=True):
-                order = np.argsort(-row, kind="stable")[:_MOST_NEAR]
+            for word, row in zip(new, self._encoded(new) @ self._vectors.T, strict=True):
+                alike = np.flatnonzero(row > _UNLIKE)
+                order = alike[np.argsort(-row[alike], kind="stable")][:_MOST_NEAR]
                 self._known[word] = {
                     self._stems[at]: min(1.0, float((row[at] - _UNLIKE) / (_SAME - _UNLIKE)))
                     for at in order
-                    if row[at] > _UNLIKE
                 }
         return [self._known.get(word, {}) for word in asked]
+
+    def _encoded(self, asked: Sequence[str]) -> Floats:
+        """Returns the vectors of words; those of the documents' words are there already."""
+        foreign = [word for word in asked if word not in self._rows]
+        vectors = np.empty((len(asked), self._vectors.shape[1]), dtype=np.float32)
+        made = iter(encode(foreign, self._encoder) if foreign else ())
+        for at, word in enumerate(asked):
+            row = self._rows.get(word)
+            vectors[at] = next(made) if row is None else self._vectors[row]
+        return vectors
