@@ -1,19 +1,21 @@
 """From twenty wrong answers to a model that knows better, with the real small model.
 
-    python benchmarks/feedback_story.py [--json] [--epochs 8] [--check]
+    python benchmarks/feedback_story.py [--json] [--facts 20] [--epochs 8] [--check]
 
 A champion is tuned on twenty facts. It is asked about twenty others, answers wrongly, and three
 people each correct every answer in words of their own. The rules review, the data set is augmented,
 a new model is tuned from the base. Both are then asked in words that nobody used before. With
---check the exit code is 1 unless at least 16 of the 20 are right (champion: at most 4) and no more
-of the others are lost than chance explains. The gateway, the pipeline and the roll-out are not part
-of it.
+--check the exit code is 1 unless at least four fifths are right (champion: at most one fifth), and
+no more of the others are lost than chance explains. The gateway, the pipeline
+and the roll-out are not part of it: tests/e2e/test_retraining.py has those. What it does is written
+to standard error every few seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -73,21 +75,38 @@ class Story:
     new_others_right: int
     seconds: float
 
+    chance_of_loss: float  # that as many of the others are lost without a cause
+    champion_seconds: float
+    new_seconds: float
+
     @property
     def told(self) -> bool:
-        """Whether it came out as it should; three of twenty more lost are beyond chance."""
-        lost = self.champion_others_right - self.new_others_right
-        return self.new_right >= 16 and self.champion_right <= 4 and lost <= 2
+        """Whether it came out as it should."""
+        return (
+            self.new_right >= 0.8 * self.held_out
+            and self.champion_right <= 0.2 * self.held_out
+            and self.chance_of_loss >= 0.025
+        )
 
 
-def facts() -> list[Fact]:
-    """Returns forty facts, no two with one value."""
+def facts(count: int) -> list[Fact]:
+    """Returns so many facts, no two with one value."""
+    every = [(name, kind) for name in _NAMES for kind in _QUALITIES]
     return [
         Fact(name, quality, part, f"{13 + 7 * number} {unit}")
-        for number, (name, (quality, unit, part)) in enumerate(
-            (name, kind) for name in _NAMES for kind in _QUALITIES
-        )
+        for number, (name, (quality, unit, part)) in enumerate(every[:count])
     ]
+
+
+def chance_of_loss(new: Sequence[bool], champion: Sequence[bool]) -> float:
+    """Returns how likely chance alone loses as many questions (McNemar's exact test)."""
+    from scipy.stats import binomtest
+
+    lost = sum(was and not now for now, was in zip(new, champion, strict=True))
+    won = sum(now and not was for now, was in zip(new, champion, strict=True))
+    if not lost + won:
+        return 1.0
+    return float(binomtest(lost, lost + won, alternative="greater").pvalue)
 
 
 def rows(known: Sequence[Fact], forms: Sequence[str]) -> list[dict[str, Any]]:
@@ -114,8 +133,8 @@ def write(path: Path, written: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-def right(model: Path, asked: Sequence[Fact], form: str) -> tuple[int, list[str]]:
-    """Returns how many questions a model answers right, and its answers."""
+def right(model: Path, asked: Sequence[Fact], form: str) -> tuple[list[bool], list[str]]:
+    """Returns which questions a model answers right, and its answers."""
     from doctune.evaluation.answer_accuracy import grade_answer
     from doctune.inference.generation import TextGenerator
     from doctune.inference.options import GenerationOptions
@@ -128,11 +147,78 @@ def right(model: Path, asked: Sequence[Fact], form: str) -> tuple[int, list[str]
     )
     texts = [answer.text for answer in answers]
     graded = zip(questions, texts, asked, strict=True)
-    return sum(grade_answer(q, a, reference=fact.answer).right for q, a, fact in graded), texts
+    return [grade_answer(q, a, reference=fact.answer).right for q, a, fact in graded], texts
 
 
-def tell(folder: Path, epochs: float, say: Callable[[str], None]) -> Story:
+@dataclass(frozen=True)
+class Sets:
+    """The facts, and the files that the champion is made of."""
+
+    known: list[Fact]
+    unknown: list[Fact]
+    train: Path
+    validation: Path
+    test: Path
+
+    @classmethod
+    def write(cls, folder: Path, count: int) -> Sets:
+        """Writes the sets of so many facts that are known; as many are not."""
+        every = facts(2 * count)
+        known, unknown = every[::2], every[1::2]
+        elsewhere = [Fact("Umbra", "height", "mast", "9 m")]
+        return cls(
+            known,
+            unknown,
+            write(folder / "train.jsonl", rows(known, _ASKED)),
+            write(folder / "validation.jsonl", rows(known[:4], [_HELD_OUT])),
+            write(folder / "test.jsonl", rows(elsewhere, _ASKED[:1])),
+        )
+
+
+def tell(folder: Path, count: int, epochs: float, say: Callable[[str], None]) -> Story:
     """Plays it through."""
+    from doctune.training import TrainingOptions, tune_model
+
+    start = time.monotonic()
+    sets = Sets.write(folder, count)
+    options = TrainingOptions(num_train_epochs=epochs, learning_rate=2e-3, max_length=128)
+    tune_model(sets.train, sets.validation, folder / "champion", options)
+    champion_seconds = time.monotonic() - start
+    say(f"champion tuned after {champion_seconds:.0f} s")
+    asked = [right(folder / "champion", sets.unknown, form) for form in _ASKED]
+    say(f"the champion answered {sum(asked[0][0])} of {count} right")
+    accepted, train = _learn(folder, sets, [texts for _, texts in asked], say)
+    again = time.monotonic()
+    tune_model(train, sets.validation, folder / "new", options)
+    say(f"new version tuned after {time.monotonic() - start:.0f} s")
+    new_seconds = time.monotonic() - again
+    found = {
+        (model, kind): right(folder / model, facts_of, _HELD_OUT)[0]
+        for model in ("champion", "new")
+        for kind, facts_of in (("corrected", sets.unknown), ("others", sets.known))
+    }
+    return Story(
+        wrong_before=count - sum(asked[0][0]),
+        accepted=accepted,
+        held_out=count,
+        champion_right=sum(found["champion", "corrected"]),
+        new_right=sum(found["new", "corrected"]),
+        others=len(sets.known),
+        champion_others_right=sum(found["champion", "others"]),
+        new_others_right=sum(found["new", "others"]),
+        chance_of_loss=round(
+            chance_of_loss(found["new", "others"], found["champion", "others"]), 4
+        ),
+        champion_seconds=round(champion_seconds, 1),
+        new_seconds=round(new_seconds, 1),
+        seconds=round(time.monotonic() - start, 1),
+    )
+
+
+def _learn(
+    folder: Path, sets: Sets, given: Sequence[Sequence[str]], say: Callable[[str], None]
+) -> tuple[int, Path]:
+    """People complain, the rules review, and what is accepted joins the training set."""
     from doctune.configuration.retraining import AugmentOptions, ReviewRules
     from doctune.database.engine import open_database
     from doctune.database.feedback_rows import read_feedback
@@ -140,60 +226,30 @@ def tell(folder: Path, epochs: float, say: Callable[[str], None]) -> Story:
     from doctune.feedback.examples import AugmentPaths, augment_dataset
     from doctune.feedback.rules import review_by_rules
     from doctune.feedback.support import Passage, PassageSupport
-    from doctune.training import TrainingOptions, tune_model
 
-    start = time.monotonic()
-    known, unknown = facts()[::2], facts()[1::2]
-    train = write(folder / "train.jsonl", rows(known, _ASKED))
-    validation = write(folder / "validation.jsonl", rows(known[:4], [_HELD_OUT]))
-    test = write(folder / "test.jsonl", rows([Fact("Umbra", "height", "mast", "9 m")], _ASKED[:1]))
-    options = TrainingOptions(num_train_epochs=epochs, learning_rate=2e-3, max_length=128)
-    tune_model(train, validation, folder / "champion", options)
-    say(f"champion tuned after {time.monotonic() - start:.0f} s")
-    given = [right(folder / "champion", unknown, form)[1] for form in _ASKED]
     engine = open_database(f"sqlite:///{folder}/story.db")
     prepare(engine)
-    _complain(engine, unknown, given)
+    _complain(engine, sets.unknown, given)
     support = PassageSupport(
-        Passage(fact.answer, f"{fact.name}.pdf", fact.name, (1,), fact.part) for fact in facts()
+        Passage(fact.answer, f"{fact.name}.pdf", fact.name, (1,), fact.part)
+        for fact in (*sets.known, *sets.unknown)
     )
     reviewed = review_by_rules(engine, support, ReviewRules(), AugmentOptions())
     say(f"{reviewed.accepted} corrections accepted, left {reviewed.left}")
     names = ("augmented", "test", "regression", "preferences", "manifest")
     paths = AugmentPaths(*(folder / "out" / name for name in names))
-    augment_options = AugmentOptions(regression_share=0.0)
     summary = augment_dataset(
-        read_feedback(engine), train, test, paths, augment_options, support, _by_meaning
+        read_feedback(engine),
+        sets.train,
+        sets.test,
+        paths,
+        AugmentOptions(regression_share=0.0),
+        support,
+        _by_meaning,
     )
-    say(f"{summary.added} new examples, {summary.replayed} old, left out {summary.left_out}")
-    tune_model(paths.train, validation, folder / "new", options)
-    say(f"new version tuned after {time.monotonic() - start:.0f} s")
     engine.dispose()
-    counts = {
-        f"{model} {kind}": right(folder / model, asked, _HELD_OUT)[0]
-        for model in ("champion", "new")
-        for kind, asked in (("corrected", unknown), ("others", known))
-    }
-    return Story(
-        wrong_before=len(unknown) - _right_of(unknown, given[0]),
-        accepted=reviewed.accepted,
-        held_out=len(unknown),
-        champion_right=counts["champion corrected"],
-        new_right=counts["new corrected"],
-        others=len(known),
-        champion_others_right=counts["champion others"],
-        new_others_right=counts["new others"],
-        seconds=round(time.monotonic() - start, 1),
-    )
-
-
-def _right_of(asked: Sequence[Fact], answers: Sequence[str]) -> int:
-    from doctune.evaluation.answer_accuracy import grade_answer
-
-    return sum(
-        grade_answer(fact.ask(_ASKED[0]), answer, reference=fact.answer).right
-        for fact, answer in zip(asked, answers, strict=True)
-    )
+    say(f"{summary.added} new examples, {summary.replayed} old, left out {summary.left_out}")
+    return reviewed.accepted, paths.train
 
 
 def _complain(engine: Any, unknown: Sequence[Fact], given: Sequence[Sequence[str]]) -> None:
@@ -225,16 +281,18 @@ def _by_meaning(questions: Sequence[str]) -> list[list[int]]:
 def main() -> int:
     """Plays the story; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="The last line is JSON.")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--facts", type=int, choices=range(4, 21), default=20, metavar="4-20")
     parser.add_argument("--epochs", type=float, default=8.0)
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory() as name:
-        story = tell(Path(name), options.epochs, say)
+        story = tell(Path(name), options.facts, options.epochs, say)
     found = asdict(story) | {"told": story.told}
     lines = [f"{key}: {value}" for key, value in found.items()]
     print(json.dumps(found) if options.json else "\n".join(lines))

@@ -14,8 +14,11 @@ from doctune.errors import EvaluationError
 
 if TYPE_CHECKING:
     from doctune.evaluation import VersionRecord
+    from doctune.evaluation.versions import LiveRate
     from doctune.vertex import ModelVersion
 
+# The labels that say what a version was made from.
+_MADE_FROM = ("documents", "dataset", "index", "commit")
 ModelName = Annotated[
     str, typer.Option(help="Name in the Model Registry; default: that of config.yaml.")
 ]
@@ -31,7 +34,11 @@ def versions(
     impersonate: Impersonate = "",
     as_json: AsJson = False,
 ) -> None:
-    """List a model's versions with one metric of their evaluations."""
+    """List a model's versions with one metric of their evaluations.
+
+    The HTML file shows, too, what changed from one version to the next, and what people said of
+    their answers, week by week.
+    """
     from doctune.evaluation import render_versions, render_versions_markdown, version_rows
     from doctune.files import write_text
 
@@ -41,10 +48,11 @@ def versions(
         metric or settings.evaluation.primary_metric,
     )
     with vertex_session(local, impersonate):
-        records = _records(name)
+        records, registered = _records(name)
     rows = version_rows(records, chosen)
     if html:
-        write_text(html, render_versions(records, chosen, model_name=name))
+        page = render_versions(records, chosen, model_name=name, live=_live(registered))
+        write_text(html, page)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows]))
     elif markdown:
@@ -97,16 +105,27 @@ def _aligned(markdown: str) -> str:
     )
 
 
-def _records(model_name: str) -> "list[VersionRecord]":
+def _live(registered: str) -> "list[LiveRate]":
+    from doctune.cli.feedback import open_database
+    from doctune.database.feedback_rows import read_feedback
+    from doctune.feedback.analysis import live_rates
+
+    return live_rates(read_feedback(open_database()), registered)
+
+
+def _records(model_name: str) -> "tuple[list[VersionRecord], str]":
+    """Returns the versions' evaluations, and the model's resource name."""
     from doctune.evaluation import VersionRecord
     from doctune.vertex import model_versions
 
-    records = []
+    records, registered = [], ""
     for version in model_versions(model_name):
+        registered = version.name.partition("@")[0]
         record = VersionRecord(
             version=version.version_id,
             created=version.created.isoformat(timespec="seconds"),
             aliases=version.aliases,
+            made_from={name: version.labels.get(name, "") for name in _MADE_FROM},
         )
         if not version.evaluations:
             records.append(record)
@@ -119,7 +138,7 @@ def _records(model_name: str) -> "list[VersionRecord]":
                 scores=evaluation.metrics,
             )
             records.append(evaluated)
-    return records
+    return records, registered
 
 
 def _stored_predictions(

@@ -25,6 +25,19 @@ class VersionRecord:
     outcome: str = ""
     test_digest: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
+    made_from: Mapping[str, str] = field(default_factory=dict)  # digests by what they are of
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveRate:
+    """How often people found a version's answers bad in one week, with the interval's ends."""
+
+    version: str
+    week: str  # 2026-W48
+    bad: int
+    of: int
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +54,7 @@ class VersionRow:
     high: float | None
     base: float | None
     comparable: bool  # evaluated on the same test set as the latest evaluation
+    changed: str  # what is another than the version's before
 
 
 def version_rows(records: Sequence[VersionRecord], metric: str) -> list[VersionRow]:
@@ -69,9 +83,15 @@ def version_rows(records: Sequence[VersionRecord], metric: str) -> list[VersionR
             high=_number(record, f"{metric}_tuned_high"),
             base=_number(record, f"{metric}_base"),
             comparable=record.test_digest == latest,
+            changed=_changed(ordered[at - 1], record) if at else "",
         )
-        for record in ordered
+        for at, record in enumerate(ordered)
     ]
+
+
+def _changed(before: VersionRecord, record: VersionRecord) -> str:
+    names = {**before.made_from, **record.made_from}
+    return ", ".join(n for n in names if before.made_from.get(n) != record.made_from.get(n))
 
 
 def _age(record: VersionRecord) -> tuple[str, str]:
@@ -99,8 +119,18 @@ def render_versions_markdown(records: Sequence[VersionRecord], metric: str) -> s
     return "\n".join([*lines, ""])
 
 
-def render_versions(records: Sequence[VersionRecord], metric: str, *, model_name: str) -> str:
-    """Returns a self-contained page: the metric over versions as a plot, and the table."""
+def render_versions(
+    records: Sequence[VersionRecord],
+    metric: str,
+    *,
+    model_name: str,
+    live: Sequence[LiveRate] = (),
+) -> str:
+    """Returns a self-contained page: the metric over versions as a plot, and the table.
+
+    Args:
+        live: What people said of each version's answers, by week, in the order of time.
+    """
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
@@ -131,6 +161,8 @@ def render_versions(records: Sequence[VersionRecord], metric: str, *, model_name
         model_name=model_name,
         info=info,
         plot=plot,
+        live=live,
+        live_plot=_live_plot(live),
         rows=[
             {
                 "row": row,
@@ -140,6 +172,25 @@ def render_versions(records: Sequence[VersionRecord], metric: str, *, model_name
             }
             for row in reversed(rows)
         ],
+    )
+
+
+def _live_plot(live: Sequence[LiveRate]) -> str:
+    return plots.intervals(
+        [
+            plots.Point(
+                name=rate.version,
+                note=rate.week,
+                value=rate.bad / rate.of,
+                low=rate.low,
+                high=rate.high,
+                other=math.nan,
+                marked=True,
+            )
+            for rate in live
+        ],
+        digits=2,
+        label="Share of bad answers of each version by week, with its interval",
     )
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
 from doctune.database.feedback_rows import FeedbackRow
+from doctune.evaluation.versions import LiveRate
 from doctune.feedback.queue import question_cluster
 from doctune.feedback.request import is_bad, is_good
 
@@ -99,19 +100,14 @@ def analyse(
     """
     kinds: Counter[str] = Counter()
     sources: Counter[str] = Counter()
-    by_person: dict[tuple[str, str, str | None], Opinion] = {}
-    for row in rows:
-        kinds[row.kind] += 1
-        sources[row.source] += 1
-        bad, good = is_bad(row.kind, row.value), is_good(row.kind, row.value)
-        neutral = row.kind == "rating" and not (bad or good)
-        if not (bad or good or neutral):
-            continue
-        key = (row.prediction_id, row.key_id, row.end_user)
-        known = by_person.get(key)
-        if known is None or (bad and not known.bad):
-            by_person[key] = Opinion(row, bad)
-    opinions = list(by_person.values())
+
+    def counted() -> Iterator[FeedbackRow]:
+        for row in rows:
+            kinds[row.kind] += 1
+            sources[row.source] += 1
+            yield row
+
+    opinions = opinions_of(counted())
     alpha, shared = agreement(opinions)
     return Analysis(
         items=sum(kinds.values()),
@@ -124,6 +120,40 @@ def analyse(
         agreement=alpha,
         shared_answers=shared,
     )
+
+
+def opinions_of(rows: Iterable[FeedbackRow]) -> list[Opinion]:
+    """Returns what each person thinks of each answer: bad, if any of their words says so."""
+    by_person: dict[tuple[str, str, str | None], Opinion] = {}
+    for row in rows:
+        bad, good = is_bad(row.kind, row.value), is_good(row.kind, row.value)
+        neutral = row.kind == "rating" and not (bad or good)
+        if not (bad or good or neutral):
+            continue
+        key = (row.prediction_id, row.key_id, row.end_user)
+        known = by_person.get(key)
+        if known is None or (bad and not known.bad):
+            by_person[key] = Opinion(row, bad)
+    return list(by_person.values())
+
+
+def live_rates(rows: Iterable[FeedbackRow], model_name: str) -> list[LiveRate]:
+    """Returns how often each version's answers were bad, by the week of the answer.
+
+    Args:
+        model_name: Name of the version's model in the registry's form, `.../models/ID`; "" for any.
+    """
+    counts: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for one in opinions_of(rows):
+        name, _, version = (one.row.model_version or "").rpartition("@")
+        if version and model_name in ("", name):
+            counts[_week(one.row), version].append(one.bad)
+    found = []
+    for (week, version), bad in sorted(counts.items()):
+        low, high = wilson(sum(bad), len(bad))
+        rate = LiveRate(version=version, week=week, bad=sum(bad), of=len(bad), low=low, high=high)
+        found.append(rate)
+    return found
 
 
 def agreement(opinions: Sequence[Opinion]) -> tuple[float | None, int]:
@@ -172,8 +202,12 @@ def sources_of(row: FeedbackRow) -> list[tuple[str, int]]:
     ]
 
 
+def _week(row: FeedbackRow) -> str:
+    return f"{(row.predicted_at or row.created_at):%G-W%V}"
+
+
 _GROUPS: dict[str, Callable[[FeedbackRow], list[str]]] = {
-    "week": lambda row: [f"{(row.predicted_at or row.created_at):%G-W%V}"],
+    "week": lambda row: [_week(row)],
     "version": lambda row: [row.model_version or _NO],
     "arm": lambda row: [f"{row.experiment}: {row.arm}" if row.arm else _NO],
     "kind of question": lambda row: [question_kind(row.question)],

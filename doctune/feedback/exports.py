@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, fields
-from datetime import datetime
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -36,11 +35,12 @@ def export_feedback(rows: Iterable[FeedbackRow], path: Path, form: Format) -> in
 
 def as_json(row: FeedbackRow) -> dict[str, Any]:
     """Returns a row as JSON values, with its question beside what it was read from."""
-    found = {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in asdict(row).items()
-    }
-    return {**found, "question": row.question}
+    # `asdict` copies every message and source, which is most of the time of an export.
+    found = {name: getattr(row, name) for name in COLUMNS}
+    for name in _MOMENTS:
+        found[name] = found[name].isoformat() if found[name] else None
+    found["question"] = row.question
+    return found
 
 
 def bigquery_schema() -> list[dict[str, str]]:

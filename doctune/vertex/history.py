@@ -41,6 +41,7 @@ class ModelVersion:
     digest: str  # of the model's files, as the label holds it: cut to 63 characters
     created: datetime
     aliases: tuple[str, ...]
+    labels: Mapping[str, str]  # what it was made from
     evaluations: tuple[VersionEvaluation, ...]
 
     def text(self, name: str) -> str:
@@ -108,6 +109,7 @@ def _read(version: ModelMessage) -> ModelVersion:
         digest=version.labels.get("digest", ""),
         created=version.version_create_time,
         aliases=tuple(version.version_aliases),
+        labels=dict(version.labels),
         evaluations=_evaluations(name),
     )
 

@@ -12,6 +12,7 @@ from doctune.evaluation.gate import replay_gate
 from doctune.evaluation.options import EvaluationOptions, Guardrail
 from doctune.evaluation.score_card import ScoreCard, read_card
 from doctune.evaluation.versions import (
+    LiveRate,
     VersionRecord,
     render_versions,
     render_versions_markdown,
@@ -195,6 +196,22 @@ def test_the_page_shows_what_was_not_evaluated_without_a_point() -> None:
     page = render_versions([record(1, None), record(2, 0.4)], "rouge_l", model_name="x")
     assert page.count("<circle") == 1
     assert render_versions([], "rouge_l", model_name="x").count("<circle") == 0
+
+
+def test_the_page_shows_what_changed_and_what_people_said() -> None:
+    made = {"documents": "a", "dataset": "b", "commit": "c"}
+    records = [
+        replace(record(1, 0.3), made_from=made),
+        replace(record(2, 0.4), made_from=made | {"dataset": "x", "commit": "y"}),
+    ]
+    live = [LiveRate(version="2", week="2026-W48", bad=3, of=12, low=0.09, high=0.53)]
+
+    page = render_versions(records, "rouge_l", model_name="x", live=live)
+
+    assert [row.changed for row in version_rows(records, "rouge_l")] == ["", "dataset, commit"]
+    assert "<td>dataset, commit</td>" in page
+    assert "2026-W48</td><td>3</td><td>12</td><td>0.25</td><td>0.09 to 0.53</td>" in page
+    assert page.count("<circle") == 3
 
 
 def test_an_unknown_metric_is_named_with_what_there_is() -> None:
