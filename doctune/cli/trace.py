@@ -84,7 +84,7 @@ def _chain(prediction: "Prediction") -> dict[str, Any]:
         found["unknown"].append("which version answered: its upstream does not say")
         return found
     try:
-        registered = find_version(load_settings().model_name, version)
+        registered = find_version(load_settings().registry_name(), version)
         found |= {"run": registered.text("run"), "train_set": registered.text("train_set")}
         for row in retrainings(open_database()):
             if row.run and row.run == found["run"]:

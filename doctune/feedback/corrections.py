@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from doctune.feedback.support import same_answer
 
 RULES = "rules"  # the reviewer that is no person
 _ONE_QUESTION = 0.6  # of the words of two questions
+# A word with a capital that does not begin a sentence, or one with a digit.
+_NAME = re.compile(r"(?<=[^\s.?!:]\s)[A-Z][\w-]*|\b\w*\d\w*")
 _DECIDED = ("accepted", "edited")
 
 
@@ -160,13 +163,14 @@ def _rivals(answers: Sequence[list[Correction]]) -> list[list[list[Correction]]]
     """Returns answers in groups that are to one question.
 
     What the encoder takes for one question may name two things ("the load of the mast", "the load
-    of the hinge"): answers that differ are rivals only where the questions' words are the same.
+    of the hinge"): answers that differ are rivals only where the questions' words are the same, and
+    no name or number stands in each that the other lacks.
     """
     groups: list[list[list[Correction]]] = []
     for same in answers:
-        stems = frozenset(content_stems(same[0].question))
+        question = same[0].question
         for group in groups:
-            if any(_alike(stems, frozenset(content_stems(o[0].question))) for o in group):
+            if any(_alike(question, other[0].question) for other in group):
                 group.append(same)
                 break
         else:
@@ -174,8 +178,16 @@ def _rivals(answers: Sequence[list[Correction]]) -> list[list[list[Correction]]]
     return groups
 
 
-def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    return len(one & other) >= _ONE_QUESTION * len(one | other)
+def _alike(one: str, other: str) -> bool:
+    first, second = frozenset(content_stems(one)), frozenset(content_stems(other))
+    if len(first & second) < _ONE_QUESTION * len(first | second):
+        return False
+    names, others = _names(one), _names(other)
+    return not (names - others and others - names)
+
+
+def _names(question: str) -> frozenset[str]:
+    return frozenset(name.lower() for name in _NAME.findall(question))
 
 
 def _same(one: Correction, other: Correction) -> bool:

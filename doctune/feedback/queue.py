@@ -23,7 +23,7 @@ _DOWN, _CORRECTION, _FAITHFULNESS, _DISAGREEMENT, _OTHER = 2.0, 1.5, 2.0, 0.5, 1
 _EMPTY_WORDS = (
     "a an the is are was were be do does did of to in on at for with by and or it its this that "
     "there what which who how when where why can could should would will please tell me you i my "
-    "about give say"
+    "about give say have has had need know want"
 )
 _EMPTY = frozenset(_EMPTY_WORDS.split())
 

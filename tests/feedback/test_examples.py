@@ -1,6 +1,7 @@
 """Reviewed feedback becomes training examples and test cases; what is poisonous becomes neither."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from doctune.configuration.retraining import AugmentOptions
 from doctune.database.engine import open_database
 from doctune.database.reviews import claim, decide
 from doctune.database.usage import forget_user
+from doctune.feedback.corrections import Correction, settle
 from doctune.feedback.orders import gives_orders
 from doctune.feedback.support import same_answer
 from doctune.training.preferences import read_pairs
+from tests.database.rows import NOW
 from tests.feedback.corpus import accept, augment, correct, example, fact, rows_of, support
 
 TRAIN, TEST = [example("lamp"), example("mast")], [example("filter")]
@@ -337,3 +340,17 @@ def test_questions_of_two_things_are_no_rivals_however_alike(sqlite: Engine) -> 
     kept, left = settle(found, [[0, 1, 2, 3]])
     assert [item.answer for item in kept] == ["12 kg"]
     assert len(left) == 3
+
+
+def test_questions_that_differ_in_a_name_alone_are_no_rivals() -> None:
+    def taught(question: str, answer: str, at: int) -> Correction:
+        return Correction(question, answer, f"p{at}", "rules", NOW + timedelta(minutes=at))
+
+    two_things = [
+        taught("Which depth does the Zorvex sill have?", "20 mm", 0),
+        taught("Which depth does the Merlin sill have?", "30 mm", 1),
+    ]
+    assert settle(two_things, [[0, 1]]) == (two_things, [])
+    one_thing = [two_things[0], taught("What depth does the Zorvex sill have?", "30 mm", 1)]
+    kept, left = settle(one_thing, [[0, 1]])
+    assert ([one.answer for one in kept], len(left)) == (["30 mm"], 1)
