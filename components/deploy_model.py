@@ -1,4 +1,4 @@
-"""Deploy a model version to an endpoint: a share of the traffic, a smoke test, then all of it."""
+"""Deploy a model version: after a smoke test, in watched steps, or as an experiment's treatment."""
 
 from google_cloud_pipeline_components.types.artifact_types import VertexEndpoint, VertexModel
 from kfp import dsl
@@ -29,8 +29,13 @@ def deploy_model(
     canary_steps: list = [10, 25, 50],
     canary_seconds: float = 300.0,
     canary_error_rate: float = 0.05,
-) -> None:
+    experiment: dict = {},
+) -> str:
     """Deploys the version and makes it the champion; a failed smoke test changes nothing.
+
+    With the rollout `experiment` the version is deployed as a treatment that has no user yet, and
+    `run_experiment` decides, unless no other version is released. Returns the experiment's name;
+    empty where the version is the champion.
 
     Releases to one endpoint run one after the other. A release fails if the champion is no longer
     the one that the model was compared with.
@@ -51,10 +56,12 @@ def deploy_model(
         autoscaling_target: Percent of CPU, or of a GPU's time, at which replicas are added; 0:
             Vertex AI's default, 60.
         traffic_percentage: Share of the traffic that a new version gets during its test.
-        rollout: direct: all traffic after the test; canary: in watched steps.
+        rollout: direct: all traffic after the test; canary: in watched steps; experiment: an A/B
+            test against the champion decides.
         canary_steps: Percent of the traffic at each step of a canary.
         canary_seconds: How long each step of a canary is watched.
         canary_error_rate: Share of its predictions that a new version may fail; more roll it back.
+        experiment: The contents of experiments.yaml, for the rollout `experiment`.
     """
     from doctune.experiments.rollout import Release, roll_out
     from doctune.vertex import Canary, ServingMachine, init_session
@@ -78,8 +85,9 @@ def deploy_model(
         canary=Canary(tuple(map(int, canary_steps)), canary_seconds, canary_error_rate),
         traffic_percentage=traffic_percentage,
     )
-    deployment = roll_out(release, rollout)
+    deployment = roll_out(release, rollout, experiment)
     endpoint.uri = deployment.artifact_uri
     endpoint.metadata.update(
         resourceName=deployment.endpoint, deployed_model_id=deployment.deployed_model_id
     )
+    return deployment.experiment

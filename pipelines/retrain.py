@@ -33,6 +33,7 @@ def retrain(
     evaluation_bucket: str = "",
     data_bucket: str = "",
     rollout: str = DIRECT,
+    experiment: dict = {},
     shards: int = 1,
     base_model: str = TRAINING.base_model,
     chunk_tokens: int = DATASET.chunk_tokens,
@@ -125,5 +126,6 @@ def retrain(
             evaluation_bucket=evaluation_bucket,
             data_bucket=data_bucket,
             rollout=rollout,
+            experiment=experiment,
             **vertex,
         ).set_display_name("Release model")

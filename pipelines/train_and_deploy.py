@@ -29,6 +29,7 @@ def train_and_deploy(
     evaluation_bucket: str = "",
     data_bucket: str = "",
     rollout: str = DIRECT,
+    experiment: dict = {},
     shards: int = 1,
     base_model: str = TRAINING.base_model,
     chunk_tokens: int = DATASET.chunk_tokens,
@@ -100,5 +101,6 @@ def train_and_deploy(
             evaluation_bucket=evaluation_bucket,
             data_bucket=data_bucket,
             rollout=rollout,
+            experiment=experiment,
             **vertex,
         ).set_display_name("Release model")

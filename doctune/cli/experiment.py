@@ -1,9 +1,6 @@
 """`doctune experiment`: A/B tests that decide, and undo themselves."""
 
 import json
-import os
-import secrets
-import socket
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -66,6 +63,7 @@ def create(
 ) -> None:
     """Plan an experiment. It starts when `doctune experiment watch` controls it."""
     from doctune.experiments.creation import Request, create_experiment, treatments_named
+    from doctune.experiments.options import load_experiment_options
 
     given = _json(parameters)
     prompt = system_prompt.read_text(encoding="utf-8") if system_prompt else None
@@ -86,7 +84,7 @@ def create(
         shadow=shadow,
     )
     with vertex_session(local, impersonate, keep_running=True):
-        plan = create_experiment(_engine(), config_folder(), request)
+        plan = create_experiment(_engine(), load_experiment_options(config_folder()), request)
         typer.echo(
             f"{plan.name}: {plan.metric} of {', '.join(plan.treatments)} against the control."
         )
@@ -210,9 +208,11 @@ def plan(
 def _watch(name: str, lease_seconds: float = 30.0) -> None:
     from doctune.experiments.controller import Controller
     from doctune.experiments.platform import VertexPlatform
+    from doctune.vertex.locks import this_owner
 
-    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    controller = Controller(_engine(), name, VertexPlatform(), owner, lease_seconds=lease_seconds)
+    controller = Controller(
+        _engine(), name, VertexPlatform(), this_owner(), lease_seconds=lease_seconds
+    )
 
     def show(decided: "Decided") -> None:
         typer.echo(f"{decided.decided_at:%Y-%m-%d %H:%M:%S}  {decided.action}  {decided.sentence}")

@@ -19,6 +19,8 @@ STEP_MACHINES = {
     "register-model": "ops",
     "deploy-model": "ops",
 }
+# Runs only where `endpoint.rollout` is experiment, for weeks: no part of a run's price.
+EXPERIMENT_MACHINES = {"run-experiment": "ops"}
 _SHARDED = "parse-pdfs"
 _DISTRIBUTED = "tune-model"
 

@@ -98,7 +98,7 @@ class MachinesSettings(_Section):
     ops: MachineSettings = MachineSettings()
 
 
-Rollout = Literal["direct", "canary"]
+Rollout = Literal["direct", "canary", "experiment"]
 DIRECT: Rollout = "direct"
 
 
@@ -133,7 +133,9 @@ class EndpointSettings(_Section):
         description="Share of the traffic that a new version gets during its test.",
     )
     rollout: Rollout = Field(
-        DIRECT, description="direct: all traffic after the test; canary: in watched steps."
+        DIRECT,
+        description="direct: all traffic after the test; canary: in watched steps; experiment: an "
+        "A/B test against the champion decides.",
     )
     canary_steps: list[int] = Field(
         [10, 25, 50], min_length=1, description="Percent of the traffic at each step of a canary."

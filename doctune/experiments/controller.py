@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doctune import limits
 from doctune.database.engine import DatabaseError, Engine
@@ -29,18 +29,24 @@ from doctune.database.experiments import (
     advance,
     get_experiment,
     release_lease,
+    request_stop,
     take_lease,
 )
-from doctune.errors import DoctuneError
-from doctune.experiments.analysis import Evaluation, evaluate
-from doctune.experiments.decision import Decision, Standing, decide
+from doctune.errors import DeploymentError, DoctuneError
 from doctune.experiments.plan import Plan
 from doctune.experiments.platform import Platform
-from doctune.experiments.sources import DatabaseSource
+
+if TYPE_CHECKING:
+    from doctune.experiments.analysis import Evaluation
+    from doctune.experiments.decision import Decision
 
 LEASE_SECONDS = 30.0
 
 _MOST_WAITS = 500
+_PAUSE_SECONDS = 0.5
+_MOST_PROMOTIONS = 3
+# How long the arms' removal may take, and a release that the promotion waits for.
+_ENDING_SECONDS = 7200.0
 
 logger = logging.getLogger("doctune.experiments")
 
@@ -73,20 +79,66 @@ class Controller:
         """
         self._engine, self._name, self._platform = engine, name, platform
         self._owner, self._clock, self._lease_seconds = owner, clock, lease_seconds
+        self._failed_promotions = 0
 
-    def run(self, on_decision: Callable[[Decided], None] | None = None) -> ExperimentState:
+    def deploy(self) -> ExperimentState:
+        """Deploys the arms without a user; `run` goes on from there.
+
+        Raises:
+            DeploymentError: An arm cannot be deployed; the experiment has ended as broken.
+        """
+        with self._lease_kept():
+            deadline = time.monotonic() + 2 * self._lease_seconds
+            while not self._lease():
+                if time.monotonic() > deadline:
+                    raise DeploymentError(
+                        f"{self._name} is controlled by another process: wait for its end, or stop "
+                        f"it with doctune experiment stop {self._name}."
+                    )
+                time.sleep(_PAUSE_SECONDS)
+            state = get_experiment(self._engine, self._name)
+            if state.state != PREPARING:
+                return state
+            plan = _plan(state)
+            try:
+                self._deploy_arms(plan)
+            except DoctuneError as error:
+                self._end_as_broken(error)
+                self._finish(plan, get_experiment(self._engine, self._name))
+                raise
+            return state
+
+    def run(
+        self,
+        on_decision: Callable[[Decided], None] | None = None,
+        limit_seconds: float | None = None,
+    ) -> ExperimentState:
         """Controls the experiment until it has ended; waits while another one does.
 
         Args:
             on_decision: Called with each step.
+            limit_seconds: Then it is stopped and the control kept.
+
+        Raises:
+            DeploymentError: It cannot be ended, long after the limit.
         """
+        started = time.monotonic()
+        pause = _PAUSE_SECONDS
         with self._lease_kept():
             while True:
-                state = get_experiment(self._engine, self._name)
-                if state.state == ENDED:
-                    return state
-                pause = _plan(state).rules.evaluate_seconds
+                ran = time.monotonic() - started
+                if limit_seconds is not None and ran > limit_seconds + _ENDING_SECONDS:
+                    raise DeploymentError(
+                        f"{self._name} has not ended, although its limit of {limit_seconds:.0f} s "
+                        f"is long over: end it with doctune experiment stop {self._name}."
+                    )
                 try:
+                    state = get_experiment(self._engine, self._name)
+                    if state.state == ENDED:
+                        return state
+                    if limit_seconds is not None and ran > limit_seconds:
+                        self._stop_for_limit(state, limit_seconds)
+                    pause = _plan(state).rules.evaluate_seconds
                     decided = self.step()
                     if decided is not None and on_decision is not None:
                         on_decision(decided)
@@ -103,7 +155,7 @@ class Controller:
 
         Raises:
             LeaseLostError: Another one has taken over meanwhile; nothing was written.
-            DeploymentError: An arm cannot be deployed, or the winner not be promoted.
+            DeploymentError: What was deployed cannot be removed.
         """
         if not self._lease():
             return None
@@ -117,19 +169,25 @@ class Controller:
             return self._finish(plan, state)
         return None
 
+    def _stop_for_limit(self, state: ExperimentState, limit: float) -> None:
+        if state.state in (PREPARING, RUNNING) and not state.requested:
+            logger.warning("%s: the limit of %.0f s is over", self._name, limit)
+            request_stop(self._engine, self._name, _plan(state).control)
+
+    def _deploy_arms(self, plan: Plan) -> dict[str, str]:
+        return {
+            arm.name: self._platform.prepare(plan, arm)
+            for arm in plan.arms[1:]
+            if arm.model_version
+        }
+
     def _prepare(self, plan: Plan, state: ExperimentState) -> Decided:
         if state.requested:
             return self._stop(plan, state)
-        upstreams = {}
         try:
-            for arm in plan.arms[1:]:
-                if arm.model_version:
-                    upstreams[arm.name] = self._platform.prepare(plan, arm)
+            upstreams = self._deploy_arms(plan)
         except DoctuneError as error:
-            sentence = f"An arm cannot be deployed: {error}"
-            return self._write(
-                "end", sentence, {}, state=ENDING, verdict="broken", shares={}, stage=0
-            )
+            return self._end_as_broken(error)
         now = self._clock()
         return self._write(
             "start",
@@ -143,7 +201,16 @@ class Controller:
             upstreams=upstreams,
         )
 
+    def _end_as_broken(self, error: DoctuneError) -> Decided:
+        sentence = f"An arm cannot be deployed: {error}"
+        return self._write("end", sentence, {}, state=ENDING, verdict="broken", shares={}, stage=0)
+
     def _look(self, plan: Plan, state: ExperimentState) -> Decided:
+        # The image that only deploys the arms has no statistics.
+        from doctune.experiments.analysis import evaluate
+        from doctune.experiments.decision import Standing, decide
+        from doctune.experiments.sources import DatabaseSource
+
         if state.requested:
             return self._stop(plan, state)
         started = state.started_at or state.created_at
@@ -179,7 +246,10 @@ class Controller:
 
     def _finish(self, plan: Plan, state: ExperimentState) -> Decided:
         if state.winner is not None:
-            self._platform.promote(plan, plan.arm(state.winner))
+            try:
+                self._platform.promote(plan, plan.arm(state.winner))
+            except DoctuneError as error:
+                return self._give_up(plan, state.winner, error)
         if state.shares:
             self._write("retire", "The arms get no more users.", {}, shares={})
         # Requests that an arm is answering are let finish.
@@ -194,6 +264,15 @@ class Controller:
             ended_at=self._clock(),
             upstreams={},
         )
+
+    def _give_up(self, plan: Plan, winner: str, error: DoctuneError) -> Decided:
+        """Promotes the winner a little later, or keeps the control where that fails again."""
+        self._failed_promotions += 1
+        sentence = f"{winner} cannot be promoted: {error}"
+        if self._failed_promotions < _MOST_PROMOTIONS:
+            return self._write("hold", sentence, {})
+        sentence = f"{sentence} {plan.control} is kept."
+        return self._write("end", sentence, {}, verdict="broken", winner=None, shares={})
 
     def _write(
         self, action: str, sentence: str, numbers: Mapping[str, Any], **changes: Any

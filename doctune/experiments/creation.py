@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +16,7 @@ from doctune.database.experiments import ENDED, add_experiment, list_experiments
 from doctune.database.leases import HeldError, leased
 from doctune.errors import UsageError
 from doctune.experiments.assignment import BUCKETS, free_slot
-from doctune.experiments.options import load_experiment_options
+from doctune.experiments.options import ExperimentOptions
 from doctune.experiments.plan import CONTROL, TREATMENT, ArmPlan, Plan, check_plan
 
 _LAYER_SECONDS = 10.0  # how long one creation may hold a layer, and another one waits for it
@@ -42,9 +41,9 @@ class Request:
     name: str
     model: str  # as clients name it
     endpoint: str  # whose champion a win replaces
-    registered: str  # name in the Model Registry
     treatments: tuple[ArmChoice, ...]
     metric: str
+    registered: str = ""  # name in the Model Registry; not needed where versions are full names
     guardrails: tuple[str, ...] = ()
     control: str = "champion"
     ramp: tuple[float, ...] = (1, 5, 25, 50)
@@ -56,18 +55,13 @@ class Request:
     machine: Mapping[str, str | int] = field(default_factory=dict)
 
 
-def create_experiment(engine: Engine, config: Path, request: Request) -> Plan:
+def create_experiment(engine: Engine, options: ExperimentOptions, request: Request) -> Plan:
     """Adds an experiment, yet to be prepared, and returns its plan.
-
-    Args:
-        config: The folder with `experiments.yaml`.
 
     Raises:
         UsageError: It cannot be run as it is asked for.
-        ConfigurationError: A setting is wrong.
         DeploymentError: There is no such version, or the control does not serve.
     """
-    options = load_experiment_options(config)
     layer, arms = request.layer or request.model, _arms(request)
 
     def plan_in(slot: tuple[int, int]) -> Plan:
@@ -172,10 +166,12 @@ def _version(request: Request, named: str) -> str:
     from doctune.vertex.errors import google_errors
     from doctune.vertex.registry import find_model, get_version, version_name
 
-    parent = find_model(request.registered)
-    if parent is None and not named.startswith("projects/"):
-        raise DeploymentError(f"there is no model {request.registered} in the registry.")
-    full = named if named.startswith("projects/") else f"{parent}@{named}"
+    full = named
+    if not named.startswith("projects/"):
+        parent = find_model(request.registered)
+        if parent is None:
+            raise DeploymentError(f"there is no model {request.registered} in the registry.")
+        full = f"{parent}@{named}"
     with google_errors(f"find the version {named} of {request.registered}", DeploymentError):
         return version_name(get_version(full))
 

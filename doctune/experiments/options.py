@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from doctune.errors import ConfigurationError
+from doctune.experiments.service_database import DatabasePlace
 
 EXPERIMENTS_CONFIG_FILE = "experiments.yaml"
 
@@ -97,12 +99,31 @@ class Prices(_Section):
     completion_tokens: float = Field(0.0, ge=0)
 
 
+class ReleaseExperiment(_Section):
+    """The experiment that decides on a release: `rollout: experiment`, and the pipeline ab_test."""
+
+    name: str = Field("", description="Empty: made of the version and the run.")
+    model: str = Field("", description="As clients name it; empty: the endpoint's name.")
+    metric: str = Field("helpful", description="What decides.")
+    guardrails: tuple[str, ...] = Field(
+        ("latency_p95", "error_rate"), description="What must not get worse."
+    )
+    ramp: tuple[float, ...] = Field((1, 5, 25, 50), description="Percent of users, rising.")
+    layer: str = Field("", description="Experiments of one layer share no user; else the model's.")
+    layer_share: float = Field(100.0, gt=0, le=100, description="Percent of the layer's users.")
+    limit_days: float = Field(
+        29.0, gt=0, description="Then the step that controls it ends it and keeps the control."
+    )
+    database: DatabasePlace = DatabasePlace()
+
+
 class ExperimentOptions(_Section):
     """All settings of experiments."""
 
     rules: Rules = Rules()
     metrics: dict[str, Metric] = Field(min_length=1)
     prices: Prices = Prices()
+    release: ReleaseExperiment = ReleaseExperiment()
     holdout: float = Field(0.0, ge=0, le=0.5, description="Share of users in no experiment.")
     drain_seconds: float = Field(
         10.0, ge=0, description="Between an arm's last new request and its removal."
@@ -123,10 +144,23 @@ def load_experiment_options(folder: Path) -> ExperimentOptions:
         raise ConfigurationError(f"{path} is missing: it declares the metrics of experiments.")
     try:
         values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return ExperimentOptions.model_validate(values)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is no YAML: {error}.") from error
+    return experiment_options(values, str(path))
+
+
+def experiment_options(values: Mapping[str, Any], said_in: str) -> ExperimentOptions:
+    """Returns the settings that a file or a parameter holds.
+
+    Args:
+        said_in: What holds them, for the message.
+
+    Raises:
+        ConfigurationError: A key is unknown, or a value is wrong.
+    """
+    try:
+        return ExperimentOptions.model_validate(values)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = ".".join(map(str, problem["loc"]))
-        raise ConfigurationError(f"{path}: {key}: {problem['msg']}.") from error
+        raise ConfigurationError(f"{said_in}: {key}: {problem['msg']}.") from error

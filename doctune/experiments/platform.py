@@ -14,6 +14,7 @@ from doctune.experiments.plan import ArmPlan, Plan
 
 # Vertex AI takes display names of 128 characters.
 _PREFIX = "experiment"
+_SMOKE_PARAMETERS = {"max_new_tokens": 16}
 
 logger = logging.getLogger("doctune.experiments")
 
@@ -44,7 +45,8 @@ class VertexPlatform:
         from doctune.vertex.arm_endpoints import serve_alone
 
         name = arm_endpoint(plan, arm)
-        serve_alone(name, arm.model_version, _machine(plan))
+        smoke_test = ({"prompt": plan.smoke_prompt},)
+        serve_alone(name, arm.model_version, _machine(plan), smoke_test, _SMOKE_PARAMETERS)
         return f"vertex:{name}"
 
     def promote(self, plan: Plan, arm: ArmPlan) -> None:
@@ -60,7 +62,7 @@ class VertexPlatform:
             arm.model_version,
             endpoint_name=plan.endpoint,
             smoke_instances=[{"prompt": plan.smoke_prompt}],
-            smoke_parameters={"max_new_tokens": 16},
+            smoke_parameters=_SMOKE_PARAMETERS,
             machine=_machine(plan),
             owner=f"{_PREFIX}-{plan.name}",
         )

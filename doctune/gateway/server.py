@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doctune.configuration.settings import VERTEX_CONFIG_FILE, config_folder, load_vertex_settings
-from doctune.database.engine import Engine, open_database
+from doctune.database.engine import Engine
 from doctune.database.keys import has_valid_keys
 from doctune.database.schema import prepare
 from doctune.errors import ConfigurationError
+from doctune.experiments.service_database import open_service_database
 from doctune.gateway.options import Documents, GatewayOptions, load_gateway_options
 from doctune.gateway.services import Surroundings
 from doctune.logs import share_with_uvicorn
 
-DATABASE_VARIABLE = "DATABASE_URL"
-INSTANCE_VARIABLE = "DATABASE_INSTANCE"
 REDIS_VARIABLE = "REDIS_URL"
 USER_KEY_VARIABLE = "DOCTUNE_GATEWAY_USER_KEY"
 STATE_FOLDER = Path(".doctune/gateway")
@@ -100,24 +99,12 @@ def surroundings(state_dir: Path = STATE_FOLDER) -> Surroundings:
 def gateway_database(state_dir: Path = STATE_FOLDER) -> Engine:
     """Returns an engine for the database that the environment names.
 
-    `DATABASE_INSTANCE` is an instance of Cloud SQL, which the service account signs in to;
-    `DATABASE_URL` any other; without both it is a file of SQLite's in the state folder.
+    Without one it is a file of SQLite's in the state folder.
 
     Raises:
         ConfigurationError: A variable is missing, or the URL is wrong.
     """
-    instance = os.environ.get(INSTANCE_VARIABLE)
-    if not instance:
-        url = os.environ.get(DATABASE_VARIABLE)
-        return open_database(url or f"sqlite:///{state_dir.absolute()}/gateway.db")
-    given = {name: os.environ.get(name) for name in ("DATABASE_USER", "DATABASE_NAME")}
-    for name, value in given.items():
-        if not value:
-            raise ConfigurationError(f"{INSTANCE_VARIABLE} is set: {name} must be too.")
-    from doctune.vertex.cloud_sql import cloud_sql_connections
-
-    connect = cloud_sql_connections(instance, *map(str, given.values()))
-    return open_database("postgresql://", connect)
+    return open_service_database(default_url=f"sqlite:///{state_dir.absolute()}/gateway.db")
 
 
 def check_somebody_may_ask(options: GatewayOptions, around: Surroundings) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from doctune.configuration.settings import Settings, VertexSettings
+from doctune.configuration.settings import Settings, VertexSettings, config_folder
+from doctune.experiments.options import EXPERIMENTS_CONFIG_FILE, load_experiment_options
 
 _SECTIONS = ("documents", "dataset", "knowledge", "training", "evaluation")
 
@@ -48,11 +49,21 @@ def pipeline_arguments(
         "search": settings.search.model_dump(mode="json", exclude_defaults=True),
         "max_trials": settings.search.max_trials,
     }
+    if "experiment" in declared:
+        arguments["experiment"] = _experiment()
     for section in _SECTIONS:
         named, advanced = _split(getattr(settings, section), declared)
         arguments |= named
         arguments[f"{section}_advanced"] = advanced
     return {name: value for name, value in arguments.items() if name in declared}
+
+
+def _experiment() -> dict[str, Any]:
+    """Returns the settings of experiments; nothing where there is no such file."""
+    folder = config_folder()
+    if not (folder / EXPERIMENTS_CONFIG_FILE).is_file():
+        return {}
+    return load_experiment_options(folder).model_dump(mode="json", exclude_defaults=True)
 
 
 def _split(options: BaseModel, declared: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from doctune.errors import DeploymentError
 from doctune.vertex.endpoints import get_or_create
 from doctune.vertex.errors import google_errors
 from doctune.vertex.labels import MANAGED_BY, filter_by_name
+from doctune.vertex.smoke_test import smoke_test
 from doctune.vertex.variants import (
     ServingMachine,
     add_variant,
@@ -16,15 +20,25 @@ from doctune.vertex.variants import (
 )
 
 
-def serve_alone(endpoint: str, model_version: str, machine: ServingMachine) -> None:
-    """Deploys a version to an endpoint of its own, with all traffic; what is done is left as it is.
+def serve_alone(
+    endpoint: str,
+    model_version: str,
+    machine: ServingMachine,
+    smoke_instances: Sequence[Mapping[str, Any]],
+    smoke_parameters: Mapping[str, Any] | None = None,
+) -> None:
+    """Deploys a version to an endpoint of its own, with all traffic, and tests it.
+
+    What is deployed already is left as it is.
 
     Args:
         endpoint: Display name; the endpoint is created where there is none.
         model_version: projects/.../models/M@VERSION.
+        smoke_instances: Instances that it must answer with text.
+        smoke_parameters: The `parameters` of their predictions.
 
     Raises:
-        DeploymentError: The version does not become healthy.
+        DeploymentError: The version does not become healthy, or does not answer.
     """
     with google_errors(f"create the endpoint {endpoint}", DeploymentError):
         name = get_or_create(endpoint)[0].resource_name
@@ -35,6 +49,8 @@ def serve_alone(endpoint: str, model_version: str, machine: ServingMachine) -> N
         variant = add_variant(name, model_version, machine)
     if variant.share != 100:
         set_traffic(name, {variant.deployed_model_id: 100})
+    with google_errors(f"test {model_version}", DeploymentError):
+        smoke_test(name, variant.deployed_model_id, smoke_instances, smoke_parameters)
 
 
 def remove_endpoint(endpoint: str) -> None:

@@ -3,12 +3,9 @@
 from kfp import dsl
 
 from components import images
-from components.deploy_model import deploy_model
 from components.register_model import register_model
-from doctune.configuration.settings import load_vertex_settings
 from pipelines import machines
-
-ENDPOINT = load_vertex_settings().endpoint
+from pipelines.steps.deploy_version import deploy_version
 
 
 @dsl.pipeline(name="release-model", description="Registers a model and deploys it.")
@@ -27,6 +24,7 @@ def release_model(
     evaluation_bucket: str,
     data_bucket: str,
     rollout: str,
+    experiment: dict,
 ) -> None:
     version = register_model(
         model=model,
@@ -44,29 +42,17 @@ def release_model(
         data_bucket=data_bucket,
     ).set_display_name("Register model")
 
-    deployed = deploy_model(
+    # Never cached: the registry may have changed. The step is idempotent.
+    machines.ops(version).set_caching_options(enable_caching=False)
+
+    deploy_version(
         model_version=version.outputs["model_version"],
         endpoint_name=endpoint_name,
+        question=question,
         project=project,
         location=location,
         staging_bucket=staging_bucket,
         judged_against=judged_against,
-        run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-        smoke_prompt=question,
-        machine_type=ENDPOINT.machine_type,
-        min_replica_count=ENDPOINT.min_replica_count,
-        max_replica_count=ENDPOINT.max_replica_count,
-        accelerator_type=ENDPOINT.accelerator_type,
-        accelerator_count=ENDPOINT.accelerator_count,
-        service_account=ENDPOINT.service_account,
-        autoscaling_target=ENDPOINT.autoscaling_target,
-        traffic_percentage=ENDPOINT.traffic_percentage,
         rollout=rollout,
-        canary_steps=ENDPOINT.canary_steps,
-        canary_seconds=ENDPOINT.canary_seconds,
-        canary_error_rate=ENDPOINT.canary_error_rate,
-    ).set_display_name("Deploy model")
-
-    # Never cached: registry and endpoints may have changed. The steps are idempotent.
-    for task in (version, deployed):
-        machines.ops(task).set_caching_options(enable_caching=False)
+        experiment=experiment,
+    ).set_display_name("Deploy version")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from doctune.compute.costs import estimate, hours_of_last_run
-from doctune.compute.plan import STEP_MACHINES
+from doctune.compute.plan import EXPERIMENT_MACHINES, STEP_MACHINES
 from doctune.compute.prices import PriceTable, cpus, load_prices, memory_gb
 from doctune.configuration.profiles import Machine
 from doctune.configuration.settings import load_vertex_settings
@@ -151,5 +151,6 @@ def test_the_steps_are_those_of_the_pipeline(
     placed = {step: asked["resourceCpuLimit"] for step, asked in compiled_resources().items()}
 
     assert placed == {
-        step: getattr(machines, group).cpu_limit for step, group in STEP_MACHINES.items()
+        step: getattr(machines, group).cpu_limit
+        for step, group in (STEP_MACHINES | EXPERIMENT_MACHINES).items()
     }

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, Popen
+from typing import Any
 
 import psutil
 import pytest
 import yaml
+from kfp import compiler
 from sqlalchemy import Engine, func, select
 
 from doctune.database.experiments import (
@@ -29,17 +31,30 @@ from doctune.database.experiments import (
 from doctune.database.tables import Prediction
 from doctune.errors import UsageError
 from doctune.experiments.creation import ArmChoice, Request, create_experiment
+from doctune.experiments.options import load_experiment_options
 from doctune.processes import start_process, stop_process
+from doctune.runner.run import RunResult, run_pipeline
 from doctune.vertex import ask, deploy_model, list_variants, register_model, rollback
+from pipelines.ab_test import ab_test
+from tests.components.one_step import Silent
 from tests.experiments.users import QUESTION, SHORT, Users, pleases
 from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
 from tests.serving.tiny_model import write_tiny_model
-from tests.vertex.conftest import BUCKET, IMAGES, LOCATION, PROJECT, local, vertex
+from tests.vertex.conftest import (
+    BUCKET,
+    IMAGES,
+    LOCATION,
+    PROJECT,
+    local,
+    model_folder,
+    vertex,
+)
 
-__all__ = ["local", "vertex"]  # fixtures
+__all__ = ["local", "model_folder", "vertex"]  # fixtures
 
 NAME = f"ab-{uuid.uuid4().hex[:8]}"
 WORSE_FIRST = f"{NAME}-worse"  # the endpoint whose champion is the worse one
+LIGHT = f"{NAME}-light"  # the endpoint of servers that only say which version they are
 WAIT_SECONDS = 240
 SETTINGS = {
     "DOCTUNE_VERTEX_PROJECT": PROJECT,
@@ -124,7 +139,20 @@ def versions(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> Versions
 
 
 @pytest.fixture(scope="module")
-def gateway(versions: Versions, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Front"]:
+def light(vertex: None, model_folder: Path) -> tuple[str, str]:
+    """Two versions whose servers only say which version they are; the first one is released."""
+    first, second = (
+        register_model(
+            model_folder, model_name=LIGHT, serving_image=f"{IMAGES}/light:{number}"
+        ).version_name
+        for number in (1, 2)
+    )
+    release(first, LIGHT)
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def gateway(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Front"]:
     front = Front(tmp_path_factory.mktemp("gateway"))
     try:
         yield front
@@ -138,7 +166,9 @@ class Front:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._options = {
-            "models": {name: {"upstreams": [f"vertex:{name}"]} for name in (NAME, WORSE_FIRST)}
+            "models": {
+                name: {"upstreams": [f"vertex:{name}"]} for name in (NAME, WORSE_FIRST, LIGHT)
+            }
         }
         self.now = self._start("")
         self.set_rules()
@@ -214,7 +244,7 @@ def begin(front: Front, name: str, model: str, treatment: str, **more: object) -
         smoke_prompt=QUESTION,
         **more,  # type: ignore[arg-type]
     )
-    create_experiment(front.engine, front.config, request)
+    create_experiment(front.engine, load_experiment_options(front.config), request)
 
 
 def wait_until(front: Front, name: str, what: str, condition) -> ExperimentState:
@@ -282,6 +312,52 @@ def test_an_equal_version_ends_as_a_tie(gateway: Front, versions: Versions) -> N
     assert state.verdict == "tie", gateway.log()
     assert champion(NAME) == versions.good
     assert deployed_for("equal") == []
+
+
+def run_ab_test(front: Front, folder: Path, **parameters: Any) -> RunResult:
+    """Runs the compiled pipeline as `doctune run` does."""
+    spec = folder / "ab_test.yaml"
+    compiler.Compiler().compile(ab_test, str(spec))
+    release = {"metric": "helpful", "guardrails": ["error_rate"], "ramp": [20, 50]}
+    return run_pipeline(
+        spec,
+        {
+            "project": PROJECT,
+            "location": LOCATION,
+            "staging_bucket": BUCKET,
+            "model_name": LIGHT,
+            "endpoint_name": LIGHT,
+            "question": QUESTION,
+            "experiment": {
+                "rules": RULES,
+                "metrics": METRICS,
+                "drain_seconds": 0.5,
+                "release": release,
+            },
+            **parameters,
+        },
+        root=folder,
+        environment={**os.environ, "DATABASE_URL": front.now.database_url},
+        watcher=Silent(),
+        enable_caching=False,
+    )
+
+
+def test_the_pipeline_deploys_a_candidate_lets_users_decide_and_promotes_it(
+    gateway: Front, light: tuple[str, str], tmp_path: Path
+) -> None:
+    first, second = light
+    with Users(gateway, LIGHT, pleased=lambda text: text == "version 2"):
+        result = run_ab_test(gateway, tmp_path, version="candidate")
+    decided = result.outputs("run-experiment")
+    assert decided["Output"] == "win"
+    numbers = decided["numbers"]["metadata"]
+    assert numbers["helpful_treatment_lower"] > 0
+    assert "treatment wins" in Path(decided["report"]["uri"]).read_text()
+    name = result.outputs("deploy-model")["Output"]
+    assert deployed_for(name) == []
+    assert champion(LIGHT) == second
+    assert rollback(LIGHT).model_version == first
 
 
 def test_a_better_version_is_promoted_although_everything_is_killed_once(

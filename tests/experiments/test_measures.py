@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from doctune.database.experiments import (
     LeaseLostError,
@@ -20,7 +20,8 @@ from doctune.database.experiments import (
     take_lease,
 )
 from doctune.database.feedback import Said, keep_feedback
-from doctune.database.predictions import write_predictions
+from doctune.database.predictions import delete_predictions, write_predictions
+from doctune.database.tables import Prediction
 from doctune.errors import UsageError
 from doctune.experiments.analysis import evaluate
 from doctune.experiments.controller import Controller
@@ -345,3 +346,25 @@ def test_a_plan_from_the_logs_own_variance(engine, log) -> None:
         plan_experiment(engine, ROOT / "config", "handbook", "helpful", 0.05, now=NOW)
     with pytest.raises(UsageError, match="endless"):
         plan_experiment(engine, ROOT / "config", "handbook", "tokens", 0.0, now=NOW)
+
+
+def test_retention_leaves_what_an_experiment_still_needs(engine, log, created) -> None:
+    def kept() -> set[str]:
+        with engine.connect() as connection:
+            return set(connection.execute(select(Prediction.unit)).scalars())
+
+    for unit, days, model in (
+        ("before it all", 60, "handbook"),
+        ("of the time before", 20, "handbook"),
+        ("of another model", 20, "other"),
+        ("of now", 0, "handbook"),
+    ):
+        log.ask(None, unit, None, at=NOW - timedelta(days=days), model=model)
+    controller = Controller(engine, "tone", Recording(), "one", clock=lambda: NOW)
+    controller.step()
+    delete_predictions(engine, NOW - timedelta(days=7))
+    assert kept() == {"of the time before", "of now"}
+    request_stop(engine, "tone", "control")
+    controller.run()
+    delete_predictions(engine, NOW - timedelta(days=7))
+    assert kept() == {"of now"}

@@ -7,6 +7,7 @@ where the answer only repeats one piece.
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import httpx
@@ -36,8 +37,14 @@ _numbers = itertools.count()
 class Users:
     """Threads that are users: each asks, rates by the rule, and never comes back."""
 
-    def __init__(self, front: Front, model: str, threads: int = 6) -> None:
-        self._front, self._model = front, model
+    def __init__(
+        self,
+        front: Front,
+        model: str,
+        threads: int = 6,
+        pleased: Callable[[str], bool] = pleases,
+    ) -> None:
+        self._front, self._model, self._pleased = front, model, pleased
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
 
@@ -72,7 +79,7 @@ class Users:
         if answer.status_code != 200:
             return
         document = answer.json()
-        pleased = pleases(document["choices"][0]["message"]["content"])
+        pleased = self._pleased(document["choices"][0]["message"]["content"])
         chance = GOOD_CHANCE if pleased else BAD_CHANCE
         up = bucket_of("whim", user) < chance * 10_000
         rating = {

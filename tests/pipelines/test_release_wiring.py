@@ -23,7 +23,12 @@ both = pytest.mark.parametrize("pipeline", EXAMPLES, ids=lambda pipeline: pipeli
 
 
 def _run(
-    pipeline: Any, folder: Path, *, passed: bool = True, no_regressions: bool = True
+    pipeline: Any,
+    folder: Path,
+    *,
+    passed: bool = True,
+    no_regressions: bool = True,
+    experiment: str = "",
 ) -> dict[str, list[dict[str, Any]]]:
     """Runs the DAG with every step answered at once; returns what each step was given."""
     spec = pipeline.pipeline_spec
@@ -32,6 +37,8 @@ def _run(
         "find-champion": CHAMPION,
         "evaluate-model": passed,
         "judge-regressions": no_regressions,
+        "deploy-model": experiment,
+        "run-experiment": "win",
     }
     given: dict[str, list[dict[str, Any]]] = {}
 
@@ -76,6 +83,15 @@ def test_what_passed_is_registered_and_deployed(tmp_path: Path, pipeline: Any) -
     assert deployed["judged_against"] == CHAMPION
     assert deployed["smoke_prompt"] == "a question"
     assert deployed["rollout"] == "direct"
+
+
+@both
+def test_an_experiment_that_was_begun_is_run_to_its_end_and_no_other(
+    tmp_path: Path, pipeline: Any
+) -> None:
+    assert "run-experiment" not in _run(pipeline, tmp_path / "direct")
+    given = _run(pipeline, tmp_path / "experiment", experiment="release-2-abc")
+    assert [one["name"] for one in given["run-experiment"]] == ["release-2-abc"]
 
 
 @both

@@ -18,6 +18,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "messages" in body:
+            self._chat()
+            return
         flag = body["instances"][0].get("prompt", "")
         if "--fail" in sys.argv or ("--fail-where" in sys.argv and Path(flag).exists()):
             self._send(500, {"error": "this server always fails"})
@@ -25,6 +28,12 @@ class Handler(BaseHTTPRequestHandler):
         text = "" if "--empty" in sys.argv else f"version {os.environ['AIP_VERSION_NAME']}"
         answers = [{"text": text, "prompt_tokens": 3} for _ in body["instances"]]
         self._send(200, {"predictions": answers})
+
+    def _chat(self):
+        message = {"role": "assistant", "content": f"version {os.environ['AIP_VERSION_NAME']}"}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+        self._send(200, {"object": "chat.completion", "choices": [choice], "usage": usage})
 
     def _send(self, status, document):
         content = json.dumps(document).encode()
