@@ -236,6 +236,8 @@ def _joins(draft: Draft, line: Line, kind: str, page: int, body: float) -> bool:
     """Returns whether a line continues a block."""
     if draft.grid is not None or draft.kind in FURNITURE:
         return False
+    if line.latex or draft.lines[-1].latex:
+        return False
     last = draft.lines[-1]
     gap = line.y0 - last.y1
     em = line.size if line.size > 6.0 else 6.0

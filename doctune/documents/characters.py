@@ -49,6 +49,7 @@ class Characters:
     def __init__(self, handle: int, maps: bool, space: PageSpace) -> None:
         self._handle, self._maps, self._space = handle, maps, space
         self._box, self._matrix = foreign.Floats(4), foreign.Floats(6)
+        self._edges, self._origin = foreign.Doubles(4), foreign.Doubles(2)
 
     def read_lines(self, text: str) -> list[Reading]:
         """Returns the visible lines of the text whose position PDFium knows."""
@@ -152,6 +153,18 @@ class Characters:
             return size
         _, _, c, d, _, _ = self._matrix.read()
         return size * math.sqrt(c * c + d * d)
+
+    def ink(self, position: int) -> tuple[BBox, float, float]:
+        """Returns the box around the ink of a character, its baseline and its size in points."""
+        index = self.index(position)
+        edges, origin = self._edges, self._origin
+        if index < 0 or not foreign.char_ink(self._handle, index, *edges.addresses):
+            return (0.0, 0.0, 0.0, 0.0), 0.0, 0.0
+        left, right, bottom, top = edges.read()
+        foreign.char_origin(self._handle, index, *origin.addresses)
+        x, y = origin.read()
+        base = self._space.box(x, y, x, y)[3]
+        return self._space.box(left, bottom, right, top), base, self.em(position)
 
     def em(self, position: int) -> float:
         """Returns the font size in points, with all scaling, at a position of the text."""

@@ -47,7 +47,8 @@ def finish(draft: Draft, number: int, vocabulary: Vocabulary, body: float) -> Bl
     level = 1 if draft.kind == "list" else None
     box = _box_around(draft.lines) if draft.kind == "figure" else _box_of(draft.lines)
     size = round(draft.lines[0].size, 2)
-    return Block(number, draft.kind, text, box, level, None, size)
+    latex = draft.lines[0].latex
+    return Block(number, draft.kind, text, box, level, None, size, latex=latex)
 
 
 def plain_block(draft: Draft, number: int) -> Block:

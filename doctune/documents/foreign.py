@@ -26,6 +26,8 @@ def _prototype(name: str, result: Any, *arguments: Any) -> Any:
 char_count = _prototype("FPDFText_CountChars", c_int, c_void_p)
 page_text = _prototype("FPDFText_GetText", c_int, c_void_p, c_int, c_int, c_void_p)
 char_box = _prototype("FPDFText_GetLooseCharBox", c_int, c_void_p, c_int, c_void_p)
+char_ink = _prototype("FPDFText_GetCharBox", c_int, c_void_p, c_int, *[c_void_p] * 4)
+char_origin = _prototype("FPDFText_GetCharOrigin", c_int, c_void_p, c_int, c_void_p, c_void_p)
 char_matrix = _prototype("FPDFText_GetMatrix", c_int, c_void_p, c_int, c_void_p)
 char_size = _prototype("FPDFText_GetFontSize", c_double, c_void_p, c_int)
 char_object = _prototype("FPDFText_GetTextObject", c_void_p, c_void_p, c_int)
@@ -126,6 +128,21 @@ class Floats:
         self.address = ctypes.addressof(self.buffer)
         self.addresses = tuple(self.address + 4 * index for index in range(count))
         self.unpack = Struct(f"{count}f").unpack_from
+
+    def read(self) -> tuple[float, ...]:
+        return self.unpack(self.buffer)
+
+
+class Doubles:
+    """A buffer for doubles, as Floats."""
+
+    __slots__ = ("addresses", "buffer", "unpack")
+
+    def __init__(self, count: int) -> None:
+        self.buffer = (c_double * count)()
+        address = ctypes.addressof(self.buffer)
+        self.addresses = tuple(address + 8 * index for index in range(count))
+        self.unpack = Struct(f"{count}d").unpack_from
 
     def read(self) -> tuple[float, ...]:
         return self.unpack(self.buffer)

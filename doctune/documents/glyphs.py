@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from doctune.documents import fonts
-from doctune.documents.lines import Line, PageText, Word
+from doctune.documents.lines import NOTHING, Line, PageText, Word
 
 _COMBINING = {
     "`": "\u0300",
@@ -29,7 +29,6 @@ _COMBINING = {
     "\u02d9": "\u0307",
 }
 _ACCENT = re.compile("[" + "".join(_COMBINING) + "]")
-NOTHING = "\u200b"
 _WORD_GAP = 0.15  # em: the space between words is wider
 # The symbols of TeX's extension font (cmex), by code from "0" on.
 _EXTENSION = dict(

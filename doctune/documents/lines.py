@@ -17,8 +17,10 @@ import pypdfium2.raw as pdfium
 from doctune.documents import fonts, foreign
 from doctune.documents.characters import ROW_STEP, Characters, Reading, Word
 from doctune.documents.geometry import PageSpace
+from doctune.documents.latex import Glyph
 
 # A bullet or number on its own is followed by its item, a tab further on.
+NOTHING = "\u200b"  # stands for a character that was dropped
 _MARKER = re.compile(r"^(?:[^\w\s(]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
 _FRAGMENT_GAP, _MARKER_GAP = 1.2, 4.0  # em
 _OVERLAP_GAP, _PRIME_GAP = -0.35, -1.0
@@ -39,12 +41,14 @@ class Line:
         spans: The pieces that it was joined from: text, and position in PDFium's text.
         turn: Rotation: 0 for text that runs to the right, 1 down, 2 upside down, 3 up.
         kind: Kind of block that it belongs to; "" for running text.
+        latex: A formula as LaTeX.
     """
 
     __slots__ = (
         "font",
         "hyphen",
         "kind",
+        "latex",
         "size",
         "spans",
         "text",
@@ -59,7 +63,7 @@ class Line:
         self.text = text
         self.spans = [(text, position)]
         self.hyphen = hyphen
-        self.kind = ""
+        self.kind = self.latex = ""
         self.turn = 0
         self.font = fonts.PLAIN
         self.size = self.x0 = self.y0 = self.x1 = self.y1 = 0.0
@@ -249,6 +253,21 @@ class PageText:
         """Returns PDFium's text object at a position of its text; 0 if there is none."""
         index = self._characters.index(position)
         return (foreign.char_object(self._handle, index) or 0) if index >= 0 else 0
+
+    def glyphs(self, line: Line) -> list[Glyph]:
+        """Returns the characters of a line with their ink, baseline and size."""
+        found = []
+        for part, position in line.spans:
+            for index, char in enumerate(part, position):
+                if not char.isspace() and char != NOTHING:
+                    box, base, size = self._characters.ink(index)
+                    font = self.font_at(index)
+                    # Italic fonts often state a weight that is not theirs.
+                    bold = font & (fonts.BOLD | fonts.ITALIC) == fonts.BOLD
+                    if font & (fonts.TEX_SYMBOLS | fonts.TEX_EXTENSION) and char.isalnum():
+                        char = "\ufffd"  # a symbol by its code, without a map
+                    found.append(Glyph(char, *box, base, size, bold))
+        return found
 
     def em(self, line: Line) -> float:
         """Returns the font size of a line's first character, with all scaling."""

@@ -50,6 +50,7 @@ class Block:
         confidence: Mean OCR confidence in per cent; None for other text.
         caption: For a table or figure, the text of its caption.
         links: The addresses outside the file that it links to.
+        latex: For a formula, its LaTeX; "" if it is not certain.
     """
 
     page: int
@@ -65,6 +66,7 @@ class Block:
     confidence: float | None = None
     caption: str = ""
     links: tuple[str, ...] = ()
+    latex: str = ""
 
     @property
     def language(self) -> str:
@@ -194,6 +196,8 @@ def _render(block: Block) -> str:
     if block.kind == "code":
         fence = "````" if "```" in block.text else "```"
         return f"{fence}\n{block.text}\n{fence}"
+    if block.latex:
+        return f"$${block.latex}$$"
     if block.kind == "formula":
         return f"`{block.text}`" if "`" not in block.text else block.text
     if block.kind == "figure":

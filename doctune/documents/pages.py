@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from doctune.documents.annotations import write_fields
+from doctune.documents.display import write_formulas
 from doctune.documents.drawing import Drawing, read_drawing
 from doctune.documents.furniture import mark_figure_text, mark_figures
 from doctune.documents.geometry import PageSpace, page_space
@@ -190,7 +191,6 @@ class _Reader:
             step = partial(find_tables, lines, drawing, text, self._options.tables == "all")
             result.tables = run("tables", step, [])
         boxes = [table.bbox for table in result.tables]
-
         tags = Tags()
         if self._file.is_tagged and result is self._result:
             tags = run("tags", lambda: read_tags(self._page), tags)
@@ -207,6 +207,9 @@ class _Reader:
             return beside_labels(ordered) if self._file.has_fields else ordered
 
         result.lines = run("the reading order", in_order, lines)
+        if not self._space.rotation and self._space is self._shown_space:
+            step = partial(write_formulas, result.lines, drawing, text, boxes)
+            result.lines = run("formulas", step, result.lines)
         if self._file.fields and result is self._result:
             run("form fields", partial(write_fields, result.lines, self._file.fields))
 

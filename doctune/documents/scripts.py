@@ -17,8 +17,8 @@ import pypdfium2.raw as pdfium
 
 from doctune.documents import foreign
 from doctune.documents.geometry import PageSpace
-from doctune.documents.glyphs import NOTHING, replace_text
-from doctune.documents.lines import Line, PageText, Word
+from doctune.documents.glyphs import replace_text
+from doctune.documents.lines import NOTHING, Line, PageText, Word
 from doctune.documents.model import BBox
 
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")

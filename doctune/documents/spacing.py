@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from doctune.documents import fonts
-from doctune.documents.glyphs import NOTHING, replace_text
-from doctune.documents.lines import Line, PageText
+from doctune.documents.glyphs import replace_text
+from doctune.documents.lines import NOTHING, Line, PageText
 
 # Without ideographs and Hangul, which have words of one or two characters.
 _LETTERS = re.compile(r"(?<!\S)[^\W\d_\u1100-\uffff]{1,2}(?!\S)")

@@ -45,6 +45,7 @@ BLOCK_SCHEMA = pa.schema(
         ("language", pa.string()),
         ("caption", pa.string()),
         ("links", pa.list_(pa.string())),
+        ("latex", pa.string()),
     ]
 )
 DOCUMENT_SCHEMA = pa.schema(
@@ -144,6 +145,7 @@ def block_rows(doc_id: str, source: str, document: Document) -> Iterator[dict[st
             "language": block.language or document.language,
             "caption": block.caption or None,
             "links": block.links or None,
+            "latex": block.latex or None,
         }
         for number, block in enumerate(document.blocks)
     )

@@ -98,6 +98,7 @@ def pack_page(page: PartPage) -> list[Any]:
             b.confidence,
             b.caption,
             b.links,
+            b.latex,
         )
         for b in page.blocks
     ]
@@ -163,6 +164,7 @@ def _unpack_block(
     confidence: float | None,
     caption: str,
     links: list[str],
+    latex: str,
 ) -> Block:
     x0, y0, x1, y1 = bbox
     return Block(
@@ -179,4 +181,5 @@ def _unpack_block(
         confidence,
         caption,
         tuple(links),
+        latex,
     )
