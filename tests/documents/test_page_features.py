@@ -78,7 +78,7 @@ def test_displayed_formulas_are_marked_and_stay_in_the_text(tmp_path: Path) -> N
     assert formula.text == "Q = k (p - p0) / R (3)"
     document = parse_pdf(tmp_path / "formula.pdf")
     assert formula.text in document.text
-    assert "`Q = k (p - p0) / R (3)`" in document.markdown
+    assert r"$$Q=k(p-p0)/R \tag{3}$$" in document.markdown
 
 
 def test_links_belong_to_their_blocks(tmp_path: Path) -> None:
