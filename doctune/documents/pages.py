@@ -6,9 +6,9 @@ Each parsing step runs in `Stages`: if it fails, only its result is missing, not
 from functools import partial
 from typing import Any
 
-from doctune.documents.annotations import write_fields
 from doctune.documents.display import write_formulas
 from doctune.documents.drawing import Drawing, read_drawing
+from doctune.documents.form_fields import write_fields
 from doctune.documents.furniture import mark_figure_text, mark_figures
 from doctune.documents.geometry import PageSpace, page_space
 from doctune.documents.glyphs import fix_glyphs
@@ -208,10 +208,11 @@ class _Reader:
 
         result.lines = run("the reading order", in_order, lines)
         if not self._space.rotation and self._space is self._shown_space:
-            step = partial(write_formulas, result.lines, drawing, text, boxes)
-            result.lines = run("formulas", step, result.lines)
+            formulas = partial(write_formulas, result.lines, drawing, text, boxes)
+            result.lines = run("formulas", formulas, result.lines)
         if self._file.fields and result is self._result:
-            run("form fields", partial(write_fields, result.lines, self._file.fields))
+            fields = partial(write_fields, result.lines, self._file.fields, text)
+            result.lines = run("form fields", fields, result.lines)
 
     def _describe(self, tags: Tags, lines: list[Line]) -> list[Description]:
         if not tags.described:

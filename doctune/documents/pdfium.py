@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import pypdfium2.raw as pdfium
 
 from doctune.documents import foreign
-from doctune.documents.annotations import Field, Link, flatten, has_drawn, read_fields, read_links
+from doctune.documents.annotations import Link, flatten, has_drawn, read_links
 from doctune.documents.attachments import Attachment, attached_names, read_attached
 from doctune.documents.errors import PdfError
+from doctune.documents.form_fields import Field, Forms
 from doctune.documents.geometry import PageSpace, page_space
 from doctune.documents.optional_content import has_optional_content
 
@@ -53,6 +54,7 @@ class PdfFile:
         self.has_fields = False
         self.fields: list[Field] = []
         self._links: list[Link] | None = None
+        self._forms: Forms | None = None
         self._flat: bytes | None = None  # the file with a flat page tree, if PDFium needs it
         self.page_count: int = pdfium.FPDF_GetPageCount(self._document)
 
@@ -60,7 +62,13 @@ class PdfFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close_forms()
         pdfium.FPDF_CloseDocument(self._document)
+
+    def _close_forms(self) -> None:
+        if self._forms:
+            self._forms.close()
+        self._forms = None
 
     @contextmanager
     def page(self, index: int) -> Iterator[Any]:
@@ -70,7 +78,8 @@ class PdfFile:
         if page and has_drawn(page):
             # Flattening removes the links, too.
             self._links = read_links(self._document, page, page_space(page))
-            self.fields = read_fields(page, page_space(page))
+            self._forms = self._forms or Forms(self._document)
+            self.fields = self._forms.read(page, page_space(page))
             self.has_fields = flatten(page)
         if self.has_fields:
             pdfium.FPDF_ClosePage(page)
@@ -91,6 +100,7 @@ class PdfFile:
         flat = pdfium.FPDF_LoadMemDocument64(self._flat, len(self._flat), None)
         if not flat:
             return None
+        self._close_forms()
         pdfium.FPDF_CloseDocument(self._document)
         self._document = flat
         return pdfium.FPDF_LoadPage(flat, index)

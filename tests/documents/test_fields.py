@@ -47,3 +47,36 @@ def test_vertical_writing_is_read_from_right_to_left(tmp_path: Path) -> None:
         canvas.drawString(500 - 24 * number, 760, column)
     canvas.save()
     assert parse_pdf(tmp_path / "a.pdf").text == "".join(columns)
+
+
+def widget(rect: bytes, entries: bytes) -> bytes:
+    return b"<< /Type /Annot /Subtype /Widget /F 4 /Rect [%s] %s >>" % (rect, entries)
+
+
+def test_each_box_of_a_row_stands_before_its_own_label(tmp_path: Path) -> None:
+    content = stream(
+        b"BT /F1 12 Tf 72 700 Td (Pets) Tj 60 0 Td (Dog) Tj 60 0 Td (Cat) Tj "
+        b"-120 -30 Td (I agree) Tj ET"
+    )
+    objects = one_page(content, page=b"/Annots [6 0 R 7 0 R 8 0 R]")
+    objects[6] = widget(b"118 698 130 710", b"/FT /Btn /T (d) /V /Yes /AS /Yes")
+    objects[7] = widget(b"178 698 190 710", b"/FT /Btn /T (c) /AS /Off")
+    objects[8] = widget(b"118 668 130 680", b"/FT /Btn /T (a) /V /Yes")
+    path = write_raw(tmp_path / "a.pdf", objects)
+    assert parse_pdf(path).text.split("\n\n") == ["Pets [x] Dog [ ] Cat", "[x] I agree"]
+
+
+def test_a_value_that_a_field_inherits_is_read(tmp_path: Path) -> None:
+    objects = one_page(stream(b"BT /F1 12 Tf 72 700 Td (Street:) Tj ET"), page=b"/Annots [6 0 R]")
+    objects[1] = b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [7 0 R] >> >>"
+    objects[6] = widget(b"130 690 300 712", b"/Parent 7 0 R")
+    objects[7] = b"<< /FT /Tx /T (s) /V (Mill Lane 7) /Kids [6 0 R] >>"
+    assert parse_pdf(write_raw(tmp_path / "a.pdf", objects)).text == "Street: Mill Lane 7"
+
+
+def test_a_value_without_a_label_beside_it_is_a_line_of_its_own(tmp_path: Path) -> None:
+    content = stream(b"BT /F1 12 Tf 72 700 Td (Name of the owner) Tj 0 -80 Td (The end) Tj ET")
+    objects = one_page(content, page=b"/Annots [6 0 R]")
+    objects[6] = widget(b"72 660 300 682", b"/FT /Tx /T (z) /V (Ada Marlow)")
+    text = parse_pdf(write_raw(tmp_path / "a.pdf", objects)).text
+    assert text.split("\n\n") == ["Name of the owner", "Ada Marlow", "The end"]
