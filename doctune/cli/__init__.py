@@ -3,6 +3,7 @@
 from doctune.cli import (
     agent,
     answers,
+    batch,
     capacity,
     config,
     data,
@@ -27,6 +28,7 @@ __all__ = [
     "agent",
     "answers",
     "app",
+    "batch",
     "capacity",
     "config",
     "data",

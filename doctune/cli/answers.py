@@ -122,6 +122,16 @@ def latest_index() -> Path:
     )
 
 
+def latest_answering(index: Path | None) -> Answering:
+    """Returns the way of answering that the latest run's evaluation chose.
+
+    Args:
+        index: Another index, which is quoted from.
+    """
+    way: Answering = "quote" if index else _latest().get("answering", "quote")
+    return way
+
+
 def _latest() -> dict[str, Any]:
     from doctune.runner.main_job import LATEST_INDEX
 
@@ -132,10 +142,10 @@ def _latest() -> dict[str, Any]:
 def _answers(questions: list[str], index: Path | None) -> list[Answer]:
     """Answers as the latest run's evaluation chose; from another index by quotation."""
     quoted = _quotations(questions, index)
-    way: Answering = "quote" if index else _latest().get("answering", "quote")
+    way = latest_answering(index)
     if way == "quote":
         return quoted
-    from doctune.cli.own_words import answer_with_model
+    from doctune.batch.own_words import answer_with_model
     from doctune.evaluation.grounding import IndexKnowledge
 
     return answer_with_model(way, IndexKnowledge(latest_index()), quoted, _endpoint_answers)

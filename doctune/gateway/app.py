@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from doctune.chat_schema import ChatRequest
 from doctune.database.engine import DatabaseError, ping
-from doctune.feedback.request import FeedbackRequest
+from doctune.feedback.request import FeedbackRequest, is_bad
 from doctune.gateway import chat as chat_route
 from doctune.gateway.bodies import (
     TextCompletionRequest,
@@ -141,6 +141,8 @@ def _add_feedback(app: FastAPI, services: Services) -> None:
                 ) from error
 
         feedback_id = await asyncio.to_thread(kept)
+        if said.kind == "rating":
+            services.metrics.count_vote("down" if is_bad(said.kind, said.value()) else "up")
         document = {"id": feedback_id, "object": "feedback", "prediction_id": said.prediction_id}
         return JSONResponse(document, 201)
 

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from doctune.gateway.records import Exchange
+from doctune.knowledge.prompt import REFUSAL
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+def kind_of(text: str, extra: Mapping[str, Any]) -> str:
+    """Returns what kind of answer a text is.
+
+    Args:
+        extra: What an agent answers beside OpenAI's fields.
+    """
+    if not text.strip():
+        return "empty"
+    if text.strip() == REFUSAL:
+        return "refused"
+    return "unsupported" if "sources" in extra and not extra["sources"] else "ok"
 
 
 class Metrics:
@@ -39,6 +55,15 @@ class Metrics:
             "Answers by another than the first upstream.",
             ["model"],
             registry=registry,
+        )
+        self._answers = Counter(
+            "doctune_gateway_answers",
+            "Answers by kind: ok, empty, refused, or unsupported where an agent names no source.",
+            ["model", "kind"],
+            registry=registry,
+        )
+        self._votes = Counter(
+            "doctune_gateway_votes", "Votes of users: up or down.", ["vote"], registry=registry
         )
         self._duration = Histogram(
             "doctune_gateway_seconds",
@@ -72,7 +97,7 @@ class Metrics:
     def observe(self, exchange: Exchange) -> None:
         """Counts an exchange that has ended; its model is one that exists."""
         model = exchange.chat.model
-        self._requests.labels(model, str(exchange.status)).inc()
+        self.count_answer(model, exchange.status, kind_of(exchange.text, exchange.extra))
         self._tokens.labels(model, "prompt").inc(exchange.prompt_tokens)
         self._tokens.labels(model, "completion").inc(exchange.completion_tokens)
         self._cache.labels(exchange.cache).inc()
@@ -81,6 +106,16 @@ class Metrics:
         self._duration.labels(model).observe(time.monotonic() - exchange.started)
         if exchange.first_token_at is not None:
             self._first_token.labels(model).observe(exchange.first_token_at - exchange.started)
+
+    def count_answer(self, model: str, status: int, kind: str) -> None:
+        """Counts an answer by its status and, where there is one, by its kind."""
+        self._requests.labels(model, str(status)).inc()
+        if status == 200:
+            self._answers.labels(model, kind).inc()
+
+    def count_vote(self, vote: str) -> None:
+        """Counts what a user said of an answer: up or down."""
+        self._votes.labels(vote).inc()
 
     def render(self) -> bytes:
         """Returns all of them as text."""

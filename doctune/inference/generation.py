@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctune.errors import ModelError
 from doctune.inference.chat_template import Message, knows_system_role, without_system_role
-from doctune.inference.memory import cache_budget
+from doctune.inference.memory import cache_budget, give_back_freed
 from doctune.inference.options import GenerationOptions
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class TextGenerator:
             raise ModelError(f"{folder} holds no model that can be loaded: {reason}.") from error
         model = (model if quantized else model.to(device)).eval()
         pack_linears(model)
+        give_back_freed()
         return cls(model, tokenizer)
 
     def generate(

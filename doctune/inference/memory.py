@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +42,19 @@ def free_memory(cgroup: Path = _CGROUP) -> int:
         if line.startswith("inactive_file "):
             reclaimable = int(line.split()[1])
     return max(0, min(free, limit - used + reclaimable))
+
+
+def give_back_freed() -> None:
+    """Gives memory that was freed back to the system, where the C library keeps it.
+
+    Loading leaves behind the copies that it made: 400 MB of the 1.4 GB of a process with a model of
+    135M parameters.
+    """
+    # Only glibc has it.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        gc.collect()
+        trim(0)
 
 
 def _number(path: Path) -> int | None:

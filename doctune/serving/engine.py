@@ -17,6 +17,7 @@ from doctune.artifacts import local_folder
 from doctune.errors import ModelError
 from doctune.inference.batching import Batcher, BatchState, Request, Ticket
 from doctune.inference.chat_template import Message
+from doctune.inference.memory import give_back_freed
 from doctune.inference.options import GenerationOptions
 from doctune.serving.schema import Parameters, PredictRequest, RequestError
 
@@ -65,6 +66,7 @@ def _warm_up(generator: TextGenerator, options: ServingOptions) -> None:
     few = GenerationOptions(max_new_tokens=2)
     for prompts in (1, options.max_batch_size):
         generator.generate([prompt] * prompts, few, batch_size=prompts)
+    give_back_freed()
 
 
 def options_by_machine(generator: TextGenerator, options: ServingOptions) -> str:

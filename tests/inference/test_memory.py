@@ -7,7 +7,7 @@ import psutil
 import pytest
 import torch
 
-from doctune.inference.memory import cache_budget, free_memory
+from doctune.inference.memory import cache_budget, free_memory, give_back_freed
 
 
 def _free(monkeypatch: pytest.MonkeyPatch, available: int) -> None:
@@ -60,3 +60,7 @@ def test_a_gpu_is_asked_for_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10 << 30, 80 << 30))
 
     assert cache_budget(torch.device("cuda", 0)) == 8 << 30
+
+
+def test_freed_memory_can_be_given_back_anywhere() -> None:
+    give_back_freed()

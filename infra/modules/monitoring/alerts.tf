@@ -10,7 +10,7 @@ locals {
       reducer  = "REDUCE_PERCENTILE_99"
       limit    = var.latency_p99_ms
       duration = "600s"
-      fix      = "Look at the endpoint's replicas and at max_new_tokens; raise endpoint.max_replica_count in vertex_config.yaml."
+      fix      = "Look at the endpoint's replicas and at max_new_tokens; raise endpoint.max_replica_count in vertex_config.yaml: docs/runbook.md#latency."
     }
     saturation = {
       title   = "An endpoint has as many replicas as it may"
@@ -21,7 +21,7 @@ locals {
       # The API compares by more and less alone.
       limit    = var.endpoint_max_replicas - 0.5
       duration = "900s"
-      fix      = "More load now means slower answers: raise endpoint.max_replica_count, and endpoint_max_replicas here."
+      fix      = "More load now means slower answers: raise endpoint.max_replica_count, and endpoint_max_replicas here: docs/runbook.md#saturation."
     }
   }
 }
@@ -61,7 +61,7 @@ resource "google_monitoring_alert_policy" "error_rate" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "Read the server's log of the endpoint. If a version was deployed lately, give the traffic back to the one before: docs/deploy.md."
+    content   = "Read the server's log of the endpoint. If a version was deployed lately, give the traffic back to the one before: docs/runbook.md#errors."
   }
 }
 
@@ -130,7 +130,7 @@ resource "google_monitoring_alert_policy" "pipeline_failed" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "The run's page in the console names the step that failed, and its log the reason."
+    content   = "The run's page in the console names the step that failed, and its log the reason: docs/runbook.md#failed-runs."
   }
 }
 
@@ -157,7 +157,7 @@ resource "google_monitoring_alert_policy" "no_retraining" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "See whether the schedule is paused, whether its runs fail, and whether the gate holds every model back."
+    content   = "See whether the schedule is paused, whether its runs fail, and whether the gate holds every model back: docs/runbook.md#no-retraining."
   }
 }
 

@@ -85,6 +85,94 @@ variable "endpoint_max_replicas" {
   }
 }
 
+variable "first_token_p95_seconds" {
+  type        = number
+  default     = 5
+  description = "Seconds to the first token of the slowest twentieth above which an alert is raised."
+
+  validation {
+    condition     = var.first_token_p95_seconds > 0
+    error_message = "first_token_p95_seconds is above 0."
+  }
+}
+
+variable "waiting_requests" {
+  type        = number
+  default     = 16
+  description = "Mean number of requests in a model server's queue above which an alert is raised."
+
+  validation {
+    condition     = var.waiting_requests >= 1
+    error_message = "waiting_requests is 1 or more."
+  }
+}
+
+variable "empty_rate" {
+  type        = number
+  default     = 0.02
+  description = "Share of empty answers above which an alert is raised."
+
+  validation {
+    condition     = var.empty_rate > 0 && var.empty_rate < 1
+    error_message = "empty_rate is a share, above 0 and below 1."
+  }
+}
+
+variable "refused_rate" {
+  type        = number
+  default     = 0.4
+  description = "Share of answers that say that the documents do not say, above which an alert is raised."
+
+  validation {
+    condition     = var.refused_rate > 0 && var.refused_rate < 1
+    error_message = "refused_rate is a share, above 0 and below 1."
+  }
+}
+
+variable "unsupported_rate" {
+  type        = number
+  default     = 0.1
+  description = "Share of agents' answers without a source above which an alert is raised."
+
+  validation {
+    condition     = var.unsupported_rate > 0 && var.unsupported_rate < 1
+    error_message = "unsupported_rate is a share, above 0 and below 1."
+  }
+}
+
+variable "drift" {
+  type        = number
+  default     = 0.2
+  description = "Change of the share of refused questions, an hour against a week, above which an alert is raised."
+
+  validation {
+    condition     = var.drift > 0 && var.drift < 1
+    error_message = "drift is a share, above 0 and below 1."
+  }
+}
+
+variable "down_vote_rate" {
+  type        = number
+  default     = 0.3
+  description = "Share of down-votes, of more than ten votes, above which an alert is raised."
+
+  validation {
+    condition     = var.down_vote_rate > 0 && var.down_vote_rate < 1
+    error_message = "down_vote_rate is a share, above 0 and below 1."
+  }
+}
+
+variable "tokens_a_day" {
+  type        = number
+  default     = 50000000
+  description = "Tokens of a day above which an alert is raised."
+
+  validation {
+    condition     = var.tokens_a_day >= 1
+    error_message = "tokens_a_day is 1 or more."
+  }
+}
+
 variable "retraining_days" {
   type        = number
   default     = 14

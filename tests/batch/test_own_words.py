@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from doctune.cli.own_words import answer_with_model
+from doctune.batch.own_words import answer_with_model
 from doctune.evaluation.grounding import IndexKnowledge
 from doctune.evaluation.product import Answering
 from doctune.knowledge import Answer, Answerer, build_index

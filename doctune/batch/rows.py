@@ -1,0 +1,137 @@
+"""The questions of a file, and the answers as a file of the same kind: JSONL, CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from doctune.errors import UsageError
+from doctune.files import atomic_path, text_lines
+
+FORMATS = (".jsonl", ".csv", ".parquet")
+_QUESTION = ("question", "prompt")
+_MOST_LETTERS = 20_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the file: a question, or what is wrong with it."""
+
+    number: int  # from 1, as the file has them
+    id: str  # the row's own, else its number
+    question: str
+    problem: str = ""
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Returns the rows of a file in order; a row without a question says so.
+
+    Raises:
+        UsageError: The file is missing, is of no known kind, cannot be read, or holds no rows.
+    """
+    kind = path.suffix.lower()
+    if kind not in FORMATS:
+        raise UsageError(f"{path} is none of {', '.join(FORMATS)}: give one of these.")
+    if not path.is_file():
+        raise UsageError(f"{path} is missing: give a file of questions.")
+    read = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}[kind]
+    try:
+        rows = [_row(number, value) for number, value in enumerate(read(path), 1)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}.") from error
+    if not rows:
+        raise UsageError(f"{path} holds no rows.")
+    return rows
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Writes rows beside, then renames; lists are JSON in CSV and Parquet.
+
+    Raises:
+        UsageError: The name ends in no known kind.
+    """
+    kind = path.suffix.lower()
+    if kind not in FORMATS:
+        raise UsageError(f"{path} is none of {', '.join(FORMATS)}: name it so.")
+    with atomic_path(path) as temporary:
+        if kind == ".jsonl":
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            temporary.write_text("".join(lines), encoding="utf-8")
+        elif kind == ".csv":
+            temporary.write_text(_as_csv(rows, columns), encoding="utf-8")
+        else:
+            _write_parquet(temporary, rows, columns)
+
+
+def _row(number: int, value: Any) -> Row:
+    if not isinstance(value, dict):
+        return Row(number, str(number), "", str(value) or "the row is no object")
+    known = value.get("id")
+    own = str(number) if known is None or known == "" else str(known)
+    question = next((value[name] for name in _QUESTION if value.get(name)), None)
+    if not isinstance(question, str) or not question.strip():
+        return Row(number, own, "", f"no text in {' or '.join(_QUESTION)}")
+    if len(question) > _MOST_LETTERS:
+        return Row(number, own, "", f"the question has more than {_MOST_LETTERS} letters")
+    return Row(number, own, question.strip())
+
+
+def _json_lines(path: Path) -> Iterator[Any]:
+    for _, line in text_lines(path):
+        try:
+            yield json.loads(line.lstrip("\ufeff"))
+        except ValueError as error:
+            yield f"the line is not JSON: {error}"
+
+
+def _csv(path: Path) -> Iterator[Any]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file)
+        if not set(_QUESTION) & set(table.fieldnames or ()):
+            raise ValueError(f"its first line names no column {' or '.join(_QUESTION)}")
+        yield from table
+
+
+def _parquet(path: Path) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        names = [n for n in ("id", *_QUESTION) if n in file.schema_arrow.names]
+        if not set(_QUESTION) & set(names):
+            raise ValueError(f"it has no column {' or '.join(_QUESTION)}")
+        for batch in file.iter_batches(columns=names):
+            yield from batch.to_pylist()
+
+
+def _flat(row: dict[str, Any], columns: Sequence[str]) -> dict[str, str]:
+    values = {name: row.get(name, "") for name in columns}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in values.items()
+    }
+
+
+def _as_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    # A spreadsheet takes a text that begins so for a formula and runs it.
+    writer.writerows(
+        {n: f"'{v}" if v[:1] in ("=", "+", "-", "@") else v for n, v in _flat(r, columns).items()}
+        for r in rows
+    )
+    return text.getvalue()
+
+
+def _write_parquet(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    flat = [_flat(row, columns) for row in rows]
+    pq.write_table(pa.Table.from_pylist(flat, schema=schema), path)
