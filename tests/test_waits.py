@@ -40,6 +40,16 @@ ALLOWED: dict[str, str] = {
     "doctune/gateway/cache.py::AnswerCache.alone: event.wait()": (
         "another request computes the same answer, within the limits that all requests have"
     ),
+    "doctune/gateway/shared_cache.py::SharedAnswers._acquired: "
+    "lock.acquire(blocking_timeout=self._wait_seconds)": (
+        "its limit is cache.wait_seconds; the check knows only the name timeout"
+    ),
+    "doctune/gateway/shared_cache.py::SharedAnswers._extend: while True": (
+        "ends with the block that holds the lock, which cancels it"
+    ),
+    "doctune/serving/metrics.py::ServerMetrics.observe_ticket: answer.result()": (
+        "is asked only of an answer that is done"
+    ),
     "doctune/gateway/services.py::Services._keep_house: while days is not None": _SERVICE,
     "doctune/experiments/controller.py::Controller.run: while True": _EXPERIMENT,
     "doctune/gateway/experiments.py::Experiments._keep_fresh: while True": _SERVICE,

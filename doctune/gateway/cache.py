@@ -1,4 +1,7 @@
-"""Answers to deterministic requests, kept exactly; one request computes, equal ones wait for it."""
+"""Answers to deterministic requests, kept exactly; one request computes, equal ones wait for it.
+
+They are in this process' memory and, where there is Redis, there too for all processes.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from doctune.chat_schema import ChatRequest
 from doctune.digests import digest_value
 from doctune.gateway.options import CacheOptions
+from doctune.gateway.shared_cache import SharedAnswers
 from doctune.gateway.upstreams import Answer
 
 _OVERHEAD_BYTES = 512  # of an entry beside its text
@@ -28,17 +32,31 @@ class _Entry:
 
 
 class AnswerCache:
-    """Answers by key, the least used let go first."""
+    """Answers by key; the least recently used are dropped first."""
 
-    def __init__(self, options: CacheOptions) -> None:
+    def __init__(self, options: CacheOptions, redis_url: str = "") -> None:
+        """Prepares it.
+
+        Args:
+            redis_url: Where processes share answers; "" keeps them in this process.
+        """
+        self._shared: SharedAnswers | None = None
+        if redis_url and options.max_mebibytes:
+            self._shared = SharedAnswers(redis_url, options.seconds, options.wait_seconds)
         self._most_bytes = options.max_mebibytes << 20
         self._seconds = options.seconds
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
         self._computing: dict[str, asyncio.Event] = {}
 
-    def get(self, key: str) -> Answer | None:
+    async def get(self, key: str) -> Answer | None:
         """Returns what is kept under a key."""
+        kept = self._own(key)
+        if kept is None and self._shared is not None:
+            kept = await self._shared.get(key)
+        return kept
+
+    def _own(self, key: str) -> Answer | None:
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -48,8 +66,18 @@ class AnswerCache:
         self._entries.move_to_end(key)
         return entry.answer
 
-    def put(self, key: str, answer: Answer) -> None:
+    async def put(self, key: str, answer: Answer) -> None:
         """Keeps an answer."""
+        self._put_own(key, answer)
+        if self._shared is not None:
+            await self._shared.put(key, answer)
+
+    async def close(self) -> None:
+        """Closes the connections to Redis."""
+        if self._shared is not None:
+            await self._shared.close()
+
+    def _put_own(self, key: str, answer: Answer) -> None:
         entry = _Entry(answer, time.monotonic() + self._seconds)
         if entry.size > self._most_bytes:
             return
@@ -65,8 +93,10 @@ class AnswerCache:
         while (event := self._computing.get(key)) is not None:
             await event.wait()
         event = self._computing[key] = asyncio.Event()
+        shared = self._shared.alone(key) if self._shared else contextlib.nullcontext()
         try:
-            yield
+            async with shared:
+                yield
         finally:
             del self._computing[key]
             event.set()

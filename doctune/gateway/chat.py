@@ -75,11 +75,11 @@ async def _whole(
     if may_read:
         # Equal requests wait here for the first one's answer.
         await stack.enter_async_context(services.cache.alone(key))
-        if (kept := services.cache.get(key)) is not None:
+        if (kept := await services.cache.get(key)) is not None:
             exchange.cache = "hit"
             return kept
     result = await _asked(exchange, model)
-    _keep(services, exchange, model, key if may_keep else None, result)
+    await _keep(services, exchange, model, key if may_keep else None, result)
     return result
 
 
@@ -89,7 +89,7 @@ async def _asked(exchange: Exchange, model: Asked) -> Answer:
     return result
 
 
-def _keep(
+async def _keep(
     services: Services, exchange: Exchange, model: Asked, key: str | None, result: Answer
 ) -> None:
     """Keeps an answer, if those versions still answer that it was asked of."""
@@ -99,7 +99,7 @@ def _keep(
         and not exchange.fallback
         and key == cache_key(owner, chat, model.versions())
     ):
-        services.cache.put(key, result)
+        await services.cache.put(key, result)
 
 
 async def _streamed(
@@ -118,7 +118,7 @@ async def _streamed(
     if key is not None and (may_read or may_keep):
         exchange.cache = "miss"
         if may_read:
-            kept = services.cache.get(key)
+            kept = await services.cache.get(key)
     if kept is not None:
         exchange.cache = "hit"
         events = _from_cache(exchange, kept, wire)
@@ -182,7 +182,7 @@ async def _relayed(
                 parts.append(piece.text)
                 yield wire.piece(exchange, piece.text)
         exchange.status, exchange.text = 200, "".join(parts)
-        _keep(services, exchange, model, key, _answer_of(exchange, opened))
+        await _keep(services, exchange, model, key, _answer_of(exchange, opened))
         for event in wire.end(exchange):
             yield event
     except UpstreamError as error:

@@ -66,6 +66,11 @@ class CacheOptions(_Section):
 
     max_mebibytes: int = Field(64, ge=0, description="0 turns it off.")
     seconds: float = Field(3600, gt=0, description="How long an answer is kept.")
+    wait_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Longest wait for an equal request in another process, where there is Redis.",
+    )
 
 
 class LogOptions(_Section):

@@ -59,7 +59,7 @@ class Services:
         self.keys = KeyStore(surroundings.engine)
         self.identities = Identities(self.keys, options.identity)
         self.limiter = Limiter(options.limits, surroundings.redis_url)
-        self.cache = AnswerCache(options.cache)
+        self.cache = AnswerCache(options.cache, surroundings.redis_url)
         self.recorder = Recorder(options.log, surroundings.user_key)
         self.keeping = Keeping(self.recorder.text, self.recorder.end_user, options.feedback.labels)
         self.metrics = Metrics()
@@ -97,6 +97,7 @@ class Services:
         self._housekeeping.cancel()
         await self.experiments.close()
         await asyncio.to_thread(self.log.close, self.options.shutdown_seconds)
+        await self.cache.close()
         await self._session.close()
 
     async def _open_agents(self) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -127,7 +128,7 @@ def test_requests_in_flight_are_bounded(fronted: Gateway, faulty: FakeUpstream) 
     assert fronted.chat(key).status_code == 200
 
 
-def test_processes_share_limits_by_redis_and_count_alone_without_it(
+def test_processes_share_limits_and_answers_by_redis_and_go_on_without_it(
     faulty: FakeUpstream, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"models": {"handbook": {"upstreams": [faulty.address]}}}
@@ -140,6 +141,7 @@ def test_processes_share_limits_by_redis_and_count_alone_without_it(
             key = first.new_key("shared", requests_per_minute=20)
             statuses = many(first, key, 15, 5) + many(second, key, 15, 5)
             assert statuses.count(200) == 20
+            check_answers_are_shared(first, second, faulty)
         except BaseException:
             stop_gateway(second)
             stop_gateway(first)
@@ -149,10 +151,27 @@ def test_processes_share_limits_by_redis_and_count_alone_without_it(
         assert first.chat(key).status_code == 200
         metrics = first.get("/metrics").text
         assert "doctune_gateway_limits_degraded 1.0" in metrics
-        assert "Redis is away" in (tmp_path / "gateway.log").read_text()
+        log = (tmp_path / "gateway.log").read_text()
+        assert "counts limits for itself" in log
+        assert "caches answers for itself" in log
     finally:
         stop_gateway(second)
         stop_gateway(first)
+
+
+def check_answers_are_shared(first: Gateway, second: Gateway, upstream: FakeUpstream) -> None:
+    """Equal requests to two processes at once are one request to the upstream."""
+    asked, upstream.delay = upstream.requests, 0.5
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(one.chat, seed=77) for one in (first, second, first, second)]
+        answers = [one.result(timeout=60) for one in waiting]
+    upstream.delay = 0
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["choices"][0]["message"]["content"] for answer in answers}) == 1
+    states = sorted(answer.headers["x-doctune-cache"] for answer in answers)
+    assert (states, upstream.requests - asked) == (["hit", "hit", "hit", "miss"], 1)
+    versions = {answer.headers["x-doctune-model-version"] for answer in answers}
+    assert versions == {"fake"}
 
 
 def test_without_keys_it_refuses_a_public_address(tmp_path) -> None:
