@@ -35,8 +35,9 @@ def create(
     treatment: Annotated[
         list[str] | None,
         typer.Option(
-            help="Version, alias or full name, else candidate; same: the control's version. "
-            "Several make several treatments."
+            help="Version, alias or full name, else candidate; same: the control's version; "
+            "vertex:ENDPOINT#MODEL or https://HOST/v1#MODEL: what is served there, such as an "
+            "adapter. Several make several treatments."
         ),
     ] = None,
     guardrail: Annotated[list[str] | None, typer.Option(help="Must not get worse.")] = None,

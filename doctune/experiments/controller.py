@@ -176,9 +176,9 @@ class Controller:
 
     def _deploy_arms(self, plan: Plan) -> dict[str, str]:
         return {
-            arm.name: self._platform.prepare(plan, arm)
+            arm.name: arm.upstream or self._platform.prepare(plan, arm)
             for arm in plan.arms[1:]
-            if arm.model_version
+            if arm.upstream or arm.model_version
         }
 
     def _prepare(self, plan: Plan, state: ExperimentState) -> Decided:

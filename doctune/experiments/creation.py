@@ -21,6 +21,7 @@ from doctune.experiments.plan import CONTROL, TREATMENT, ArmPlan, Plan, check_pl
 
 _LAYER_SECONDS = 10.0  # how long one creation may hold a layer, and another one waits for it
 
+_UPSTREAMS = ("http://", "https://", "vertex:")
 SAME = "same"  # the control's version, with other settings
 
 
@@ -29,7 +30,7 @@ class ArmChoice:
     """A treatment as a user names it."""
 
     name: str
-    version: str  # number, alias, full name, or `SAME`
+    version: str  # number, alias, full name, `SAME`, or an upstream: vertex:ENDPOINT#ADAPTER
     parameters: Mapping[str, Any] = field(default_factory=dict)
     system_prompt: str | None = None
 
@@ -142,9 +143,9 @@ def _arms(request: Request) -> tuple[ArmPlan, ...]:
     _check_serves(request.endpoint, control)
     arms = [ArmPlan(name=CONTROL)]
     for choice in request.treatments:
-        same = choice.version == SAME
-        version = "" if same else _version(request, choice.version)
-        changed = bool(choice.parameters) or choice.system_prompt is not None
+        same, served = choice.version == SAME, choice.version.startswith(_UPSTREAMS)
+        version = "" if same or served else _version(request, choice.version)
+        changed = served or bool(choice.parameters) or choice.system_prompt is not None
         if not changed and (same or version == control):
             raise UsageError(
                 f"{choice.name} is the control itself: name another version, parameters or prompt."
@@ -153,6 +154,7 @@ def _arms(request: Request) -> tuple[ArmPlan, ...]:
             ArmPlan(
                 name=choice.name,
                 model_version="" if version == control else version,
+                upstream=choice.version if served else "",
                 parameters=dict(choice.parameters),
                 system_prompt=choice.system_prompt,
             )

@@ -22,10 +22,13 @@ class _Part(BaseModel):
 
 
 class ArmPlan(_Part):
-    """One variant: a model version, the same version with other settings, or both."""
+    """One variant: a model version, what an upstream serves, or the same with other settings."""
 
     name: str
     model_version: str = Field("", description="projects/.../models/M@3; the model's own if empty.")
+    upstream: str = Field(
+        "", description="Where it is served already, such as an adapter: ADDRESS#MODEL."
+    )
     parameters: dict[str, float | int] = Field(default_factory=dict)
     system_prompt: str | None = None
 

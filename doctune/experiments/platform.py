@@ -55,7 +55,9 @@ class VertexPlatform:
 
         if not (plan.endpoint and arm.model_version):
             logger.warning(
-                "%s wins by its settings alone: take them over in gateway.yaml", arm.name
+                "%s has won, and has no version to be deployed: take its %s over in gateway.yaml",
+                arm.name,
+                f"upstream {arm.upstream}" if arm.upstream else "settings",
             )
             return
         deploy_model(

@@ -211,11 +211,15 @@ class OpenAIAddress:
 
 
 class VertexAddress:
-    """`vertex:ENDPOINT`, by its display name."""
+    """`vertex:ENDPOINT`, by its display name; `vertex:ENDPOINT#MODEL` for one of several there.
+
+    Several are there where the server has adapters: the request's `model` chooses.
+    """
 
     def __init__(self, name: str, reader: EndpointReader) -> None:
         self.name = name
-        self._display_name = name.removeprefix("vertex:")
+        self._display_name, _, model = name.removeprefix("vertex:").partition("#")
+        self._model = model or self._display_name
         self._reader = reader
         self._state: ServingState | None = None
         self._read_at = float("-inf")
@@ -238,11 +242,11 @@ class VertexAddress:
             raise UpstreamError(str(error)) from error
         verb = "streamRawPredict" if stream else "rawPredict"
         url = f"https://{state.host}/v1/{state.name}:{verb}"
-        return _Target(url, {"Authorization": f"Bearer {token}"}, self._display_name)
+        return _Target(url, {"Authorization": f"Bearer {token}"}, self._model)
 
     def versions(self) -> str:
         """Returns which deployed models answer, in which shares."""
-        return self._state.fingerprint if self._state else ""
+        return f"{self._state.fingerprint}#{self._model}" if self._state else ""
 
     def source(self, headers: Any) -> Source:
         """Returns where an answer came from, by the headers that Vertex AI adds."""

@@ -304,6 +304,17 @@ def test_steps_that_only_waited_are_thinned_out(engine, log, created) -> None:
     assert waits[-1].decided_at == now[0]
 
 
+def test_an_arm_that_is_served_already_is_neither_deployed_nor_promoted(engine) -> None:
+    arm = ArmPlan(name="treatment", upstream="vertex:handbook#adapter-b")
+    plan = PLAN.model_copy(update={"arms": (PLAN.arms[0], arm), "drain_seconds": 0.0})
+    add_experiment(engine, plan.name, plan.model, plan.layer, plan.model_dump(mode="json"), NOW)
+    platform = Recording()
+    controller = Controller(engine, "tone", platform, "one", clock=lambda: NOW)
+    controller.step()
+    assert get_experiment(engine, "tone").upstreams == {"treatment": "vertex:handbook#adapter-b"}
+    assert platform.calls == []
+
+
 def test_two_controllers_never_act_at_once_and_the_second_goes_on(engine, created) -> None:
     first = Controller(engine, "tone", Recording(), "one", lease_seconds=0.4)
     second = Controller(engine, "tone", Recording(), "two", lease_seconds=30)

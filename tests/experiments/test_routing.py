@@ -105,6 +105,16 @@ def test_users_stay_with_their_arm_and_its_upstream(gateway: Gateway, faulty: Fa
     assert plan.name == "tone"
 
 
+def test_arms_may_be_two_models_of_one_server(gateway: Gateway, spare: FakeUpstream) -> None:
+    adapter = spare.address.replace("#fake", "#adapter-b")
+    begin(gateway.engine, adapter, arm=ArmPlan(name="treatment", upstream=adapter))
+    for number in range(12):
+        assert gateway.chat(user=f"u{number}").status_code == 200
+    found = Counter(row.arm for row in rows(gateway.engine, 12))
+    assert Counter(spare.models) == {"fake": found["control"], "adapter-b": found["treatment"]}
+    assert min(found.values()) > 0
+
+
 def test_an_answer_in_an_arms_place_is_a_fallback_and_not_its_own(
     gateway: Gateway, faulty: FakeUpstream
 ) -> None:

@@ -17,6 +17,7 @@ class FakeUpstream:
     def __init__(self) -> None:
         self.mode = "ok"
         self.requests = 0
+        self.models: list[str] = []  # that were asked for
         self.open_streams = 0
         self.delay = 0.0
         self.pause = 0.02  # between the pieces of an endless stream
@@ -59,6 +60,7 @@ class FakeUpstream:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         body = await request.json()
+        self.models.append(body["model"])
         if self.mode == "error":
             return web.json_response({"error": {"message": "broken"}}, status=500)
         if self.mode == "echo" and not body.get("stream"):
