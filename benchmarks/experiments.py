@@ -68,7 +68,7 @@ def write_exposures(path: Path, exposures: int, users: int) -> None:
             ("unit", pa.string()),
             ("thumbs_up", pa.int8()),
             ("rated", pa.int8()),
-            ("total_ms", pa.float64()),
+            ("answer_total_ms", pa.float64()),
         ]
     )
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:

@@ -1,6 +1,7 @@
 """`doctune experiment`: A/B tests that decide, and undo themselves."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from doctune.errors import UsageError
 if TYPE_CHECKING:
     from doctune.database.engine import Engine
     from doctune.database.experiments import Decided
+    from doctune.experiments.status import Row
 
 experiment = typer.Typer(
     help="A/B tests of model versions, prompts and parameters.", no_args_is_help=True
@@ -162,10 +164,7 @@ def status(name: Name, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(asdict(found)))
         return
     typer.echo(found.headline)
-    table = Table("metric", "role", "control", "treatment", "effect", "interval", "guardrail")
-    for row in found.findings:
-        table.add_row(*row.cells)
-    Console().print(table)
+    _show(found.findings)
     typer.echo(found.health)
     typer.echo(found.next_step)
 
@@ -180,6 +179,52 @@ def report(
 
     write_text(out, render_report(_engine(), name))
     typer.echo(f"Wrote {out}.")
+
+
+@experiment.command()
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="The Parquet file.")] = Path("exposures.parquet"),
+) -> None:
+    """Write an experiment's exposures to Parquet: one row a request, with all measures."""
+    from doctune.database.experiments import get_experiment
+    from doctune.experiments.plan import Plan
+    from doctune.experiments.sources import write_exposures
+
+    engine = _engine()
+    plan = Plan.model_validate(get_experiment(engine, name).plan)
+    typer.echo(f"Wrote {write_exposures(engine, plan, out):,} exposures to {out}.")
+
+
+@experiment.command()
+def analyse(
+    name: Name,
+    exposures: Annotated[
+        str, typer.Option(help="Parquet file of `export`, or a pattern of several.")
+    ] = "exposures.parquet",
+    as_json: AsJson = False,
+) -> None:
+    """Analyse exported exposures, without the database's help: for many millions of them."""
+    from doctune.database.experiments import get_experiment
+    from doctune.experiments.analysis import evaluate
+    from doctune.experiments.plan import Plan
+    from doctune.experiments.sources import ParquetSource
+    from doctune.experiments.status import row_of
+
+    plan = Plan.model_validate(get_experiment(_engine(), name).plan)
+    known = evaluate(plan, ParquetSource(exposures, name), metrics=tuple(plan.metrics))
+    rows = [row_of(asdict(found)) for found in known.findings]
+    if as_json:
+        document = {
+            "users": dict(known.users),
+            "mismatch_p_value": known.mismatch_p_value,
+            "findings": [asdict(row) for row in rows],
+        }
+        typer.echo(json.dumps(document))
+        return
+    _show(rows)
+    users = ", ".join(f"{arm} {count:,}" for arm, count in known.users.items())
+    typer.echo(f"Users: {users} (sample ratio p = {known.mismatch_p_value:.3g}).")
 
 
 @experiment.command()
@@ -204,6 +249,13 @@ def plan(
         power=power,
     )
     typer.echo(json.dumps(asdict(found)) if as_json else found.text)
+
+
+def _show(rows: "Sequence[Row]") -> None:
+    table = Table("metric", "role", "control", "treatment", "effect", "interval", "guardrail")
+    for row in rows:
+        table.add_row(*row.cells)
+    Console().print(table)
 
 
 def _watch(name: str, lease_seconds: float = 30.0) -> None:

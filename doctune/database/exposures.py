@@ -10,7 +10,7 @@ A request belongs to the arm that its user is assigned to. Its `exposure` says w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,9 @@ from doctune.database.tables import Feedback, Prediction
 
 GIVEN, FALLBACK, FAILED, FORCED = "given", "fallback", "failed", "forced"
 SHADOW, SHADOWED = "shadow", "shadowed"
+VALUES = ("total_ms", "first_token_ms", "prompt_tokens", "completion_tokens")
+ANSWER = "answer_"  # what the columns of `VALUES` begin with where they are exported
+_NO_MEASURES = {"arm", "unit", *(f"{ANSWER}{value}" for value in VALUES)}
 _UP, _DOWN = ("up", "4", "5"), ("down", "1", "2", "3")
 
 
@@ -69,6 +72,29 @@ def answer_values(engine: Engine, scope: Scope, value: str) -> list[tuple[str, s
     )
     with engine.connect() as connection:
         return [(row[0], row[1], float(row[2])) for row in connection.execute(query)]
+
+
+def exposures_in_batches(
+    engine: Engine, scope: Scope, size: int = 50_000
+) -> Iterator[list[dict[str, Any]]]:
+    """Yields the requests with all measures, and as `answer_...` what quantiles are taken of.
+
+    What an arm did not answer, and what came from the cache, has no `answer_...`.
+    """
+    requests = _requests(scope)
+    measures = [cast(column, Float) for column in requests.c if column.name not in _NO_MEASURES]
+    names = [column.name for column in requests.c if column.name not in _NO_MEASURES]
+    answers = [requests.c[f"{ANSWER}{value}"] for value in VALUES]
+    query = select(
+        requests.c.arm,
+        requests.c.unit,
+        *(column.label(name) for column, name in zip(measures, names, strict=True)),
+        *answers,
+    )
+    with engine.connect() as connection:
+        rows = connection.execution_options(yield_per=size).execute(query)
+        for part in rows.mappings().partitions():
+            yield [dict(row) for row in part]
 
 
 def users_exposed(engine: Engine, scope: Scope) -> dict[str, int]:
@@ -163,6 +189,9 @@ def _requests(scope: Scope) -> Subquery:
         "completion_tokens": case((given, Prediction.completion_tokens), else_=0),
         "cost": case((given, cost), else_=0.0),
     }
+    uncached = and_(given, Prediction.cache != "hit")
+    for value in VALUES:
+        counts[f"{ANSWER}{value}"] = case((uncached, getattr(Prediction, value)))
     for name in ("thumbs_up", "rated", "corrected", "faithful", "judged"):
         counts[name] = case((given, func.coalesce(said.c[name], 0)), else_=0)
     columns = [column.label(name) for name, column in counts.items()]

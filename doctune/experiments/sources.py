@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 
 from doctune.database.engine import Engine
-from doctune.database.exposures import Scope, answer_values, user_sums, users_exposed
+from doctune.database.exposures import (
+    ANSWER,
+    Scope,
+    answer_values,
+    exposures_in_batches,
+    user_sums,
+    users_exposed,
+)
+from doctune.errors import UsageError
 from doctune.experiments.moments import ArmValue, Moments
 from doctune.experiments.options import QuantileMetric, SumMetric
 from doctune.experiments.plan import Plan
 from doctune.experiments.quantiles import REACH, quantile_error, quantile_value, rank_share
 from doctune.feedback.request import FAITHFULNESS
+from doctune.files import atomic_path
 from doctune.knowledge.prompt import REFUSAL
 
 _MILLION = 1_000_000.0
@@ -84,6 +93,7 @@ class DatabaseSource:
 class ParquetSource:
     """Exposures in Parquet files, one row a request: `experiment`, `arm`, `unit` and measures.
 
+    Quantiles are taken of the columns `answer_...`, as `write_exposures` makes them.
     DuckDB adds them up within its memory limit, on disk where need be.
     """
 
@@ -130,7 +140,7 @@ class ParquetSource:
 
     def quantiles(self, metric: QuantileMetric) -> dict[str, ArmValue]:
         """Returns a quantile in each arm."""
-        rows = self._columns(v=metric.measure)
+        rows = self._columns(v=f"{ANSWER}{metric.measure}")
         arms = [arm for (arm,) in rows.select("arm").distinct().fetchall()]
         return {arm: self._quantile_of(rows, arm, metric.quantile) for arm in arms}
 
@@ -159,6 +169,38 @@ class ParquetSource:
         duck = self._duckdb
         renamed = [duck.ColumnExpression(name).alias(short) for short, name in names.items()]
         return self._rows.select("arm", "unit", *renamed)
+
+
+def write_exposures(engine: Engine, plan: Plan, path: Path) -> int:
+    """Writes the exposures of an experiment to a Parquet file; returns how many.
+
+    Raises:
+        UsageError: It has none yet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    written, writer = 0, None
+    with atomic_path(path) as temporary:
+        for batch in exposures_in_batches(engine, scope_of(plan)):
+            table = pa.Table.from_pylist(batch)
+            table = table.add_column(0, "experiment", pa.array([plan.name] * len(batch)))
+            schema = pa.schema([(f.name, _exported(f.name)) for f in table.schema])
+            writer = writer or pq.ParquetWriter(temporary, schema, compression="zstd")
+            writer.write_table(table.cast(schema))
+            written += len(batch)
+        if writer is None:
+            raise UsageError(f"{plan.name} has no exposures yet: there is nothing to export.")
+        writer.close()
+    return written
+
+
+def _exported(name: str) -> Any:
+    import pyarrow as pa
+
+    if name in ("experiment", "arm"):
+        return pa.dictionary(pa.int32(), pa.string())
+    return pa.string() if name == "unit" else pa.float64()
 
 
 def _quantiles(rows: Any, shares: Sequence[float]) -> list[float]:

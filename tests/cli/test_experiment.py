@@ -65,6 +65,16 @@ def test_the_list_and_the_report(home: Path) -> None:
     assert "users: new" in page
 
 
+def test_exported_exposures_are_analysed_as_the_database_is(home: Path) -> None:
+    assert "Wrote 300 exposures" in run("export", "tone", "--out", "tone.parquet")
+    found = json.loads(run("analyse", "tone", "--exposures", "tone.parquet", "--json"))
+    assert found["users"] == {"control": 150, "treatment": 150}
+    helpful = next(row for row in found["findings"] if row["metric"] == "helpful")
+    (now,) = json.loads(run("status", "tone", "--json"))["findings"]
+    assert helpful["effect"] == pytest.approx(now["effect"])
+    assert "helpful" in run("analyse", "tone", "--exposures", "tone.parquet")
+
+
 def test_a_plan_says_how_many_users_an_effect_needs(home: Path) -> None:
     Log(open_database(f"sqlite:///{home}/gateway.db"))
     found = json.loads(run("plan", "--metric", "helpful", "--effect", "0.05", "--json"))

@@ -36,7 +36,7 @@ from doctune.experiments.plan import ArmPlan, Plan
 from doctune.experiments.planning import plan_experiment
 from doctune.experiments.quantiles import quantile_value
 from doctune.experiments.report import render_report
-from doctune.experiments.sources import DatabaseSource, ParquetSource
+from doctune.experiments.sources import DatabaseSource, ParquetSource, write_exposures
 from doctune.experiments.status import standing_of
 from doctune.knowledge.prompt import REFUSAL
 from tests.database.rows import prediction_row
@@ -184,7 +184,7 @@ def test_parquet_gives_the_same_as_arrays(tmp_path: Path) -> None:
             "unit": [f"u{number}" for number in user],
             "thumbs_up": rng.integers(0, 2, 5000),
             "rated": np.ones(5000, dtype=int),
-            "total_ms": rng.lognormal(6, 1, 5000),
+            "answer_total_ms": rng.lognormal(6, 1, 5000),
         }
     )
     pq.write_table(table, tmp_path / "part.parquet")
@@ -197,9 +197,42 @@ def test_parquet_gives_the_same_as_arrays(tmp_path: Path) -> None:
     found = ratio_value(source.moments(PLAN.metrics["helpful"])["control"])
     assert float(found.value) == pytest.approx(float(expected.value))
     assert float(found.variance) == pytest.approx(float(expected.variance))
-    latency = quantile_value(table["total_ms"].to_numpy()[mine], user[mine] // 2, 0.95)
+    latency = quantile_value(table["answer_total_ms"].to_numpy()[mine], user[mine] // 2, 0.95)
     (quantile,) = [f for f in known.findings if f.metric == "latency"]
     assert quantile.control == pytest.approx(float(latency.value))
+
+
+def test_what_is_exported_gives_what_the_database_gives(engine, log, tmp_path: Path) -> None:
+    declared = load_experiment_options(ROOT / "config").metrics
+    plan = PLAN.model_copy(update={
+        "metrics": declared, "guardrails": (),
+        "rules": PLAN.rules.model_copy(update={"before_days": 0})})  # fmt: skip
+    path = tmp_path / "tone.parquet"
+    with pytest.raises(UsageError, match="no exposures yet"):
+        write_exposures(engine, plan, path)
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        arm = "treatment" if number % 2 else "control"
+        for _ in range(1 + number % 3):
+            exposure = "fallback" if rng.random() < 0.1 else "given"
+            cache = "hit" if rng.random() < 0.2 else "miss"
+            row = log.ask(arm, f"u{number}", exposure, cache=cache,
+                          total_ms=float(rng.lognormal(6, 1)), first_token_ms=5.0 + number,
+                          answer=REFUSAL if rng.random() < 0.3 else "90 mm",
+                          completion_tokens=int(rng.integers(1, 9)))  # fmt: skip
+            log.say(row, "rating", rating="up" if rng.random() < 0.5 else "down")
+    assert write_exposures(engine, plan, path) == 120
+    known = [
+        evaluate(plan, source, metrics=tuple(declared))
+        for source in (DatabaseSource(engine, plan, NOW), ParquetSource(path, "tone"))
+    ]
+    assert known[0].users == known[1].users
+    for one, other in zip(known[0].findings, known[1].findings, strict=True):
+        assert one.metric == other.metric
+        assert (one.effect is None) == (other.effect is None), one.metric
+        if one.effect is not None and other.effect is not None:
+            assert other.effect == pytest.approx(one.effect, rel=1e-9, abs=1e-12)
+            assert other.lower == pytest.approx(one.lower, rel=1e-6), one.metric
 
 
 class Recording:
