@@ -391,12 +391,13 @@ enum {
     MAX_CURVES = 300,
     BOX_SEGMENTS = 6,
 };
-static const double THIN = 3.0, LEAST_FIGURE = 20.0;
+static const double THIN = 3.0, LEAST_FIGURE = 20.0, LEAST_BOX = 5.0;
 
 typedef struct {
     Space space;
-    PyObject *edge_type;
-    PyObject *horizontal, *vertical, *figures, *images;
+    PyObject *edge_type, *fill_type;
+    PyObject *horizontal, *vertical, *figures, *images, *boxes;
+    int place; /* of the object that is added, among those of the page */
 } Drawing;
 
 static int add_tuple(PyObject *list, PyObject *type, const double *values, int count) {
@@ -512,13 +513,30 @@ static int add_rule(const Drawing *drawing, void *path, const Matrix *outer, int
     return add_box(drawing, box);
 }
 
+static int add_fill(const Drawing *drawing, Box box) {
+    if (box.x1 - box.x0 <= LEAST_FIGURE || box.y1 - box.y0 <= LEAST_BOX)
+        return 1;
+    double values[] = {box.x0, box.y0, box.x1, box.y1};
+    PyObject *tuple = new_tuple(drawing->fill_type, 5), *place = PyLong_FromLong(drawing->place);
+    if (!tuple || !place) {
+        Py_XDECREF(tuple);
+        Py_XDECREF(place);
+        return 0;
+    }
+    PyTuple_SET_ITEM(tuple, 0, place);
+    int added = set_floats(tuple, 1, values, 4) && PyList_Append(drawing->boxes, tuple) == 0;
+    Py_DECREF(tuple);
+    return added;
+}
+
 static int add_path(const Drawing *drawing, void *path, const Matrix *outer) {
     int count = segment_count(path), added = 0;
     if (count <= BOX_SEGMENTS && !outer) {
         double left, bottom, right, top;
         if (!bounds_of(path, &left, &bottom, &right, &top))
             return 1;
-        return add_box(drawing, shown_box(&drawing->space, left, bottom, right, top));
+        Box box = shown_box(&drawing->space, left, bottom, right, top);
+        return add_box(drawing, box) && add_fill(drawing, box);
     }
     if (count > (outer ? MAX_FORM_SEGMENTS : MAX_SEGMENTS))
         return 1;
@@ -556,23 +574,26 @@ static int add_object(const Drawing *drawing, void *item) {
 
 static PyObject *read_drawing(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     Drawing drawing;
-    if (count != 3 || !is_tuple_type(args[2])) {
-        PyErr_SetString(PyExc_TypeError, "read_drawing(page, space, edge_type)");
+    if (count != 4 || !is_tuple_type(args[2]) || !is_tuple_type(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "read_drawing(page, space, edge_type, fill_type)");
         return NULL;
     }
     void *page = PyLong_AsVoidPtr(args[0]);
     if (!is_bound() || PyErr_Occurred() || !read_space(args[1], &drawing.space))
         return NULL;
     drawing.edge_type = args[2];
-    PyObject *found = Py_BuildValue("([][][][])");
+    drawing.fill_type = args[3];
+    PyObject *found = Py_BuildValue("([][][][][])");
     if (!found)
         return NULL;
     drawing.horizontal = PyTuple_GET_ITEM(found, 0);
     drawing.vertical = PyTuple_GET_ITEM(found, 1);
     drawing.figures = PyTuple_GET_ITEM(found, 2);
     drawing.images = PyTuple_GET_ITEM(found, 3);
+    drawing.boxes = PyTuple_GET_ITEM(found, 4);
     int objects = object_count(page);
     for (int index = 0; index < objects && index < MAX_OBJECTS; index++) {
+        drawing.place = index;
         if (!add_object(&drawing, object_at(page, index))) {
             Py_DECREF(found);
             return NULL;

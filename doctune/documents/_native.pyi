@@ -1,7 +1,7 @@
 """The functions of _native.c; what they do stands beside their twins in Python."""
 
 from doctune.documents.characters import Reading, Word
-from doctune.documents.drawing import Edge
+from doctune.documents.drawing import Edge, Fill
 from doctune.documents.geometry import PageSpace
 from doctune.documents.model import BBox
 
@@ -12,7 +12,7 @@ def find_words(
     handle: int, maps: bool, space: PageSpace, spans: list[tuple[str, int]], word: type[Word], /
 ) -> list[Word]: ...
 def read_drawing(
-    page: int, space: PageSpace, edge: type[Edge], /
-) -> tuple[list[Edge], list[Edge], list[BBox], list[BBox]]: ...
+    page: int, space: PageSpace, edge: type[Edge], fill: type[Fill], /
+) -> tuple[list[Edge], list[Edge], list[BBox], list[BBox], list[Fill]]: ...
 def read_styles(handle: int, maps: bool, positions: list[int], /) -> list[int]: ...
 def count_codes(text: str, /) -> dict[str, int]: ...

@@ -28,7 +28,7 @@ _LINES_ACROSS = 2.2  # em, between the lines around a bar that is wider than the
 _BESIDE = 0.5  # em, of what is over or under it and beside it
 _HIGH = 0.6  # em, of a character over its baseline
 _MOST_BAR = 400.0  # points
-_NEAR = 2.0  # points
+_OVERHANG = 8.0  # points by which a bar may be longer than what it belongs to
 
 
 def write_formulas(
@@ -120,8 +120,8 @@ def _formulas_of(cluster: Sequence[Line], drawing: Drawing, text: PageText) -> l
     bars = [
         Bar(edge.start, edge.end, edge.place)
         for edge in drawing.horizontal
-        if x0 - _NEAR < edge.start
-        and edge.end < x1 + _NEAR
+        if x0 - _OVERHANG < edge.start
+        and edge.end < x1 + _OVERHANG
         and y0 < edge.place < y1
         and edge.end - edge.start < _MOST_BAR
     ]

@@ -19,6 +19,7 @@ _MAX_SEGMENTS = 400
 _MAX_FORM_SEGMENTS = 24
 _MAX_CURVES = 300
 _LEAST_FIGURE = 20.0  # points wide and high
+_LEAST_BOX = 5.0  # points high, of a box that may hide text
 _BOX_SEGMENTS = 6  # a path of no more is a line or a rectangle
 
 Matrix = tuple[float, ...]
@@ -32,14 +33,25 @@ class Edge(NamedTuple):
     end: float
 
 
+class Fill(NamedTuple):
+    """A box that is drawn on a page, which may be filled; its place among the page's objects."""
+
+    place: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
 class Drawing:
-    """The rules, drawings (form objects) and images of a page, as it is shown."""
+    """The rules, boxes, drawings (form objects) and images of a page, as it is shown."""
 
     def __init__(self) -> None:
         self.horizontal: list[Edge] = []
         self.vertical: list[Edge] = []
         self.figures: list[BBox] = []
         self.images: list[BBox] = []
+        self.boxes: list[Fill] = []
 
     def add_box(self, box: BBox) -> None:
         """Adds a thin box as a rule and any other as its four sides."""
@@ -65,7 +77,8 @@ def read_drawing(page: Any, space: PageSpace) -> Drawing:
         drawing.vertical,
         drawing.figures,
         drawing.images,
-    ) = native.module.read_drawing(handle, space, Edge)
+        drawing.boxes,
+    ) = native.module.read_drawing(handle, space, Edge, Fill)
     return drawing
 
 
@@ -74,7 +87,7 @@ class _Reader:
 
     def __init__(self, space: PageSpace) -> None:
         self.drawing = Drawing()
-        self._space = space
+        self._space, self._place = space, 0
         self._bounds = foreign.Floats(4)
         self._matrix = foreign.Floats(6)
         self._point = foreign.Floats(2)
@@ -86,7 +99,8 @@ class _Reader:
         drawing = self.drawing
         if kinds.count(_TEXT) == count:
             return drawing
-        for item, kind in zip(items, kinds, strict=True):
+        for place, (item, kind) in enumerate(zip(items, kinds, strict=True)):
+            self._place = place
             if kind == _TEXT:
                 continue
             if kind == _PATH:
@@ -125,7 +139,10 @@ class _Reader:
         count = foreign.segment_count(path)
         if count <= _BOX_SEGMENTS and outer is None:
             if foreign.object_bounds(path, *self._bounds.addresses):
-                self.drawing.add_box(self._space.box(*self._bounds.read()))
+                box = self._space.box(*self._bounds.read())
+                self.drawing.add_box(box)
+                if box[2] - box[0] > _LEAST_FIGURE and box[3] - box[1] > _LEAST_BOX:
+                    self.drawing.boxes.append(Fill(self._place, *box))
         elif count <= (_MAX_SEGMENTS if outer is None else _MAX_FORM_SEGMENTS):
             if count <= _BOX_SEGMENTS and outer and self._add_rule(path, outer):
                 return

@@ -107,6 +107,23 @@ def style_of(item: int) -> int:
     return (INVISIBLE if invisible else 0) | (WHITE if is_white(item) else 0)
 
 
+_mode, _stroke = c_int(0), c_int(0)
+_mode_addresses = ctypes.addressof(_mode), ctypes.addressof(_stroke)
+
+
+def is_filled(path: int) -> bool:
+    """Returns whether a path is filled."""
+    return bool(path_mode(path, *_mode_addresses)) and _mode.value != 0
+
+
+def colour_of(item: int) -> tuple[int, int, int, int] | None:
+    """Returns the red, green, blue and alpha of an object's fill, of 255; None if unknown."""
+    if not fill_colour(item, *_colour_addresses):
+        return None
+    red, green, blue, alpha = _colour
+    return red, green, blue, alpha
+
+
 def is_white(item: int) -> bool:
     """Returns whether an object's fill is white or transparent."""
     if not fill_colour(item, *_colour_addresses):

@@ -25,14 +25,16 @@ _ON, _OFF = "[x]", "[ ]"
 
 
 class Field(NamedTuple):
-    """A form field that draws no text.
+    """A form field with a state or a value.
 
     Attributes:
         text: "[x]" or "[ ]" of a box, placed before its label; any other text, placed after.
+        drawn: Whether the page has its text as lines, which come last in the file.
     """
 
     bbox: BBox
     text: str
+    drawn: bool = False
 
     @property
     def is_box(self) -> bool:
@@ -53,7 +55,7 @@ class Forms:
         self._handle = None
 
     def read(self, page: Any, space: PageSpace) -> list[Field]:
-        """Reads the fields of a page whose state or value flattening does not turn into text."""
+        """Reads the fields of a page that have a state or a value."""
         rect, found = foreign.Floats(4), []
         count = min(max(0, pdfium.FPDFPage_GetAnnotCount(page)), _MAX_FIELDS)
         for index in range(count):
@@ -66,7 +68,9 @@ class Forms:
                 if text and foreign.annotation_rect(address, rect.address):
                     x0, y0, x1, y1 = rect.read()
                     box = space.box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-                    found.append(Field(box, text))
+                    # PDFium's normal appearance is 0; two bytes are an empty string.
+                    drawn = foreign.annotation_appearance(address, 0, None, 0) > _EMPTY
+                    found.append(Field(box, text, drawn and text not in (_ON, _OFF)))
             pdfium.FPDFPage_CloseAnnot(annotation)
         return found
 
@@ -82,9 +86,6 @@ class Forms:
             if not state and kind in _BOXES:
                 checked = bool(pdfium.FPDFAnnot_IsChecked(self._handle, annotation)) or checked
             return _ON if checked else _OFF
-        # PDFium's normal appearance is 0; two bytes are an empty string.
-        if foreign.annotation_appearance(address, 0, None, 0) > _EMPTY:
-            return ""
         value = _entry(address, b"V")
         if not value and self._handle:
             value = _decoded(
@@ -116,6 +117,10 @@ def write_fields(lines: list[Line], fields: Sequence[Field], text: PageText) -> 
     """Returns lines with the state and the value of fields: at their labels, or on their own."""
     inserted: dict[int, list[tuple[int, str]]] = {}
     alone: list[Field] = []
+    drawn = {field: _lines_of(field, lines) for field in fields if field.drawn}
+    fields = [field for field in fields if drawn.get(field, True)]
+    gone = {id(line) for found in drawn.values() for line in found}
+    lines = [line for line in lines if id(line) not in gone]
     for field in fields:
         place = _label_of(field, lines, text)
         if place is None:
@@ -136,6 +141,20 @@ def write_fields(lines: list[Line], fields: Sequence[Field], text: PageText) -> 
     for field in alone:
         lines = _with_line(lines, field)
     return lines
+
+
+def _lines_of(field: Field, lines: Sequence[Line]) -> list[Line]:
+    """Returns the lines that show the value of a field; none if others stand there, too."""
+    x0, y0, x1, y1 = field.bbox
+    inside = [
+        line
+        for line in lines
+        if x0 - _SLACK <= line.x0
+        and line.x1 <= x1 + _SLACK
+        and y0 - _SLACK <= (line.y0 + line.y1) / 2 <= y1 + _SLACK
+    ]
+    shown = "".join("".join(line.text.split()) for line in inside)
+    return inside if shown == "".join(field.text.split()) else []
 
 
 def _label_of(field: Field, lines: Sequence[Line], text: PageText) -> tuple[int, int] | None:

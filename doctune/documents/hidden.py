@@ -15,6 +15,7 @@ import pypdfium2.raw as pdfium
 
 from doctune.documents import foreign
 from doctune.documents.drawing import Drawing
+from doctune.documents.fills import may_be_hidden
 from doctune.documents.geometry import PageSpace
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
@@ -22,7 +23,7 @@ from doctune.documents.model import BBox
 if TYPE_CHECKING:
     from PIL import Image
 
-_LEAST_SIZE = 1.0  # points
+_LEAST_SIZE = 1.5  # points
 _ON_PICTURE, _COVERED = 0.5, 0.9  # of a line's area
 _PICTURE_SHARE = 0.6  # of the page's area: a picture that large is a scan
 _SCALE, _MOST_PIXELS = 2.0, 4_000_000  # of the rendering in which ink is looked for
@@ -51,7 +52,9 @@ def split_hidden(
 ) -> VisibleText:
     """Separates the visible lines of a PDFium page from the hidden ones."""
     styles = text.styles(lines)
-    if not drawing.images and not any(styles) and all(map(partial(_is_plain, space), lines)):
+    in_boxes = may_be_hidden(page, lines, drawing.boxes, text) if drawing.boxes else []
+    plain = not in_boxes and not drawing.images and not any(styles)
+    if plain and all(map(partial(_is_plain, space), lines)):
         return VisibleText(lines)
     checker = _Checker(page, space, drawing.images + drawing.figures)
     area = space.width * space.height
@@ -63,6 +66,7 @@ def split_hidden(
         line for line in lines if any(_share_in(line, box) > _COVERED for box in drawing.images)
     ]
     covered = _covered(page, space, on_pictures, text) if on_pictures and not is_scan else set()
+    covered |= {id(line) for line in in_boxes if not checker.shows_ink(line)}
     hidden = {
         id(line) for line, style in pairs if id(line) in covered or checker.hides(line, style)
     }
@@ -89,9 +93,9 @@ class _Checker:
         if style == foreign.WHITE:
             return not (
                 any(_share_in(line, box) >= _ON_PICTURE for box in self._fills)
-                or self._shows_ink(line)
+                or self.shows_ink(line)
             )
-        return not self._shows_ink(line)
+        return not self.shows_ink(line)
 
     @cached_property
     def _fills(self) -> list[BBox]:
@@ -110,7 +114,8 @@ class _Checker:
                 found.append(self._space.box(*bounds.read()))
         return found
 
-    def _shows_ink(self, line: Line) -> bool:
+    def shows_ink(self, line: Line) -> bool:
+        """Returns whether something is seen in a line's box."""
         from doctune.documents.raster import draw_grey, fitting_scale
 
         scale = fitting_scale(self._space, _SCALE, _MOST_PIXELS)

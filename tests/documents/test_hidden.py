@@ -107,3 +107,65 @@ def test_text_that_shows_stays(tmp_path: Path, show: Callable[[Canvas], None]) -
     document = parse_pdf(tmp_path / "a.pdf", ParseOptions(ocr="off"))
     assert any("The end of the tank" in block.text for block in document.blocks)
     assert document.pages[0].hidden_chars == 0
+
+
+def black_on_black(canvas: Canvas) -> None:
+    canvas.rect(60, 580, 400, 50, fill=1)
+    canvas.drawString(72, 600, INJECTION)
+
+
+def in_the_colour_of_its_box(canvas: Canvas) -> None:
+    canvas.setFillColorRGB(0.2, 0.4, 0.8)
+    canvas.rect(60, 580, 400, 50, fill=1, stroke=0)
+    canvas.drawString(72, 600, INJECTION)
+
+
+def under_a_white_box(canvas: Canvas) -> None:
+    canvas.drawString(72, 600, INJECTION)
+    canvas.setFillGray(1)
+    canvas.rect(60, 580, 400, 50, fill=1, stroke=0)
+
+
+def of_one_point(canvas: Canvas) -> None:
+    canvas.setFont("Helvetica", 1)
+    canvas.drawString(72, 600, INJECTION)
+
+
+def transparent(canvas: Canvas) -> None:
+    canvas.setFillAlpha(0)
+    canvas.drawString(72, 600, INJECTION)
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [black_on_black, in_the_colour_of_its_box, under_a_white_box, of_one_point, transparent],
+)
+def test_text_that_boxes_or_colours_hide_is_kept_out(
+    tmp_path: Path, hide: Callable[[Canvas], None]
+) -> None:
+    test_hidden_text_is_kept_out_and_counted(tmp_path, hide)
+
+
+def black_on_yellow(canvas: Canvas) -> None:
+    canvas.setFillColorRGB(1, 1, 0.2)
+    canvas.rect(60, 580, 400, 50, fill=1)
+    canvas.setFillGray(0)
+    canvas.drawString(72, 600, "The end of the tank")
+
+
+def beside_a_later_box(canvas: Canvas) -> None:
+    canvas.drawString(72, 600, "The end of the tank")
+    canvas.setFillGray(0.9)
+    canvas.rect(300, 580, 200, 50, fill=1)
+
+
+def in_a_later_frame(canvas: Canvas) -> None:
+    canvas.drawString(72, 600, "The end of the tank")
+    canvas.rect(60, 580, 400, 50, fill=0)
+
+
+@pytest.mark.parametrize("show", [black_on_yellow, beside_a_later_box, in_a_later_frame])
+def test_text_with_boxes_that_hide_nothing_stays(
+    tmp_path: Path, show: Callable[[Canvas], None]
+) -> None:
+    test_text_that_shows_stays(tmp_path, show)

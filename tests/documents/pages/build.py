@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.documents.pages import drawn, edges
+from tests.documents.pages import drawn, edges, filled
 from tests.documents.pages.sheet import Sheet
 
 
@@ -15,7 +15,7 @@ def build(folder: Path) -> None:
     """Writes a PDF for each page into a folder, and their facts to `expected.jsonl`."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = []
-    for page in (*drawn.PAGES, *edges.PAGES):
+    for page in (*drawn.PAGES, *edges.PAGES, *filled.PAGES):
         name = f"{page.__name__}.pdf"
         sheet = Sheet(folder / name)
         found = page(sheet)
