@@ -154,17 +154,17 @@ class Characters:
         _, _, c, d, _, _ = self._matrix.read()
         return size * math.sqrt(c * c + d * d)
 
-    def ink(self, position: int) -> tuple[BBox, float, float]:
-        """Returns the box around the ink of a character, its baseline and its size in points."""
+    def ink(self, position: int) -> tuple[BBox, float]:
+        """Returns the box around the ink of a character, and its baseline."""
         index = self.index(position)
         edges, origin = self._edges, self._origin
         if index < 0 or not foreign.char_ink(self._handle, index, *edges.addresses):
-            return (0.0, 0.0, 0.0, 0.0), 0.0, 0.0
+            return (0.0, 0.0, 0.0, 0.0), 0.0
         left, right, bottom, top = edges.read()
         foreign.char_origin(self._handle, index, *origin.addresses)
         x, y = origin.read()
         base = self._space.box(x, y, x, y)[3]
-        return self._space.box(left, bottom, right, top), base, self.em(position)
+        return self._space.box(left, bottom, right, top), base
 
     def em(self, position: int) -> float:
         """Returns the font size in points, with all scaling, at a position of the text."""

@@ -18,8 +18,11 @@ _SIGN = re.compile("[=<>\u00b1\u2190-\u22ff\u27e8\u2a00-\u2aff]")
 _RELATION = re.compile("[=<>\u2248\u2260-\u2265\u2261\u2208\u221d\u223c\u2192\u21d2\u21d4]")
 _STRUCTURE = re.compile(r"\\frac|\\sqrt|\\int|\\sum|\\prod|[_^]\{")
 _OPEN_END = re.compile(r"(?:[=+\-<>]|\\(?:sum|int|prod|equiv|leq|geq|cdot|times))$")
-_WORD = re.compile(r"[^\W\d_]{4,}")
-_NAMES = frozenset({"sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "limsup", "liminf"})
+# A word that is not the name of a function.
+_WORD = re.compile(
+    r"(?<![^\W\d_])(?!(?:a?sinh|a?cosh|a?tanh|arcsin|arccos|arctan|limsup|liminf)(?![^\W\d_]))"
+    r"[^\W\d_]{4,}"
+)
 _NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3}){0,2}[a-z]?\)$")
 _MAX_CHARS, _MAX_LINES, _MAX_GLYPHS = 120, 160, 300
 _LEAST_GLYPHS, _LEAST_IN_FIGURE = 3, 5
@@ -58,8 +61,10 @@ def _is_candidate(line: Line, tables: Sequence[BBox]) -> bool:
         return False
     if line.turn and len(found) > 1:
         return False
-    if any(word.lower() not in _NAMES for word in _WORD.findall(found)):
+    if _WORD.search(found):
         return False
+    if not tables:
+        return True
     x, y = (line.x0 + line.x1) / 2, (line.y0 + line.y1) / 2
     return not any(b[0] - 2 <= x <= b[2] + 2 and b[1] - 2 <= y <= b[3] + 2 for b in tables)
 

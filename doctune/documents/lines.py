@@ -257,11 +257,15 @@ class PageText:
     def glyphs(self, line: Line) -> list[Glyph]:
         """Returns the characters of a line with their ink, baseline and size."""
         found = []
+        styles: dict[int, tuple[int, float]] = {}  # of each text object
         for part, position in line.spans:
             for index, char in enumerate(part, position):
                 if not char.isspace() and char != NOTHING:
-                    box, base, size = self._characters.ink(index)
-                    font = self.font_at(index)
+                    item = self.object_at(index)
+                    if item not in styles:
+                        styles[item] = self.font_at(index), self._characters.em(index)
+                    font, size = styles[item]
+                    box, base = self._characters.ink(index)
                     # Italic fonts often state a weight that is not theirs.
                     bold = font & (fonts.BOLD | fonts.ITALIC) == fonts.BOLD
                     if font & (fonts.TEX_SYMBOLS | fonts.TEX_EXTENSION) and char.isalnum():

@@ -141,7 +141,7 @@ def test_more_text_than_allowed_is_refused(tmp_path: Path) -> None:
     folder.mkdir()
     write_raw(folder / "good.pdf", one_page(HELLO))
     row = b"(" + b"word " * 200 + b") Tj 0 -1.5 Td "
-    objects = one_page(stream(b"BT /F1 1 Tf 1 780 Td " + row * 500 + b"ET"))
+    objects = one_page(stream(b"BT /F1 1.6 Tf 1 780 Td " + row * 500 + b"ET"))
     objects[2] = b"<< /Type /Pages /Kids [3 0 R 3 0 R 3 0 R] /Count 3 >>"
     write_raw(folder / "wordy.pdf", objects)
     summary = parse_corpus(
