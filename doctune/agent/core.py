@@ -29,6 +29,7 @@ from doctune.agent.support import unsupported
 from doctune.errors import UsageError
 from doctune.evaluation.answer_accuracy import says_nothing
 from doctune.knowledge import Answerer, Source
+from doctune.knowledge.filters import EVERYTHING, Filter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,22 +84,30 @@ class Agent:
         return way == "model" and bool(self.stages.names)
 
     def ask(
-        self, question: str, earlier: Sequence[Turn] = (), groups: Collection[str] | None = None
+        self,
+        question: str,
+        earlier: Sequence[Turn] = (),
+        groups: Collection[str] | None = None,
+        only: Filter = EVERYTHING,
     ) -> Reply:
         """Answers one question; for callers without an event loop."""
         messages = [Message("user", question)]
         for turn in reversed(earlier):
             messages[:0] = [Message("user", turn.question), Message("assistant", turn.answer)]
-        return asyncio.run(self.answer(messages, groups))
+        return asyncio.run(self.answer(messages, groups, only))
 
     async def answer(
-        self, messages: Sequence[Message], groups: Collection[str] | None = None
+        self,
+        messages: Sequence[Message],
+        groups: Collection[str] | None = None,
+        only: Filter = EVERYTHING,
     ) -> Reply:
         """Answers the last message of a conversation.
 
         Args:
             messages: The conversation; the last one is the user's.
             groups: The access groups of who asks; None sees everything.
+            only: The documents to search.
 
         Raises:
             UsageError: The last message is not a user's.
@@ -107,33 +116,39 @@ class Agent:
         earlier, asked = read_turns(messages)
         question = standalone(asked, earlier)
         with clock.part("find"):
-            quoted = await asyncio.to_thread(self._quoted, question, groups)
+            quoted = await asyncio.to_thread(self._quoted, question, groups, only)
         if quoted.refused:
             with clock.part("closest"):
-                reply = await self._refusal(question, groups, quoted.confidence)
+                reply = await self._refusal(question, groups, only, quoted.confidence)
         elif self.asks_models:
-            reply = await self._by_model(question, earlier, quoted, groups, clock)
+            reply = await self._by_model(question, earlier, quoted, groups, only, clock)
         else:
             reply = self._by_quotation(question, quoted)
         if reply.left_out:
             logger.info("The model was not shown all: %s", reply.left_out)
         return replace(reply, seconds=clock.seconds)
 
-    def _quoted(self, question: str, groups: Collection[str] | None) -> Answer:
+    def _quoted(self, question: str, groups: Collection[str] | None, only: Filter) -> Answer:
         with _SEARCHING:
-            answer = self.answerer.answer(question, groups)
+            answer = self.answerer.answer(question, groups, only)
         sources = tuple(map(without_foreign_orders, answer.sources))
         words = "\n".join(_clean(line) for line in answer.answer.split("\n"))
         return replace(answer, answer=words.strip(), sources=sources)
 
-    def places(self, question: str, top: int, groups: Collection[str] | None) -> tuple[Source, ...]:
+    def places(
+        self,
+        question: str,
+        top: int,
+        groups: Collection[str] | None = None,
+        only: Filter = EVERYTHING,
+    ) -> tuple[Source, ...]:
         """Returns the passages that fit a question best, without orders to a model; may block.
 
         Args:
             groups: The access groups of who asks; None sees everything.
         """
         with _SEARCHING:
-            places = self.answerer.places(question, top, groups)
+            places = self.answerer.places(question, top, groups, only)
         return tuple(map(without_foreign_orders, places))
 
     async def _by_model(
@@ -142,11 +157,12 @@ class Agent:
         earlier: Sequence[Turn],
         quoted: Answer,
         groups: Collection[str] | None,
+        only: Filter,
         clock: _Clock,
     ) -> Reply:
         most = self.options.passages
         with clock.part("find"):
-            places = await asyncio.to_thread(self.places, question, most * 2, groups)
+            places = await asyncio.to_thread(self.places, question, most * 2, groups, only)
         invented: tuple[str, ...] = ()
         left_out = ""
         for attempt in (places[:most], places[most:]):
@@ -161,7 +177,7 @@ class Agent:
             said, speaker = asked
             if says_nothing(said.text):
                 if attempt is places[:most] or not invented:
-                    return await self._refusal(question, groups, quoted.confidence, speaker)
+                    return await self._refusal(question, groups, only, quoted.confidence, speaker)
                 break
             missing = unsupported(said.text, question, _texts(context.shown))
             if not missing and said.text.strip():
@@ -201,12 +217,15 @@ class Agent:
         self,
         question: str,
         groups: Collection[str] | None,
+        only: Filter,
         confidence: float,
         speaker: Speaker | None = None,
     ) -> Reply:
         closest: tuple[Citation, ...] = ()
         if self.options.closest:
-            places = await asyncio.to_thread(self.places, question, self.options.closest, groups)
+            places = await asyncio.to_thread(
+                self.places, question, self.options.closest, groups, only
+            )
             closest = tuple(Citation(number, one) for number, one in enumerate(places, 1))
         lines = [self.options.refusal]
         if closest:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class MarkedReply:
     unsupported: tuple[str, ...]
     answered_by: str
     seconds: float
+    stages: Mapping[str, float] = field(default_factory=dict)  # seconds of each part
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Figures:
         refused_wrong: Of those with an answer, refused.
         retrieval_ms: Median of finding the passages of a question.
         answer_ms: Median of the whole answer.
+        stage_ms: Median of each part, of the answers that had it: find, closest, model.
     """
 
     questions: int
@@ -84,6 +86,7 @@ class Figures:
     answer_ms: float
     answer_ms_p95: float
     passages: int
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_cases(file: Path) -> tuple[Case, ...]:
@@ -146,6 +149,7 @@ def summarise(marked: Sequence[MarkedReply], retrieval_ms: float, passages: int)
         answer_ms=round(statistics.median(times), 2),
         answer_ms_p95=round(times[min(len(times) - 1, int(0.95 * len(times)))], 2),
         passages=passages,
+        stage_ms=_stage_ms(marked),
     )
 
 
@@ -183,6 +187,7 @@ def _marked(agent: Agent, case: Case) -> MarkedReply:
         unsupported=reply.unsupported,
         answered_by=reply.speaker.stage + (" (fallback)" if reply.speaker.fallback else ""),
         seconds=seconds,
+        stages=dict(reply.seconds),
     )
 
 
@@ -197,6 +202,16 @@ def _names_page(reply: Reply, asked: Question) -> bool:
         if holds_fact(Item(question=asked), passage):
             return True
     return False
+
+
+def _stage_ms(marked: Sequence[MarkedReply]) -> dict[str, float]:
+    names = sorted({name for one in marked for name in one.stages})
+    return {
+        name: round(
+            statistics.median(1000 * one.stages[name] for one in marked if name in one.stages), 2
+        )
+        for name in names
+    }
 
 
 def _retrieval_ms(agent: Agent, cases: Sequence[Case]) -> float:

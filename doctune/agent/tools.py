@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from doctune.agent.messages import Message
+from doctune.knowledge.filters import Filter
 
 if TYPE_CHECKING:
     from doctune.agent.core import Agent
@@ -21,42 +22,53 @@ _MOST_PASSAGES = 20
 
 def as_tool(
     agent: Agent, groups: Collection[str] | None = None
-) -> Callable[[str], Awaitable[dict[str, Any]]]:
+) -> Callable[..., Awaitable[dict[str, Any]]]:
     """Returns `ask_documents`, which answers one question from the documents.
 
     Args:
         groups: The access groups of those for whom it is called; None sees everything.
     """
 
-    async def ask_documents(question: str) -> dict[str, Any]:
+    async def ask_documents(
+        question: str, document: str = "", language: str = ""
+    ) -> dict[str, Any]:
         """Answers a question from the documents, with the file and page that it stands on.
 
         Args:
             question: One question that can be read alone.
+            document: Only files whose path matches this pattern, as `manual*.pdf`; empty for all.
+            language: Only documents in this language, as `en`; empty for all.
         """
-        return reply_document(await agent.answer([Message("user", question)], groups))
+        return reply_document(
+            await agent.answer([Message("user", question)], groups, _only(document, language))
+        )
 
     return ask_documents
 
 
 def as_search_tool(
     agent: Agent, groups: Collection[str] | None = None
-) -> Callable[[str, int], Awaitable[list[dict[str, Any]]]]:
+) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
     """Returns `search_documents`, which finds passages.
 
     Args:
         groups: The access groups of those for whom it is called; None sees everything.
     """
 
-    async def search_documents(query: str, top: int = 5) -> list[dict[str, Any]]:
+    async def search_documents(
+        query: str, top: int = 5, document: str = "", language: str = ""
+    ) -> list[dict[str, Any]]:
         """Finds the passages of the documents that fit a query, best first.
 
         Args:
             query: What to look for.
             top: How many passages, at most 20.
+            document: Only files whose path matches this pattern, as `manual*.pdf`; empty for all.
+            language: Only documents in this language, as `en`; empty for all.
         """
         most = max(1, min(top, _MOST_PASSAGES))
-        found = await asyncio.to_thread(agent.places, query, most, groups)
+        only = _only(document, language)
+        found = await asyncio.to_thread(agent.places, query, most, groups, only)
         return [
             {
                 "document": one.file,
@@ -68,6 +80,10 @@ def as_search_tool(
         ]
 
     return search_documents
+
+
+def _only(document: str, language: str) -> Filter:
+    return Filter((document,) if document else (), (language,) if language else ())
 
 
 def reply_document(reply: Reply) -> dict[str, Any]:

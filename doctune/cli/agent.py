@@ -25,18 +25,29 @@ _IndexOption = Annotated[
 _GroupOption = Annotated[
     list[str] | None, typer.Option("--group", help="See what this access group may; else all.")
 ]
+_DocumentOption = Annotated[
+    list[str] | None,
+    typer.Option("--document", help="Search only files whose path matches, as 'manual*.pdf'."),
+]
+_LanguageOption = Annotated[
+    list[str] | None, typer.Option("--language", help="Search only this language, as en.")
+]
 
 
 @app.command()
 def chat(
     index: _IndexOption = None,
     group: _GroupOption = None,
+    document: _DocumentOption = None,
+    language: _LanguageOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer.")] = False,
 ) -> None:
     """Talk with the documents of the latest run. An empty line or Ctrl-D ends it."""
     from doctune.agent import Turn
+    from doctune.knowledge.filters import Filter
 
     agent = _agent(index)
+    only = Filter(tuple(document or ()), tuple(language or ()))
     turns: list[Turn] = []
     interactive = typer.get_text_stream("stdin").isatty()
     while True:
@@ -46,7 +57,7 @@ def chat(
             break
         if not asked:
             break
-        reply = agent.ask(asked, turns, _groups(group))
+        reply = agent.ask(asked, turns, _groups(group), only)
         turns.append(Turn(reply.question, reply.text))
         typer.echo(_as_json(reply) if as_json else _shown(reply))
 

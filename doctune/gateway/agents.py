@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,12 +33,14 @@ from doctune.gateway.records import Exchange
 from doctune.gateway.routing import Asked, Model, OpenStream
 from doctune.gateway.upstreams import Answer, Piece, RefusedError, Source, Upstream, UpstreamError
 from doctune.gateway.wire import Wire
+from doctune.knowledge.filters import Filter
 
 if TYPE_CHECKING:
     from doctune.agent.core import Agent
 
 EVERYBODY = "everybody"  # the group of documents without one of their own
 CONVERSATION, EDITS = "conversation_id", "edit_message_id"
+DOCUMENTS, LANGUAGES = "documents", "languages"  # each a list with commas
 _TURN_MARGIN_SECONDS = 30.0
 _FINISHED = "stop"
 
@@ -152,6 +154,7 @@ class BoundAgent:
         metadata = exchange.chat.metadata or {}
         self._conversation = metadata.get(CONVERSATION, "")[:64]
         self._edits = metadata.get(EDITS) or None
+        self._only = Filter(_listed(metadata, DOCUMENTS), _listed(metadata, LANGUAGES))
 
     def versions(self) -> str:
         """Returns what an equal request's answer depends on; "" in a conversation that is kept."""
@@ -176,7 +179,7 @@ class BoundAgent:
             async with AsyncExitStack() as stack:
                 turn = await self._turn(chat, stack)
                 messages = self._messages(chat, turn)
-                reply = await self._model.agent.answer(messages, self._groups)
+                reply = await self._model.agent.answer(messages, self._groups, self._only)
                 extra = _extra(reply)
                 if turn is not None:
                     asked, answered = await self._model.conversations.keep(
@@ -260,6 +263,10 @@ class WithExtra:
 def groups_of(principal: Principal) -> frozenset[str]:
     """Returns the groups whose documents somebody may find: their own, and everybody's."""
     return principal.groups | {EVERYBODY}
+
+
+def _listed(metadata: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in metadata.get(name, "").split(",") if part.strip())
 
 
 def _role(role: str) -> Any:

@@ -14,6 +14,7 @@ from doctune.knowledge.compose import compose
 from doctune.knowledge.confidence import Signals, confidence
 from doctune.knowledge.evidence import TYPED, Evidence, gather, names_unknown, suits
 from doctune.knowledge.expectation import has_kind, named, wanted_noun
+from doctune.knowledge.filters import EVERYTHING, Filter
 from doctune.knowledge.index import KnowledgeIndex
 from doctune.knowledge.lexical import tokens
 from doctune.knowledge.passages import BBox, Passage
@@ -83,14 +84,17 @@ class Answerer:
         """
         return cls(KnowledgeIndex(folder))
 
-    def answer(self, text: str, groups: Collection[str] | None = None) -> Answer:
+    def answer(
+        self, text: str, groups: Collection[str] | None = None, only: Filter = EVERYTHING
+    ) -> Answer:
         """Returns the answer to a question.
 
         Args:
             groups: The access groups of who asks; None sees everything.
+            only: The documents to search.
         """
         question = read_question(text)
-        evidence = gather(self.index, question, groups)
+        evidence = gather(self.index, question, groups, only)
         if not evidence or names_unknown(self.index, question.text):
             return Answer(text, REFUSAL, (), 0.0)
         sure = confidence(self.signals(question, evidence))
@@ -147,15 +151,20 @@ class Answerer:
         )
 
     def places(
-        self, text: str, top: int, groups: Collection[str] | None = None
+        self,
+        text: str,
+        top: int,
+        groups: Collection[str] | None = None,
+        only: Filter = EVERYTHING,
     ) -> tuple[Source, ...]:
         """Returns the passages that fit a question best, best first, each once.
 
         Args:
             groups: The access groups of who asks; None sees everything.
+            only: The documents to search.
         """
         found: dict[int, Source] = {}
-        for one in gather(self.index, read_question(text), groups):
+        for one in gather(self.index, read_question(text), groups, only):
             if one.hit.passage not in found:
                 found[one.hit.passage] = self._source(one)
             if len(found) == top:

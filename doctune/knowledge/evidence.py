@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from doctune.dataset.lexicon import lexicon
 from doctune.dataset.text import normalise
 from doctune.knowledge.figures import figures
+from doctune.knowledge.filters import EVERYTHING, Filter
 from doctune.knowledge.index import NUMBERED, Hit, KnowledgeIndex
 from doctune.knowledge.lexical import tokens
 from doctune.knowledge.passages import Passage, Unit
@@ -83,7 +84,10 @@ class Evidence:
 
 
 def gather(
-    index: KnowledgeIndex, question: Question, groups: Collection[str] | None = None
+    index: KnowledgeIndex,
+    question: Question,
+    groups: Collection[str] | None = None,
+    only: Filter = EVERYTHING,
 ) -> list[Evidence]:
     """Returns the best units for a question, best first, none that says the same as another."""
     passages: dict[int, Passage] = {}
@@ -91,7 +95,7 @@ def gather(
     firsts: dict[int, int] = {}
     asked = index.asked(question.text)
     rarity = {word.stem: index.unit_words.idf(word.stem) for word in asked}
-    for hit in index.best(question.text, CANDIDATES, groups):
+    for hit in index.best(question.text, CANDIDATES, groups, only):
         if hit.passage not in passages:
             passages[hit.passage] = index.passage(hit.passage)
             firsts[hit.passage] = index.first_unit(hit.passage)

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from doctune.inference.sentence_encoder import Floats, encode, encoder_folder
 from doctune.knowledge.aliases import implied_terms
+from doctune.knowledge.filters import EVERYTHING, Filter
 from doctune.knowledge.lexical import Bm25, tokens
 from doctune.knowledge.passages import BBox, Passage, Unit
 from doctune.knowledge.sketches import Sketches
@@ -43,6 +44,8 @@ _WORDS_SHARE = 0.3  # of the best BM25, beside vectors whose product is at most 
 _EXACT_UNITS = 50_000  # up to which all vectors are compared; beyond, sketches choose candidates
 _CANDIDATES = 2_400  # units that get their exact score in an index larger than that
 _SAMPLE = 16  # every so many units are looked at to choose them
+_MOST_ASKERS = 64  # whose hidden units are remembered, a byte a unit
+_Asker = tuple[frozenset[str] | None, Filter]  # groups, None for all, and what is searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class KnowledgeIndex:
         self.unit_words = Bm25(folder / BM25_UNITS)
         self.passage_words = Bm25(folder / BM25_PASSAGES)
         self.owners: npt.NDArray[np.int32] = self._units.column("passage").to_numpy()
-        self._hidden_from: dict[frozenset[str], npt.NDArray[np.bool_]] = {}
+        self._hidden_units: dict[_Asker, npt.NDArray[np.bool_]] = {}
         self._last_vector: tuple[str, Floats] | None = None
 
     def warm_up(self) -> None:
@@ -210,27 +213,28 @@ class KnowledgeIndex:
         """
         question = self.expanded(question)
         likeness = np.asarray(self._vectors, dtype=np.float32) @ self.vector(question)
-        return likeness + self._words_part(question, groups), likeness
+        return likeness + self._words_part(question, groups, EVERYTHING), likeness
 
-    def _words_part(self, question: str, groups: Collection[str] | None) -> Floats:
+    def _words_part(self, question: str, groups: Collection[str] | None, only: Filter) -> Floats:
         """Returns what a question's words add to the score of each unit; -inf where hidden."""
         words = self._weighted(question)
         total = _words_share(self.unit_words.scores(words))
         total += _words_share(self.passage_words.scores(words))[self.owners]
-        if groups is not None:
-            total[self._hidden(frozenset(groups))] = -np.inf
+        if groups is not None or only != EVERYTHING:
+            asker = (None if groups is None else frozenset(groups), only)
+            total[self._hidden(asker)] = -np.inf
         return total
 
     def _best_rows(
-        self, question: str, top: int, groups: Collection[str] | None
+        self, question: str, top: int, groups: Collection[str] | None, only: Filter
     ) -> tuple[npt.NDArray[np.intp], Floats]:
         """Returns the rows of the best units, best first, and their scores."""
+        question = self.expanded(question)
+        vector, by_words = self.vector(question), self._words_part(question, groups, only)
         if len(self.owners) <= _EXACT_UNITS:
-            total, _ = self.scores(question, groups)
+            total = np.asarray(self._vectors, dtype=np.float32) @ vector + by_words
             rows = _highest(total, top)
             return rows, total[rows]
-        question = self.expanded(question)
-        vector, by_words = self.vector(question), self._words_part(question, groups)
         rough = self._sketches.products(vector)
         rough += by_words
         rows = _candidates(rough)
@@ -249,17 +253,29 @@ class KnowledgeIndex:
                 weights[stem] = max(weights.get(stem, 0.0), weight)
         return weights
 
-    def _hidden(self, groups: frozenset[str]) -> npt.NDArray[np.bool_]:
-        """Returns for each unit whether it is kept from somebody of these groups."""
-        if groups not in self._hidden_from:
-            seen = {allowed: not groups.isdisjoint(allowed) for allowed in set(self.groups)}
-            passages = np.array([not seen[allowed] for allowed in self.groups], dtype=bool)
-            self._hidden_from[groups] = passages[self.owners]
-        return self._hidden_from[groups]
+    def _hidden(self, asker: _Asker) -> npt.NDArray[np.bool_]:
+        """Returns for each unit whether it is not searched."""
+        if asker not in self._hidden_units:
+            groups, only = asker
+            every = zip(self.groups, self.sources, self.language_of_passages, strict=True)
+            found = [
+                (groups is None or not groups.isdisjoint(allowed)) and only.accepts(file, language)
+                for allowed, file, language in every
+            ]
+            while len(self._hidden_units) >= _MOST_ASKERS:
+                self._hidden_units.pop(next(iter(self._hidden_units)))
+            self._hidden_units[asker] = ~np.array(found, dtype=bool)[self.owners]
+        return self._hidden_units[asker]
 
-    def best(self, question: str, top: int, groups: Collection[str] | None = None) -> list[Hit]:
+    def best(
+        self,
+        question: str,
+        top: int,
+        groups: Collection[str] | None = None,
+        only: Filter = EVERYTHING,
+    ) -> list[Hit]:
         """Returns the best units, best first."""
-        rows, scores = self._best_rows(question, top, groups)
+        rows, scores = self._best_rows(question, top, groups, only)
         shown = np.isfinite(scores)
         rows, scores = rows[shown], scores[shown]
         return [
@@ -268,11 +284,20 @@ class KnowledgeIndex:
         ]
 
     def search(
-        self, question: str, top: int = 5, groups: Collection[str] | None = None
+        self,
+        question: str,
+        top: int = 5,
+        groups: Collection[str] | None = None,
+        only: Filter = EVERYTHING,
     ) -> list[Found]:
-        """Returns the passages of the best units, best first, each passage once."""
+        """Returns the passages of the best units, best first, each passage once.
+
+        Args:
+            groups: The access groups of who asks; None sees everything.
+            only: The documents to search.
+        """
         found: dict[int, Found] = {}
-        for hit in self.best(question, top * 12, groups):
+        for hit in self.best(question, top * 12, groups, only):
             if hit.passage not in found and len(found) < top:
                 found[hit.passage] = self.found(hit)
         return list(found.values())

@@ -10,6 +10,7 @@ from doctune.agent.context import build_context, estimate
 from doctune.agent.messages import EXTRACTIVE
 from doctune.agent.options import AgentOptions
 from doctune.errors import UsageError
+from doctune.knowledge.filters import Filter
 from tests.agent.conftest import FakeStage
 from tests.agent.corpus import ORDERS
 
@@ -154,6 +155,15 @@ def test_groups_decide_what_is_found_quoted_and_named_as_close(agent: Agent) -> 
         places = [*reply.sources, *reply.closest]
         assert "412" not in reply.text
         assert all("partners" not in one.source.file for one in places)
+
+
+def test_an_answer_stands_on_the_documents_that_were_asked_for(agent: Agent) -> None:
+    there = agent.ask(QUESTION, only=Filter(documents=("arlo*",)))
+    elsewhere = agent.ask(QUESTION, only=Filter(documents=("warranty.pdf",)))
+    assert "14 days" in there.text
+    assert "14 days" not in elsewhere.text
+    places = [*elsewhere.sources, *elsewhere.closest]
+    assert {one.source.file for one in places} <= {"warranty.pdf"}
 
 
 def test_the_context_holds_its_budget_and_says_what_was_left_out(agent: Agent) -> None:

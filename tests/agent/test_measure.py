@@ -56,6 +56,8 @@ def test_the_command_counts_right_pages_and_refusals(corpus: Corpus, tmp_path: P
     assert figures["refused_wrong"] == 0
     assert figures["unsupported"] == 0
     assert figures["retrieval_ms"] > 0
+    assert set(figures["stage_ms"]) == {"closest", "find"}
+    assert 0 < figures["stage_ms"]["find"] <= figures["answer_ms_p95"]
 
 
 def test_chat_goes_on_over_lines_and_shows_sources(corpus: Corpus) -> None:

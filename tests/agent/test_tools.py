@@ -39,6 +39,20 @@ def test_searching_sees_what_the_groups_may(agent: Agent, groups: list[str]) -> 
     assert any("partners/" in one["document"] for one in found) == ("partners" in groups)
 
 
+def test_a_filter_narrows_a_search_and_never_widens_what_groups_allow(agent: Agent) -> None:
+    def files(**only: str) -> set[str]:
+        search = as_search_tool(agent, ["everybody"])
+        return {
+            one["document"] for one in asyncio.run(search("Arlo filter motor price", 20, **only))
+        }
+
+    assert {"arlo-3-manual.pdf", "warranty.pdf"} <= files()
+    assert files(document="warranty*") == {"warranty.pdf"}
+    assert files(document="partners/*") == set()
+    assert files(language="de") == set()
+    assert files(language="en") == files()
+
+
 def test_an_mcp_client_lists_and_calls_both_tools(corpus: Corpus) -> None:
     from mcp import ClientSession, StdioServerParameters
     from mcp.client.stdio import stdio_client

@@ -90,6 +90,15 @@ def test_the_openai_client_gets_the_sources_whole_and_streamed(front: Gateway) -
     assert chunks[-1].model_extra["sources"] == whole.sources
 
 
+def test_a_request_names_the_documents_to_search(front: Gateway) -> None:
+    who = client(front)
+    assert "14 days" in ask(who, QUESTION).choices[0].message.content
+    limited = ask(who, QUESTION, metadata={"documents": "warranty*", "languages": "en"})
+    assert "14 days" not in limited.choices[0].message.content
+    places = [*limited.sources, *limited.closest]
+    assert {place["document"] for place in places} <= {"warranty.pdf"}
+
+
 def test_a_gateway_without_agents_loads_no_library_of_an_index() -> None:
     heavy = "{'numpy', 'pyarrow', 'torch', 'transformers', 'bm25s', 'Stemmer'}"
     code = f"import sys, doctune.gateway.app; print(sorted({heavy} & set(sys.modules)))"
