@@ -14,8 +14,10 @@ import signal
 import sys
 import threading
 
+from doctune.artifacts import local_folder
 from doctune.errors import DoctuneError
 from doctune.logs import configure_logging, share_with_uvicorn
+from doctune.serving.engine import weights_folder
 from doctune.serving.options import VERTEX_VARIABLES, ServingOptions, options_from
 
 logger = logging.getLogger("doctune.serving")
@@ -26,6 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     configure_logging()
     try:
         options = options_from(os.environ, vars(_parser().parse_args(arguments)))
+        if options.engine == "vllm":
+            from doctune.serving.vllm_command import run_vllm
+
+            run_vllm(options, weights_folder(local_folder(options.model_uri)))
     except DoctuneError as error:
         logger.error("%s", error)
         return error.exit_code

@@ -23,11 +23,11 @@ from doctune.chat_wire import error_document
 from doctune.inference.batching import QueueFullError, Ticket
 from doctune.inference.batching import Request as Batched
 from doctune.inference.generation import Completion
-from doctune.serving.chat import answer_chat, is_chat_body, refused
+from doctune.serving.chat import answer_chat, refused
 from doctune.serving.engine import Engine
 from doctune.serving.metrics import CONTENT_TYPE, Measured, ServerMetrics
 from doctune.serving.options import ServingOptions
-from doctune.serving.schema import RequestError, parse_request
+from doctune.serving.schema import RequestError, is_chat_body, parse_request
 from doctune.serving.transport import Admission, answers_while_client_waits, bounded_body
 
 CHAT_ROUTE = "/v1/chat/completions"

@@ -24,14 +24,6 @@ from doctune.serving.schema import RequestError
 from doctune.serving.transport import Admission, answers_while_client_waits
 
 
-def is_chat_body(body: bytes) -> bool:
-    """Returns whether a body of the predict route is OpenAI's and not Vertex AI's.
-
-    A quotation mark within a JSON string is escaped, so the words are found as keys only.
-    """
-    return b'"messages"' in body and b'"instances"' not in body
-
-
 async def answer_chat(
     engine: Engine, request: Request, body: bytes, admission: Admission, timeout_seconds: float
 ) -> Response:

@@ -19,7 +19,13 @@ from doctune.inference.batching import Batcher, BatchState, Request, Ticket
 from doctune.inference.chat_template import Message
 from doctune.inference.memory import give_back_freed
 from doctune.inference.options import GenerationOptions
-from doctune.serving.schema import Parameters, PredictRequest, RequestError
+from doctune.serving.schema import (
+    Parameters,
+    PredictRequest,
+    RequestError,
+    check_answer_tokens,
+    check_instances,
+)
 
 if TYPE_CHECKING:
     from doctune.chat_schema import ChatRequest
@@ -168,9 +174,7 @@ class Engine:
         Raises:
             RequestError: It is not; the message names the field.
         """
-        most = self._options.max_instances
-        if len(request.instances) > most:
-            raise RequestError(f"instances: {len(request.instances)} are given, {most} are allowed")
+        check_instances(len(request.instances), self._options.max_instances)
         parameters = request.parameters or Parameters()
         wanted = self._allowed(parameters.max_new_tokens, "parameters.max_new_tokens")
         requests, caller = [], uuid.uuid4().hex
@@ -231,8 +235,7 @@ class Engine:
         self._batcher.close(self._options.shutdown_seconds)
 
     def _allowed(self, wanted: int | None, field: str) -> int | None:
-        if wanted is not None and wanted > self._options.max_new_tokens:
-            raise RequestError(f"{field}: {wanted} is more than {self._options.max_new_tokens}")
+        check_answer_tokens(wanted, self._options.max_new_tokens, field)
         return wanted
 
     def _encoded(self, conversation: list[Message], field: str) -> tuple[list[int], int]:

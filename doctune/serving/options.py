@@ -1,7 +1,7 @@
 """Options of the model server: Vertex AI's `AIP_*` variables, overridden by flags."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -33,6 +33,9 @@ class ServingOptions(BaseModel):
     model_uri: str = Field(
         min_length=1, description="Folder, or gs:// URI, with the weights or with model/ inside."
     )
+    engine: Literal["native", "vllm"] = Field(
+        "native", description="native decodes here; vllm becomes vLLM, with doctune's routes."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
     port: int = Field(8080, ge=1, le=65535)
     health_route: _Route = "/health"
@@ -63,6 +66,37 @@ class ServingOptions(BaseModel):
     shutdown_seconds: float = Field(
         30.0, gt=0, description="Time limit for requests in flight after SIGTERM."
     )
+
+    gpu_memory_share: float = Field(
+        0.9, gt=0, le=1, description="With vllm: share of the GPU's memory that it takes."
+    )
+    max_model_tokens: int = Field(
+        0, ge=0, description="With vllm: most tokens of prompt and answer; 0: the model's context."
+    )
+    quantization: Literal["", "fp8"] = Field(
+        "", description="With vllm: fp8 quantizes while loading, on an L4 or H100."
+    )
+    adapters: str = Field(
+        "",
+        description="With vllm: LoRA adapters on the model as base: NAME=FOLDER,NAME=FOLDER.",
+    )
+    max_lora_rank: int = Field(16, ge=1, le=512, description="With vllm: largest rank of these.")
+
+    @property
+    def adapter_folders(self) -> dict[str, str]:
+        """The adapters' folders by name."""
+        pairs = (part.strip().partition("=") for part in self.adapters.split(",") if part.strip())
+        return {name: folder for name, _, folder in pairs}
+
+    @model_validator(mode="after")
+    def _adapters_are_named(self) -> "ServingOptions":
+        parts = [part for part in self.adapters.split(",") if part.strip()]
+        found = self.adapter_folders
+        if len(found) != len(parts) or not all(found) or not all(found.values()):
+            raise ValueError("--adapters is NAME=FOLDER, with commas between, each name once")
+        if "tuned" in found:
+            raise ValueError("--adapters is NAME=FOLDER; the name tuned is the base's")
+        return self
 
     @model_validator(mode="after")
     def _a_request_fits_the_queue(self) -> "ServingOptions":

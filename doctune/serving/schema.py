@@ -68,6 +68,34 @@ class PredictRequest(_Strict):
     parameters: Parameters | None = None
 
 
+def is_chat_body(body: bytes) -> bool:
+    """Returns whether a body of the predict route is OpenAI's and not Vertex AI's.
+
+    A quotation mark within a JSON string is escaped, so the words are found as keys only.
+    """
+    return b'"messages"' in body and b'"instances"' not in body
+
+
+def check_instances(given: int, most: int) -> None:
+    """Refuses more instances than are allowed.
+
+    Raises:
+        RequestError: There are more.
+    """
+    if given > most:
+        raise RequestError(f"instances: {given} are given, {most} are allowed")
+
+
+def check_answer_tokens(wanted: int | None, most: int, field: str) -> None:
+    """Refuses an answer that is longer than allowed.
+
+    Raises:
+        RequestError: It is; the message names the field.
+    """
+    if wanted is not None and wanted > most:
+        raise RequestError(f"{field}: {wanted} is more than {most}")
+
+
 def parse_request(body: bytes) -> PredictRequest:
     """Returns the request in a body.
 

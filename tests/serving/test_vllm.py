@@ -1,0 +1,118 @@
+"""The vLLM launcher: its command line, and the contract tests over an engine behind the front."""
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from doctune.processes import stop_process
+from doctune.serving.options import ServingOptions, options_from
+from doctune.serving.vllm_command import vllm_command, vllm_environment
+from tests.serving.conftest import Server, start_server
+from tests.serving.test_chat import (  # noqa: F401 - the contract, over this module's server
+    client,
+    test_a_body_that_is_no_request_is_answered_400,
+    test_a_stop_string_ends_the_answer,
+    test_a_stream_gives_the_same_answer_in_pieces,
+    test_answers_as_predict_does,
+    test_openais_client_asks_and_streams,
+    test_text_parts_are_one_text,
+    test_the_predict_route_takes_a_chat_body_too,
+    test_what_cannot_be_honoured_is_refused_by_name,
+)
+from tests.serving.test_serving_program import (  # noqa: F401
+    test_a_body_above_the_limit_is_answered_413_declared_or_not,
+    test_a_body_that_is_not_json_is_answered_400,
+    test_a_seed_repeats_a_sampled_answer,
+    test_a_wrong_request_is_answered_400_and_names_the_field,
+    test_answers_keep_the_order_of_the_instances,
+    test_answers_prompts_and_conversations,
+    test_takes_whole_numbers_that_came_as_doubles,
+    test_unknown_paths_and_methods_are_refused,
+    test_what_the_chat_template_refuses_is_answered_400,
+)
+
+PROGRAMS = Path(__file__).parent / "programs"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def server(artifact: Path) -> Iterator[Server]:
+    """`--engine vllm`, with a program of the tests in vLLM's place."""
+    path = os.pathsep.join([str(PROGRAMS), str(ROOT)])
+    started = start_server(str(artifact), "--engine", "vllm", environment={"PYTHONPATH": path})
+    try:
+        started.wait_until_ready()
+        yield started
+    finally:
+        stop_process(started.process.pid)
+        started.process.communicate(timeout=60)
+
+
+def test_health_says_what_the_native_engine_says(server: Server) -> None:
+    assert httpx.get(f"{server.url}/health").json() == {"status": "ready"}
+
+
+def options(**more) -> ServingOptions:
+    return ServingOptions(model_uri="gs://b/m", engine="vllm", port=9000, host="10.0.0.1", **more)
+
+
+def test_the_command_line_of_a_merged_model() -> None:
+    command = vllm_command(options(max_model_tokens=4096, max_batch_size=256), Path("/m/model"))
+    assert command[1:] == [
+        *("-m", "vllm.entrypoints.openai.api_server"),
+        *("--host", "10.0.0.1", "--port", "9000"),
+        *("--model", "/m/model", "--served-model-name", "tuned"),
+        *("--dtype", "bfloat16", "--max-num-seqs", "256"),
+        *("--generation-config", "vllm"),
+        *("--gpu-memory-utilization", "0.9"),
+        *("--max-model-len", "4096"),
+        *("--enable-prefix-caching", "--middleware", "doctune.serving.front.Front"),
+    ]
+
+
+def test_the_command_line_of_a_base_with_adapters_in_fp8() -> None:
+    command = vllm_command(
+        options(quantization="fp8", adapters="a=/m/a,b=/m/b", max_lora_rank=32), Path("/m/base")
+    )
+    text = " ".join(command)
+    assert "--quantization fp8 --enable-lora --max-loras 2 --max-lora-rank 32" in text
+    assert "--lora-modules a=/m/a b=/m/b" in text
+
+
+def test_the_environment_names_the_drivers_and_asks_nobody() -> None:
+    made = vllm_environment(options(), {"LD_LIBRARY_PATH": "/x", "PATH": "/bin"})
+    assert made["LD_LIBRARY_PATH"] == "/usr/local/nvidia/lib64:/usr/local/cuda/lib64:/x"
+    assert made["VLLM_NO_USAGE_STATS"] == made["HF_HUB_OFFLINE"] == "1"
+    assert made["PATH"] == "/bin"
+
+
+@pytest.mark.parametrize("adapters", ["a", "=x", "a=", "a=/x,a=/y", "tuned=/x"])
+def test_adapters_that_are_none_are_refused(adapters: str) -> None:
+    with pytest.raises(Exception, match="NAME=FOLDER"):
+        options_from({}, {"model_uri": "x", "adapters": adapters})
+
+
+def test_without_vllm_the_program_says_so(artifact: Path) -> None:
+    server = start_server(str(artifact), "--engine", "vllm")
+    log = server.process.communicate(timeout=60)[1].decode()
+    assert server.process.returncode == 1
+    assert "vLLM is not installed here" in log
+
+
+def test_the_front_imports_nothing_whose_version_is_the_engines() -> None:
+    seen, todo = set(), ["doctune/serving/front.py"]
+    while todo:
+        path = ROOT / todo.pop()
+        if path in seen or not path.is_file():
+            continue
+        seen.add(path)
+        for node in ast.parse(path.read_text()).body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.split(".")[0] not in ("fastapi", "starlette", "torch", "transformers")
+                todo.append(name.replace(".", "/") + ".py")
