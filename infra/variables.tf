@@ -209,13 +209,15 @@ variable "retraining_days" {
 
 variable "retraining_trigger" {
   type = object({
-    image       = string
-    version     = string
-    cron        = optional(string, "*/10 * * * *")
-    index       = optional(string)
-    bucket      = optional(string)
-    environment = optional(map(string), {})
-    paused      = optional(bool, false)
+    image         = string
+    version       = string
+    config_bucket = string
+    config_folder = optional(string, "config")
+    cron          = optional(string, "*/10 * * * *")
+    index         = optional(string)
+    bucket        = optional(string)
+    environment   = optional(map(string), {})
+    paused        = optional(bool, false)
   })
   default     = null
   description = "doctune retrain trigger as a Cloud Run job: see modules/retraining. It needs database, where feedback lies. Null for none."

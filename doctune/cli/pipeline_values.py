@@ -57,6 +57,9 @@ def run_parameters(
         corpus_digest=digest,
         question=settings.question,
     )
+    if "model_name" in configured:
+        # Uploaded PDFs lie under their digest: a changed corpus would have no champion to beat.
+        configured["model_name"] = settings.registry_name(pdfs)
     return {**configured, **chosen}
 
 

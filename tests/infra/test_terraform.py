@@ -30,6 +30,7 @@ FULL: dict[str, Any] = {
     "retraining_trigger": {
         "image": "registry/training:abc",
         "version": "0a1b2c",
+        "config_bucket": "my-project-training-data",
         "index": "gs://my-project-model-artifacts/index",
         "bucket": "my-project-training-data",
     },
@@ -313,6 +314,13 @@ def test_the_trigger_is_started_by_the_clock_and_by_pdfs_that_land(
         *("--index", "gs://my-project-model-artifacts/index"),
     ]
     assert job["template"][0]["template"][0]["max_retries"] == 0
+    (volume,) = job["template"][0]["template"][0]["volumes"]
+    assert (volume["gcs"][0]["bucket"], volume["gcs"][0]["read_only"]) == (
+        "my-project-training-data",
+        True,
+    )
+    variables = {one["name"]: one.get("value") for one in container["env"] if one.get("name")}
+    assert variables["DOCTUNE_CONFIG"] == "/mnt/config/config"
     uri = (
         "https://run.googleapis.com/v2/projects/my-project/locations/us-central1"
         "/jobs/doctune-retrain-trigger:run"
@@ -437,7 +445,10 @@ def test_production_is_closed(production: dict[str, Any]) -> None:
             "JSON object",
         ),
         ({"github": {"repository": "name"}}, "OWNER/NAME"),
-        ({"retraining_trigger": {"image": "i:latest", "version": "v1"}}, "latest does not"),
+        (
+            {"retraining_trigger": {"image": "i:latest", "version": "v1", "config_bucket": "b"}},
+            "latest does not",
+        ),
         ({"database": None}, "needs database"),
         ({"alert_emails": ["me"]}, "e-mail addresses"),
         ({"location": "US"}, "us-central1"),

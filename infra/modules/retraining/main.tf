@@ -87,6 +87,15 @@ resource "google_cloud_run_v2_job" "trigger" {
         }
       }
 
+      # config.yaml, vertex_config.yaml, retraining.yaml and prices.yaml.
+      volumes {
+        name = "config"
+        gcs {
+          bucket    = each.value.config_bucket
+          read_only = true
+        }
+      }
+
       containers {
         image   = each.value.image
         command = ["doctune"]
@@ -99,8 +108,17 @@ resource "google_cloud_run_v2_job" "trigger" {
           limits = { cpu = "1", memory = "2Gi" }
         }
 
+        volume_mounts {
+          name       = "config"
+          mount_path = "/mnt/config"
+        }
+
         dynamic "env" {
-          for_each = merge(var.environment, each.value.environment)
+          for_each = merge(
+            { DOCTUNE_CONFIG = "/mnt/config/${each.value.config_folder}" },
+            var.environment,
+            each.value.environment,
+          )
           content {
             name  = env.key
             value = env.value

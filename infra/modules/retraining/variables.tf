@@ -75,16 +75,18 @@ variable "kms_key" {
 
 variable "trigger" {
   type = object({
-    image       = string
-    version     = string
-    cron        = optional(string, "*/10 * * * *")
-    index       = optional(string)
-    bucket      = optional(string)
-    environment = optional(map(string), {})
-    paused      = optional(bool, false)
+    image         = string
+    version       = string
+    config_bucket = string
+    config_folder = optional(string, "config")
+    cron          = optional(string, "*/10 * * * *")
+    index         = optional(string)
+    bucket        = optional(string)
+    environment   = optional(map(string), {})
+    paused        = optional(bool, false)
   })
   default     = null
-  description = "doctune retrain trigger as a Cloud Run job: the training image, the tag or sha256: version of the pipeline retrain, when it is started, gs:// folder of the index that corrections are checked against, the bucket whose new PDFs start it too, and more environment variables. Null for none."
+  description = "doctune retrain trigger as a Cloud Run job: the training image, the tag or sha256: version of the pipeline retrain, the bucket and folder of its configuration, when it is started, gs:// folder of the index that corrections are checked against, the bucket whose new PDFs start it too, and more environment variables. Null for none."
 
   validation {
     condition     = var.trigger == null || !endswith(try(var.trigger.image, "-"), ":latest") && try(var.trigger.version, "-") != "latest"
