@@ -11,6 +11,16 @@ from doctune.documents.account import count_characters, count_lost
 from doctune.documents.model import Block
 from tests.documents.conftest import heading, prose
 
+ROOT = Path(__file__).parents[2]
+# Other PDFs to test with, where they lie in the checkout or beside it.
+SHARED = next(
+    (
+        folder
+        for folder in (ROOT / "shared" / "pdfs", ROOT.parent / "shared" / "pdfs")
+        if folder.is_dir()
+    ),
+    None,
+)
 SAMPLES = sorted((Path(__file__).parents[2] / "samples" / "pdfs").glob("*.pdf"))
 LOCKED, DAMAGED = "partner-margins-locked.pdf", "yield-log-damaged.pdf"
 
@@ -19,15 +29,27 @@ def block(text: str) -> Block:
     return Block(1, "paragraph", text, (0.0, 0.0, 1.0, 1.0))
 
 
-def test_of_the_samples_nothing_is_lost() -> None:
+def shares_lost(paths: list[Path]) -> list[float]:
+    """The share of each file's characters that no block holds."""
     shares = []
-    for path in SAMPLES:
-        if path.name in (LOCKED, DAMAGED):
-            continue
+    for path in paths:
         pages = parse_pdf(path, ParseOptions(ocr="off")).pages
         there = sum(page.text_chars for page in pages)
         shares.append(sum(page.lost_chars for page in pages) / max(1, there))
+    return shares
+
+
+def test_of_the_samples_nothing_is_lost() -> None:
+    shares = shares_lost([path for path in SAMPLES if path.name not in (LOCKED, DAMAGED)])
     assert len(shares) >= 10
+    assert sum(shares) / len(shares) < 0.005
+
+
+@pytest.mark.skipif(SHARED is None, reason="there are no other PDFs beside the checkout")
+def test_of_other_documents_nothing_is_lost() -> None:
+    folders = ("filings", "pages", "papers", "tables")
+    paths = [path for name in folders for path in sorted((SHARED or ROOT).glob(f"{name}/*.pdf"))]
+    shares = shares_lost(paths)
     assert sum(shares) / len(shares) < 0.005
 
 
