@@ -6,6 +6,8 @@ it was compiled.
 
 import math
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from doctune.documents import foreign, native
@@ -44,17 +46,22 @@ class Characters:
         handle: The address of PDFium's text page.
         maps: Whether PDFium leaves characters out of the text, so that positions in it are not
             those of characters.
+        doubled: Positions of characters beyond U+FFFF, each of which PDFium counts as two.
     """
 
-    def __init__(self, handle: int, maps: bool, space: PageSpace) -> None:
-        self._handle, self._maps, self._space = handle, maps, space
+    def __init__(
+        self, handle: int, maps: bool, space: PageSpace, doubled: Sequence[int] = ()
+    ) -> None:
+        self._handle, self._maps, self._space, self._doubled = handle, maps, space, doubled
+        # The compiled functions know nothing of doubled characters, which are rare.
+        self._native = None if doubled else native.module
         self._box, self._matrix = foreign.Floats(4), foreign.Floats(6)
         self._edges, self._origin = foreign.Doubles(4), foreign.Doubles(2)
 
     def read_lines(self, text: str) -> list[Reading]:
         """Returns the visible lines of the text whose position PDFium knows."""
-        if native.module:
-            return native.module.read_lines(self._handle, self._maps, self._space, text)
+        if self._native:
+            return self._native.read_lines(self._handle, self._maps, self._space, text)
         lines = []
         for match in _LINE.finditer(text):
             body, start = match.group(), match.start()
@@ -74,8 +81,8 @@ class Characters:
         Args:
             spans: The text and the position of each piece.
         """
-        if native.module:
-            return native.module.find_words(self._handle, self._maps, self._space, spans, Word)
+        if self._native:
+            return self._native.find_words(self._handle, self._maps, self._space, spans, Word)
         return [
             Word(
                 found.group(),
@@ -88,8 +95,8 @@ class Characters:
 
     def styles(self, positions: list[int]) -> list[int]:
         """Returns how the characters at positions are painted: bits of INVISIBLE and WHITE."""
-        if native.module and hasattr(native.module, "read_styles"):
-            return native.module.read_styles(self._handle, self._maps, positions)
+        if self._native and hasattr(self._native, "read_styles"):
+            return self._native.read_styles(self._handle, self._maps, positions)
         return [self._style(self.index(position)) for position in positions]
 
     def _style(self, index: int) -> int:
@@ -103,6 +110,8 @@ class Characters:
 
     def index(self, position: int) -> int:
         """Returns the character index of a position of the text; negative if there is none."""
+        if self._doubled:
+            position += bisect_left(self._doubled, position)
         return foreign.char_index(self._handle, position) if self._maps else position
 
     def font(self, position: int) -> int:

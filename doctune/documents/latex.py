@@ -374,6 +374,8 @@ def _symbol(glyph: Glyph) -> str:
     text = glyph.text
     if glyph.done:
         return text
+    if text > "\uffff":
+        text = unicodedata.normalize("NFKC", text)  # letters of mathematics by their style
     if text in _GREEK:
         return f"\\{_GREEK[text]}"
     if text in _SIGNS:

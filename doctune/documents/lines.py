@@ -97,10 +97,14 @@ class PageText:
     def __init__(self, page: Any, space: PageSpace) -> None:
         self._text_page = pdfium.FPDFText_LoadPage(page)
         self._handle = foreign.address_of(self._text_page)
+        self._units = 0
         self.raw = self._read()  # PDFium's text, in the file's order, with its line breaks
-        # If PDFium leaves characters out of the text, text positions are not character indices.
-        self._space = space
-        self._characters = Characters(self._handle, len(self.raw) != self._count, space)
+        # PDFium counts a character beyond U+FFFF twice.
+        double = len(self.raw) != self._units
+        self._doubled = (
+            [at for at, char in enumerate(self.raw) if char > "\uffff"] if double else []
+        )
+        self.read_in(space)
         self._fonts = {0: fonts.PLAIN}
 
     def __enter__(self) -> "PageText":
@@ -117,12 +121,15 @@ class PageText:
             return ""
         buffer = foreign.room_for_text(self._count + 1)
         written = foreign.page_text(self._handle, 0, self._count, buffer)
-        return ctypes.string_at(buffer, 2 * max(0, written - 1)).decode("utf-16-le", "replace")
+        self._units = max(0, written - 1)
+        return ctypes.string_at(buffer, 2 * self._units).decode("utf-16-le", "replace")
 
     def read_in(self, space: PageSpace) -> None:
         """Uses another page space for all positions from now on."""
         self._space = space
-        self._characters = Characters(self._handle, len(self.raw) != self._count, space)
+        # If PDFium leaves characters out of the text, text positions are not character indices.
+        maps = self._units != self._count
+        self._characters = Characters(self._handle, maps, space, self._doubled)
 
     def lines(self) -> list[Line]:
         """Returns the lines in the file's order, without those that have no visible character."""

@@ -53,7 +53,7 @@ _STAMP = re.compile(
     r"^uploaded (?:by|on)|^printed (?:on|from|in) \S.{0,40}\d|^generated (?:on|at) .{0,40}\d|"
     r"^copyright (?:\(c\)|\u00a9|\d{4})|^(?:\(c\)|\u00a9)\s*(?:\d{4}|copyright)|"
     r"all rights reserved\.?$|^arxiv:\d{4}\.\d{4,5}|^(?:https?://)?(?:dx\.)?doi\.org/\S+$|"
-    r"^doi:?\s*10\.\d+/\S+$|^https?://\S+(?:\s+\d+/\d+)?$|^www\.\S+\.\w{2,}$|\| www\.\S+$|"
+    r"^doi:?\s*10\.\d+/\S+$|^(?:https?|file)://\S+(?:\s+\d+/\d+)?$|^www\.\S+\.\w{2,}$|\| www\.\S+$|"
     r"^(?:p-|e-)?issn[: ]",
     re.IGNORECASE,
 )
@@ -62,7 +62,7 @@ _STAMP_HINTS = (
     *("download", "subject to", "terms", "freely", "open access", "published", "digitized"),
     *("provided", "metadata", "brought", "authorized", "personal use", "electronic", "cite"),
     *("upload", "printed", "generated", "copyright", "\u00a9", "(c)", "rights", "arxiv", "doi"),
-    *("http", "www.", "issn"),
+    *("http", "file://", "www.", "issn"),
 )
 _RUNNING_HINTS = (
     *("et al", "vol", "rev", "ver", "edition", "issue", "release", "p/n", "part n", "doc", "ref"),
@@ -163,7 +163,8 @@ class _Page:
             return False  # could be the first line of the text
         pieces = [piece for line in row for piece in split_line(line, self._text)]
         # On covers and forms most text is small print, so a clear form allows a larger size.
-        formal = len(pieces) > 1 and all(_is_formal(piece.text.strip()) for piece in pieces)
+        forms = [piece.text.strip() for piece in pieces]
+        formal = all(map(_is_formal, forms)) and (len(forms) > 1 or _is_stated(forms[0]))
         largest = (_LARGEST if formal else _MAX_SIZE) * self._size
         if any(line.size > largest for line in row):
             return False
@@ -220,6 +221,11 @@ def _is_worded(text: str) -> bool:
     low = text.lower()
     hinted = any(hint in low for hint in _RUNNING_HINTS) or low[:1].isdigit()
     return hinted and _RUNNING.search(text) is not None
+
+
+def _is_stated(text: str) -> bool:
+    """Returns whether a text can only be a running line."""
+    return _is_stamp(text) or _is_worded(text)
 
 
 def _is_number(text: str) -> bool:

@@ -18,7 +18,9 @@ MARHABA, ALAM = "\u0645\u0631\u062d\u0628\u0627", "\u0628\u0627\u0644\u0639\u062
 def write_mapped(path: Path, rows: list[str]) -> Path:
     """Writes rows of any characters, drawn from the left in the order given."""
     codes = {char: 65 + index for index, char in enumerate(sorted(set("".join(rows))))}
-    mapping = "".join(f"<{code:02X}> <{ord(char):04X}>\n" for char, code in codes.items())
+    mapping = "".join(
+        f"<{code:02X}> <{char.encode('utf-16-be').hex()}>\n" for char, code in codes.items()
+    )
     cmap = (
         "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def "
         "1 begincodespacerange <00> <FF> endcodespacerange\n"
@@ -181,3 +183,16 @@ def test_an_initial_is_the_first_letter_of_its_paragraph(tmp_path: Path) -> None
         shown += f"BT /F1 11 Tf {x} {y} Td ({line}) Tj ET\n"
     path = write_raw(tmp_path / "a.pdf", one_page(stream(shown.encode())))
     assert parse_pdf(path).text == "O" + " ".join(lines)
+
+
+def test_characters_beyond_the_first_plane_shift_no_position(tmp_path: Path) -> None:
+    rows = [
+        "The letter \U0001d44e stands here, and then",
+        "comes \U0001f600 in the last line of all.",
+    ]
+    path = write_mapped(tmp_path / "a.pdf", rows)
+    (page,) = parse_pdf(path).pages
+    assert page.text == " ".join(rows)
+    assert (page.hidden_chars, page.lost_chars) == (0, 0)
+    (block,) = page.blocks
+    assert block.bbox[2] > 200  # as wide as what is drawn
