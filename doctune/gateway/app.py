@@ -81,7 +81,12 @@ def _add_answers(app: FastAPI, services: Services) -> None:
         principal = await services.identities.of(request.headers, "chat")
         body = await read_body(request, services.options)
         chat = read(body, services.options)
-        exchange = Exchange(principal, chat, end_user=services.recorder.end_user(chat.user))
+        exchange = Exchange(
+            principal,
+            chat,
+            end_user=services.recorder.end_user(chat.user),
+            traceparent=request.headers.get("traceparent", ""),
+        )
         model = services.experiments.route(
             exchange,
             services.recorder.unit(exchange),

@@ -217,6 +217,8 @@ async def _end(services: Services, exchange: Exchange) -> None:
     services.experiments.ended(exchange)
     services.log.add(services.recorder.row(exchange))
     services.metrics.observe(exchange)
+    if services.traces is not None:
+        services.traces.record(exchange)
 
 
 def most_tokens(chat: ChatRequest) -> int:

@@ -41,6 +41,7 @@ class Exchange:
     cache: str = "off"
     status: int = 500
     end_user: str | None = None  # as it is kept
+    traceparent: str = ""  # of the client's trace
     # What agents answer beside OpenAI's fields: sources, who answered, the conversation.
     extra: Mapping[str, Any] = field(default_factory=dict)
     unit: str | None = None

@@ -24,6 +24,7 @@ from doctune.gateway.options import GatewayOptions
 from doctune.gateway.prediction_log import PredictionLog
 from doctune.gateway.records import Exchange, Recorder
 from doctune.gateway.routing import Model
+from doctune.gateway.tracing import open_traces
 from doctune.gateway.upstreams import OpenAIAddress, Upstream, VertexAddress
 from doctune.vertex.http_session import open_session
 
@@ -63,6 +64,7 @@ class Services:
         self.recorder = Recorder(options.log, surroundings.user_key)
         self.keeping = Keeping(self.recorder.text, self.recorder.end_user, options.feedback.labels)
         self.metrics = Metrics()
+        self.traces = open_traces()
         self.experiments = Experiments(
             surroundings.engine, options.models, self._upstream, self._log_hidden
         )
@@ -98,6 +100,8 @@ class Services:
         await self.experiments.close()
         await asyncio.to_thread(self.log.close, self.options.shutdown_seconds)
         await self.cache.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
         await self._session.close()
 
     async def _open_agents(self) -> None:
