@@ -3,6 +3,7 @@
     python benchmarks/answers.py                       # the 120 questions on the sample corpus
     python benchmarks/answers.py --questions FILE --pdfs FOLDER
     python benchmarks/answers.py --json                # and one last line of JSON
+    python benchmarks/answers.py --most 24             # as many of them, drawn by what they expect
     python benchmarks/answers.py --work FOLDER         # keep index and model, and take them again
 
 Quotation alone; the base model from memory and with the passages found; the tuned model likewise;
@@ -11,6 +12,9 @@ index, the examples and the tuned model are made as `make run` makes them (the s
 environment `laptop`), unless --work holds them already; the questions are never learnt from. All
 models answer greedily with the same limit on new tokens, and are marked by the same rules as in
 `evaluate_model`. LangChain is installed on the first run into a virtual environment of its own.
+
+Each stage says on standard error when it begins, and each model how many questions it has answered.
+What takes time is four prompts a question, and one more for LangChain: `--most` bounds it.
 """
 
 import argparse
@@ -22,7 +26,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +88,14 @@ def main() -> None:
             made = make_product(arguments.pdfs, work, settings)
         ways, quiz, choice = ask_all(made, arguments, settings)
     print_tables(ways, quiz.items, choice)
-    print(f"\n{len(quiz.items)} questions in {time.monotonic() - started:.0f} s.")
-    if quiz.note:
-        print(f"Of the questions: {quiz.note}.")
+    seconds = round(time.monotonic() - started)
+    print(f"\n{len(quiz.items)} questions in {seconds} s.")
+    for note in filter(None, (quiz.note, *quiz.caps)):
+        print(f"Of the questions: {note}.")
     if arguments.json:
         rows = {way.name: measure(way, quiz.items) for way in ways}
-        print(json.dumps({"questions": len(quiz.items), "answering": choice, "ways": rows}))
+        said = {"questions": len(quiz.items), "answering": choice, "seconds": seconds}
+        print(json.dumps({**said, "ways": rows}))
 
 
 def _arguments() -> argparse.Namespace:
@@ -99,6 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, help="Folder for documents, index, examples, model.")
     parser.add_argument("--index", type=Path, help="An index to answer from, such as a run's.")
     parser.add_argument("--model", type=Path, help="What tune_model wrote, such as a run's.")
+    parser.add_argument("--most", type=int, help="Most questions to ask; else all are asked.")
     parser.add_argument("--without-langchain", action="store_true")
     parser.add_argument("--json", action="store_true", help="Print one last line of JSON.")
     arguments = parser.parse_args()
@@ -107,6 +114,8 @@ def _arguments() -> argparse.Namespace:
             parser.error(f"{path} does not exist")
     if bool(arguments.index) != bool(arguments.model):
         parser.error("--index and --model go together")
+    if arguments.most is not None and arguments.most < 1:
+        parser.error("--most must be at least 1")
     arguments.pdfs = arguments.pdfs.resolve()
     return arguments
 
@@ -117,16 +126,19 @@ def make_product(pdfs: Path, work: Path, settings: Settings) -> Product:
     from doctune.documents.paths import parse_paths
     from doctune.inference.base_model import resolve_tokenizer
     from doctune.knowledge import build_index
-    from doctune.training import tune_model
+    from doctune.training import add_grounded_examples, tune_model
 
     documents, index, model = (work / name for name in ("documents", "index", "model"))
     base = settings.training.base_model
     sides = {side: work / f"{side}.jsonl" for side in ("train", "validation", "test")}
     if not documents.is_dir():
+        _begin("Parsing")
         parse_paths([pdfs], documents, "parquet", settings.documents)
     if not index.is_dir():
+        _begin("Indexing")
         build_index(documents, index, settings.knowledge)
     if not model.is_dir():
+        _begin("Tuning")
         prepare_dataset(
             documents,
             **{f"{side}_path": path for side, path in sides.items()},
@@ -135,7 +147,16 @@ def make_product(pdfs: Path, work: Path, settings: Settings) -> Product:
             options=settings.dataset,
             tokenizer=resolve_tokenizer(base),
         )
-        tune_model(sides["train"], sides["validation"], model, settings.training)
+        grounded = work / "grounded.jsonl"
+        add_grounded_examples(
+            sides["train"],
+            index,
+            grounded,
+            settings.dataset,
+            max_length=settings.training.max_length,
+            tokenizer=resolve_tokenizer(base),
+        )
+        tune_model(grounded, sides["validation"], model, settings.training)
     return Product(index=index, model=model / "model", base=resolve_base_model(base))
 
 
@@ -146,9 +167,17 @@ def ask_all(
     from doctune.evaluation.grounding import IndexKnowledge
 
     knowledge = IndexKnowledge(product.index)
-    quiz = make_quiz([], questions_path=arguments.questions, knowledge=knowledge)
+    _begin("Finding and quoting")
+    quiz = make_quiz(
+        [],
+        questions_path=arguments.questions,
+        knowledge=knowledge,
+        max_questions=arguments.most,
+    )
     if not quiz.items:
         raise SystemExit(f"{arguments.questions}: {quiz.note or 'no question'}.")
+    # The true passage is no way of answering, and asking with it takes as long as with those found.
+    quiz = replace(quiz, prompts=tuple(one for one in quiz.prompts if one.way != "oracle"))
     limit = settings.evaluation.max_new_tokens
     chains = [] if arguments.without_langchain else run_langchain(arguments.pdfs, quiz)
     said, extra = {}, [row["prompt"] for row in chains]
@@ -175,13 +204,18 @@ def ask_all(
     return ways, quiz, choice
 
 
+def _begin(stage: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {stage}", file=sys.stderr, flush=True)
+
+
 def _answers(model: Path, prompts: list[Any], limit: int) -> list[str]:
     from doctune.inference.generation import TextGenerator
     from doctune.inference.options import GenerationOptions
     from doctune.progress import progress
 
+    _begin(f"Asking {model}")
     generator = TextGenerator.load(model)
-    with progress(f"Asking {model}", len(prompts), "questions") as bar:
+    with progress(f"Asking {model.name}", len(prompts), "questions") as bar:
         completions = generator.generate(
             prompts,
             GenerationOptions(max_new_tokens=limit),
@@ -196,6 +230,7 @@ def _all_of(marked: Sequence[Marked | None]) -> list[Marked]:
 
 def run_langchain(pdfs: Path, quiz: Quiz) -> list[dict[str, Any]]:
     """Returns the chain's prompt and passages for each question, from a process of its own."""
+    _begin("Finding by LangChain")
     python = _langchain_python()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "rows.json")

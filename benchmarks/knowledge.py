@@ -83,7 +83,7 @@ def is_right(question: dict[str, Any], answer: Answer) -> bool:
 def _found(answerer: Answerer, question: dict[str, Any]) -> bool:
     """Whether one of the first three passages holds all of the answer."""
     patterns = question.get("all", [])
-    hits = answerer.index.search(question["question"], 3) if patterns else []
+    hits = answerer.search(question["question"], 3) if patterns else []
     return any(all(re.search(one, hit.text) for one in patterns) for hit in hits)
 
 

@@ -60,9 +60,9 @@ def search(
     index: _IndexOption = None,
 ) -> None:
     """Show the passages of the latest run's documents that fit best, with page and score."""
-    from doctune.knowledge import KnowledgeIndex
+    from doctune.knowledge import Answerer
 
-    found = KnowledgeIndex(index or latest_index()).search(query, top)
+    found = Answerer.open(index or latest_index()).search(query, top)
     if as_json:
         rows = [
             {

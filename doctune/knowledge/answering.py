@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +12,10 @@ import numpy as np
 from doctune.inference.sentence_encoder import encode
 from doctune.knowledge.compose import compose
 from doctune.knowledge.confidence import Signals, confidence
-from doctune.knowledge.evidence import TYPED, Evidence, gather, names_unknown, suits
+from doctune.knowledge.evidence import CANDIDATES, TYPED, Evidence, gather, names_unknown, suits
 from doctune.knowledge.expectation import has_kind, named, wanted_noun
 from doctune.knowledge.filters import EVERYTHING, Filter
-from doctune.knowledge.index import KnowledgeIndex
+from doctune.knowledge.index import Found, KnowledgeIndex
 from doctune.knowledge.lexical import tokens
 from doctune.knowledge.passages import BBox, Passage
 from doctune.knowledge.prompt import REFUSAL
@@ -24,6 +24,7 @@ from doctune.knowledge.questions import Question, read_question
 _SAME_QUESTION = 0.62  # cosine from which two questions ask the same
 _SOURCES = 3
 _NEAR = 3  # units among which an answer must be
+_UNITS_A_PASSAGE = 12  # looked at, so that enough passages are found
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +164,32 @@ class Answerer:
             groups: The access groups of who asks; None sees everything.
             only: The documents to search.
         """
-        found: dict[int, Source] = {}
-        for one in gather(self.index, read_question(text), groups, only):
-            if one.hit.passage not in found:
-                found[one.hit.passage] = self._source(one)
+        return tuple(map(self._source, self._best_of_passages(text, top, groups, only)))
+
+    def search(
+        self,
+        text: str,
+        top: int = 5,
+        groups: Collection[str] | None = None,
+        only: Filter = EVERYTHING,
+    ) -> tuple[Found, ...]:
+        """Returns what `places` does, as passages with their scores."""
+        return tuple(
+            replace(self.index.found(one.hit), best=one.unit, page=one.unit.page, score=one.score)
+            for one in self._best_of_passages(text, top, groups, only)
+        )
+
+    def _best_of_passages(
+        self, text: str, top: int, groups: Collection[str] | None, only: Filter
+    ) -> list[Evidence]:
+        """Returns the best unit of each of the best passages, in the order that answers take."""
+        found: dict[int, Evidence] = {}
+        most = max(CANDIDATES, _UNITS_A_PASSAGE * top)
+        for one in gather(self.index, read_question(text), groups, only, most):
+            found.setdefault(one.hit.passage, one)
             if len(found) == top:
                 break
-        return tuple(found.values())
+        return list(found.values())
 
     def signals(self, question: Question, evidence: Sequence[Evidence]) -> Signals:
         """Returns what tells whether the documents answer a question."""

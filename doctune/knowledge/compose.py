@@ -12,30 +12,32 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from doctune.knowledge.evidence import TYPED, Evidence, names_code, suits
+from doctune.knowledge.evidence import Evidence, names_code
 from doctune.knowledge.passages import Passage, Unit
 from doctune.knowledge.polarity import (
     Side,
     contradicts,
     denies,
     denies_premise,
+    forbids_beside,
     is_negated,
     leading_side,
     opposite,
     side_of,
-    wrong_figure,
+    wrong_detail,
 )
 from doctune.knowledge.questions import Question
 from doctune.knowledge.tables import Row
 
 Stems = Callable[[str], list[str]]
-_MOST_WORDS = 75  # of an answer that is no list
-_PROCEDURE_WORDS, _EXPLANATION_WORDS, _PARAGRAPH_WORDS = 70, 45, 90
+_MOST_WORDS = 90  # of an answer that is no list
+_PROCEDURE_WORDS, _EXPLANATION_WORDS, _PARAGRAPH_WORDS = 70, 50, 90
 _LISTS_TRIED = 6
 _ABOUT = 0.3  # of a question's words, by rarity, that what leads to a list must have
 _NEAR_DENIAL = 0.35
 _ABOUT_IT = 0.45  # of a question's words, by rarity, that what denies it must say
-_NEAR = 0.3  # how far below the best a further unit may score
+_NEAR = 0.3  # how far below the best a list may score that is quoted in its place
+_NEAR_ENOUGH = 0.5  # the same for what is quoted beside the best
 _LEANS = re.compile(
     r"^(?:it|its|they|their|them|he|she|this|that|these|those|such|then|otherwise|both|neither|each|"
     r"some|if not|if it|in that|after that|for this|for that|the same|here|there|so|but|and|or|"
@@ -92,7 +94,7 @@ def compose(
     used = [first]
     words = len(quoted[0].split())
     for one in evidence[1:6]:
-        if len(used) >= 3 or not _adds(question, one, first, quoted, stems):
+        if len(used) >= 3 or not _adds(one, first):
             continue
         text = _quote(question, one)
         if words + len(text.split()) > _MOST_WORDS or text in quoted[0]:
@@ -130,7 +132,10 @@ def _denied_beside(question: Question, one: Evidence, stems: Stems) -> str | Non
     for at in (one.at + 1, one.at - 1):
         if not 0 <= at < len(units) or not _goes_together(units[at], one.unit):
             continue
-        if denies_premise(replace(question, form="open"), units[at].text, stems):
+        beside = units[at].text
+        if denies_premise(replace(question, form="open"), beside, stems) or forbids_beside(
+            question, one.unit.text, beside, stems
+        ):
             pair = sorted((at, one.at))
             return " ".join(units[number].text for number in pair)
     return None
@@ -176,7 +181,7 @@ def _with_side(question: Question, text: str, first: Evidence, stems: Stems) -> 
     if leading_side(text):
         return text
     denied = first.covered >= _ABOUT_IT and denies_premise(question, _stated(first), stems)
-    if denied or wrong_figure(question, _stated(first)):
+    if denied or wrong_detail(question, _stated(first)):
         return f"No: {text}"
     return text
 
@@ -217,21 +222,18 @@ def _list_asked(
 
 
 def _continued(question: Question, one: Evidence) -> str:
-    """Returns a quoted unit with the sentences after it, where the question wants more than one.
+    """Returns a quoted unit with the sentences after it in its paragraph, up to a limit.
 
-    An explanation goes on; a figure is followed only where the unit itself has none.
+    What a question asks for often stands in the sentence after the one that has its words.
     """
     text = _quote(question, one)
     if one.unit.kind not in ("sentence", "item"):
         return text
     if question.form == "how_to" and (paragraph := _paragraph(one)):
         return paragraph
-    wants = question.form in ("how_to", "reason", "definition", "open")
-    wants = wants or (question.form != "yes_no" and wrong_figure(question, text))
     most = _PROCEDURE_WORDS if question.form == "how_to" else _EXPLANATION_WORDS
     for unit in one.passage.units[one.at + 1 :]:
-        typed = question.form in TYPED and not suits(question, text)
-        if unit.kind != "sentence" or unit.box != one.unit.box or not (wants or typed):
+        if unit.kind != "sentence" or unit.box != one.unit.box:
             break
         if len(text.split()) + len(unit.text.split()) > most:
             break
@@ -317,20 +319,12 @@ def _asked_columns(question: Question, unit: Unit) -> frozenset[int] | None:
     return named if named and things and len(named) < len(unit.cells) else None
 
 
-def _adds(
-    question: Question, one: Evidence, first: Evidence, quoted: list[str], stems: Stems
-) -> bool:
-    """Whether a further unit belongs into the answer."""
-    if one.unit.kind == "list" or one.score < first.score - _NEAR:
+def _adds(one: Evidence, first: Evidence) -> bool:
+    """Whether a further unit belongs into the answer: it is nearly as good, and no other row."""
+    if one.unit.kind == "list" or one.score < first.score - _NEAR_ENOUGH:
         return False
     same_table = one.unit.kind == first.unit.kind == "row"
-    if same_table and one.hit.passage == first.hit.passage:
-        return False
-    wanted = set(stems(question.asking))
-    said = set(stems(" ".join(quoted)))
-    new = (set(stems(one.unit.text)) & wanted) - said
-    lacking = not suits(question, " ".join(quoted)) and suits(question, one.unit.text)
-    return bool(new) or lacking or one.hit.passage == first.hit.passage
+    return not (same_table and one.hit.passage == first.hit.passage)
 
 
 def passage_text(passage: Passage, most: int = 120) -> str:

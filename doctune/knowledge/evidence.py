@@ -88,14 +88,21 @@ def gather(
     question: Question,
     groups: Collection[str] | None = None,
     only: Filter = EVERYTHING,
+    most: int = CANDIDATES,
 ) -> list[Evidence]:
-    """Returns the best units for a question, best first, none that says the same as another."""
+    """Returns the best units for a question, best first, none that says the same as another.
+
+    Args:
+        groups: The access groups of who asks; None sees everything.
+        only: The documents to search.
+        most: How many units are looked at.
+    """
     passages: dict[int, Passage] = {}
     found: dict[tuple[int, int], Evidence] = {}
     firsts: dict[int, int] = {}
     asked = index.asked(question.text)
     rarity = {word.stem: index.unit_words.idf(word.stem) for word in asked}
-    for hit in index.best(question.text, CANDIDATES, groups, only):
+    for hit in index.best(question.text, most, groups, only):
         if hit.passage not in passages:
             passages[hit.passage] = index.passage(hit.passage)
             firsts[hit.passage] = index.first_unit(hit.passage)

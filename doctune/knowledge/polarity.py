@@ -14,6 +14,7 @@ from typing import Literal
 from doctune.dataset.lexicon import DASHES
 from doctune.knowledge.figures import Figure, figures, same
 from doctune.knowledge.questions import Question
+from doctune.knowledge.rivals import other_of_its_kind
 
 Side = Literal["yes", "no"]
 Stems = Callable[[str], list[str]]
@@ -64,6 +65,9 @@ _LEADING = re.compile(r"^\W*(yes|no)\b(?! (?:nimbrel|more|longer|other|one|matte
 _CLAUSES = re.compile(
     rf"(?<=[a-zA-Z0-9%)])[,;:.](?=\s)|\s[{DASHES}-]\s|\b(?:but|although|whereas|while)\b"
 )
+# "A washed filter looks clean and filters nothing" denies no more than that it filters.
+_OBJECT = re.compile(r"^(.*\S) (\w+ (?:nothing|nobody|none)\b.*)$", re.IGNORECASE | re.DOTALL)
+_PROHIBITION = re.compile(r"(?:Do not|Don't|Never|You must not|You may not)\b")
 _OPPOSITES = (
     (
         "increas|rise|rose|grow|grew|higher|climb|up",
@@ -120,6 +124,7 @@ def side_of(question: Question, evidence: str, stems: Stems) -> Side:
         denied = (
             _denies(question, evidence, stems)
             or contradicts(question.asking, evidence, stems)
+            or other_of_its_kind(question.asking, evidence)
             or bool(_LEAVE.search(question.asking) and _HARM.search(evidence))
         )
     return "no" if denied != is_negated(question) else "yes"
@@ -158,18 +163,34 @@ def _negated_part(clause: str, asked: set[str], stems: Stems) -> tuple[str, str]
         after = stems(clause[match.end() :])[:2]
         return (clause, "") if set(after) <= asked else ("", clause)
     if _NEGATED_VERB.search(clause):
-        return "", clause
+        parts = _OBJECT.match(clause)
+        return (parts[1], parts[2]) if parts else ("", clause)
     return clause[: match.start()], clause[match.end() :]
 
 
 def contradicts(question: str, clause: str, stems: Stems) -> bool:
     """Whether a clause says the opposite of a word of the question."""
-    asked, said = stems(question), stems(clause)
+    asked = stems(question)
+    parts = [stems(part) for part in _CLAUSES.split(clause) if part]
     for pair in _OPPOSITES:
         for first, second in (pair, pair[::-1]):
-            if _has(asked, first) and _has(said, second) and not _has(said, first):
+            if _has(asked, first) and _says_only(parts, second, first, asked):
                 return not _has(asked, second)
     return False
+
+
+def _says_only(parts: list[list[str]], wanted: str, other: str, asked: list[str]) -> bool:
+    """Whether clauses say one of two opposites: of those that say either, the ones about the most.
+
+    "As the core grows, the tilt gets smaller" says of the tilt that it gets smaller.
+    """
+    about = set(asked[:2])  # a question's subject comes first
+    said = [part for part in parts if _has(part, wanted) or _has(part, other)]
+    most = max((len(about & set(part)) for part in said), default=0)
+    nearest = [part for part in said if len(about & set(part)) == most]
+    return any(_has(part, wanted) for part in nearest) and not any(
+        _has(part, other) for part in nearest
+    )
 
 
 def _has(found: Collection[str], pattern: str) -> bool:
@@ -196,8 +217,21 @@ def denies_premise(question: Question, evidence: str, stems: Stems) -> bool:
     return False
 
 
-def wrong_figure(question: Question, evidence: str) -> bool:
-    """Whether a question states a figure where the evidence has others of its kind."""
+def forbids_beside(question: Question, evidence: str, beside: str, stems: Stems) -> bool:
+    """Whether the sentence beside evidence forbids what the question adds to that evidence.
+
+    "Scrape a sting out. Do not pull it with two fingers" forbids to use the fingers.
+    """
+    if not _PROHIBITION.match(beside):
+        return False
+    added = set(stems(question.asking)) - set(stems(evidence))
+    return bool(added & set(stems(re.split(r"[.;:,]", beside)[0])))
+
+
+def wrong_detail(question: Question, evidence: str) -> bool:
+    """Whether a question states a figure, a colour, a day where the evidence has another."""
+    if other_of_its_kind(question.text, evidence):
+        return True
     stated = [figure for figure in figures(question.text) if figure.dimension]
     said = figures(evidence)
     for figure in stated:

@@ -85,3 +85,26 @@ def test_who_is_of_no_group_that_may_see_a_document_gets_no_source_of_it(
     assert answerer.answer(question, ["sales"]).refused
     assert answerer.source(source.id, ["sales"]) is None
     assert answerer.source(source.id, ["everybody"]) == source
+
+
+def test_the_next_sentence_of_the_paragraph_is_quoted_too(answerer: Answerer) -> None:
+    answer = answerer.answer("How often is the filter of the Arlo 3 rinsed?").answer
+
+    assert "every 14 days" in answer
+    assert "Do not use soap" in answer
+
+
+def test_what_the_sentence_beside_the_best_forbids_is_answered_no(answerer: Answerer) -> None:
+    answer = answerer.answer("May I rinse the filter of the Arlo 3 with soap?").answer
+
+    assert answer.startswith("No")
+    assert "clogs the mesh" in answer
+
+
+def test_passages_come_in_the_order_that_answers_take_them(answerer: Answerer) -> None:
+    question = "How often is the filter of the Arlo 3 rinsed?"
+
+    found = answerer.search(question, 3)
+
+    assert [one.file for one in found] == [one.file for one in answerer.places(question, 3)]
+    assert "every 14 days" in found[0].text

@@ -3,7 +3,7 @@
 import pytest
 
 from doctune.knowledge.lexical import tokens
-from doctune.knowledge.polarity import denies_premise, side_of, wrong_figure
+from doctune.knowledge.polarity import denies_premise, side_of, wrong_detail
 from doctune.knowledge.questions import read_question
 
 
@@ -24,6 +24,13 @@ from doctune.knowledge.questions import read_question
         ("Is two weeks enough notice?", "Notice must be given within 21 days.", "yes"),
         ("Is the sill heated?", "The sill of the larger unit is heated.", "yes"),
         ("Is the open day free?", "Open day: 17 May 2031, no charge.", "yes"),
+        ("Does washing a filter end anything?", "A washed filter looks clean and filters nothing. "
+         "It ends the warranty.", "yes"),
+        ("Does the tilt grow with the core?", "As the core is increased, the tilt gets smaller.",
+         "no"),
+        ("Is the lid red?", "The lid is blue.", "no"),
+        ("Is the shop open on Mondays?", "The shop is open on Tuesday and Friday.", "no"),
+        ("Is the shop open on Fridays?", "The shop is open on Tuesday and Friday.", "yes"),
     ],
 )  # fmt: skip
 def test_the_side_follows_from_what_is_said(question: str, evidence: str, side: str) -> None:
@@ -48,6 +55,13 @@ def test_a_premise_that_the_evidence_denies_is_noticed(
 def test_a_figure_of_the_same_kind_that_differs_is_a_wrong_premise() -> None:
     question = read_question("The filter lasts a full year, so when do I change it?")
 
-    assert wrong_figure(question, "It is replaced every 180 days.")
-    assert not wrong_figure(question, "It is replaced every 12 months.")
-    assert not wrong_figure(question, "It costs 31 crowns.")
+    assert wrong_detail(question, "It is replaced every 180 days.")
+    assert not wrong_detail(question, "It is replaced every 12 months.")
+    assert not wrong_detail(question, "It costs 31 crowns.")
+
+
+def test_another_colour_or_day_is_a_wrong_premise() -> None:
+    question = read_question("Where do I get the red cloth?")
+
+    assert wrong_detail(question, "The blue cloth is sold by the workshop.")
+    assert not wrong_detail(question, "The red cloth and the blue cloth are sold by the workshop.")
