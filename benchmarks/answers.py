@@ -275,7 +275,7 @@ def _langchain_way(items: Sequence[Item], rows: Sequence[Any], texts: Sequence[s
         for row in rows
     ]
     marked = [
-        mark_answer(item, text, passages[:SHOWN], cites_first=True)
+        mark_answer(item, text, passages[:SHOWN], cites=1)
         for item, text, passages in zip(items, texts, found, strict=True)
     ]
     return Way(name="langchain", marked=marked, found=found)

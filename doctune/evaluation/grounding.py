@@ -39,6 +39,7 @@ class IndexKnowledge:
         answer = self._answerer.answer(question)
         return Quoted(
             answer=answer.answer,
+            cited=answer.quoted,
             sources=tuple(
                 Passage(file=source.file, pages=(source.page,), text=source.text)
                 for source in answer.sources

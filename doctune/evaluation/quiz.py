@@ -55,10 +55,15 @@ def without_marks(answer: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Quoted:
-    """The index's answer by quotation."""
+    """The index's answer by quotation.
+
+    Attributes:
+        cited: How many of the sources, the first ones, it quotes.
+    """
 
     answer: str
     sources: tuple[Passage, ...]
+    cited: int = 1
 
 
 class Knowledge(Protocol):

@@ -152,21 +152,19 @@ def mark_all(quiz: Quiz, answers: Mapping[str, Sequence[str]]) -> QuizResult:
             row[prompt.item] = mark_answer(item, text, _shown(item, prompt.way))
         marked[model] = ways
     quoted = [
-        mark_answer(item, item.quoted.answer, item.quoted.sources, cites_first=True)
+        mark_answer(item, item.quoted.answer, item.quoted.sources, cites=item.quoted.cited)
         for item in quiz.items
         if item.quoted is not None
     ]
     return QuizResult(quiz=quiz, marked=marked, quoted=quoted)
 
 
-def mark_answer(
-    item: Item, text: str, shown: Sequence[Passage], *, cites_first: bool = False
-) -> Marked:
+def mark_answer(item: Item, text: str, shown: Sequence[Passage], *, cites: int = 0) -> Marked:
     """Marks one answer.
 
     Args:
         shown: The passages that it was made from.
-        cites_first: Whether it stands on the first of them without naming it.
+        cites: How many of them, the first ones, it stands on without naming them.
     """
     question = item.question
     answer = without_marks(text)
@@ -177,7 +175,7 @@ def mark_answer(
         key_facts=question.key_facts,
         expects=question.expects,
     )
-    cited = tuple(shown[:1]) if cites_first else cited_passages(text, shown)
+    cited = tuple(shown[:cites]) if cites else cited_passages(text, shown)
     silent = grade.refused or not shown
     rated = grade.right and not grade.refused and bool(shown) and item.known_source
     return Marked(

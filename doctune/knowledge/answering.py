@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from doctune.inference.sentence_encoder import encode
-from doctune.knowledge.compose import compose
+from doctune.knowledge.compose import Named, compose
 from doctune.knowledge.confidence import Signals, confidence
 from doctune.knowledge.evidence import CANDIDATES, TYPED, Evidence, gather, names_unknown, suits
 from doctune.knowledge.expectation import has_kind, named, wanted_noun
@@ -20,6 +20,7 @@ from doctune.knowledge.lexical import tokens
 from doctune.knowledge.passages import BBox, Passage
 from doctune.knowledge.prompt import REFUSAL
 from doctune.knowledge.questions import Question, read_question
+from doctune.knowledge.vocabulary import AskedWord
 
 _SAME_QUESTION = 0.62  # cosine from which two questions ask the same
 _SOURCES = 3
@@ -57,12 +58,14 @@ class Answer:
     Attributes:
         sources: Best first; none where the documents do not say.
         confidence: How likely the documents answer the question, from 0 to 1.
+        quoted: How many of the sources, the first ones, the answer's words are taken from.
     """
 
     question: str
     answer: str
     sources: tuple[Source, ...]
     confidence: float
+    quoted: int = 0
 
     @property
     def refused(self) -> bool:
@@ -107,12 +110,23 @@ class Answerer:
             self.index.words,
             partial(self._asks_same, question),
             self.index.passage_words.idf,
+            partial(self._names, self.index.asked(question.asking)),
         )
-        return Answer(text, composed.text, self._sources(composed.used, evidence), sure)
+        sources = self._sources(composed.used, evidence)
+        quoted = len({one.hit.passage for one in composed.used})
+        return Answer(text, composed.text, sources, sure, min(quoted, len(sources)))
 
     def _asks_same(self, question: Question, heading: str) -> bool:
         first, second = self.index.vector(question.text), self.index.vector(heading)
         return float(np.dot(first, second)) >= _SAME_QUESTION
+
+    def _names(self, asked: Sequence[AskedWord], heading: str) -> Named:
+        words = self.index.words(heading)
+        said = {
+            word: max((one.near.get(word, 0.0) for one in asked), default=0.0) for word in words
+        }
+        weight = sum(self.index.passage_words.idf(word) * near for word, near in said.items())
+        return Named(sum(said.values()) / len(words) if words else 0.0, weight)
 
     def _sources(
         self, used: Sequence[Evidence], evidence: Sequence[Evidence]

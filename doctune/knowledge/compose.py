@@ -30,9 +30,25 @@ from doctune.knowledge.questions import Question
 from doctune.knowledge.tables import Row
 
 Stems = Callable[[str], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How far a question names what a heading does.
+
+    Attributes:
+        share: Of the heading's words, how many the question says, in these or in near words.
+        weight: Of those that it says, the sum of their rarities.
+    """
+
+    share: float
+    weight: float
+
+
 _MOST_WORDS = 90  # of an answer that is no list
 _PROCEDURE_WORDS, _EXPLANATION_WORDS, _PARAGRAPH_WORDS = 70, 50, 90
-_LISTS_TRIED = 6
+_LISTS_TRIED, _STEPS_TRIED = 6, 12
+_NAMED = 0.7  # of a heading's words, that a question must say to ask for the steps under it
 _ABOUT = 0.3  # of a question's words, by rarity, that what leads to a list must have
 _NEAR_DENIAL = 0.35
 _ABOUT_IT = 0.45  # of a question's words, by rarity, that what denies it must say
@@ -61,6 +77,7 @@ def compose(
     stems: Stems,
     asked_before: Callable[[str], bool],
     rarity: Callable[[str], float],
+    names: Callable[[str], Named],
 ) -> Composed:
     """Returns the answer that evidence gives.
 
@@ -70,6 +87,7 @@ def compose(
         stems: Words of a text as the index counts them.
         asked_before: Whether a heading asks the same as the question.
         rarity: How much a stem tells, by how seldom it is.
+        names: How far the question names what a heading does.
     """
     for one in evidence[:3]:
         heading = one.passage.heading[-1] if one.passage.heading else ""
@@ -81,7 +99,10 @@ def compose(
     if (denied := _denied_beside(question, first, stems)) is not None:
         return Composed(f"No. {denied}", (first,))
     heading = first.passage.heading[-1] if first.passage.heading else ""
-    if (listed := _list_asked(question, evidence, stems, rarity)) is not None:
+    listed = _list_asked(question, evidence, stems, rarity)
+    if question.form == "how_to" and (listed is None or listed[0] is not first):
+        listed = _named_steps(evidence, names) or listed
+    if listed is not None:
         one, text = listed
         return Composed(_with_side(question, text, one, stems), (one,))
     if (
@@ -219,6 +240,27 @@ def _list_asked(
         if one is first and (text := _whole_list(question, one, stems, rarity)) is not None:
             return one, text
     return None
+
+
+def _named_steps(
+    evidence: Sequence[Evidence], names: Callable[[str], Named]
+) -> tuple[Evidence, str] | None:
+    """Returns the list under a heading that names what is to be done: "Washing the cistern".
+
+    None where the heading of the best evidence is named as much.
+    """
+
+    def named(one: Evidence) -> Named:
+        return names(one.passage.heading[-1]) if one.passage.heading else Named(0.0, 0.0)
+
+    most = named(evidence[0]).weight
+    best: tuple[Evidence, str] | None = None
+    for one in evidence[:_STEPS_TRIED]:
+        lists = [unit for unit in one.passage.units if unit.kind == "list"]
+        heading = named(one)
+        if lists and heading.share >= _NAMED and heading.weight > most:
+            best, most = (one, _list_text(lists[0])), heading.weight
+    return best
 
 
 def _continued(question: Question, one: Evidence) -> str:

@@ -58,7 +58,18 @@ _LEAVE = re.compile(
 _HARM = re.compile(
     r"\b(?:rusts?|breaks?|cracks?|damages?|damaged|ruins?|ruined|spoils?|kills?|destroys?|rots?|"
     r"swells?|endangers?|dangerous|harms?|harmful|hurts?|ends the|voids?|eats|stops the|leaks?|"
-    r"shatters?|poison\w*|set fire|too (?:high|low|soft|weak|heavy|near))\b",
+    r"shatters?|poison\w*|set fire|insecure|not recommended|discouraged|unsafe|"
+    r"too (?:high|low|soft|weak|heavy|near))\b",
+    re.IGNORECASE,
+)
+_DUTY = re.compile(
+    r"\b(?:(?:do|does|will) (?:i|we|you|one|they) (?:really |always )?(?:have|need) to|"
+    r"must (?:i|we|you|one)|required|mandatory|necessary|compulsory)\b",
+    re.IGNORECASE,
+)
+_NO_DUTY = re.compile(
+    r"\b(?:optional|voluntary|unnecessary|no need|need not|needn't)\b|"
+    r"(?:\bnot|n['\u2019]t) (?:need|have to|necessary|required|needed)\b",
     re.IGNORECASE,
 )
 _LEADING = re.compile(r"^\W*(yes|no)\b(?! (?:nimbrel|more|longer|other|one|matter|charge)\b)", re.I)
@@ -126,6 +137,7 @@ def side_of(question: Question, evidence: str, stems: Stems) -> Side:
             or contradicts(question.asking, evidence, stems)
             or other_of_its_kind(question.asking, evidence)
             or bool(_LEAVE.search(question.asking) and _HARM.search(evidence))
+            or bool(_DUTY.search(question.asking) and _NO_DUTY.search(evidence))
         )
     return "no" if denied != is_negated(question) else "yes"
 

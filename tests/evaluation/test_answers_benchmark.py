@@ -43,7 +43,7 @@ FOUND = ((OTHER, OTHER, OTHER, TRUE), (OTHER,), (OTHER,))
 
 def marked(*answers: str) -> Sequence[Marked]:
     pairs = zip(ITEMS, answers, FOUND, strict=True)
-    return [mark_answer(item, text, found[:3], cites_first=True) for item, text, found in pairs]
+    return [mark_answer(item, text, found[:3], cites=1) for item, text, found in pairs]
 
 
 @pytest.fixture
