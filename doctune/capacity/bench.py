@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 from doctune.capacity.client import Message
 from doctune.capacity.load import run_alone, run_stage
-from doctune.capacity.measure import Stage, summarize
-from doctune.capacity.slo import Slo
-from doctune.capacity.targets import Target
+from doctune.capacity.measure import Measurement, Stage, summarize
+from doctune.capacity.prompts import read_prompts
+from doctune.capacity.slo import Slo, parse_slo
+from doctune.capacity.targets import EndpointTarget, Target
 from doctune.errors import DeploymentError
 
 _ALONE = 5  # requests
@@ -55,6 +59,72 @@ def measure(
     if not options.rates:
         run.search(_FIRST_SHARE / alone.e2e.p50)
     return alone, sorted(run.stages, key=lambda stage: stage.rate)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, for the record."""
+
+    name: str
+    machine: str = ""
+    cpus: int = 1
+    parameters: int = 0  # of the model; 0 where it is not known
+    engine: str = "native"
+    precision: str = "float32"
+
+
+def measured(
+    subject: Subject,
+    target: Target,
+    prompts: Sequence[Sequence[Message]],
+    source: str,
+    slo: Slo,
+    options: BenchOptions,
+    on_stage: Callable[[Stage], None] | None = None,
+) -> Measurement:
+    """Measures a target; see `measure`.
+
+    Args:
+        source: Where the prompts came from, for the record.
+    """
+    alone, stages = measure(target, prompts, slo, options, on_stage)
+    return Measurement(
+        target=target.name,
+        date=datetime.now(UTC).date().isoformat(),
+        machine=subject.machine or platform.node() or "this machine",
+        cpus=subject.cpus,
+        engine=subject.engine,
+        precision=subject.precision,
+        model=subject.name,
+        parameters=subject.parameters,
+        prompts=source,
+        max_tokens=options.max_tokens,
+        slo=str(slo),
+        alone=alone,
+        stages=tuple(stages),
+    )
+
+
+def measure_endpoint(
+    subject: Subject,
+    questions: Path,
+    slo: str,
+    options: BenchOptions,
+    *,
+    project: str,
+    location: str,
+) -> Measurement:
+    """Measures an endpoint of Vertex AI with the questions of a file.
+
+    Raises:
+        UsageError: The file holds no questions, or the objectives are none.
+        DeploymentError: There is no such endpoint, or it answers no question.
+    """
+    from doctune.vertex.serving_state import EndpointReader
+
+    prompts, objectives = read_prompts(questions), parse_slo(slo)
+    target = EndpointTarget(subject.name, EndpointReader(project, location))
+    return measured(subject, target, prompts, questions.name, objectives, options)
 
 
 class _Run:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,8 +76,7 @@ def bench_endpoint(
 
     The result is kept for `doctune size`.
     """
-    from doctune.capacity.bench import BenchOptions, measure
-    from doctune.capacity.measure import Measurement
+    from doctune.capacity.bench import BenchOptions, Subject, measured
     from doctune.capacity.report import render
     from doctune.capacity.slo import parse_slo
     from doctune.files import write_json, write_text
@@ -88,25 +86,17 @@ def bench_endpoint(
     if name and url:
         raise UsageError("give an endpoint or --url, not both.")
     asked, source = _prompts(prompts, from_log)
-    with _target(name, url, local, impersonate) as target:
-        alone, stages = measure(
-            target, asked, objectives, options, None if as_json else _show_stage
-        )
-    result = Measurement(
-        target=target.name,
-        date=datetime.now(UTC).date().isoformat(),
-        machine=machine or platform.node() or "this machine",
+    subject = Subject(
+        name or url or load_vertex_settings().endpoint.name,
+        machine=machine,
         cpus=cpus or len(os.sched_getaffinity(0)),
+        parameters=round(parameters) or _parameters(),
         engine=engine,
         precision=precision,
-        model=target.name,
-        parameters=round(parameters) or _parameters(),
-        prompts=source,
-        max_tokens=max_tokens,
-        slo=str(objectives),
-        alone=alone,
-        stages=tuple(stages),
     )
+    shown = None if as_json else _show_stage
+    with _target(name, url, local, impersonate) as target:
+        result = measured(subject, target, asked, source, objectives, options, shown)
     write_json(ROOT / LATEST_BENCH, result.document())
     if out:
         write_text(out, render(result))

@@ -144,12 +144,24 @@ def submit(
 
 @app.command("status")
 def show_status(
-    run: RunName = "", local: Local = True, impersonate: Impersonate = "", as_json: AsJson = False
+    run: RunName = "",
+    endpoint: Annotated[
+        str, typer.Option(help="Show this endpoint instead: versions, rates, alerts, experiment.")
+    ] = "",
+    local: Local = True,
+    impersonate: Impersonate = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Show a run and its steps."""
+    """Show a run and its steps, or an endpoint."""
+    from doctune.cli.endpoint_status import show_endpoint
     from doctune.vertex.jobs import status
 
+    if run and endpoint:
+        raise UsageError("give a run or --endpoint, not both.")
     with vertex_session(local, impersonate):
+        if endpoint:
+            show_endpoint(endpoint, as_json)
+            return
         found = status(run or _latest())
     if as_json:
         _print_json(found)

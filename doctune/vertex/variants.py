@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from doctune.errors import DeploymentError
@@ -56,6 +57,7 @@ class Variant:
     share: int  # of the endpoint's traffic, 0 to 100
     display_name: str
     machine: ServingMachine = field(default_factory=ServingMachine)
+    deployed_at: datetime | None = field(default=None, compare=False)
 
 
 def list_variants(endpoint: str) -> tuple[Variant, ...]:
@@ -290,6 +292,7 @@ def _variant(deployed: DeployedModel, shares: Mapping[str, int]) -> Variant:
         model_version=f"{deployed.model.split('@')[0]}@{deployed.model_version_id}",
         share=shares.get(deployed.id, 0),
         display_name=deployed.display_name,
+        deployed_at=deployed.create_time,
         machine=ServingMachine(
             machine_type=spec.machine_type,
             min_replica_count=resources.min_replica_count,

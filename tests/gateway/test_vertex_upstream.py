@@ -1,16 +1,24 @@
 """The gateway in front of an endpoint of the local Vertex AI, on the real model server."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from doctune.capacity.bench import BenchOptions, measure
+from doctune.capacity.slo import parse_slo
+from doctune.capacity.targets import AddressTarget, EndpointTarget, Target
+from doctune.cli.endpoint_status import show_endpoint
 from doctune.vertex import deploy_model, register_model
 from doctune.vertex.serving_state import EndpointReader
 from tests.gateway.conftest import Gateway, start_gateway, stop_gateway
 from tests.serving.tiny_model import write_tiny_model
 from tests.vertex.conftest import IMAGES, LOCATION, PROJECT, local, vertex
+from tests.waiting import wait_for
 
 __all__ = ["local", "vertex"]  # fixtures
 
@@ -63,6 +71,45 @@ def test_answers_and_streams_come_from_the_endpoint(deployed: Gateway, first_ver
 def test_it_is_ready_when_the_endpoint_answers(deployed: Gateway) -> None:
     answer = deployed.get("/readyz")
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("by", ["endpoint", "gateway"])
+def test_load_reaches_an_endpoint_itself_and_by_the_gateway(deployed: Gateway, by: str) -> None:
+    target: Target = EndpointTarget(NAME, EndpointReader(PROJECT, LOCATION))
+    if by == "gateway":
+        target = AddressTarget(f"{deployed.url}/v1#{NAME}", deployed.key)
+    prompts = [[{"role": "user", "content": "?"}]]
+    options = BenchOptions(seconds=1.0, rates=(3.0,), max_tokens=4)
+    alone, (stage,) = measure(target, prompts, parse_slo("ttft_p95=20s"), options)
+    assert alone.errors == stage.errors == {}
+    assert stage.meets_slo
+    assert alone.prompt_tokens > 0
+    assert 0 < alone.completion_tokens <= 4
+
+
+def test_the_status_of_an_endpoint_names_its_version_and_what_it_answered(
+    deployed: Gateway,
+    first_version: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    deployed.chat(model=NAME, headers={"cache-control": "no-store"})
+    around = SimpleNamespace(engine=deployed.engine)
+    monkeypatch.setattr("doctune.gateway.server.surroundings", lambda: around)
+
+    def logged() -> Any:
+        show_endpoint(NAME, as_json=True)
+        return json.loads(capsys.readouterr().out)["last_hour"]
+
+    (one,) = wait_for(logged, what="the log of the gateway")
+    assert one["model_version"] == first_version
+    assert one["error_rate"] == 0
+    show_endpoint(NAME, as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert [version["share"] for version in document["versions"]] == [100]
+    assert document["versions"][0]["deployed_at"]
+    show_endpoint(NAME, as_json=False)
+    assert "100%" in capsys.readouterr().out
 
 
 def test_a_new_version_never_answers_with_an_old_ones_words(
