@@ -172,3 +172,11 @@ def test_endless_rows_of_numbers_and_signs_are_read(page: Page, text: str) -> No
     for number in range(8):
         page.row(100 + 14 * number, {20: text, 500: "12"})
     page.tables()
+
+
+def test_losses_in_brackets_are_amounts_not_numbers_of_formulas(page: Page) -> None:
+    rows = [["", "2030", "2031"], ["Revenue", "1,200", "1,450"], ["Costs", "(900)", "(950)"]]
+    for number, row in enumerate(rows):
+        page.row(130 + 14 * number, dict(zip((80, 200, 280), row, strict=True)))
+    (table,) = page.tables()
+    assert rows_of(table) == rows

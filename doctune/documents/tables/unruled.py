@@ -159,7 +159,12 @@ def _is_table(run: list[Row], columns: list[Interval], captions: Sequence[Line])
 
 def _is_formula(run: list[Row]) -> bool:
     """Returns whether rows are displayed formulas: numbered at the right, or mostly math."""
-    if any(_EQUATION_NUMBER.match(row[-1].text) for row in run):
+    numbered = [row for row in run if _EQUATION_NUMBER.match(row[-1].text)]
+    # A loss may be in brackets, too, below or above other amounts.
+    amounts = any(piece.is_value for row in numbered for piece in row[:-1]) or any(
+        row[-1].is_value for row in run if len(row) > 1 and row not in numbered
+    )
+    if numbered and not amounts:
         return True
     pieces = [piece for row in run for piece in row]
     maths = sum(1 for p in pieces if p.line.font & fonts.MATH or "=" in p.text)
