@@ -227,7 +227,9 @@ async def pauses(address: str) -> tuple[float, float]:
                         times.append(time.perf_counter())
 
         async def interrupt() -> None:
-            while len(times) < 8:
+            for _ in range(3_000):  # a minute
+                if len(times) >= 8:
+                    break
                 await asyncio.sleep(0.02)
             turn = [{"role": "user", "content": LONG_PROMPT}]
             await ask(

@@ -21,7 +21,6 @@ _JOB = "a job's own limit (asyncio.timeout in jobs/custom.py), or its cancellati
 _NOTEBOOK = "a command that stands in a notebook: it takes what it takes, and a signal ends it"
 _LIMITED = "its only caller, _let_through, limits it by CONNECTION"
 _SERVICE = "what a server does as long as it lives; its end cancels it"
-_EXPERIMENT = "an experiment lasts as long as its plan says, at most its largest number of days"
 _SDK = "the SDK's wait for a job, which takes no limit: pytest-timeout ends it and says where"
 _BUILD = "a build in the user's terminal, which shows its progress, until they press Ctrl-C"
 ALLOWED: dict[str, str] = {
@@ -51,7 +50,6 @@ ALLOWED: dict[str, str] = {
         "is asked only of an answer that is done"
     ),
     "doctune/gateway/services.py::Services._keep_house: while days is not None": _SERVICE,
-    "doctune/experiments/controller.py::Controller.run: while True": _EXPERIMENT,
     "doctune/gateway/experiments.py::Experiments._keep_fresh: while True": _SERVICE,
     "tests/experiments/users.py::Users._work: while not self._ended.is_set()": (
         "simulated users ask until the test that started them ends them"

@@ -53,6 +53,12 @@ class ModelOptions(_Section):
     first_token_seconds: float = Field(
         60.0, gt=0, description="Longest wait for an upstream's answer to begin."
     )
+    hedge_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="After so long without an answer the next upstream is asked as well, and the "
+        "first answer counts. None never does. Streams are never hedged.",
+    )
 
     @model_validator(mode="after")
     def _upstreams_are_addresses(self) -> ModelOptions:

@@ -136,20 +136,46 @@ class Model:
         Raises:
             GatewayError: No upstream answers, or the request is refused.
         """
-        for number, upstream in self._usable():
-            breaker = self._breakers[number]
-            try:
-                async with asyncio.timeout(self._options.first_token_seconds):
-                    answer = await upstream.ask(chat)
-            except RefusedError as error:
-                breaker.succeeded()
-                raise _refused(error) from error
-            except (UpstreamError, TimeoutError):
-                breaker.failed()
-                continue
-            breaker.succeeded()
-            return answer, number > 0
+        waiting = self._usable()
+        running: dict[asyncio.Task[Answer | None], int] = {}
+        try:
+            while waiting or running:
+                if waiting:
+                    number, upstream = waiting.pop(0)
+                    running[asyncio.create_task(self._tried(number, upstream, chat))] = number
+                patience = self._options.hedge_seconds if waiting else None
+                done, _ = await asyncio.wait(
+                    running, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    number = running.pop(task)
+                    if (answer := task.result()) is not None:
+                        return answer, number > 0
+        finally:
+            # Cancelled requests close their connections, so that upstreams stop working on them.
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
         raise self._nobody()
+
+    async def _tried(self, number: int, upstream: Upstream, chat: ChatRequest) -> Answer | None:
+        """Returns an upstream's answer; None where it gives none in time.
+
+        Raises:
+            GatewayError: The request is refused.
+        """
+        breaker = self._breakers[number]
+        try:
+            async with asyncio.timeout(self._options.first_token_seconds):
+                answer = await upstream.ask(chat)
+        except RefusedError as error:
+            breaker.succeeded()
+            raise _refused(error) from error
+        except (UpstreamError, TimeoutError):
+            breaker.failed()
+            return None
+        breaker.succeeded()
+        return answer
 
     @asynccontextmanager
     async def stream(self, chat: ChatRequest) -> AsyncIterator[OpenStream]:
