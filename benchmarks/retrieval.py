@@ -53,10 +53,11 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where to keep the large index for the next run"
     )
+    parser.add_argument("--questions", type=int, default=40, help="how many are asked")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     given = parser.parse_args()
     lines = (ROOT / "samples/questions.jsonl").read_text(encoding="utf-8").splitlines()
-    questions = [json.loads(line)["question"] for line in lines if line.strip()]
+    questions = [json.loads(line)["question"] for line in lines if line.strip()][: given.questions]
     with tempfile.TemporaryDirectory() as folder:
         large = given.folder or Path(folder)
         if not (large / INDEX).is_file():

@@ -223,7 +223,7 @@ module "secrets" {
 
   project_id          = module.project.project_id
   location            = var.location
-  secrets             = { for name in var.gateway_secrets : name => { gateway = module.identities.members["gateway"] } }
+  secrets             = { for name in setunion(var.gateway_secrets, values(var.gateway.secrets)) : name => { gateway = module.identities.members["gateway"] } }
   kms_key             = local.kms_key
   deletion_protection = var.deletion_protection
   labels              = local.labels
@@ -243,6 +243,12 @@ module "gateway" {
   subnetwork      = module.network.subnetwork
   min_instances   = var.gateway.min_instances
   max_instances   = var.gateway.max_instances
+  concurrency     = var.gateway.concurrency
+  cpu             = var.gateway.cpu
+  memory          = var.gateway.memory
+  secret_environment = {
+    for variable, name in var.gateway.secrets : variable => { secret = module.secrets.ids[name], version = "latest" }
+  }
   environment = merge(
     { DOCTUNE_VERTEX_PROJECT = var.project_id, DOCTUNE_VERTEX_LOCATION = var.location },
     var.database == null ? {} : {

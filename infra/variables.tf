@@ -166,9 +166,13 @@ variable "gateway" {
     invokers      = optional(map(string), {})
     min_instances = optional(number, 0)
     max_instances = optional(number, 4)
+    concurrency   = optional(number, 80)
+    cpu           = optional(string, "1")
+    memory        = optional(string, "1Gi")
+    secrets       = optional(map(string), {})
   })
   default     = {}
-  description = "The REST API on Cloud Run; without an image there is none."
+  description = "The REST API on Cloud Run; without an image there is none. secrets: environment variable -> secret, by the end of its name."
 }
 
 variable "gateway_secrets" {

@@ -24,7 +24,11 @@ FULL: dict[str, Any] = {
     "builders": {"staging": "serviceAccount:b@staging.iam.gserviceaccount.com"},
     "github": {"repository": "owner/name", "repository_id": "12"},
     "schedules": {"weekly": {"cron": "0 3 * * 1", "version": "v1.0.0", "parameters": "{}"}},
-    "gateway": {"image": "registry/gateway:abc", "invokers": {"a": "user:a@example.com"}},
+    "gateway": {
+        "image": "registry/gateway:abc",
+        "invokers": {"a": "user:a@example.com"},
+        "secrets": {"REDIS_URL": "redis-url"},
+    },
     "gateway_secrets": ["token"],
     "perimeter": {"access_policy": "123"},
     "retraining_trigger": {
@@ -186,6 +190,23 @@ def test_each_account_has_the_least_roles(production: dict[str, Any]) -> None:
         "pipeline-root/roles/storage.objectViewer/serving",
         "evaluation-results/roles/storage.objectViewer/gateway",
     }
+
+
+def test_the_gateway_gets_its_secrets_by_name_and_bounds_its_load(
+    production: dict[str, Any],
+) -> None:
+    (service,) = planned(production, "google_cloud_run_v2_service").values()
+    (template,) = service["template"]
+    (container,) = template["containers"]
+    by_name = {one["name"]: one for one in container["env"]}
+    (reference,) = by_name["REDIS_URL"]["value_source"]
+    assert reference["secret_key_ref"] == [{"secret": "doctune-redis-url", "version": "latest"}]
+    assert not by_name["REDIS_URL"]["value"]
+    readers = planned(production, "google_secret_manager_secret_iam_member")
+    assert any("redis-url" in name for name in readers)
+    assert template["max_instance_request_concurrency"] == 80
+    assert container["resources"][0]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    assert template["scaling"][0]["max_instance_count"] == 4
 
 
 def test_repositories_clean_up_but_keep_releases(production: dict[str, Any]) -> None:
