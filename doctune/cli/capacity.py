@@ -275,7 +275,8 @@ def _write_environment(name: str, chosen: Size) -> Path:
 def _show_stage(stage: Stage) -> None:
     errors = sum(stage.errors.values())
     typer.echo(
-        f"{stage.rate:7.2f} requests/s: {stage.answered_rate:.2f} answered, "
+        f"{stage.rate:7.2f} requests/s ({stage.requests} came): "
+        f"{stage.answered_rate:.2f} answered, "
         f"{stage.goodput:.2f} within the objectives, {stage.tokens_rate:.0f} tokens/s; first token "
         f"{stage.ttft.p50:.2f} / {stage.ttft.p90:.2f} / {stage.ttft.p99:.2f} s, whole answer "
         f"{stage.e2e.p50:.2f} / {stage.e2e.p90:.2f} / {stage.e2e.p99:.2f} s (p50 / p90 / p99)"
