@@ -1,4 +1,4 @@
-"""Conversations: made, held for a turn, added to, read, listed, deleted. Each has one owner."""
+"""Conversations: create, hold for a turn, extend, read, list, delete. Each has one owner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from doctune.database.tables import Conversation, ConversationMessage
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose conversation, and which: no two owners share an id."""
+    """The key of a conversation: its id is unique per owner."""
 
     owner: str
     conversation: str
@@ -59,7 +59,7 @@ class Said:
 def take_turn(
     engine: Engine, place: Place, new: NewConversation, lease: str, length: timedelta
 ) -> bool:
-    """Holds a conversation for a turn, making it where it is missing; False where it is held."""
+    """Holds a conversation for a turn, and creates it if needed; False if another turn holds it."""
     now = datetime.now(UTC)
     held = (Conversation.held_by, Conversation.held_until)
     with engine.begin() as connection:
@@ -88,7 +88,7 @@ def take_turn(
 
 
 def end_turn(engine: Engine, place: Place, lease: str) -> None:
-    """Lets a conversation go; one in which nothing was ever said is not kept."""
+    """Releases a conversation after a turn; an empty one is deleted."""
     held = (place.is_it) & (Conversation.held_by == lease)
     with engine.begin() as connection:
         connection.execute(delete(Conversation).where(held, Conversation.last_message == ""))

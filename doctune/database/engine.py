@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from doctune.errors import ConfigurationError
 
-# What the functions of this room raise while the database is away or refuses.
+# Raised by the functions of this package while the database does not answer or refuses.
 DatabaseError = SQLAlchemyError
 
 # Seconds until a lost connection or a locked file is an error.
@@ -56,11 +56,11 @@ def open_database(url: str, connect: Callable[[], Any] | None = None) -> Engine:
             pool_pre_ping=True,
             pool_timeout=CONNECT_SECONDS,
         )
-    raise ConfigurationError(f"databases of the kind {kind} are not supported: sqlite, postgresql.")
+    raise ConfigurationError(f"{kind} is not supported as the database: use sqlite or postgresql.")
 
 
 def ping(engine: Engine) -> None:
-    """Asks the database for nothing.
+    """Checks that the database answers.
 
     Raises:
         DatabaseError: It does not answer.

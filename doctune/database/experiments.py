@@ -38,7 +38,7 @@ class ExperimentState:
     shares: Mapping[str, int]  # buckets of each arm
     upstreams: Mapping[str, str]  # where an arm is asked; the model's own where it is not named
     dropped: tuple[str, ...]
-    requested: str | None  # the arm that somebody wants kept, and the rest gone
+    requested: str | None  # the arm to keep, where somebody asked to stop it
     created_at: datetime
     started_at: datetime | None
     stage_at: datetime | None
@@ -82,7 +82,7 @@ def add_experiment(
             session.add(row)
             session.commit()
     except IntegrityError as error:
-        raise UsageError(f"there is an experiment {name} already: choose another name.") from error
+        raise UsageError(f"there is already an experiment {name}: choose another name.") from error
 
 
 def get_experiment(engine: Engine, name: str) -> ExperimentState:
@@ -94,7 +94,9 @@ def get_experiment(engine: Engine, name: str) -> ExperimentState:
     with Session(engine) as session:
         row = session.get(Experiment, name)
         if row is None:
-            raise UsageError(f"there is no experiment {name}: see doctune experiment list.")
+            raise UsageError(
+                f"there is no experiment {name}: `doctune experiment list` shows them."
+            )
         return _state(row)
 
 
@@ -150,7 +152,9 @@ def advance(
         statement = update(Experiment).where(*mine).values(lease_owner=owner, **changes)
         if session.connection().execute(statement).rowcount != 1:
             session.rollback()
-            raise LeaseLostError(f"another controller has taken {name} over.")
+            raise LeaseLostError(
+                f"another controller has taken over the experiment {name}: nothing was written."
+            )
         row = _row_for(session, name, decided, spacing)
         row.decided_at, row.action = decided.decided_at, decided.action
         row.sentence, row.numbers = decided.sentence, dict(decided.numbers)
@@ -177,7 +181,7 @@ def _row_for(
 
 
 def request_stop(engine: Engine, name: str, keep: str) -> None:
-    """Asks whoever controls an experiment to end it with an arm kept."""
+    """Requests the end of an experiment; its controller ends it and keeps the named arm."""
     with engine.begin() as connection:
         connection.execute(update(Experiment).where(Experiment.name == name).values(requested=keep))
 

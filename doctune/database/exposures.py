@@ -1,11 +1,13 @@
-"""What the users of an experiment's arms did, added up in SQL from the log and the feedback.
+"""Measures of an experiment's users, summed in SQL from the log of predictions and the feedback.
 
 A request belongs to the arm that its user is assigned to. Its `exposure` says what became of it:
 
 - given: the arm answered. Only these count, but for requests, errors and fallbacks.
 - failed: nobody answered, which is an error of the arm.
 - fallback: another upstream answered in the arm's place, which is an error of the arm too.
-- forced: a tester chose the arm; shadow: the arm answered out of sight; neither counts here.
+- forced: a tester chose the arm; not counted.
+- shadow: the arm answered the same request in shadow mode, unseen by the user; shadowed: that
+  request itself. Counted in shadow mode only.
 """
 
 from __future__ import annotations
@@ -40,10 +42,10 @@ _UP, _DOWN = ("up", "4", "5"), ("down", "1", "2", "3")
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """Which requests are looked at."""
+    """Which requests are counted, and how."""
 
     experiment: str
-    refusal: str  # what an answer begins with that admits not to know
+    refusal: str  # how an answer begins that refuses
     faithfulness: str  # the label by which programs score it
     prompt_price: float = 0.0  # dollars a token
     completion_price: float = 0.0

@@ -54,7 +54,7 @@ def head_revision() -> str:
 
 
 def prepare(engine: Engine) -> None:
-    """Makes the schema in an empty database; any other must have this version's.
+    """Creates the schema in an empty database; refuses one with another schema version.
 
     Raises:
         ConfigurationError: It is older or newer; the message has the command that helps.

@@ -1,4 +1,4 @@
-"""The tables. `migrations/` makes them; a test holds both to the same form."""
+"""The tables. `migrations/` creates them; a test checks that both define the same schema."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment with its time zone, also where the database keeps none (SQLite)."""
+    """A date and time with time zone, also on databases without time zones (SQLite)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -61,7 +61,7 @@ class ApiKey(Base):
 
 
 class Prediction(Base):
-    """One request to the gateway and what became of it."""
+    """One request to the gateway and its outcome."""
 
     __tablename__ = "predictions"
     __table_args__ = (
@@ -100,7 +100,7 @@ class Prediction(Base):
 
 
 class Feedback(Base):
-    """What somebody said of an answer. Nothing is overwritten: the last version counts."""
+    """Feedback on an answer. Nothing is overwritten: the last version counts."""
 
     __tablename__ = "feedback"
     __table_args__ = (UniqueConstraint("key_id", "idempotency_key"),)
@@ -147,7 +147,7 @@ class ReviewItem(Base):
 
 
 class ReviewEvent(Base):
-    """One act of a reviewer; nothing of it is ever changed."""
+    """One action of a reviewer; append-only."""
 
     __tablename__ = "review_events"
 
@@ -160,7 +160,7 @@ class ReviewEvent(Base):
 
 
 class Retraining(Base):
-    """A retraining: why it was started, and what became of it."""
+    """A retraining: why it was started, and its outcome."""
 
     __tablename__ = "retrainings"
 
@@ -186,7 +186,7 @@ class Erasure(Base):
 
 
 class Lease(Base):
-    """Who may do what only one may do at a time, and until when."""
+    """A named lease: its holder, and when it expires."""
 
     __tablename__ = "leases"
 

@@ -1,4 +1,4 @@
-"""Takes an experiment from its creation to its end, step by step.
+"""Controls an experiment from its creation to its end, step by step.
 
 Every step is written with the numbers that it rested on, in one transaction with what it changes
 and only under the experiment's lease, so that there is one controller, and another one goes on
@@ -147,7 +147,9 @@ class Controller:
                 except LeaseLostError as error:
                     logger.warning("%s", error)
                 except DatabaseError as error:
-                    logger.warning("The database is away: %s", type(error).__name__)
+                    logger.warning(
+                        "The database does not answer; trying again: %s", type(error).__name__
+                    )
                 time.sleep(pause)
 
     def step(self) -> Decided | None:
@@ -191,7 +193,7 @@ class Controller:
         now = self._clock()
         return self._write(
             "start",
-            f"All arms answer: {plan.ramp[0]:g} % of the users for each.",
+            f"All arms are deployed: each gets {plan.ramp[0]:g} % of the users.",
             {},
             state=RUNNING,
             started_at=now,
@@ -229,7 +231,7 @@ class Controller:
         if decision.action == "end":
             changes |= {"state": ENDING, "verdict": decision.verdict, "winner": decision.winner}
         decided = Decided(now, decision.action, decision.sentence, numbers_of(known, decision))
-        # Looked at every minute for a month, an experiment keeps some hundred of its intervals.
+        # Evaluated every minute for a month: only some hundred of the evaluations are kept.
         spacing = timedelta(days=plan.rules.max_days / _MOST_WAITS)
         advance(self._engine, self._name, self._owner, decided, changes, spacing)
         logger.info("%s: %s", self._name, decided.sentence)
@@ -237,7 +239,7 @@ class Controller:
 
     def _stop(self, plan: Plan, state: ExperimentState) -> Decided:
         keep = state.requested or plan.control
-        sentence = f"Stopped from outside; {keep} is kept."
+        sentence = f"Stopped on request; {keep} is kept."
         winner = keep if keep != plan.control else None
         shares = dict(state.shares) if winner else {}
         return self._write(
@@ -251,14 +253,14 @@ class Controller:
             except DoctuneError as error:
                 return self._give_up(plan, state.winner, error)
         if state.shares:
-            self._write("retire", "The arms get no more users.", {}, shares={})
+            self._write("retire", "The arms get no more requests.", {}, shares={})
         # Requests that an arm is answering are let finish.
         time.sleep(plan.drain_seconds)
         self._platform.remove(plan)
         kept = state.winner or plan.control
         return self._write(
             "ended",
-            f"Nothing of the experiment is deployed any more; {kept} answers.",
+            f"What was deployed for the experiment is removed; {kept} serves all users.",
             {},
             state=ENDED,
             ended_at=self._clock(),
@@ -296,7 +298,7 @@ class Controller:
                     if get_experiment(self._engine, self._name).lease_owner == self._owner:
                         self._lease()
                 except DatabaseError as error:
-                    logger.warning("The lease is not renewed: %s", type(error).__name__)
+                    logger.warning("The lease could not be renewed: %s", type(error).__name__)
 
         thread = threading.Thread(target=renew, name="experiment-lease", daemon=True)
         thread.start()
@@ -308,11 +310,13 @@ class Controller:
             try:
                 release_lease(self._engine, self._name, self._owner)
             except DatabaseError as error:
-                logger.warning("The lease ends by its time: %s", type(error).__name__)
+                logger.warning(
+                    "The lease could not be released and will expire: %s", type(error).__name__
+                )
 
 
 def numbers_of(known: Evaluation, decision: Decision) -> dict[str, Any]:
-    """Returns what is kept of a look."""
+    """Returns the numbers of an evaluation that are kept with the decision."""
     return {
         "users": dict(known.users),
         "mismatch_p_value": known.mismatch_p_value,

@@ -1,4 +1,4 @@
-"""From what a user asks for to an experiment in the database."""
+"""Creates experiments: checks what a user asks for, and writes the plan to the database."""
 
 from __future__ import annotations
 
@@ -132,7 +132,9 @@ def treatments_named(
     if len(versions) == 1:
         return (ArmChoice(TREATMENT, versions[0], parameters, system_prompt),)
     if parameters or system_prompt is not None:
-        raise UsageError("parameters and a system prompt belong to one treatment: name only one.")
+        raise UsageError(
+            "parameters and a system prompt apply to one treatment: give only one --treatment."
+        )
     return tuple(
         ArmChoice(f"{TREATMENT}-{number}", version) for number, version in enumerate(versions, 1)
     )
@@ -148,7 +150,8 @@ def _arms(request: Request) -> tuple[ArmPlan, ...]:
         changed = served or bool(choice.parameters) or choice.system_prompt is not None
         if not changed and (same or version == control):
             raise UsageError(
-                f"{choice.name} is the control itself: name another version, parameters or prompt."
+                f"{choice.name} is the same as the control: name another version, or give it "
+                "parameters or a system prompt."
             )
         arms.append(
             ArmPlan(
@@ -172,7 +175,9 @@ def _version(request: Request, named: str) -> str:
     if not named.startswith("projects/"):
         parent = find_model(request.registered)
         if parent is None:
-            raise DeploymentError(f"there is no model {request.registered} in the registry.")
+            raise DeploymentError(
+                f"there is no model {request.registered} in the Model Registry: register one first."
+            )
         full = f"{parent}@{named}"
     with google_errors(f"find the version {named} of {request.registered}", DeploymentError):
         return version_name(get_version(full))

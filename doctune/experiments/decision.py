@@ -1,9 +1,9 @@
-"""What becomes of an experiment after a look: pure rules over what is known.
+"""Decides the next step of an experiment from an evaluation; pure functions.
 
-In this order: a broken assignment ends it; a treatment whose guardrail is breached, or whose metric
-is worse for sure, loses its traffic at once; one that is better for sure, with all guardrails held
-and the least of users and time, wins; the end of the budget is a tie; else the ramp goes on or
-waits.
+In this order: a sample ratio mismatch ends it as broken; a treatment that breaches a guardrail or
+is significantly worse loses its traffic at once; one that is significantly better, with all
+guardrails held and the minimum of users and days reached, wins; the limit of days or users is a
+tie; otherwise the ramp goes up or waits.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def decide(plan: Plan, standing: Standing, known: Evaluation, now: datetime) -> 
             plan,
             standing,
             "broken",
-            f"Users do not come to the arms as they should ({counts}; "
-            f"p = {known.mismatch_p_value:.2g}): the assignment is broken.",
+            f"Sample ratio mismatch ({counts}; p = {known.mismatch_p_value:.2g}): users are not "
+            "split as assigned, so the results cannot be trusted.",
         )
     bad = _bad_arms(plan, standing, known)
     if bad:
@@ -62,17 +62,17 @@ def decide(plan: Plan, standing: Standing, known: Evaluation, now: datetime) -> 
     left = _left(plan, standing.dropped)
     if (winner := _winner(plan, standing, known, left, now)) is not None:
         found = known.primary(winner)
-        sentence = f"{winner} wins: {describe(found)}; no guardrail is breached."
+        sentence = f"{winner} wins: {describe(found)}; all guardrails are held."
         return _end(plan, standing, "win", sentence, winner)
     if (why := _spent(plan, standing, known, now)) is not None:
-        return _end(plan, standing, "tie", f"{why} without a difference that is sure: a tie.")
+        return _end(plan, standing, "tie", f"{why} without a significant difference: a tie.")
     return _next_stage(plan, standing, known, left, now)
 
 
 def describe(found: Finding) -> str:
     """Returns a finding in words."""
     if found.effect is None or found.lower is None or found.upper is None:
-        return f"{found.metric} is not known yet"
+        return f"too little data on {found.metric}"
     return (
         f"{found.metric} {found.treatment:.4g} against {found.control:.4g} "
         f"({found.effect:+.4g}, {found.lower:+.4g} to {found.upper:+.4g})"
@@ -86,9 +86,9 @@ def _bad_arms(plan: Plan, standing: Standing, known: Evaluation) -> dict[str, st
             continue
         for found in known.of(arm, "guardrail"):
             if found.guard == "breached":
-                bad[arm] = f"the guardrail {describe(found)} is breached"
+                bad[arm] = f"the guardrail is breached: {describe(found)}"
         if arm not in bad and not plan.shadow and known.primary(arm).is_worse:
-            bad[arm] = f"it is worse: {describe(known.primary(arm))}"
+            bad[arm] = f"it is significantly worse: {describe(known.primary(arm))}"
     return bad
 
 
@@ -119,10 +119,10 @@ def _winner(
 def _spent(plan: Plan, standing: Standing, known: Evaluation, now: datetime) -> str | None:
     rules = plan.rules
     if _days(standing.started_at, now) >= rules.max_days:
-        return f"After {rules.max_days:g} days the budget is spent"
+        return f"The limit of {rules.max_days:g} days is reached"
     least = min(known.users.get(arm, 0) for arm in (plan.control, *_left(plan, standing.dropped)))
     if rules.max_users is not None and least >= rules.max_users:
-        return f"With {least} users an arm the budget is spent"
+        return f"The limit of {rules.max_users} users per arm is reached"
     return None
 
 

@@ -14,7 +14,7 @@ from doctune.experiments.service_database import DatabasePlace
 
 EXPERIMENTS_CONFIG_FILE = "experiments.yaml"
 
-# What can be added up over a user's requests; `doctune.database.exposures` computes them.
+# What is summed over a user's requests; `doctune.database.exposures` computes them.
 Measure = Literal[
     "requests",
     "answers",
@@ -32,7 +32,7 @@ Measure = Literal[
     "completion_tokens",
     "cost",
 ]
-# What has one value an answer.
+# What each answer has one value of.
 Value = Literal["total_ms", "first_token_ms", "prompt_tokens", "completion_tokens"]
 Better = Literal["higher", "lower"]
 
@@ -44,10 +44,12 @@ class _Section(BaseModel):
 class _Metric(_Section):
     better: Better
     margin: float | None = Field(
-        default=None, ge=0, description="How much worse is not worse, for a guardrail."
+        default=None,
+        ge=0,
+        description="Non-inferiority margin of a guardrail, in the metric's unit.",
     )
     relative_margin: float | None = Field(
-        default=None, ge=0, description="The same as a share of the control's value."
+        default=None, ge=0, description="Non-inferiority margin as a share of the control's value."
     )
 
     @model_validator(mode="after")
@@ -58,7 +60,10 @@ class _Metric(_Section):
 
 
 class SumMetric(_Metric):
-    """One sum over another, with the user as the unit; `share` where no request counts twice."""
+    """One sum over another, with the user as the unit of analysis.
+
+    `share` where each unit of the denominator adds 0 or 1 to the numerator, else `ratio`.
+    """
 
     kind: Literal["share", "ratio"]
     numerator: Measure
@@ -79,17 +84,27 @@ Metric = Annotated[SumMetric | QuantileMetric, Field(discriminator="kind")]
 class Rules(_Section):
     """When an experiment ramps up and ends."""
 
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="Chance of a false verdict, all looks.")
-    guardrail_alpha: float = Field(0.05, gt=0, lt=0.5, description="The same, of one guardrail.")
+    alpha: float = Field(
+        0.05, gt=0, lt=0.5, description="Probability of a false verdict over all evaluations."
+    )
+    guardrail_alpha: float = Field(
+        0.05, gt=0, lt=0.5, description="Probability of a false alarm of one guardrail."
+    )
     mismatch_alpha: float = Field(0.001, gt=0, lt=0.5)
-    min_users: int = Field(200, ge=10, description="An arm, before anything is concluded.")
-    min_days: float = Field(7.0, ge=0, description="Before a verdict in favour.")
-    max_days: float = Field(28.0, gt=0, description="Then it ends as a tie.")
-    max_users: int | None = Field(default=None, ge=10, description="An arm; then it is a tie.")
+    min_users: int = Field(200, ge=10, description="Per arm, before anything is concluded.")
+    min_days: float = Field(7.0, ge=0, description="Before a treatment may win.")
+    max_days: float = Field(28.0, gt=0, description="Then the experiment ends as a tie.")
+    max_users: int | None = Field(
+        default=None, ge=10, description="Per arm; then the experiment ends as a tie."
+    )
     stage_days: float = Field(1.0, ge=0, description="The shortest stage of the ramp.")
     evaluate_seconds: float = Field(60.0, gt=0)
-    tightest_at: int = Field(5000, ge=10, description="Users, where intervals are tightest.")
-    before_days: float = Field(28.0, ge=0, description="What CUPED looks back at; 0: no CUPED.")
+    tightest_at: int = Field(
+        5000, ge=10, description="Number of users at which the intervals are tightest."
+    )
+    before_days: float = Field(
+        28.0, ge=0, description="Days before the start that CUPED uses; 0: no CUPED."
+    )
 
 
 class Prices(_Section):
@@ -145,7 +160,7 @@ def load_experiment_options(folder: Path) -> ExperimentOptions:
     try:
         values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is no YAML: {error}.") from error
+        raise ConfigurationError(f"{path} is not valid YAML: {error}.") from error
     return experiment_options(values, str(path))
 
 

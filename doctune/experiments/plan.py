@@ -91,7 +91,8 @@ def check_plan(plan: Plan) -> None:
     """
     if not _NAME.fullmatch(plan.name):
         raise UsageError(
-            f"an experiment's name is a-z, 0-9 and -, 40 at most; {plan.name!r} is not."
+            f"{plan.name!r} cannot be an experiment's name: use a letter a-z, then at most 39 of "
+            "a-z, 0-9 and -."
         )
     if len(plan.layer) > _LONGEST_LAYER:
         raise UsageError(
@@ -109,7 +110,8 @@ def check_plan(plan: Plan) -> None:
         declared = plan.metrics[guardrail]
         if declared.margin is None and declared.relative_margin is None:
             raise UsageError(
-                f"{guardrail} has no margin: say in experiments.yaml how much worse is not worse."
+                f"the guardrail {guardrail} has no non-inferiority margin: give the metric "
+                "margin or relative_margin in experiments.yaml."
             )
     most = 100 / len(plan.arms)
     rising = list(plan.ramp) == sorted(set(plan.ramp))
@@ -119,4 +121,4 @@ def check_plan(plan: Plan) -> None:
             f"{len(plan.arms)} arms; it is {', '.join(f'{step:g}' for step in plan.ramp)}."
         )
     if len({arm.name for arm in plan.arms}) < len(plan.arms):
-        raise UsageError("two arms have one name.")
+        raise UsageError("two arms have the same name: rename one.")

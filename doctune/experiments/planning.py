@@ -1,4 +1,4 @@
-"""How many users and days an effect needs, by what the log says of the metric."""
+"""Power calculation: how many users and days an effect needs, from the log's own variance."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def plan_experiment(
         known = ", ".join(options.metrics)
         raise UsageError(f"there is no metric {metric}: experiments.yaml has {known}.")
     if effect == 0:
-        raise UsageError("an effect of 0 needs endless users: give the least that matters.")
+        raise UsageError(
+            "an effect of 0 can never be detected: give the smallest effect that matters."
+        )
     end = now or datetime.now(UTC)
     scope = Scope(
         experiment="",
@@ -93,7 +95,10 @@ def plan_experiment(
         )
     unit_variance = 4 * float(value.variance)
     if not unit_variance > 0:
-        raise UsageError(f"{metric} is the same for all {int(value.count)} users: nothing varies.")
+        raise UsageError(
+            f"{metric} has the same value for all {int(value.count)} users in the log, so its "
+            "variance is unknown: wait for more traffic, or choose another metric."
+        )
     need = users_needed(effect, unit_variance, alpha=options.rules.alpha, power=power)
     a_day = float(value.count) / days
     return PlannedExperiment(

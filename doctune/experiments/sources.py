@@ -1,4 +1,4 @@
-"""Where the numbers of an analysis come from: the database of the services, or Parquet files."""
+"""The data of an analysis: from the gateway's database, or from exported Parquet files."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class DatabaseSource:
     """The log and the feedback of the gateway."""
 
     def __init__(self, engine: Engine, plan: Plan, started_at: datetime) -> None:
-        """Takes them as they are; what users did before is looked up once.
+        """Prepares the queries.
 
         Args:
-            started_at: When the experiment started: what was before is the covariate.
+            started_at: When the experiment started; CUPED looks at what was before.
         """
         self._engine, self._scope = engine, scope_of(plan)
         days = plan.rules.before_days

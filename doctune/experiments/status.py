@@ -1,4 +1,4 @@
-"""How an experiment stands, by its last look: for the command line and for pages."""
+"""The state of an experiment by its last evaluation: for the command line and for pages."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _next(plan: Plan, state: str, stage: int, controller: str | None) -> str:
     if state == ENDED:
         return "Nothing: it has ended."
     if controller is None:
-        return f"Nothing until it is controlled: doctune experiment watch {plan.name}."
+        return f"Nothing until a controller runs: doctune experiment watch {plan.name}."
     if state == PREPARING:
         return "Next: the arms are deployed."
     if state == ENDING:

@@ -149,7 +149,10 @@ class Experiments:
         except (DatabaseError, DoctuneError, ValueError) as error:
             # What was known last goes on.
             if not self._failing:
-                logger.warning("The experiments cannot be read again: %s", type(error).__name__)
+                logger.warning(
+                    "The experiments cannot be read from the database; those known stay: %s",
+                    type(error).__name__,
+                )
             self._failing = True
 
     async def _of(self, states: list[ExperimentState]) -> dict[str, list[_Active]]:

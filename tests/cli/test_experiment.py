@@ -13,8 +13,8 @@ from doctune.database.experiments import add_experiment
 from doctune.database.schema import prepare
 from doctune.errors import DoctuneError, UsageError
 from doctune.experiments.controller import Controller
+from tests.experiments.records import NOW, Log, Recording, fill
 from tests.experiments.test_decision import PLAN
-from tests.experiments.test_measures import NOW, Log, Recording, fill
 from tests.gateway.conftest import ROOT
 
 

@@ -140,7 +140,7 @@ def test_the_settings_that_come_with_doctune_can_be_read() -> None:
     [
         ({"name": "Tone!"}, "a-z"),
         ({"metric": "joy"}, "no metric joy"),
-        ({"guardrails": ("helpful",)}, "no margin"),
+        ({"guardrails": ("helpful",)}, "no non-inferiority margin"),
         ({"ramp": (5, 1)}, "must rise"),
         ({"ramp": (1, 60)}, "to 50 at most"),
         ({"arms": (ArmPlan(name="control"), ArmPlan(name="control"))}, "one name"),

@@ -6,18 +6,15 @@ The version that is worse on purpose has one embedding for all tokens, so that i
 
 import os
 import signal
-import sys
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL, Popen
 from typing import Any
 
 import psutil
 import pytest
-import yaml
 from kfp import compiler
 from sqlalchemy import Engine, func, select
 
@@ -32,13 +29,12 @@ from doctune.database.tables import Prediction
 from doctune.errors import UsageError
 from doctune.experiments.creation import ArmChoice, Request, create_experiment
 from doctune.experiments.options import load_experiment_options
-from doctune.processes import start_process, stop_process
 from doctune.runner.run import RunResult, run_pipeline
 from doctune.vertex import ask, deploy_model, list_variants, register_model, rollback
 from pipelines.ab_test import ab_test
 from tests.components.one_step import Silent
+from tests.experiments.front import METRICS, RULES, Front
 from tests.experiments.users import QUESTION, SHORT, Users, pleases
-from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
 from tests.serving.tiny_model import write_tiny_model
 from tests.vertex.conftest import (
     BUCKET,
@@ -56,28 +52,6 @@ NAME = f"ab-{uuid.uuid4().hex[:8]}"
 WORSE_FIRST = f"{NAME}-worse"  # the endpoint whose champion is the worse one
 LIGHT = f"{NAME}-light"  # the endpoint of servers that only say which version they are
 WAIT_SECONDS = 240
-SETTINGS = {
-    "DOCTUNE_VERTEX_PROJECT": PROJECT,
-    "DOCTUNE_VERTEX_LOCATION": LOCATION,
-    "DOCTUNE_VERTEX_STAGING_BUCKET": BUCKET,
-}
-SECOND = 1 / 86_400
-RULES = {
-    "min_users": 30,
-    "min_days": 2 * SECOND,
-    "max_days": 200 * SECOND,
-    "stage_days": 0.5 * SECOND,
-    "evaluate_seconds": 0.3,
-    "tightest_at": 100,
-    "before_days": 0,
-}
-METRICS = {
-    "helpful": {"kind": "share", "numerator": "thumbs_up", "denominator": "rated",
-                "better": "higher"},
-    "error_rate": {"kind": "share", "numerator": "errors", "denominator": "requests",
-                   "better": "lower", "margin": 0.25},
-}  # fmt: skip
-
 pytestmark = pytest.mark.usefixtures("vertex")
 
 
@@ -152,84 +126,12 @@ def light(vertex: None, model_folder: Path) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def gateway(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Front"]:
-    front = Front(tmp_path_factory.mktemp("gateway"))
+def gateway(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    front = Front(tmp_path_factory.mktemp("gateway"), (NAME, WORSE_FIRST, LIGHT))
     try:
         yield front
     finally:
         front.close()
-
-
-class Front:
-    """The gateway, which can be killed and comes back, and the controllers beside it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._options = {
-            "models": {
-                name: {"upstreams": [f"vertex:{name}"]} for name in (NAME, WORSE_FIRST, LIGHT)
-            }
-        }
-        self.now = self._start("")
-        self.set_rules()
-        self._controllers: list[Popen] = []
-
-    def _start(self, database_url: str) -> Gateway:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in SETTINGS.items():
-                patch.setenv(name, value)
-            return start_gateway(self._folder, self._options, database_url)
-
-    @property
-    def config(self) -> Path:
-        return self._folder / "config"
-
-    def set_rules(self, **more: object) -> None:
-        settings = {"rules": RULES | more, "metrics": METRICS, "drain_seconds": 1.5}
-        (self.config / "experiments.yaml").write_text(yaml.safe_dump(settings))
-
-    @property
-    def engine(self) -> Engine:
-        return self.now.engine
-
-    def kill_and_restart(self) -> None:
-        """Kills the gateway as a lost machine does, and starts another one."""
-        self.now.process.kill()
-        self.now.process.wait(20)
-        self.now = self._start(self.now.database_url)
-
-    def control(self, name: str) -> Popen:
-        """Starts a controller as a process."""
-        command = [sys.executable, "-m", "doctune", "experiment", "watch", name, "--cloud"]
-        process = start_process(
-            [*command, "--lease-seconds", "4"],
-            environment={
-                **os.environ,
-                **SETTINGS,
-                "DOCTUNE_CONFIG": str(self.config),
-                "DATABASE_URL": self.now.database_url,
-                "PYTHONPATH": str(ROOT),
-            },
-            cwd=self._folder,
-            stdout=DEVNULL,
-            stderr=(self._folder / "controller.log").open("ab"),
-        )
-        self._controllers.append(process)
-        return process
-
-    @property
-    def is_controlled(self) -> bool:
-        """Whether the controller that was started last is at work, or has come to the end."""
-        return self._controllers[-1].poll() in (None, 0)
-
-    def log(self) -> str:
-        return (self._folder / "controller.log").read_text()[-4000:]
-
-    def close(self) -> None:
-        for controller in self._controllers:
-            if controller.poll() is None:
-                stop_process(controller.pid)
-        stop_gateway(self.now)
 
 
 def begin(front: Front, name: str, model: str, treatment: str, **more: object) -> None:
@@ -286,32 +188,26 @@ def champion(endpoint: str) -> str:
     return serving.model_version
 
 
-def test_a_worse_version_is_rolled_back_before_a_quarter_has_had_it(
+def test_a_worse_version_is_rolled_back_while_an_equal_one_ends_as_a_tie(
     gateway: Front, versions: Versions
 ) -> None:
-    begin(gateway, "worse", NAME, versions.worse, ramp=(20, 24, 50))
-    gateway.control("worse")
+    """Both at once, in two halves of the same users."""
+    gateway.set_rules()
+    begin(gateway, "worse", NAME, versions.worse, ramp=(20, 24, 50), layer_share=50)
+    gateway.set_rules(max_users=60)
+    begin(gateway, "equal", NAME, versions.equal, ramp=(50,), layer_share=50)
+    for name in ("worse", "equal"):
+        gateway.control(name)
     with Users(gateway, NAME):
-        state = until_ended(gateway, "worse")
-    assert state.verdict == "lose", gateway.log()
+        worse, equal = (until_ended(gateway, name) for name in ("worse", "equal"))
+    assert (worse.verdict, equal.verdict) == ("lose", "tie"), gateway.log()
     shares = [decided.numbers["shares"] for decided in decisions_of(gateway.engine, "worse")
               if decided.numbers]  # fmt: skip
     assert max(share.get("treatment", 0) for share in shares) < 2500
-    assert champion(NAME) == versions.good
-    assert deployed_for("worse") == []
     last_look = [d for d in decisions_of(gateway.engine, "worse") if d.action == "end"][-1]
     assert "helpful" in last_look.sentence
-
-
-def test_an_equal_version_ends_as_a_tie(gateway: Front, versions: Versions) -> None:
-    gateway.set_rules(max_users=60)
-    begin(gateway, "equal", NAME, versions.equal, ramp=(50,))
-    gateway.control("equal")
-    with Users(gateway, NAME):
-        state = until_ended(gateway, "equal")
-    assert state.verdict == "tie", gateway.log()
     assert champion(NAME) == versions.good
-    assert deployed_for("equal") == []
+    assert deployed_for("worse") == deployed_for("equal") == []
 
 
 def run_ab_test(front: Front, folder: Path, **parameters: Any) -> RunResult:
@@ -410,5 +306,5 @@ def test_a_control_that_does_not_serve_is_refused(gateway: Front, versions: Vers
 
     with pytest.raises(DeploymentError, match="does not have all traffic"):
         begin(gateway, "wrong", NAME, versions.equal, control=versions.worse)
-    with pytest.raises(UsageError, match="the control itself"):
+    with pytest.raises(UsageError, match="same as the control"):
         begin(gateway, "same", NAME, versions.good)
