@@ -143,7 +143,7 @@ def test_the_settings_that_come_with_doctune_can_be_read() -> None:
         ({"guardrails": ("helpful",)}, "no non-inferiority margin"),
         ({"ramp": (5, 1)}, "must rise"),
         ({"ramp": (1, 60)}, "to 50 at most"),
-        ({"arms": (ArmPlan(name="control"), ArmPlan(name="control"))}, "one name"),
+        ({"arms": (ArmPlan(name="control"), ArmPlan(name="control"))}, "same name"),
     ],
 )
 def test_a_plan_that_cannot_be_run_is_refused(changes, says) -> None:
