@@ -63,10 +63,8 @@ class Front:
     def config(self) -> Path:
         return self._folder / "config"
 
-    def set_rules(self, error_margin: float = 0.25, **more: object) -> None:
-        errors = METRICS["error_rate"] | {"margin": error_margin}
-        metrics = METRICS | {"error_rate": errors}
-        settings = {"rules": RULES | more, "metrics": metrics, "drain_seconds": 1.5}
+    def set_rules(self, **more: object) -> None:
+        settings = {"rules": RULES | more, "metrics": METRICS, "drain_seconds": 1.5}
         (self.config / "experiments.yaml").write_text(yaml.safe_dump(settings))
 
     @property
