@@ -207,7 +207,10 @@ def _model(services: Services, principal: Principal, name: str) -> Model:
     model = services.models.get(name)
     if model is None or not principal.may_ask(name):
         raise GatewayError(
-            404, f"There is no model {name[:256]}.", code="model_not_found", param="model"
+            404,
+            f"There is no model {name[:256]} for this key: GET /v1/models lists what it may ask.",
+            code="model_not_found",
+            param="model",
         )
     return model
 

@@ -43,9 +43,16 @@ async def read_body(request: Request, options: GatewayOptions) -> bytes:
                     if too_large := len(body) > limit:
                         break
         except TimeoutError as error:
-            raise GatewayError(408, "The body took too long to arrive.") from error
+            raise GatewayError(
+                408, f"The body did not arrive within {options.body_seconds:g} s: send it again."
+            ) from error
     if too_large:
-        raise GatewayError(413, f"The body is larger than {limit} bytes.", code="request_too_large")
+        raise GatewayError(
+            413,
+            f"The body is larger than {limit} bytes, the limit of this gateway (max_body_bytes): "
+            "send less.",
+            code="request_too_large",
+        )
     return bytes(body)
 
 

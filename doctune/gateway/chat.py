@@ -188,7 +188,9 @@ async def _relayed(
     except UpstreamError as error:
         exchange.status = 502
         logger.warning("%s: %s", exchange.id, error)
-        problem = GatewayError(502, "The model broke the answer off.", code="stream_interrupted")
+        problem = GatewayError(
+            502, "The model's answer broke off: ask again.", code="stream_interrupted"
+        )
         yield b"data: " + problem.body() + b"\n\n"
     finally:
         exchange.text = "".join(parts)

@@ -51,7 +51,12 @@ class Identities:
                 code="invalid_api_key",
             )
         if scope not in principal.scopes:
-            raise GatewayError(403, f"This key has no scope {scope}.", code="missing_scope")
+            raise GatewayError(
+                403,
+                f"This key lacks the scope {scope}: ask for one that has it "
+                f"(doctune gateway keys create --name NAME --scope {scope}).",
+                code="missing_scope",
+            )
         return principal
 
     async def _read_keys(self) -> None:
