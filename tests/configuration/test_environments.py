@@ -76,7 +76,7 @@ def test_a_run_on_this_machine_is_short_unless_told_otherwise(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choose_laptop(folder)
-    assert load_settings().dataset.max_examples == 400
+    assert load_settings().dataset.max_examples == 300
 
     monkeypatch.setenv("DOCTUNE_ENVIRONMENT", "prod")
     choose_laptop(folder)
