@@ -37,6 +37,9 @@ def speaks_itself(way: Answering, offered: Offered, supported: Callable[[str], b
     """
     if way != "hybrid":
         return way == "model"
-    if says_nothing(offered.quoted) or says_nothing(offered.words) or not offered.words:
+    if says_nothing(offered.quoted) or says_nothing(offered.words):
+        return False
+    # A model that fails may give signs alone, which contradict no passage.
+    if not any(sign.isalnum() for sign in offered.words):
         return False
     return supported(offered.words)

@@ -20,6 +20,7 @@ _LOST = pytest.StashKey[list[str]]()
 # What takes more than a minute and a half, the longest first.
 LONG_FILES = (
     "tests/e2e/test_main_job.py",
+    "tests/e2e/test_retraining.py",
     "tests/e2e/test_one_spec.py",
     "tests/shipping/test_builds.py",
     "tests/experiments/test_end_to_end.py",
