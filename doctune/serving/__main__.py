@@ -42,7 +42,8 @@ def serve(options: ServingOptions) -> int:
     """Serves until SIGTERM or SIGINT, or until the model fails to load."""
     import uvicorn
 
-    from doctune.serving.app import Readiness, create_app
+    from doctune.serving.app import create_app
+    from doctune.serving.readiness import Readiness
 
     readiness = Readiness()
     failures: list[str] = []

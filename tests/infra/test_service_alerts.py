@@ -205,8 +205,8 @@ def test_every_alert_names_a_page_of_the_runbook(alerts: dict[str, Any]) -> None
 
 
 def test_every_metric_of_an_alert_is_one_that_the_services_have(alerts: dict[str, Any]) -> None:
-    from doctune.serving.app import Readiness
     from doctune.serving.metrics import ServerMetrics
+    from doctune.serving.readiness import Readiness
 
     source = (ROOT / "doctune/serving/metrics.py").read_text()
     page = (

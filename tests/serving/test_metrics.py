@@ -7,8 +7,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from doctune.serving.app import Readiness
 from doctune.serving.metrics import ServerMetrics
+from doctune.serving.readiness import Readiness
 from tests.serving.conftest import Server
 from tests.waiting import wait_for
 

@@ -8,9 +8,10 @@ import importlib
 
 import uvicorn
 
-from doctune.serving.app import Readiness, create_app
+from doctune.serving.app import create_app
 from doctune.serving.engine import load_engine
 from doctune.serving.options import ServingOptions
+from doctune.serving.readiness import Readiness
 
 
 def main() -> None:
