@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import urllib.request
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -135,13 +134,14 @@ def watch(
 
 
 def _look(url: str) -> Samples:
+    import requests
+
     from doctune.capacity.scrape import parse
 
     try:
-        with urllib.request.urlopen(  # noqa: S310 - the scheme is checked
-            f"{url.rstrip('/')}/metrics", timeout=limits.HEALTH_CHECK.seconds
-        ) as answer:
-            return parse(answer.read().decode())
+        answer = requests.get(f"{url.rstrip('/')}/metrics", timeout=limits.HEALTH_CHECK.seconds)
+        answer.raise_for_status()
+        return parse(answer.text)
     except (OSError, ValueError) as error:
         raise DeploymentError(f"{url} shows no metrics: {error}.") from error
 
