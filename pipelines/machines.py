@@ -9,7 +9,8 @@ from collections.abc import Callable
 from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
 from kfp import dsl
 
-from doctune.configuration.settings import MachineSettings, load_vertex_settings
+from doctune.configuration.settings import load_vertex_settings
+from doctune.configuration.vertex_sections import MachineSettings
 
 _MACHINES = load_vertex_settings().machines
 

@@ -4,7 +4,7 @@ from kfp import dsl
 
 from components.build_index import build_index
 from components.judge_regressions import judge_regressions
-from doctune.configuration.settings import DIRECT
+from doctune.configuration.vertex_sections import DIRECT
 from doctune.dataset.options import DatasetOptions
 from doctune.evaluation.options import EvaluationOptions
 from doctune.training.options import TrainingOptions

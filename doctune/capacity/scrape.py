@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from doctune import limits
+from doctune.errors import DeploymentError
+
 _PREFIXES = ("doctune_server", "doctune_gateway")
 
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
@@ -28,6 +31,25 @@ class Glance:
     reused: float  # share of prompt tokens that were known
     cache: float  # share of its budget
     memory_mb: float
+
+
+def read_metrics(url: str) -> Samples:
+    """Reads the metrics that a service shows now.
+
+    Args:
+        url: Its address, http://HOST:PORT.
+
+    Raises:
+        DeploymentError: It does not answer, or not with metrics.
+    """
+    import requests
+
+    try:
+        answer = requests.get(f"{url.rstrip('/')}/metrics", timeout=limits.HEALTH_CHECK.seconds)
+        answer.raise_for_status()
+        return parse(answer.text)
+    except (OSError, ValueError) as error:
+        raise DeploymentError(f"{url} shows no metrics: {error}.") from error
 
 
 def parse(text: str) -> Samples:

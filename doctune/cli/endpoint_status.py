@@ -13,10 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from doctune import limits
 from doctune.cli.app import app
 from doctune.cli.session import AsJson
-from doctune.errors import DeploymentError, UsageError
+from doctune.errors import UsageError
 
 if TYPE_CHECKING:
     from doctune.capacity.scrape import Glance, Samples
@@ -134,16 +133,9 @@ def watch(
 
 
 def _look(url: str) -> Samples:
-    import requests
+    from doctune.capacity.scrape import read_metrics
 
-    from doctune.capacity.scrape import parse
-
-    try:
-        answer = requests.get(f"{url.rstrip('/')}/metrics", timeout=limits.HEALTH_CHECK.seconds)
-        answer.raise_for_status()
-        return parse(answer.text)
-    except (OSError, ValueError) as error:
-        raise DeploymentError(f"{url} shows no metrics: {error}.") from error
+    return read_metrics(url)
 
 
 def _line(one: Glance) -> str:

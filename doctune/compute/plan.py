@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from doctune.configuration.profiles import Machine
-from doctune.configuration.settings import EndpointSettings, VertexSettings
+from doctune.configuration.settings import VertexSettings
+from doctune.configuration.vertex_sections import EndpointSettings
 
 # The machine of each step of pipelines/train_and_deploy.py, by the settings' names.
 STEP_MACHINES = {

@@ -10,10 +10,10 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,6 +24,15 @@ from pydantic_settings import (
 from doctune import limits
 from doctune.configuration import environments
 from doctune.configuration.profiles import Machine, with_profiles
+from doctune.configuration.vertex_sections import (
+    BUCKET,
+    BucketsSettings,
+    EndpointSettings,
+    ImageSettings,
+    LocalSettings,
+    MachinesSettings,
+    RunsSettings,
+)
 from doctune.dataset.options import DatasetOptions
 from doctune.documents.options import ParseOptions
 from doctune.errors import ConfigurationError
@@ -48,187 +57,6 @@ _OTHER_VARIABLES = {
 }
 
 _ABSENT = object()
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _pinned_tag(tag: Any) -> Any:
-    if tag == "latest":
-        raise ValueError("an image tag must name one build, such as a git SHA; 'latest' does not")
-    return tag
-
-
-class ImageSettings(_Section):
-    """Where the steps' container images are."""
-
-    prefix: str = Field(min_length=1, description="Registry, project and repository.")
-    tag: Annotated[str, BeforeValidator(_pinned_tag)] = Field(pattern=r"^[\w][\w.-]{0,127}$")
-
-
-class MachineSettings(Machine):
-    """The machine one step runs on."""
-
-    profile: str = Field("", description="One of `profiles`; values beside it override it.")
-
-
-class TrainingMachineSettings(MachineSettings):
-    """The machines that training runs on."""
-
-    replica_count: int = Field(
-        1,
-        ge=1,
-        le=100,
-        description="Workers that train together, a machine each; more than 1 run as a custom job.",
-    )
-
-    @model_validator(mode="after")
-    def _workers_have_a_machine(self) -> "TrainingMachineSettings":
-        if self.replica_count > 1 and not self.machine_type:
-            raise ValueError("replica_count above 1 needs machine_type, or a profile that has one")
-        return self
-
-
-class MachinesSettings(_Section):
-    """A machine for each image."""
-
-    documents: MachineSettings = MachineSettings()
-    training: TrainingMachineSettings = TrainingMachineSettings()
-    ops: MachineSettings = MachineSettings()
-
-
-Rollout = Literal["direct", "canary", "experiment"]
-DIRECT: Rollout = "direct"
-
-
-class EndpointSettings(_Section):
-    """The endpoint and the machines behind it."""
-
-    name: str = Field(min_length=1, max_length=128)
-    profile: str = Field("", description="One of `profiles`; values beside it override it.")
-    machine_type: str = Field(
-        "n1-standard-4", description="Machine of Compute Engine for each replica."
-    )
-    min_replica_count: int = Field(1, ge=1, description="Fewest replicas.")
-    max_replica_count: int = Field(1, ge=1, description="Most replicas.")
-    accelerator_type: str = Field("", description="Such as NVIDIA_L4; empty for none.")
-    accelerator_count: int = Field(0, ge=0, le=16, description="Accelerators of each replica.")
-    service_account: str = Field(
-        "",
-        pattern=r"^$|^[^@\s]+@[^@\s]+$",
-        description="E-mail of the model server's service account; empty: Vertex AI's default.",
-    )
-    autoscaling_target: int = Field(
-        0,
-        ge=0,
-        le=100,
-        description="Percent of CPU, or of a GPU's time, at which replicas are added; 0: Vertex "
-        "AI's default, 60.",
-    )
-    traffic_percentage: int = Field(
-        10,
-        ge=1,
-        le=100,
-        description="Share of the traffic that a new version gets during its test.",
-    )
-    rollout: Rollout = Field(
-        DIRECT,
-        description="direct: all traffic after the test; canary: in watched steps; experiment: an "
-        "A/B test against the champion decides.",
-    )
-    canary_steps: list[int] = Field(
-        [10, 25, 50], min_length=1, description="Percent of the traffic at each step of a canary."
-    )
-    canary_seconds: float = Field(
-        300.0, ge=0, description="How long each step of a canary is watched."
-    )
-    canary_error_rate: float = Field(
-        0.05,
-        gt=0,
-        lt=1,
-        description="Share of its predictions that a new version may fail; more roll it back.",
-    )
-
-
-class RunsSettings(_Section):
-    """Options of pipeline runs and schedules; empty ones are left to Vertex AI."""
-
-    service_account: str = Field(
-        "", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="E-mail of the steps' service account."
-    )
-    network: str = Field(
-        "",
-        pattern=r"^$|^projects/[^/]+/global/networks/[^/]+$",
-        description="VPC peered with Vertex AI: projects/NUMBER/global/networks/NAME.",
-    )
-    encryption_spec_key_name: str = Field(
-        "",
-        pattern=r"^$|^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$",
-        description="Customer-managed key.",
-    )
-    impersonate_service_account: str = Field(
-        "",
-        pattern=r"^$|^[^@\s]+@[^@\s]+$",
-        description="Service account that commands impersonate.",
-    )
-    pipeline_root: str = Field(
-        "", pattern=r"^$|^gs://.+$", description="Folder for outputs; empty: staging_bucket/runs."
-    )
-    enable_caching: bool | None = Field(None, description="null leaves it to the spec.")
-    failure_policy: Literal["slow", "fast"] | None = Field(
-        None, description="fast: start no more steps after a failure."
-    )
-    labels: dict[str, str] = Field(default_factory=dict, description="Labels of every run.")
-
-
-_BUCKET = r"^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$"
-_BUCKET_OR_EMPTY = f"^$|{_BUCKET}"
-
-
-class BucketsSettings(_Section):
-    """Where things are kept when what runs wrote is deleted; else as Terraform names them."""
-
-    models: str = Field(
-        "",
-        pattern=_BUCKET_OR_EMPTY,
-        description="Bucket for registered models; empty: ...-model-artifacts.",
-    )
-    evaluations: str = Field(
-        "", pattern=_BUCKET_OR_EMPTY, description="Results; else ...-evaluation-results."
-    )
-    data: str = Field(
-        "",
-        pattern=_BUCKET_OR_EMPTY,
-        description="Bucket for training and test sets; empty: ...-training-data.",
-    )
-
-
-class LocalSettings(_Section):
-    """Vertex AI on this machine."""
-
-    state_dir: Path = Path(".doctune/localvertex")
-    programs: dict[str, list[str]] = Field(
-        default_factory=dict,
-        description="What runs for an image: pattern of the image's URI to a command line.",
-    )
-    trusted_models: tuple[str, ...] = Field(
-        (), description="Folders (gs://...) whose models may be loaded from pickles."
-    )
-    allowed_hosts: tuple[str, ...] = Field(
-        (),
-        description=(
-            "Hosts that programs may reach beside the local Vertex AI, such as huggingface.co, "
-            "*.hf.co or generativelanguage.googleapis.com."
-        ),
-    )
-    refuse_folder_renames: bool = Field(
-        False,
-        description=(
-            "Whether renames of folders that are not empty are refused under /gcs, as on buckets "
-            "without a hierarchical namespace."
-        ),
-    )
 
 
 class _FileSettings(BaseSettings):
@@ -294,7 +122,7 @@ class VertexSettings(_FileSettings):
 
     project: str = Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")
     location: str = Field("us-central1", pattern=r"^[a-z]+-[a-z]+\d+$")
-    staging_bucket: str = Field(pattern=_BUCKET, description="gs://NAME.")
+    staging_bucket: str = Field(pattern=BUCKET, description="gs://NAME.")
     buckets: BucketsSettings = BucketsSettings()
     images: ImageSettings
     profiles: dict[str, Machine] = Field(

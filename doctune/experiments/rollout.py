@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from doctune.configuration.settings import Rollout
+from doctune.configuration.vertex_sections import Rollout
 from doctune.errors import UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from doctune.configuration.settings import LocalSettings
+from doctune.configuration.vertex_sections import LocalSettings
 from doctune.errors import PipelineError, UsageError
 from doctune.files import write_json
 from doctune.processes import start_process, stop_process

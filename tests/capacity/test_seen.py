@@ -2,7 +2,10 @@
 
 import json
 import math
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +13,7 @@ from typer.testing import CliRunner
 from doctune.capacity.scrape import glance, parse
 from doctune.capacity.served import served
 from doctune.cli import app, endpoint_status
+from doctune.errors import DeploymentError
 from doctune.gateway.metrics import Metrics
 from doctune.vertex.variants import ServingMachine, Variant
 
@@ -99,3 +103,35 @@ def test_an_endpoint_is_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1-2 x n1-standard-4" in shown
     assert "0.20 / 0.20 s" in shown
     assert "tone (running)" in shown
+
+
+@pytest.fixture
+def service() -> Iterator[str]:
+    """A service that shows metrics at /metrics, and nothing elsewhere."""
+
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/metrics" else 404)
+            self.end_headers()
+            self.wfile.write(page(ok=4).encode() if self.path == "/metrics" else b"")
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_watch_reads_the_metrics_of_an_address(service: str) -> None:
+    ran = CliRunner().invoke(app, ["watch", service, "--interval", "0.2", "--count", "1", "--json"])
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout.splitlines()[-1])["requests"] == 0
+
+
+@pytest.mark.parametrize(("path", "said"), [("/elsewhere", "404"), (":1", "shows no metrics")])
+def test_an_address_without_metrics_is_one_clear_error(service: str, path: str, said: str) -> None:
+    ran = CliRunner().invoke(app, ["watch", f"{service}{path}", "--count", "1"])
+    assert isinstance(ran.exception, DeploymentError)
+    assert said in str(ran.exception)

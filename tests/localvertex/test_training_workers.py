@@ -14,7 +14,7 @@ BUCKET = "demo-bucket"
 @pytest.fixture
 def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The configuration asks for two machines."""
-    from doctune.configuration.settings import MachinesSettings, TrainingMachineSettings
+    from doctune.configuration.vertex_sections import MachinesSettings, TrainingMachineSettings
     from pipelines import machines
 
     training = TrainingMachineSettings(machine_type="n1-standard-4", replica_count=2)

@@ -23,7 +23,7 @@ from components.parse_pdfs import parse_pdfs
 from components.pick_trial import pick_trial
 from components.prepare_dataset import prepare_dataset
 from components.tune_model import tune_model
-from doctune.configuration.settings import EndpointSettings
+from doctune.configuration.vertex_sections import EndpointSettings
 from doctune.dataset import DatasetOptions
 from doctune.documents import ParseOptions
 from doctune.evaluation import EvaluationOptions

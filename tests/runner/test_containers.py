@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from kfp import compiler, dsl
 
-from doctune.configuration.settings import LocalSettings
+from doctune.configuration.vertex_sections import LocalSettings
 from doctune.errors import PipelineError
 from doctune.runner.run import RunResult, run_pipeline
 from tests.runner.conftest import Recorder
