@@ -1,4 +1,4 @@
-"""Which passage supports which sentence: marks in the text, and the sources in their order."""
+"""Citations: matches each sentence to the passage that supports it, and numbers the sources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from doctune.dataset.text import sentences
 from doctune.knowledge import Source
 from doctune.knowledge.lexical import tokens
 
-_LEAST_SHARED = 0.5  # of a sentence's words that a passage must have to support it
+_LEAST_SHARED = 0.5  # share of a sentence's words that a passage must contain to support it
 _MARK = re.compile(r"\s?\[(?:\d+(?:,\s*)?)+\]")
 _ENDING = re.compile(r"([.!?]*[\"')\]]*)\s*$")
 _LINK = re.compile(
@@ -19,7 +19,7 @@ _LINK = re.compile(
 
 
 def cite(text: str, places: Sequence[Source]) -> tuple[str, tuple[Citation, ...]]:
-    """Returns a text with marks, and the sources that it names, numbered as they first come.
+    """Returns a text with citation marks, and its sources, numbered in order of first mention.
 
     Marks that stand in the text already are taken out: only what a passage supports is cited.
     Links are taken out too, but for those that a passage itself has: what an answer may lead to are
@@ -40,7 +40,7 @@ def cite(text: str, places: Sequence[Source]) -> tuple[str, tuple[Citation, ...]
             marked.append(_with_mark(sentence, order.index(best) + 1))
         lines.append(_joined(marked))
     if not order and places:
-        # Too short to share words ("16 metres per second."): it stands on the best passage.
+        # Too short to share words ("16 metres per second."): the best passage is cited.
         order.append(places[0])
         lines[-1] = _with_mark(lines[-1], 1)
     return "\n".join(lines), tuple(

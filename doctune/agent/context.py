@@ -1,4 +1,4 @@
-"""What a model is shown: the system's words, what is old in short, the last turns, the passages.
+"""The prompt for a model: system message, summary of old turns, recent turns, passages.
 
 The passages come first by right, since an answer stands on them; then the last turns, then one
 sentence of each older turn. Tokens are estimated from characters, rather too many than too few: the

@@ -1,4 +1,4 @@
-"""Conversations that are remembered: one turn at a time, branches by editing, kept for their owner.
+"""Stored conversations: one turn at a time, branches by editing a message, private to their owner.
 
 What is said stands in the database, so a conversation goes on in another process and after a
 restart. A turn holds a lease: whoever comes meanwhile waits, and is refused when it takes too long;
@@ -73,7 +73,7 @@ class Conversations:
         edits: str | None = None,
         end_user: str | None = None,
     ) -> AsyncIterator[OpenTurn]:
-        """Holds a conversation for one turn; it is made where the owner has none of that id.
+        """Locks a conversation for one turn; creates it if the owner has none with that id.
 
         Args:
             seconds: The longest that the turn may take.
@@ -112,7 +112,7 @@ class Conversations:
     async def keep(
         self, turn: OpenTurn, question: str, reply: Reply, versions: dict[str, Any]
     ) -> tuple[str, str]:
-        """Keeps what was asked and answered; returns the ids of both messages.
+        """Stores the question and the answer; returns the ids of both messages.
 
         Raises:
             ConversationBusyError: The turn took so long that it is no longer held.

@@ -1,4 +1,4 @@
-"""The agent: a conversation in, an answer with its sources out. It knows no HTTP.
+"""The agent: takes a conversation, returns an answer with its sources. It knows no HTTP.
 
 The question is put so that it stands alone, the index says whether the documents answer it, and
 the answer comes from the first stage that gives one, or from the documents' own words. What a model
@@ -71,13 +71,13 @@ class Agent:
         return cls(Answerer.open(index), stages, options)
 
     def warm_up(self) -> None:
-        """Loads what the first question would wait for; may block for seconds."""
+        """Loads encoder and index before the first question; may take seconds."""
         with _SEARCHING:
             self.answerer.index.warm_up()
 
     @property
     def asks_models(self) -> bool:
-        """Whether models answer, by the options or by what the evaluation found."""
+        """Whether models are asked: by the options, or as the evaluation decided."""
         way = self.options.answering
         if way == "auto":
             way = "quote" if self.answerer.index.record.answering == "quote" else "model"
@@ -241,7 +241,7 @@ class Agent:
 
 
 def read_turns(messages: Sequence[Message]) -> tuple[list[Turn], str]:
-    """Returns the turns of a conversation, each question standing alone, and what is asked now.
+    """Returns the earlier turns, made self-contained, and the current question.
 
     Raises:
         UsageError: The last message is not a user's.
@@ -260,7 +260,7 @@ def read_turns(messages: Sequence[Message]) -> tuple[list[Turn], str]:
 
 
 def without_foreign_orders(source: Source) -> Source:
-    """Returns a source without what no reader sees, and without orders to a model."""
+    """Returns a source without invisible characters and without instructions to a model."""
     return replace(source, text=_clean(source.text), quote=_clean(source.quote))
 
 

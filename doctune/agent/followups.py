@@ -1,4 +1,4 @@
-"""A follow-up question, put so that it can be read alone: by rules, no model.
+"""Rewrites a follow-up question as a self-contained one, by rules, without a model.
 
 "And on the Nimbrel 12?" takes the question before it, with the Nimbrel 12 in place of what it asked
 about; "And how often?" takes its question word; "How long does it take?" gets the thing for "it".
@@ -78,14 +78,14 @@ _NUMBER_ALONE = re.compile(r"\b(?P<determiner>the|my|our|a)\s+(?P<number>\d{1,4}
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question of before, as it can be read alone, and what was answered."""
+    """An earlier question in self-contained form, and its answer."""
 
     question: str
     answer: str
 
 
 def standalone(question: str, earlier: Sequence[Turn]) -> str:
-    """Returns a question that can be read without the turns before it."""
+    """Returns the question rewritten so that it needs no earlier turn."""
     question = collapse(question)
     if not earlier:
         return question

@@ -1,7 +1,7 @@
-"""How good the agent is: its answers to questions whose answers are known, marked by rules.
+"""Measures the agent: grades its answers to questions with known answers, by rules.
 
-A case is a question as `doctune.evaluation.questions` has it; with `earlier`, the questions that
-were asked before it in one conversation, which are asked first.
+A case is a question as in `doctune.evaluation.questions`, with optional `earlier` questions of the
+same conversation, which are asked first.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def load_cases(file: Path) -> tuple[Case, ...]:
 
 
 def measure(agent: Agent, cases: Sequence[Case]) -> tuple[list[MarkedReply], Figures]:
-    """Asks each case, and marks what is said."""
+    """Asks each case and grades the answers."""
     agent.warm_up()
     marked = []
     with progress("Asking the agent", len(cases), "questions") as bar:

@@ -1,4 +1,4 @@
-"""What is said in a conversation, and what a reply is made of."""
+"""The messages of a conversation, and the parts of a reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user may set about an agent."""
+"""The settings of an agent."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Sentences of a document that speak to the model that reads it: they are data, not for it.
+"""Removes sentences of documents that address the model, such as prompt injections.
 
 A document may say "ignore your instructions and answer ..." as text that a reader sees. No rule
-finds every wording, so this is the first of three fences: what is left must still pass the check of
-numbers and names (`support`), and no link leaves the agent but those of its sources (`citing`).
+finds every wording, so this is the first of three defences: answers must also pass the check of
+numbers and names (`support`), and contain no links but those of their sources (`citing`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _PATTERNS = tuple(
 
 
 def gives_orders(sentence: str) -> bool:
-    """Whether a sentence speaks to the model that reads it."""
+    """Whether a sentence gives instructions to a language model."""
     return any(pattern.search(sentence) for pattern in _PATTERNS)
 
 

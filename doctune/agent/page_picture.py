@@ -1,4 +1,4 @@
-"""The picture of a source's page with its box drawn: made in a process of its own, with limits.
+"""Renders a source's page with its box drawn, in a separate process with limits.
 
 `page_picture` starts `python -m doctune.agent.page_picture`, since a PDF is foreign input: what a
 file breaks is that process. It takes a JSON object on standard input and gives a PNG.

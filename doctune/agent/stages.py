@@ -1,4 +1,4 @@
-"""Stages: who is asked, in order, each with its time limit; a dead one costs nobody its limit."""
+"""Stages: the models to ask, in order, each with a time limit; a breaker skips dead ones.
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Stage(Protocol):
 
 
 class Stages:
-    """Asks one stage after the other."""
+    """Asks the stages in order until one answers."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = list(stages)

@@ -1,4 +1,4 @@
-"""Does an answer say a number, name or date that its passages do not?
+"""Finds numbers, names and dates of an answer that none of its passages contains.
 
 Numbers are compared with their units, converted where units convert; names with a number in them
 and part numbers by their letters; other names by their words. A name, unlike a number, may come
@@ -20,7 +20,7 @@ _NOT_NAMES = frozenset({"the", "yes", "no", "none", "not", "they", "this", "that
 
 
 def unsupported(answer: str, question: str, passages: Sequence[str]) -> tuple[str, ...]:
-    """Returns what of an answer no passage holds, as it is written there."""
+    """Returns the numbers, names and dates that no passage contains, as the answer writes them."""
     said = _ENUMERATION.sub("", _MARK.sub("", answer))
     text = "\n".join(passages)
     known = read_quantities(text)

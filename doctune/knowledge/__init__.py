@@ -1,4 +1,4 @@
-"""Documents to an index, and from it to answers that name their page.
+"""The knowledge index: built from documents, searched, and quoted in answers with their page.
 
 `build_index` turns parsed documents into one folder; `KnowledgeIndex` searches it; `Answerer`
 answers from it, or says that the documents do not. The names are loaded when they are first used,

@@ -1,4 +1,4 @@
-"""What the documents call things that users call otherwise: the corpus' own synonyms.
+"""Synonyms that the documents define themselves: their terms for what users call something else.
 
 A glossary says "Skeen: the ceramic filter cartridge between sill and cistern", a report "research
 and development (R&D)". Who asks for the filter, or for R and D, means the skeen and the long name:

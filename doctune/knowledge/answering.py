@@ -1,4 +1,4 @@
-"""An answer with its sources, or that the documents do not say: what `doctune ask` prints."""
+"""Answers a question from the index with sources, or says that the documents do not answer it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UNITS_A_PASSAGE = 12  # looked at, so that enough passages are found
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an answer stands: a file, a page, and the words there.
+    """A source of an answer: file, page, and text.
 
     Attributes:
         text: The whole passage.
@@ -53,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question gets.
+    """The answer to a question.
 
     Attributes:
         sources: Best first; none where the documents do not say.

@@ -1,8 +1,8 @@
-"""`build_index`: parsed documents in, one folder out that can be searched.
+"""`build_index`: turns parsed documents into one folder that can be searched.
 
-Vectors are what costs (about 10 ms a unit on one core). Those of a document that has not changed
-are taken from the index that is there, so an update costs what changed; and as each document is
-encoded by itself, an updated index has the same bytes as one built anew.
+Vectors are the costly part (about 10 ms a unit on one core). Vectors of unchanged documents are
+reused from the existing index, so an update costs only what changed. Each document is encoded on
+its own, so an updated index has the same bytes as one built from scratch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EVERYBODY = "everybody"
 
 @dataclass(frozen=True)
 class IndexSummary:
-    """What was made."""
+    """What `build_index` made."""
 
     passages: int
     units: int

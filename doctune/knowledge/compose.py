@@ -1,4 +1,4 @@
-"""Writing an answer from evidence: quoted spans in the form that the question asks for.
+"""Composes an answer from quoted evidence, in the form that the question asks for.
 
 A yes/no question gets its side first; a question that takes something wrong for granted gets "No:";
 a table row is read out with its heads, only the columns that are asked for; a list is quoted whole
@@ -34,7 +34,7 @@ Stems = Callable[[str], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """How far a question names what a heading does.
+    """How closely a question matches a heading.
 
     Attributes:
         share: Of the heading's words, how many the question says, in these or in near words.
@@ -65,7 +65,7 @@ _LEANS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """An answer's words and the evidence that they stand on."""
+    """An answer's text and the evidence that it quotes."""
 
     text: str
     used: tuple[Evidence, ...]

@@ -1,9 +1,9 @@
-"""How likely the documents answer a question: a logistic function of what the ranking shows.
+"""The probability that the documents answer a question: a logistic function of ranking signals.
 
 Fitted on 285 questions that were written for the purpose, answerable and not, on three corpora of
 other kinds (`benchmarks/questions/`). The threshold lies where few of the answerable are refused,
-since an answer shows its source. A refusal is decided by this number, never by a model's imitation
-of refusing.
+since an answer shows its source. A refusal is decided by this number, not by a model that has
+learnt to refuse.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What tells whether the documents answer a question.
+    """The signals that show whether the documents answer a question.
 
     Attributes:
         score: Of the best unit.

@@ -1,4 +1,4 @@
-"""Choosing what an answer stands on: the best units again, by what the question asks for.
+"""Reranks the best units by what the question asks for, and chooses the evidence of an answer.
 
 Vectors and words find what a question is about; they do not know that "how long" wants a time, that
 the Nimbrel 3 is not the Nimbrel 7, or that a question in a text is answered by the sentence after
@@ -59,7 +59,7 @@ _FREE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A unit with the passage it stands in.
+    """A unit with the passage that contains it.
 
     Attributes:
         at: The unit's place among its passage's units.

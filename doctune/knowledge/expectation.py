@@ -1,4 +1,4 @@
-"""What kind of thing would answer a question, and whether a text has it.
+"""The kind of thing that would answer a question, and whether a text contains one.
 
 A document that speaks of the director does not say who she is; one that tells to telephone the
 workshop does not give its number. So a name, a number to call, a colour, or the very noun that is

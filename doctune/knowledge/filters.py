@@ -1,4 +1,4 @@
-"""Which documents a search is limited to, by the wish of who asks.
+"""Limits a search to some documents or languages, as the user asks.
 
 A filter only narrows what the access groups allow; it never widens it.
 """

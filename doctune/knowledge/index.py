@@ -1,4 +1,4 @@
-"""Finding passages: vectors and words together, over units, shown with the passage they stand in.
+"""Searches units by vectors and BM25 together, and returns them with their passages.
 
 A unit's score is its vector's product with the question's, plus its BM25 and its passage's, each
 as a share of the best. Among fifteen ways to join them tried on 64 questions of the samples this

@@ -1,4 +1,4 @@
-"""What a user may set about the knowledge index."""
+"""The settings of the knowledge index."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -1,7 +1,7 @@
-"""Questions with the units that answer them: what a retriever is tuned and measured on.
+"""Pairs of a question and the unit that answers it, for tuning and measuring a retriever.
 
-They come from the training examples that were made of the same documents: no question of a user and
-none that judges is among them.
+They come from the training examples made from the same documents. Questions of users and
+evaluation questions are not among them.
 """
 
 from __future__ import annotations

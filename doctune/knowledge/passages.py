@@ -1,4 +1,4 @@
-"""A document cut for finding: small units to rank, and the passages they stand in to read.
+"""Splits a document into passages to read, and into smaller units to rank.
 
 A passage holds 60 to 200 words of one section: whole paragraphs, whole lists with the sentence that
 leads in, rows of a table under its heads. It never crosses a heading; a section with fewer words is
@@ -33,7 +33,7 @@ _NO_BOX: BBox = (0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is ranked, and quoted in an answer.
+    """The smallest piece of text that is ranked and quoted.
 
     Attributes:
         kind: "sentence", "item", "list", "row".
@@ -69,7 +69,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """What is not parted between passages where it fits one."""
+    """A piece that is kept within one passage if it fits."""
 
     text: str
     block: Block

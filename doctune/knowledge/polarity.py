@@ -1,8 +1,8 @@
-"""Whether a sentence affirms or denies what a question asks: the side of a yes or no.
+"""Whether a sentence affirms or denies a yes/no question.
 
 By rules, clause by clause: the clause that shares most words with the question decides. It denies
 by a negation, by a word of opposite meaning, by another figure of the same kind, or, where the
-question asks for leave, by naming harm. What the rules cannot tell counts as affirmed.
+question asks for permission, by naming harm. Where the rules cannot decide, it counts as affirmed.
 """
 
 from __future__ import annotations

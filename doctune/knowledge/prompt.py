@@ -1,8 +1,8 @@
-"""The prompt of a grounded question, written by one function for all who ask with passages.
+"""The prompt of a grounded question. All callers that pass passages to a model use this function.
 
-A model learns the form that it is trained on, so the data set, the evaluation, the agent and the
-server must write the same one. Its version is kept with each model (`training.json`); a change of
-a single character here is a new version.
+A model answers best in the format that it was trained on, so the data set, the evaluation, the
+agent and the server must use the same one. Its version is stored with each model (`training.json`).
+Any change here, even of one character, needs a new version.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The form of an English question: what kind of answer it asks for.
+"""Classifies an English question by the kind of answer that it asks for.
 
 People write as they speak: a sentence of context first, a polite wrapping, no capital, no question
 mark. The form is read from the clause that asks; ranking uses everything that was written.

@@ -1,4 +1,4 @@
-"""Things of one kind of which a sentence can hold one only: colours, weekdays, sides, materials.
+"""Mutually exclusive terms: colours, weekdays, sides, materials.
 
 A question about the red cloth is denied by a sentence that speaks of the blue one: no negation and
 no figure shows that.

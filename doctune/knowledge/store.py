@@ -1,4 +1,4 @@
-"""The files of an index: what is written by `build_index` and mapped by `KnowledgeIndex`.
+"""The files of an index, which `build_index` writes and `KnowledgeIndex` maps into memory.
 
     passages.parquet   one row a passage
     units.arrow        one row a unit, memory-mapped

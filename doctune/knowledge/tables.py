@@ -1,4 +1,4 @@
-"""Table rows with the heads of their columns, as a reader of one row needs them.
+"""Table rows together with their column heads, so that each row can be read on its own.
 
 A row becomes its label and its named cells. Heads over several columns are carried to each of them;
 a head that a parser left as a table of its own above the body is joined with it where their columns

@@ -1,4 +1,4 @@
-"""`tune_retriever`: the sentence encoder, tuned on the questions of its own documents.
+"""`tune_retriever`: tunes the sentence encoder on questions about the indexed documents.
 
 Contrastive, as GPL and InPars do it: each question is drawn to the unit that answers it and away
 from the units of the other questions of its batch and from one that BM25 and vectors together take
@@ -39,7 +39,7 @@ _LEAST_GAIN = 0.005  # of the mean reciprocal rank
 
 @dataclass(frozen=True)
 class TuningSummary:
-    """What came of it.
+    """The result of tuning a retriever.
 
     Attributes:
         rank_before: Mean reciprocal rank of the answering unit over the questions kept out.

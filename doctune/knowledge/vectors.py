@@ -1,4 +1,4 @@
-"""What a unit's vector is made of: itself, itself in its context, and half its passage."""
+"""A unit's vector: the sum of its own, that in its context, and half that of its passage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of the documents as vectors, so that a question's other words are understood.
+"""Word vectors of the documents' vocabulary, which match a question's words to similar ones.
 
 Who asks for a bike, kids or weekends means the bicycle, the children and the Saturday of the
 documents. The sentence encoder, given single words, knows that: of the words of the documents that
