@@ -1,4 +1,4 @@
-"""Stages: the models to ask, in order, each with a time limit; a breaker skips dead ones.
+"""Stages: the models to ask, in order, each with a time limit; a breaker skips dead ones."""
 
 from __future__ import annotations
 

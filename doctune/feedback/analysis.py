@@ -1,4 +1,4 @@
-"""What feedback says, in numbers: rates with intervals, clusters of questions, agreement.
+"""Statistics of feedback: rates with intervals, clusters of questions, agreement of annotators.
 
 A rate is the share of bad opinions among all that judge (ratings, corrections, preferences and
 labels), with Wilson's interval, which holds for few opinions and for rates near none. One person's
@@ -26,7 +26,7 @@ _NO = "(none)"
 
 @dataclass(frozen=True)
 class Rate:
-    """How often something is bad, among how many, with the interval's ends."""
+    """The rate of bad answers, the number of answers, and the interval."""
 
     name: str
     bad: int

@@ -1,4 +1,4 @@
-"""Feedback into the database: checked against the prediction it is about, redacted, queued."""
+"""Stores feedback: checks it against its prediction, redacts it, and queues it for review."""
 
 from __future__ import annotations
 

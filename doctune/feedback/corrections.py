@@ -1,4 +1,4 @@
-"""What feedback proposes to teach: one answer a question, with who says so and who looked at it."""
+"""Corrections from feedback: one answer a question, with its authors and reviewers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DECIDED = ("accepted", "edited")
 
 @dataclass(frozen=True)
 class Person:
-    """Who said something: a key, and the user behind it where one is named."""
+    """The author of feedback: a key, and the end user if one is named."""
 
     key_id: str
     user: str
@@ -36,7 +36,7 @@ class Person:
 
 @dataclass
 class Correction:
-    """An answer that was decided to be right for a question, and everything it rests on."""
+    """The accepted answer to a question, with the feedback behind it."""
 
     question: str
     answer: str

@@ -1,4 +1,4 @@
-"""Do people ask about things that the documents do not speak of?"""
+"""Detects whether users ask about topics that the documents do not cover."""
 
 from __future__ import annotations
 

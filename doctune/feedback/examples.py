@@ -1,4 +1,4 @@
-"""Reviewed feedback to training examples, preference pairs and test cases, beside the old data.
+"""Turns reviewed feedback into training examples, preference pairs and test cases.
 
 All is made anew from what the database holds now: what an erased person said is gone from the next
 data set, and a decision that was changed counts as it stands. The same rows give the same bytes.

@@ -1,4 +1,4 @@
-"""Questions joined by meaning, by the sentence encoder that the index uses."""
+"""Clusters questions by meaning, with the sentence encoder of the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that give the model orders instead of answering: never taught, whoever accepts them."""
+"""Detects texts that instruct the model instead of answering; these never become training data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers a person should look at, and in which order: what teaches most comes first.
+"""The review queue: the answers that a person should review, the most informative first.
 
 A down-vote counts two, a correction one and a half more, low faithfulness up to two; each of them
 grows with the logarithm of how many say so, so that one angry user does not fill the queue. Where

@@ -1,4 +1,4 @@
-"""Why a model should be retrained: each reason by itself, from facts to one plain sentence."""
+"""The reasons to retrain a model, each judged on its own and put in one sentence."""
 
 from __future__ import annotations
 

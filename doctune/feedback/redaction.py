@@ -1,4 +1,4 @@
-"""Personal data taken out of what is kept: e-mail, phone, card and IBAN numbers, and your own."""
+"""Redacts personal data: e-mail, phone, card and IBAN numbers, and patterns of your own."""
 
 from __future__ import annotations
 

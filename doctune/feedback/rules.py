@@ -1,4 +1,4 @@
-"""The reviewer that is no person: accepts what people agree on and a passage of the documents says.
+"""Automatic review: accepts corrections that people agree on and that a passage supports.
 
 What it is unsure of it leaves to a person. It never rejects.
 """

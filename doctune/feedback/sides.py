@@ -1,4 +1,4 @@
-"""Which side a correction goes to: training, or the test cases that every later version must pass.
+"""Splits corrections into training data and regression tests, which every later version must pass.
 
 A keyed hash of the question's cluster draws the share of test cases, so that one question is on
 one side in every retraining. What is near a test example, or belongs to a document that is held out

@@ -1,4 +1,4 @@
-"""Where a retraining begins: from the base, or on from the champion."""
+"""Chooses the weights that a retraining starts from: the base's or the champion's."""
 
 from __future__ import annotations
 

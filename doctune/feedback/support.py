@@ -1,4 +1,4 @@
-"""Does a passage of the documents say what a correction says?
+"""Finds passages that support a correction.
 
 A passage supports a correction if it holds all of its numbers, most of its other words, and enough
 of the question's words to be about the same thing. Words are compared by their stems. This is a

@@ -1,4 +1,4 @@
-"""From an answer back to what taught it: examples, the pages they came from, the feedback."""
+"""Traces an answer back to its training examples, their pages, and the feedback behind them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers to deterministic requests, kept exactly; one request computes, equal ones wait for it.
+"""Exact cache of answers to deterministic requests; equal concurrent requests wait for the first.
 
 They are in this process' memory and, where there is Redis, there too for all processes.
 """

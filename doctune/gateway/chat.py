@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions` and `/v1/completions`, from a checked request to the last event."""
+"""`POST /v1/chat/completions` and `/v1/completions`: from request to last event."""
 
 from __future__ import annotations
 

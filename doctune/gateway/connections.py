@@ -1,4 +1,4 @@
-"""Connections that are bounded where uvicorn bounds none: slow, endless and unread ones."""
+"""Limits on connections that uvicorn lacks: for slow, endless and unread ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a key may ask of a model: requests and tokens a minute, tokens a day, in flight.
+"""Rate limits per key and model: requests and tokens a minute, tokens a day, requests in flight.
 
 A request reserves the tokens that it may take and gives back what it did not, so that no number of
 requests at once goes over a limit. Counters are in memory, or in Redis where many processes share

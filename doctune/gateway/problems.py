@@ -1,4 +1,4 @@
-"""What a client is told when a request is not answered: OpenAI's shape of errors."""
+"""Errors in OpenAI's format."""
 
 from __future__ import annotations
 

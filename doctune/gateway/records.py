@@ -1,4 +1,4 @@
-"""The row of the log that becomes of a request."""
+"""Builds the log row of a request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from doctune.gateway.upstreams import Answer, Source
 
 @dataclass
 class Exchange:
-    """One request while it is answered: what the log will know of it."""
+    """The facts of a request that the log will hold, collected while it is answered."""
 
     principal: Principal
     chat: ChatRequest

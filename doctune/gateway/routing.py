@@ -1,4 +1,4 @@
-"""Which upstream answers for a model: in order, past those that are down; the queue is bounded."""
+"""Routes a request to the first upstream that is up; the queue in front is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the gateway: settings and surroundings to a listening server."""
+"""Runs the gateway: reads the settings and starts the server."""
 
 from __future__ import annotations
 

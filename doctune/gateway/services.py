@@ -1,4 +1,4 @@
-"""What the routes share: opened when the gateway starts, closed when it ends."""
+"""Services that the routes share, opened when the gateway starts and closed when it stops."""
 
 from __future__ import annotations
 
