@@ -86,6 +86,9 @@ def test_each_way_runs_every_step_and_ends_with_an_answering_endpoint(
     for way in ("now", "scheduled"):
         states = {name: task["state"] for name, task in outcomes[way]["tasks"].items()}
         assert states["for-loop-1"] == states["condition-1"] == "SUCCEEDED"
+        # Released directly, not by an experiment.
+        assert states.pop("deploy-version/condition-1") == "NOT_TRIGGERED"
+        assert states.pop("run-experiment", "NOT_TRIGGERED") == "NOT_TRIGGERED"
         assert set(states.values()) == {"SUCCEEDED"}
 
 

@@ -29,11 +29,12 @@ from doctune.database.tables import Prediction
 from doctune.errors import UsageError
 from doctune.experiments.creation import ArmChoice, Request, create_experiment
 from doctune.experiments.options import load_experiment_options
+from doctune.localvertex import LocalVertex
 from doctune.runner.run import RunResult, run_pipeline
 from doctune.vertex import ask, deploy_model, list_variants, register_model, rollback
 from pipelines.ab_test import ab_test
 from tests.components.one_step import Silent
-from tests.experiments.front import METRICS, RULES, Front
+from tests.experiments.front import METRICS, RULES, SECOND, Front
 from tests.experiments.users import QUESTION, SHORT, Users, pleases
 from tests.serving.tiny_model import write_tiny_model
 from tests.vertex.conftest import (
@@ -41,12 +42,9 @@ from tests.vertex.conftest import (
     IMAGES,
     LOCATION,
     PROJECT,
-    local,
-    model_folder,
-    vertex,
+    local_vertex,
+    vertex_session,
 )
-
-__all__ = ["local", "model_folder", "vertex"]  # fixtures
 
 NAME = f"ab-{uuid.uuid4().hex[:8]}"
 WORSE_FIRST = f"{NAME}-worse"  # the endpoint whose champion is the worse one
@@ -91,6 +89,18 @@ class Versions:
 
 
 @pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
+    with local_vertex(tmp_path_factory.mktemp("localvertex")) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="module")
+def vertex(local: LocalVertex) -> Iterator[None]:
+    with vertex_session(local):
+        yield
+
+
+@pytest.fixture(scope="module")
 def versions(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> Versions:
     folder = tmp_path_factory.mktemp("models")
     good = write_tiny_model(folder / "good", seed=3)
@@ -113,8 +123,9 @@ def versions(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> Versions
 
 
 @pytest.fixture(scope="module")
-def light(vertex: None, model_folder: Path) -> tuple[str, str]:
+def light(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """Two versions whose servers only say which version they are; the first one is released."""
+    model_folder = write_tiny_model(tmp_path_factory.mktemp("light"))
     first, second = (
         register_model(
             model_folder, model_name=LIGHT, serving_image=f"{IMAGES}/light:{number}"
@@ -194,7 +205,8 @@ def test_a_worse_version_is_rolled_back_while_an_equal_one_ends_as_a_tie(
     gateway: Front, versions: Versions
 ) -> None:
     """Both at once, in two halves of the same users."""
-    gateway.set_rules()
+    # What people say of an answer comes after it, so a stage must leave time to hear of it.
+    gateway.set_rules(stage_days=10 * SECOND)
     begin(gateway, "worse", NAME, versions.worse, ramp=(20, 24, 50), layer_share=50)
     gateway.set_rules(max_users=60)
     begin(gateway, "equal", NAME, versions.equal, ramp=(50,), layer_share=50)

@@ -13,14 +13,13 @@ from doctune.capacity.bench import BenchOptions, measure
 from doctune.capacity.slo import parse_slo
 from doctune.capacity.targets import AddressTarget, EndpointTarget, Target
 from doctune.cli.endpoint_status import show_endpoint
+from doctune.localvertex import LocalVertex
 from doctune.vertex import deploy_model, register_model
 from doctune.vertex.serving_state import EndpointReader
 from tests.gateway.conftest import Gateway, start_gateway, stop_gateway
 from tests.serving.tiny_model import write_tiny_model
-from tests.vertex.conftest import IMAGES, LOCATION, PROJECT, local, vertex
+from tests.vertex.conftest import IMAGES, LOCATION, PROJECT, local_vertex, vertex_session
 from tests.waiting import wait_for
-
-__all__ = ["local", "vertex"]  # fixtures
 
 NAME = f"gateway-{uuid.uuid4().hex[:8]}"
 QUESTION = [{"prompt": "?"}]
@@ -38,6 +37,18 @@ def release(folder: Path, seed: int) -> str:
         smoke_parameters=SHORT,
     )
     return registered.version_name
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
+    with local_vertex(tmp_path_factory.mktemp("localvertex")) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="module")
+def vertex(local: LocalVertex) -> Iterator[None]:
+    with vertex_session(local):
+        yield
 
 
 @pytest.fixture(scope="module")

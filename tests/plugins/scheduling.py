@@ -63,7 +63,12 @@ class ResumingLoadFileScheduling(LoadFileScheduling):
             raise RuntimeError(f"{node.gateway.id} found other tests than the worker it replaces.")
 
     def _reschedule(self, node: Any) -> None:
-        if node in self.registered_collections:
+        if node not in self.registered_collections:
+            return
+        super()._reschedule(node)
+        # A worker starts a test once it knows of the next one, or that there is none: it would
+        # never start the only test of a file.
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             super()._reschedule(node)
 
 

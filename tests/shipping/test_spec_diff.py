@@ -75,13 +75,13 @@ def test_images_machines_and_code(compiled: Path, tmp_path: Path, changed: dict)
 
 def test_steps_and_how_they_are_wired(compiled: Path, tmp_path: Path, changed: dict) -> None:
     tasks = changed["root"]["dag"]["tasks"]
-    tasks["tune-model"]["cachingOptions"] = {"enableCache": False}
+    tasks["build-index"]["cachingOptions"] = {"enableCache": False}
     tasks["extra"] = {"taskInfo": {"name": "Extra step"}, "componentRef": {"name": "comp-extra"}}
 
     assert [row[:3] for row in differences(compiled, tmp_path, changed)] == [
         ("step", "extra", ""),
+        ("wiring", "build-index.cachingOptions.enableCache", "true"),
         ("wiring", "extra.componentRef.name", ""),
-        ("wiring", "tune-model.cachingOptions.enableCache", "true"),
     ]
 
 

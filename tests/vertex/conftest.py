@@ -3,6 +3,7 @@
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -22,10 +23,27 @@ _LIGHT_SERVER = [sys.executable, str(Path(__file__).parent / "programs" / "model
 
 @pytest.fixture(scope="package")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
+    with local_vertex(tmp_path_factory.mktemp("localvertex")) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="package")
+def vertex(local: LocalVertex) -> Iterator[None]:
+    with vertex_session(local):
+        yield
+
+
+@contextmanager
+def local_vertex(folder: Path) -> Iterator[LocalVertex]:
+    """A local Vertex AI with this project's model servers, and some that fail.
+
+    Other packages make fixtures of it: one that they import would have no package of its own, and
+    last until all tests have ended.
+    """
     config = LocalVertexConfig(
         project=PROJECT,
         location=LOCATION,
-        state_dir=tmp_path_factory.mktemp("localvertex"),
+        state_dir=folder,
         programs={
             "*/serving:*": [sys.executable, "-m", "doctune.serving"],
             "*/light:*": _LIGHT_SERVER,
@@ -41,8 +59,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
         yield handle
 
 
-@pytest.fixture(scope="package")
-def vertex(local: LocalVertex) -> Iterator[None]:
+@contextmanager
+def vertex_session(local: LocalVertex) -> Iterator[None]:
     """A session whose clients talk to the local Vertex AI."""
     from google.auth.compute_engine import _metadata
 

@@ -37,9 +37,15 @@ else:
     job = aiplatform.PipelineJob.get(runs[0].resource_name)
     job.wait()
 tasks = {}
-for message in aiplatform.PipelineJob.get(job.resource_name).task_details:
+details = aiplatform.PipelineJob.get(job.resource_name).task_details
+names = {message.task_id: message.task_name for message in details}
+for message in details:
     task = type(message).to_dict(message, use_integers_for_enums=False)
-    tasks[task["task_name"]] = {
+    # Each pipeline within another has a condition-1 of its own.
+    name, within = message.task_name, names.get(message.parent_task_id, "")
+    if (within, name) == ("deploy-version", "condition-1"):
+        name = f"{within}/{name}"
+    tasks[name] = {
         "state": task["state"],
         "values": task["execution"].get("metadata", {}),
         "artifacts": {
