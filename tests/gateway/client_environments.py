@@ -6,11 +6,12 @@ import venv
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from doctune.artifacts import cache_folder
 from tests.conftest import OUTSIDE
 
-AGENTS = ("litellm==1.110.2", "google-adk==2.13.0")
+AGENTS = ("litellm==1.110.2", "google-adk==2.13.0", "mcp")
 OPEN_WEBUI = ("open-webui==0.12.4",)
 
 _INSTALL_SECONDS = 240
@@ -23,6 +24,12 @@ def client_python(packages: tuple[str, ...]) -> Path:
     docs/unproved.md says what then is not shown.
     """
     folder = cache_folder() / "clients" / "+".join(name.replace("==", "-") for name in packages)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock", timeout=_INSTALL_SECONDS):
+        return _installed(folder, packages)
+
+
+def _installed(folder: Path, packages: tuple[str, ...]) -> Path:
     python = folder / "bin" / "python"
     if (folder / "ready").is_file():
         return python

@@ -1,10 +1,4 @@
-"""Google's ADK against the gateway, with the real package.
-
-google-adk's pins clash with ours, so it is looked for in an environment of its own:
-
-    python -m venv adk && adk/bin/pip install google-adk litellm mcp
-    DOCTUNE_ADK_PYTHON=adk/bin/python pytest tests/gateway/test_adk.py
-"""
+"""Google's ADK against the gateway, with the real package, in an environment of its own."""
 
 import json
 import os
@@ -16,13 +10,10 @@ import pytest
 
 from doctune.localvertex.ports import free_port
 from tests.agent.corpus import Corpus
+from tests.gateway.client_environments import AGENTS, client_python
 from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
 
-PYTHON = os.environ.get("DOCTUNE_ADK_PYTHON", "")
-
-pytestmark = pytest.mark.skipif(
-    not PYTHON, reason="DOCTUNE_ADK_PYTHON names no environment with google-adk and LiteLLM"
-)
+pytestmark = pytest.mark.timeout(600)  # the first run installs the packages
 
 _SCRIPT = """
 import asyncio, json, sys
@@ -70,7 +61,15 @@ def test_an_adk_agent_answers_by_the_gateway_and_finds_the_tools(
     command = [sys.executable, "-m", "doctune", "mcp", "--index", str(corpus.index)]
     question = "How often is the filter of the Arlo 3 rinsed?"
     done = subprocess.run(
-        [PYTHON, "-c", _SCRIPT, f"{front.url}/v1", front.key, question, *command],
+        [
+            str(client_python(AGENTS)),
+            "-c",
+            _SCRIPT,
+            f"{front.url}/v1",
+            front.key,
+            question,
+            *command,
+        ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
