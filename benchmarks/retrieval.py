@@ -26,7 +26,6 @@ from doctune.files import write_json
 from doctune.inference.sentence_encoder import Floats
 from doctune.knowledge.index import KnowledgeIndex
 from doctune.knowledge.lexical import tokens, write_bm25
-from doctune.knowledge.passages import Unit
 from doctune.knowledge.store import (
     ALIASES,
     BM25_PASSAGES,
@@ -34,6 +33,7 @@ from doctune.knowledge.store import (
     INDEX,
     VECTORS,
     read_record,
+    unit_row,
     write_tables,
 )
 from doctune.knowledge.vectors import context_text, passage_text
@@ -94,7 +94,7 @@ def enlarge(small: KnowledgeIndex, folder: Path, wanted: int) -> None:
         passage_words.append(_varied(own[at], words, random))
         first = small.first_unit(at)
         for place, unit in enumerate(one.units):
-            units.append(_unit_row(unit, number))
+            units.append(unit_row(number, unit))
             unit_words.append(_varied(each[at][place], words, random))
         made.append(_varied_vectors(vectors, first, len(one.units), random))
     write_tables(folder, passages, units)
@@ -136,22 +136,6 @@ def _passage_row(small: KnowledgeIndex, at: int, number: int) -> dict[str, Any]:
         "language": "en",
         "groups": ["everybody" if number % 10 else "partners"],
         "digest": "",
-    }
-
-
-def _unit_row(unit: Unit, passage: int) -> dict[str, Any]:
-    return {
-        "passage": passage,
-        "kind": unit.kind,
-        "text": unit.text,
-        "page": unit.page,
-        "box": unit.box,
-        "lead": unit.lead,
-        "label": unit.label,
-        "head": unit.head,
-        "heads": [head for head, _ in unit.cells],
-        "values": [value for _, value in unit.cells],
-        "scale": unit.scale,
     }
 
 

@@ -34,6 +34,7 @@ from doctune.knowledge.store import (
     map_units,
     read_passages,
     read_record,
+    unit_row,
     write_tables,
 )
 from doctune.knowledge.vectors import context_text, passage_text, unit_vectors
@@ -169,7 +170,7 @@ def _write(
             passages.append(_passage_row(cut, at, passage, options))
             passage_words.append(tokens(passage_text(cut.title, passage), language))
         for at, unit in cut.units:
-            units.append(_unit_row(start + at, unit))
+            units.append(unit_row(start + at, unit))
             unit_words.append(tokens(context_text(cut.title, cut.passages[at], unit), language))
     write_tables(folder, passages, units)
     np.save(folder / VECTORS, vectors.astype(np.float16))
@@ -213,19 +214,3 @@ def _passage_row(cut: _Cut, at: int, passage: Passage, options: KnowledgeOptions
 def _group(source: str, options: KnowledgeOptions) -> str:
     matches = (group for glob, group in options.groups.items() if fnmatch.fnmatch(source, glob))
     return next(matches, EVERYBODY)
-
-
-def _unit_row(passage: int, unit: Unit) -> dict[str, Any]:
-    return {
-        "passage": passage,
-        "kind": unit.kind,
-        "text": unit.text,
-        "page": unit.page,
-        "box": unit.box,
-        "lead": unit.lead,
-        "label": unit.label,
-        "head": unit.head,
-        "heads": [head for head, _ in unit.cells],
-        "values": [value for _, value in unit.cells],
-        "scale": unit.scale,
-    }

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from doctune.errors import StorageError
 from doctune.knowledge.aliases import Alias
 from doctune.knowledge.options import KnowledgeOptions
+from doctune.knowledge.passages import Unit
 
 VERSION = 2
 PASSAGES, UNITS, VECTORS = "passages.parquet", "units.arrow", "units.npy"
@@ -87,6 +88,23 @@ def write_tables(folder: Path, passages: list[dict[str, Any]], units: list[dict[
     table = pa.Table.from_pylist(units, UNIT_SCHEMA)
     with pa.OSFile(str(folder / UNITS), "wb") as sink, pa.ipc.new_file(sink, UNIT_SCHEMA) as writer:
         writer.write_table(table.combine_chunks())
+
+
+def unit_row(passage: int, unit: Unit) -> dict[str, Any]:
+    """Returns a unit as a row of its table; `passage` is the row of its passage."""
+    return {
+        "passage": passage,
+        "kind": unit.kind,
+        "text": unit.text,
+        "page": unit.page,
+        "box": unit.box,
+        "lead": unit.lead,
+        "label": unit.label,
+        "head": unit.head,
+        "heads": [head for head, _ in unit.cells],
+        "values": [value for _, value in unit.cells],
+        "scale": unit.scale,
+    }
 
 
 def read_record(folder: Path) -> IndexRecord:
