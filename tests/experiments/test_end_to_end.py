@@ -29,7 +29,6 @@ from doctune.database.tables import Prediction
 from doctune.errors import UsageError
 from doctune.experiments.creation import ArmChoice, Request, create_experiment
 from doctune.experiments.options import load_experiment_options
-from doctune.localvertex import LocalVertex
 from doctune.runner.run import RunResult, run_pipeline
 from doctune.vertex import ask, deploy_model, list_variants, register_model, rollback
 from pipelines.ab_test import ab_test
@@ -89,14 +88,8 @@ class Versions:
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
-    with local_vertex(tmp_path_factory.mktemp("localvertex")) as handle:
-        yield handle
-
-
-@pytest.fixture(scope="module")
-def vertex(local: LocalVertex) -> Iterator[None]:
-    with vertex_session(local):
+def vertex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with local_vertex(tmp_path_factory.mktemp("localvertex")) as local, vertex_session(local):
         yield
 
 

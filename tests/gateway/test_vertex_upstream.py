@@ -13,7 +13,6 @@ from doctune.capacity.bench import BenchOptions, measure
 from doctune.capacity.slo import parse_slo
 from doctune.capacity.targets import AddressTarget, EndpointTarget, Target
 from doctune.cli.endpoint_status import show_endpoint
-from doctune.localvertex import LocalVertex
 from doctune.vertex import deploy_model, register_model
 from doctune.vertex.serving_state import EndpointReader
 from tests.gateway.conftest import Gateway, start_gateway, stop_gateway
@@ -40,14 +39,8 @@ def release(folder: Path, seed: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
-    with local_vertex(tmp_path_factory.mktemp("localvertex")) as handle:
-        yield handle
-
-
-@pytest.fixture(scope="module")
-def vertex(local: LocalVertex) -> Iterator[None]:
-    with vertex_session(local):
+def vertex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with local_vertex(tmp_path_factory.mktemp("localvertex")) as local, vertex_session(local):
         yield
 
 
