@@ -1,4 +1,4 @@
-"""Feedback with the answers that it is about, row by row: what exports and analysis read."""
+"""Feedback joined with its predictions, row by row, for exports and analysis."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _ROWS = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which feedback is read; None or empty: any."""
+    """A filter of feedback. None and empty tuples match everything."""
 
     since: datetime | None = None
     until: datetime | None = None
     kinds: tuple[str, ...] = ()
     owner: str | None = None
     prediction_id: str | None = None
-    states: tuple[str, ...] = ()  # of the review
+    states: tuple[str, ...] = ()  # of the review item
     all_versions: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeedbackRow:
-    """One piece of feedback with its answer and its review. What was deleted by age is None."""
+    """One item of feedback with its prediction and review. Fields of deleted rows are None."""
 
     id: str
     prediction_id: str
@@ -60,12 +60,12 @@ class FeedbackRow:
 
     @property
     def question(self) -> str:
-        """The last thing that the user said."""
+        """The user's last message."""
         return last_question(self.messages)
 
 
 def last_question(messages: Sequence[Any] | None) -> str:
-    """Returns the last thing that the user said in a conversation; "" where nothing is kept."""
+    """Returns the user's last message in a conversation, or "" if no content was stored."""
     for turn in reversed(messages or ()):
         if turn.get("role") == "user":
             return str(turn.get("content") or "")
@@ -73,9 +73,9 @@ def last_question(messages: Sequence[Any] | None) -> str:
 
 
 def read_feedback(engine: Engine, wanted: Wanted | None = None) -> Iterator[FeedbackRow]:
-    """Yields feedback, the earliest first; of what a person changed, the last version alone.
+    """Yields feedback, earliest first; of feedback that was changed, only the last version.
 
-    Rows come as they are read: memory does not grow with them.
+    Rows are streamed, so memory does not grow with their number.
     """
     wanted = wanted or Wanted()
     newest = (

@@ -1,4 +1,4 @@
-"""The queue of answers to look at: who has which, what was decided, and who did what."""
+"""The review queue: which reviewer has claimed which answer, the decisions, and the audit log."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from doctune.database.feedback import find_prediction, last_versions
 from doctune.database.tables import Feedback, Prediction, ReviewEvent, ReviewItem
 
-CLAIM_MINUTES = 15  # a reviewer who went away does not keep an item for ever
+CLAIM_MINUTES = 15  # then an abandoned item goes back to the queue
 
 
 @dataclass(frozen=True)
 class ReviewDetail:
-    """All that a reviewer needs to decide of one answer."""
+    """What a reviewer needs to decide on one answer."""
 
     item: ReviewItem
     prediction: Prediction | None  # None where it was deleted by age
@@ -27,13 +27,13 @@ class ReviewDetail:
 
 
 class NotYoursError(Exception):
-    """Another reviewer has the item, it is decided, or there is no such item."""
+    """The item is claimed by another reviewer, already decided, or does not exist."""
 
 
 def queue_page(engine: Engine, owner: str, reviewer: str, limit: int) -> list[ReviewItem]:
-    """Returns what to look at next: what teaches most first, near-duplicates behind one another.
+    """Returns the items to review next, by priority, with near-duplicates next to each other.
 
-    What another reviewer has is left out.
+    Items that another reviewer has claimed are left out.
     """
     now = datetime.now(UTC)
     waiting = (
@@ -72,7 +72,7 @@ def review_detail(engine: Engine, owner: str, prediction_id: str) -> ReviewDetai
     """Returns one item with its answer and its history.
 
     Raises:
-        NotYoursError: There is no such item of this owner.
+        NotYoursError: This owner has no such item.
     """
     with Session(engine) as session:
         item = session.get(ReviewItem, prediction_id)
@@ -94,10 +94,10 @@ def review_detail(engine: Engine, owner: str, prediction_id: str) -> ReviewDetai
 
 
 def claim(engine: Engine, owner: str, reviewer: str, prediction_id: str) -> datetime:
-    """Takes an item for one reviewer for some minutes, or prolongs that; returns until when.
+    """Claims an item for a reviewer, or extends the claim; returns when the claim ends.
 
     Raises:
-        NotYoursError: Another has it, it is decided, or there is none.
+        NotYoursError: Another reviewer has claimed it, it is decided, or it does not exist.
     """
     now = datetime.now(UTC)
     until = now + timedelta(minutes=CLAIM_MINUTES)
@@ -123,7 +123,7 @@ def claim(engine: Engine, owner: str, reviewer: str, prediction_id: str) -> date
 
 
 def release(engine: Engine, owner: str, reviewer: str, prediction_id: str) -> None:
-    """Gives an item back; one that the reviewer does not have is left as it is."""
+    """Gives a claimed item back. An item that the reviewer has not claimed is left as it is."""
     statement = (
         update(ReviewItem)
         .where(
@@ -150,15 +150,16 @@ def decide(
     merged_into: str | None = None,
     note: str | None = None,
 ) -> None:
-    """Keeps what a reviewer decides of an item that they have taken; it is theirs no longer.
+    """Stores a reviewer's decision on an item that they have claimed, and ends the claim.
 
     Args:
         state: accepted, edited, rejected or merged.
-        answer: The right answer, where there is one.
-        merged_into: The item whose decision counts for this one, too.
+        answer: The correct answer, if the reviewer gave one.
+        merged_into: The item whose decision also applies to this one.
 
     Raises:
-        NotYoursError: The reviewer does not have the item, or there is none to merge it into.
+        NotYoursError: The reviewer has not claimed the item, or the item to merge it into does
+            not exist.
     """
     now = datetime.now(UTC)
     statement = (
@@ -192,7 +193,7 @@ def decide(
 
 
 def open_items(engine: Engine) -> list[tuple[ReviewItem, list[Feedback]]]:
-    """Returns what is not decided, each with what is said of it (the last versions)."""
+    """Returns the undecided items, each with the last version of all its feedback."""
     with Session(engine) as session:
         items = session.scalars(select(ReviewItem).where(ReviewItem.state == "open")).all()
         said: dict[str, list[Feedback]] = {}

@@ -1,15 +1,15 @@
-"""Intervals and p-values that hold at every look, with the fixed-horizon ones beside them.
+"""Intervals and p-values that are valid at every look, and fixed-horizon ones beside them.
 
 - Asymptotic confidence sequences: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform
   central limit theory and asymptotic confidence sequences" (Annals of Statistics, 2024), theorem
-  2.2 for two sides and proposition B.1 for one.
+  2.2 (two-sided) and proposition B.1 (one-sided).
 - Mixture SPRT: Johari, Koomen, Pekelis and Walsh, "Peeking at A/B Tests" (KDD 2017); its interval
-  is what the test does not reject. A normal mixture over the effect, of standard deviation tau.
+  holds the effects that the test does not reject. The mixture over effects is normal, with standard
+  deviation tau.
 
-Both are the same normal mixture: the sequence states tau in units of the data's own deviation, by
-the number of users at which it is to be tightest; the SPRT in the metric's unit, which suits
-shares.
-All functions take arrays.
+Both use a normal mixture. The confidence sequence derives tau from the standard deviation of the
+data and from the number of users at which the interval should be tightest. The SPRT takes tau in
+the metric's unit, which suits shares. All functions take arrays.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from scipy import special
 
 from doctune.experiments.moments import Difference, Floats
 
-# The effect on a share that is thought of, where nothing else is said: five points of a hundred.
+# The default size of effects on a share: five percentage points.
 SHARE_TAU = 0.05
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval, and the p-value of no difference."""
+    """A confidence interval, and the p-value of the hypothesis that there is no difference."""
 
     lower: Floats
     upper: Floats
@@ -36,12 +36,12 @@ class Interval:
 
     @property
     def excludes_zero(self) -> np.ndarray:
-        """Whether it says that there is a difference."""
+        """Whether the interval leaves out 0, that is, shows a difference."""
         return np.asarray((self.lower > 0) | (self.upper < 0))
 
 
 def fixed_interval(difference: Difference, alpha: float = 0.05) -> Interval:
-    """Returns Welch's interval, which holds for one look at a time that was fixed beforehand."""
+    """Returns Welch's interval, which is valid for one look at a time fixed in advance."""
     error = difference.standard_error
     freedom = np.maximum(difference.degrees_of_freedom, 1.0)
     half = special.stdtrit(freedom, 1 - alpha / 2) * error
@@ -56,8 +56,8 @@ def asymptotic_sequence(
     """Returns the confidence sequence at a look.
 
     Args:
-        tightest_at: Number of users, of both arms, at which it is to be tightest; chosen before
-            the first look.
+        tightest_at: Number of users, over both arms, at which the interval should be tightest;
+            chosen before the first look.
     """
     mixture = _information(difference) * _rho_squared(tightest_at, alpha)
     return _mixture_interval(difference, mixture, alpha)
@@ -69,8 +69,8 @@ def mixture_sprt(
     """Returns the interval of the mixture SPRT at a look, with its always-valid p-value.
 
     Args:
-        tau: Standard deviation of the effects that are thought of, in the metric's unit; chosen
-            before the first look.
+        tau: Standard deviation of the effects to expect, in the metric's unit; chosen before the
+            first look.
     """
     with np.errstate(divide="ignore"):
         mixture = tau**2 / difference.variance
@@ -84,8 +84,8 @@ def one_sided_bound(
     tightest_at: float,
     side: Literal["lower", "upper"],
 ) -> Floats:
-    """Returns a bound that the true difference respects at all looks, with probability 1-alpha."""
-    # One side of 2 alpha is tightest where two sides of it would be.
+    """Returns a bound that holds at all looks at once with probability 1-alpha."""
+    # A one-sided bound at alpha is tightest where a two-sided interval at 2 alpha would be.
     mixture = _information(difference) * _rho_squared(tightest_at, min(2 * alpha, 0.5))
     with np.errstate(divide="ignore", invalid="ignore"):
         logarithm = np.log1p(np.sqrt(mixture + 1) / (2 * alpha))
@@ -96,13 +96,13 @@ def one_sided_bound(
 def sequence_half_width(
     standard_error: float, users: float, alpha: float, tightest_at: float
 ) -> float:
-    """Returns half the width of the confidence sequence of two arms of equal size."""
+    """Returns half the width of the confidence sequence for two arms of equal size."""
     mixture = np.asarray(users) * _rho_squared(tightest_at, alpha)
     return float(standard_error * _factor(mixture, alpha))
 
 
 def _mixture_interval(difference: Difference, mixture: Floats, alpha: float) -> Interval:
-    """Returns the interval of a normal mixture; `mixture` is its variance over the effect's."""
+    """Returns a normal mixture's interval; `mixture` is its variance over the effect's."""
     effect, error = difference.effect, difference.standard_error
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         half = error * _factor(mixture, alpha)
@@ -113,23 +113,23 @@ def _mixture_interval(difference: Difference, mixture: Floats, alpha: float) -> 
 
 
 def _factor(mixture: Floats, alpha: float) -> Floats:
-    """Returns by how many standard errors the interval reaches to either side."""
+    """Returns half the width of the interval in standard errors."""
     with np.errstate(divide="ignore", invalid="ignore"):
         logarithm = np.log(np.sqrt(mixture + 1) / alpha)
         return np.asarray(np.sqrt(2 * (mixture + 1) / mixture * logarithm))
 
 
 def _information(difference: Difference) -> Floats:
-    """Returns how many users, half in each arm, would tell as much as those that there are.
+    """Returns the number of users, half of them in each arm, that would give the same variance.
 
-    The difference of two arms' means behaves as a Brownian motion in this time, also where the
-    arms' shares change on the way.
+    On this time scale the difference between the arms' means is a Brownian motion, even if the
+    split between the arms changes during the experiment.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(difference.unit_variance / difference.variance)
 
 
 def _rho_squared(tightest_at: float, alpha: float) -> float:
-    """Returns the mixture's variance that is best at a number of users (appendix B.2)."""
+    """Returns the variance of the mixture that is best at a number of users (appendix B.2)."""
     logarithm = -2 * np.log(alpha)
     return float((logarithm + np.log(logarithm + 1)) / tightest_at)

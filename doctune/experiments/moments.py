@@ -1,13 +1,13 @@
 """Means and ratios over users, with variances by the delta method, and CUPED.
 
-The user is the unit: what one user's requests add up to is one observation, however active the
-user is. A ratio metric (thumbs up over ratings) is the quotient of two such sums; its variance
-comes from the delta method (Deng, Knoblich and Lu, "Applying the Delta Method in Metric
+The unit of analysis is the user: the sum over one user's requests is one observation, however
+active the user is. A ratio metric (thumbs up over ratings) is the quotient of two such sums; its
+variance comes from the delta method (Deng, Knoblich and Lu, "Applying the Delta Method in Metric
 Analytics", KDD 2018). CUPED (Deng et al., "Improving the Sensitivity of Online Controlled
-Experiments by Utilizing Pre-Experiment Data", WSDM 2013) subtracts what the time before the
-experiment already explains.
+Experiments by Utilizing Pre-Experiment Data", WSDM 2013) subtracts what the
+user's behaviour before the experiment already explains.
 
-All functions take arrays of experiments as well as single ones: leading axes are kept.
+All functions take one experiment or an array of them: leading axes are kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COVARIATE = slice(2, 4)
 
 @dataclass(frozen=True)
 class Moments:
-    """Counts, means and sample covariances over users of the four columns of a metric."""
+    """The number of users, and the means and sample covariances of a metric's four columns."""
 
     count: Floats  # (...)
     mean: Floats  # (..., 4)
@@ -43,10 +43,10 @@ class Moments:
         """Returns the moments of one arm's users.
 
         Args:
-            numerator: One value a user.
-            denominator: For a ratio metric; 1 a user where None, which makes the metric a mean.
+            numerator: One value per user.
+            denominator: One value per user, for a ratio metric; None means 1: a mean.
             covariate: The metric's numerator before the experiment, for CUPED.
-            covariate_denominator: Its denominator; 1 a user where None.
+            covariate_denominator: The covariate's denominator; None means 1.
         """
         first = np.asarray(numerator, dtype=np.float64)
         columns = np.empty((first.shape[0], _COLUMNS))
@@ -62,12 +62,12 @@ class Moments:
 
     @classmethod
     def from_sums(cls, count: ArrayLike, sums: ArrayLike, products: ArrayLike) -> Moments:
-        """Returns the moments of what was added up.
+        """Returns the moments from sums over users.
 
         Args:
-            count: Users, (...).
-            sums: Of the four columns, (..., 4).
-            products: Of each two columns, (..., 4, 4).
+            count: The number of users, shape (...).
+            sums: Sums of the four columns, shape (..., 4).
+            products: Sums of the products of each two columns, shape (..., 4, 4).
         """
         users = np.asarray(count, dtype=np.float64)
         safe = np.maximum(users, 1.0)[..., None]
@@ -77,13 +77,13 @@ class Moments:
         return cls(users, mean, (np.asarray(products, dtype=np.float64) - outer) / divisor)
 
     def __add__(self, other: Moments) -> Moments:
-        """Returns the moments of both groups of users together."""
+        """Returns the moments of both groups of users combined."""
         count = self.count + other.count
         mean = (
             self.count[..., None] * self.mean + other.count[..., None] * other.mean
         ) / np.maximum(count, 1.0)[..., None]
-        apart = self.mean - other.mean
-        between = apart[..., :, None] * apart[..., None, :]
+        distance = self.mean - other.mean
+        between = distance[..., :, None] * distance[..., None, :]
         weight = (self.count * other.count / np.maximum(count, 1.0))[..., None, None]
         within = (
             np.maximum(self.count - 1, 0)[..., None, None] * self.covariance
@@ -95,7 +95,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class ArmValue:
-    """A metric's value in one arm; `variance` is one user's: the value's is variance/count."""
+    """A metric's value in one arm. `variance` is per user: that of the value is variance/count."""
 
     value: Floats
     variance: Floats
@@ -104,10 +104,10 @@ class ArmValue:
 
 @dataclass(frozen=True)
 class Difference:
-    """What a treatment's value has more than `factor` times the control's.
+    """The treatment's value minus `factor` times the control's.
 
-    `factor` is 1 for a plain difference; 1 + m asks whether the treatment is at most a share of m
-    above the control, as non-inferiority tests do.
+    `factor` is 1 for a plain difference. With 1 + m, a difference below 0 means that the treatment
+    exceeds the control by less than a share of m, which is what non-inferiority tests ask.
     """
 
     control: ArmValue
@@ -131,12 +131,12 @@ class Difference:
 
     @property
     def unit_variance(self) -> Floats:
-        """What the variance times the users would be, if half of them were in each arm."""
+        """The variance times the number of users, if each arm had half of them."""
         return 2.0 * (self.treatment.variance + self.factor**2 * self.control.variance)
 
     @property
     def degrees_of_freedom(self) -> Floats:
-        """Welch's, for the fixed-horizon test."""
+        """Welch's degrees of freedom, for the fixed-horizon test."""
         first, second = self._treatment_part, self._control_part
         with np.errstate(divide="ignore", invalid="ignore"):
             return (first + second) ** 2 / (
@@ -153,7 +153,7 @@ class Difference:
 
 
 def ratio_value(moments: Moments) -> ArmValue:
-    """Returns the mean or ratio of one arm."""
+    """Returns a metric's mean or ratio in one arm."""
     gradient = _gradient(moments, _METRIC)
     return ArmValue(
         _quotient(moments, _METRIC),
@@ -165,10 +165,10 @@ def ratio_value(moments: Moments) -> ArmValue:
 def compare(
     control: Moments, treatment: Moments, *, cuped: bool = False, factor: float = 1.0
 ) -> Difference:
-    """Returns the difference of two arms.
+    """Returns the difference between two arms.
 
     Args:
-        cuped: Subtract from both what the covariates explain; both arms share one coefficient.
+        cuped: Subtract what the covariates explain, with one coefficient for both arms.
         factor: As in `Difference`.
     """
     if not cuped:
@@ -181,7 +181,7 @@ def compare(
 
 
 def cuped_coefficient(moments: Moments) -> Floats:
-    """Returns by how much a metric follows its covariate; 0 where the covariate never varies."""
+    """Returns the regression coefficient of a metric on its covariate, 0 if that is constant."""
     metric, covariate = _gradient(moments, _METRIC), _gradient(moments, _COVARIATE)
     of_covariate = moments.covariance[..., _COVARIATE, _COVARIATE]
     variance = _quadratic(covariate, of_covariate, covariate)

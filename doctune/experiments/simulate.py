@@ -1,11 +1,11 @@
-"""Holds the inference against simulated experiments.
+"""Checks the statistical inference against simulated experiments.
 
     python -m doctune.experiments.simulate [--json] [--seed N] [--experiments N] [--users N]
 
-Each experiment is looked at after every batch of users, and stopped at the first look that finds a
-difference. Reported are, for each kind of metric: how often that happens without any difference
-(false positives, with the fixed-horizon test looked at likewise beside it), how often the interval
-misses the true difference at any look (coverage), and how often and when known effects are found.
+Each experiment is analysed after every batch of users and stops at the first analysis that finds a
+difference. For each kind of metric, the report gives the rate of false positives (beside that of
+the fixed-horizon test under the same peeking), the coverage of the confidence sequence over all
+looks, and the power and the sample size at known effects.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from doctune.experiments.sample_ratio import (
 from doctune.experiments.simulated import CORRELATION, Course, Kind, differences
 
 ALPHA = 0.05
-# Users at which the sequences are tightest.
+# Users at which the confidence sequences are tightest.
 TIGHTEST_AT = 5000
-# True effects whose power is reported, in each metric's unit.
+# True effects at which power is reported, in the unit of each metric.
 EFFECTS: dict[str, tuple[float, float]] = {
     "mean": (0.3, 0.6),
     "ratio": (0.01, 0.02),
@@ -50,33 +50,33 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
-class Nothing:
-    """What is found where there is no difference, and how often the truth is missed."""
+class WithoutEffect:
+    """Rates at which a difference is found although there is none."""
 
     kind: str
     experiments: int
-    false_positives: float  # looked at after every batch, by the sequence
-    fixed_horizon_peeked: float  # the same looks, by the fixed-horizon interval
-    fixed_horizon_once: float  # looked at once, at the end
-    standard_error: float  # of a share of ALPHA among so many experiments
+    false_positives: float  # of the confidence sequence, analysed after every batch
+    fixed_horizon_peeked: float  # of the fixed-horizon interval, analysed as often
+    fixed_horizon_once: float  # of the fixed-horizon interval, analysed once at the end
+    standard_error: float  # of a rate of ALPHA over this number of experiments
 
 
 @dataclass(frozen=True)
-class Something:
-    """What is found of a true effect."""
+class WithEffect:
+    """Coverage and power at a true effect."""
 
     kind: str
     effect: float
-    coverage: float  # share of experiments whose interval had the truth at every look
+    coverage: float  # share of experiments whose interval held the true effect at every look
     power: float
     power_fixed_horizon: float
-    median_users: float | None  # at which the sequence found it, of those that did
-    planned_users: int  # by `users_needed`, for 80 %
+    median_users: float | None  # when the sequence found the effect, among those that did
+    planned_users: int  # by `users_needed`, for a power of 80 %
 
 
 @dataclass(frozen=True)
-class Mismatch:
-    """Assignments that are broken, and such as are not."""
+class SampleRatioMismatch:
+    """How the test of the sample ratio does on broken and on correct assignments."""
 
     false_positives: float
     caught: float
@@ -86,15 +86,15 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it."""
+    """The results of all simulations, with what they were run with."""
 
     seed: int
     users: int
     batch: int
     alpha: float
-    nothing: tuple[Nothing, ...]
-    something: tuple[Something, ...]
-    mismatch_52_48: Mismatch
+    without_effect: tuple[WithoutEffect, ...]
+    with_effect: tuple[WithEffect, ...]
+    sample_ratio_52_48: SampleRatioMismatch
     cuped_variance_left: float
     cuped_variance_left_by_theory: float
     seconds: float
@@ -110,20 +110,20 @@ def simulate(seed: int, course: Course, power_course: Course) -> Report:
     started = time.monotonic()
     streams = np.random.SeedSequence(seed).spawn(len(KINDS) * 3 + 2)
     generators = [np.random.default_rng(stream) for stream in streams]
-    nothing, something = [], []
+    without_effect, with_effect = [], []
     for number, kind in enumerate(KINDS):
-        nothing.append(false_positives(kind, course, generators[3 * number]))
+        without_effect.append(false_positives(kind, course, generators[3 * number]))
         for place, effect in enumerate(EFFECTS[kind], 1):
             rng = generators[3 * number + place]
-            something.append(coverage_and_power(kind, effect, power_course, rng))
+            with_effect.append(coverage_and_power(kind, effect, power_course, rng))
     return Report(
         seed=seed,
         users=course.users,
         batch=course.batch,
         alpha=ALPHA,
-        nothing=tuple(nothing),
-        something=tuple(something),
-        mismatch_52_48=mismatch(course.experiments, 200, generators[-2]),
+        without_effect=tuple(without_effect),
+        with_effect=tuple(with_effect),
+        sample_ratio_52_48=sample_ratio_mismatch(course.experiments, 200, generators[-2]),
         cuped_variance_left=cuped_variance_left(course.users, generators[-1]),
         cuped_variance_left_by_theory=1 - CORRELATION**2,
         seconds=round(time.monotonic() - started, 1),
@@ -131,21 +131,21 @@ def simulate(seed: int, course: Course, power_course: Course) -> Report:
 
 
 def sequence(kind: Kind, difference: Difference) -> Interval:
-    """Returns the interval that holds at every look, as experiments use it for a metric."""
+    """Returns the interval that is valid at every look, chosen as experiments choose it."""
     if kind == "share":
         return mixture_sprt(difference, ALPHA)
     return asymptotic_sequence(difference, ALPHA, tightest_at=TIGHTEST_AT)
 
 
-def false_positives(kind: Kind, course: Course, rng: np.random.Generator) -> Nothing:
-    """Returns how often a difference is found where there is none."""
+def false_positives(kind: Kind, course: Course, rng: np.random.Generator) -> WithoutEffect:
+    """Returns how often a difference is found although there is none."""
     found = np.zeros(3)
     for difference in differences(kind, 0.0, course, rng):
         always = sequence(kind, difference).excludes_zero
         fixed = fixed_interval(difference, ALPHA).excludes_zero
         found += [always.any(axis=1).sum(), fixed.any(axis=1).sum(), fixed[:, -1].sum()]
     shares = found / course.experiments
-    return Nothing(
+    return WithoutEffect(
         kind=kind,
         experiments=course.experiments,
         false_positives=float(shares[0]),
@@ -157,8 +157,8 @@ def false_positives(kind: Kind, course: Course, rng: np.random.Generator) -> Not
 
 def coverage_and_power(
     kind: Kind, effect: float, course: Course, rng: np.random.Generator
-) -> Something:
-    """Returns how often a true effect is within the interval, and how often it is found."""
+) -> WithEffect:
+    """Returns how often the interval holds a true effect, and how often the effect is found."""
     missed = found = found_fixed = 0
     when: list[float] = []
     unit_variances = []
@@ -171,7 +171,7 @@ def coverage_and_power(
         first = hits.argmax(axis=1)[hits.any(axis=1)]
         when += [float(users) for users in course.users_at_looks[first]]
         unit_variances.append(float(np.mean(difference.unit_variance[:, -1])))
-    return Something(
+    return WithEffect(
         kind=kind,
         effect=effect,
         coverage=round(1 - missed / course.experiments, 5),
@@ -182,8 +182,10 @@ def coverage_and_power(
     )
 
 
-def mismatch(experiments: int, batch: int, rng: np.random.Generator) -> Mismatch:
-    """Returns how often, and after how many users, an assignment of 52 to 48 is caught."""
+def sample_ratio_mismatch(
+    experiments: int, batch: int, rng: np.random.Generator
+) -> SampleRatioMismatch:
+    """Returns how often, and after how many users, a split of 52 to 48 is detected as not even."""
     theory = users_to_detect((52, 48), (50, 50))
     looks = int(4 * theory // batch)
     level = -np.log(MISMATCH_ALPHA)
@@ -196,7 +198,7 @@ def mismatch(experiments: int, batch: int, rng: np.random.Generator) -> Mismatch
         return np.where(caught.any(axis=1), users[caught.argmax(axis=1)], np.inf)
 
     broken, right = first_looks(0.52), first_looks(0.5)
-    return Mismatch(
+    return SampleRatioMismatch(
         false_positives=float(np.isfinite(right).mean()),
         caught=float(np.isfinite(broken).mean()),
         median_users=float(np.median(broken)),
@@ -205,7 +207,7 @@ def mismatch(experiments: int, batch: int, rng: np.random.Generator) -> Mismatch
 
 
 def cuped_variance_left(users: int, rng: np.random.Generator) -> float:
-    """Returns what CUPED leaves of the variance, on data of a known correlation."""
+    """Returns the share of the variance that CUPED leaves, on data with a known correlation."""
     arms = []
     for _ in range(2):
         before, noise = rng.standard_normal((2, users))
@@ -217,13 +219,15 @@ def cuped_variance_left(users: int, rng: np.random.Generator) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints the report."""
+    """Runs the simulations and prints their report."""
     parser = argparse.ArgumentParser(prog="python -m doctune.experiments.simulate")
-    parser.add_argument("--json", action="store_true", help="one line of JSON")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--experiments", type=int, default=2000, help="without a difference")
-    parser.add_argument("--with-effect", type=int, default=500, help="experiments an effect")
-    parser.add_argument("--users", type=int, default=20_000, help="users an experiment")
+    parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
+    parser.add_argument(
+        "--experiments", type=int, default=2000, help="experiments without an effect"
+    )
+    parser.add_argument("--with-effect", type=int, default=500, help="experiments per effect")
+    parser.add_argument("--users", type=int, default=20_000, help="users per experiment")
     parser.add_argument("--batch", type=int, default=500, help="users between two looks")
     given = parser.parse_args(arguments)
     if (
@@ -247,7 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _as_text(report: Report) -> str:
     lines = [f"{'metric':<10}{'false positives':>16}{'fixed, peeked':>15}{'fixed, once':>13}"]
-    for row in report.nothing:
+    for row in report.without_effect:
         lines.append(
             f"{row.kind:<10}{row.false_positives:>16.2%}{row.fixed_horizon_peeked:>15.2%}"
             f"{row.fixed_horizon_once:>13.2%}"
@@ -257,16 +261,16 @@ def _as_text(report: Report) -> str:
         f"{'metric':<10}{'effect':>8}{'coverage':>10}{'power':>8}{'fixed':>8}{'median users':>14}"
         f"{'planned':>9}"
     )
-    for some in report.something:
+    for some in report.with_effect:
         users = "-" if some.median_users is None else f"{some.median_users:.0f}"
         lines.append(
             f"{some.kind:<10}{some.effect:>8g}{some.coverage:>10.2%}{some.power:>8.1%}"
             f"{some.power_fixed_horizon:>8.1%}{users:>14}{some.planned_users:>9}"
         )
-    broken = report.mismatch_52_48
+    broken = report.sample_ratio_52_48
     lines += [
         "",
-        f"52/48 caught in {broken.caught:.1%} after {broken.median_users:.0f} users in the median "
+        f"52/48 detected in {broken.caught:.1%} after a median of {broken.median_users:.0f} users "
         f"(theory: {broken.theory_users:.0f}); 50/50 stopped in {broken.false_positives:.2%}.",
         f"CUPED leaves {report.cuped_variance_left:.4f} of the variance "
         f"(1-r²: {report.cuped_variance_left_by_theory:.4f}).",

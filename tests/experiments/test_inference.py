@@ -25,7 +25,7 @@ from doctune.experiments.simulate import (
     coverage_and_power,
     cuped_variance_left,
     false_positives,
-    mismatch,
+    sample_ratio_mismatch,
 )
 from doctune.experiments.simulated import CORRELATION, Course, activity
 
@@ -177,7 +177,7 @@ def test_the_interval_has_the_truth_at_all_times_and_finds_a_known_effect(kind, 
 
 
 def test_a_mismatch_of_52_to_48_is_caught_when_theory_says_so() -> None:
-    found = mismatch(300, 200, default_rng(1))
+    found = sample_ratio_mismatch(300, 200, default_rng(1))
     assert found.caught == 1.0
     assert found.median_users == pytest.approx(found.theory_users, rel=0.15)
     assert found.false_positives <= 0.001 + 3 * np.sqrt(0.001 / 300)
@@ -239,4 +239,4 @@ def test_the_command_prints_one_line_and_repeats_itself() -> None:
     for report in reports:
         report.pop("seconds")
     assert reports[0] == reports[1]
-    assert {row["kind"] for row in reports[0]["nothing"]} == set(KINDS)
+    assert {row["kind"] for row in reports[0]["without_effect"]} == set(KINDS)
