@@ -48,9 +48,8 @@ class EndpointTarget:
     def call(self, *, stream: bool = True) -> Call:
         """Returns where to send a request."""
         token = self._reader.valid_token or self._reader.token()
-        verb = "streamRawPredict" if stream else "rawPredict"
-        url = f"https://{self._state.host}/v1/{self._state.name}:{verb}"
-        return Call(url, {"Authorization": f"Bearer {token}"}, self.name)
+        headers = {"Authorization": f"Bearer {token}"}
+        return Call(self._state.raw_url(stream=stream), headers, self.name)
 
 
 class AddressTarget:

@@ -240,9 +240,8 @@ class VertexAddress:
             token = self._reader.valid_token or await asyncio.to_thread(self._reader.token)
         except DoctuneError as error:
             raise UpstreamError(str(error)) from error
-        verb = "streamRawPredict" if stream else "rawPredict"
-        url = f"https://{state.host}/v1/{state.name}:{verb}"
-        return _Target(url, {"Authorization": f"Bearer {token}"}, self._model)
+        headers = {"Authorization": f"Bearer {token}"}
+        return _Target(state.raw_url(stream=stream), headers, self._model)
 
     def versions(self) -> str:
         """Returns which deployed models answer, in which shares."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -13,7 +14,7 @@ from doctune.chat_wire import error_document
 from doctune.inference.batching import QueueFullError
 from doctune.inference.batching import Request as Batched
 from doctune.inference.generation import Completion
-from doctune.serving.chat import answer_chat, refused
+from doctune.serving.chat import answer_chat
 from doctune.serving.engine import Engine
 from doctune.serving.options import ServingOptions
 from doctune.serving.readiness import Readiness
@@ -41,7 +42,7 @@ class AnsweringRoutes:
         """Answers Vertex AI's instances, or OpenAI's body, which `rawPredict` sends here."""
         engine = self._readiness.engine
         if engine is None:
-            return _error(self._readiness.reason, 503, _RETRY_WHILE_LOADING_SECONDS)
+            return self._loading.in_vertex_form()
         start = time.monotonic()
         try:
             async with asyncio.timeout(self._options.request_timeout_seconds):
@@ -52,34 +53,20 @@ class AnsweringRoutes:
                         _log("predict", answers, start)
                         return JSONResponse({"predictions": [a.prediction for a in answers]})
             return await self._chat(engine, request, body)
-        except RequestError as error:
-            logger.info("predict: %d", error.status)
-            return _error(str(error), error.status)
-        except QueueFullError:
-            logger.warning("predict: 429, too many instances are waiting")
-            return _error(_FULL, 429, _RETRY_WHEN_FULL_SECONDS)
-        except TimeoutError:
-            logger.warning("predict: 503, no answer within the time limit")
-            return _error(_LATE, 503, _RETRY_WHILE_LOADING_SECONDS)
-        except Exception:
-            # The worker has logged what happened; a client needs to know only that it did.
-            return _error(_FAILED, 500)
+        except Exception as error:
+            return refusal_of(error, "predict").in_vertex_form()
 
     async def chat_completions(self, request: Request) -> Response:
         """Answers OpenAI's chat, streamed where the request says so."""
         engine = self._readiness.engine
         if engine is None:
-            return _chat_error(self._readiness.reason, 503, _RETRY_WHILE_LOADING_SECONDS)
+            return self._loading.in_openai_form()
         try:
             async with asyncio.timeout(self._options.request_timeout_seconds):
                 with self._admission():
                     body = await bounded_body(request, self._options.max_body_bytes)
-        except RequestError as error:
-            return refused(error)
-        except QueueFullError:
-            return _chat_error(_FULL, 429, _RETRY_WHEN_FULL_SECONDS)
-        except TimeoutError:
-            return _chat_error(_LATE, 503, _RETRY_WHILE_LOADING_SECONDS)
+        except Exception as error:
+            return refusal_of(error, "chat").in_openai_form()
         return await self._chat(engine, request, body)
 
     async def _chat(self, engine: Engine, request: Request, body: bytes) -> Response:
@@ -87,31 +74,61 @@ class AnsweringRoutes:
             answer = await answer_chat(
                 engine, request, body, self._admission, self._options.request_timeout_seconds
             )
-        except (ChatRequestError, RequestError) as error:
-            response = refused(error)
-            logger.info("chat: %d", response.status_code)
-            return response
-        except QueueFullError:
-            logger.warning("chat: 429, too many requests are waiting")
-            return _chat_error(_FULL, 429, _RETRY_WHEN_FULL_SECONDS)
-        except TimeoutError:
-            logger.warning("chat: 503, no answer within the time limit")
-            return _chat_error(_LATE, 503, _RETRY_WHILE_LOADING_SECONDS)
-        except Exception:
-            # The worker has logged what happened; a client needs to know only that it did.
-            return _chat_error(_FAILED, 500)
+        except Exception as error:
+            return refusal_of(error, "chat").in_openai_form()
         logger.info("chat: %d", answer.status_code)
         return answer
 
+    @property
+    def _loading(self) -> "Refusal":
+        return Refusal(self._readiness.reason, 503, _RETRY_WHILE_LOADING_SECONDS)
 
-def _error(message: str, status: int, retry_seconds: int | None = None) -> JSONResponse:
-    headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
-    return JSONResponse({"error": message}, status, headers)
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a client gets instead of an answer."""
+
+    message: str
+    status: int
+    retry_seconds: int | None = None
+    param: str = ""
+    code: str = ""
+
+    def in_vertex_form(self) -> JSONResponse:
+        """Returns the response of the predict route."""
+        return JSONResponse({"error": self.message}, self.status, self._headers)
+
+    def in_openai_form(self) -> JSONResponse:
+        """Returns the response of the chat route."""
+        document = error_document(self.message, self.status, self.param, self.code)
+        return JSONResponse(document, self.status, self._headers)
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {} if self.retry_seconds is None else {"Retry-After": str(self.retry_seconds)}
 
 
-def _chat_error(message: str, status: int, retry_seconds: int | None = None) -> JSONResponse:
-    headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
-    return JSONResponse(error_document(message, status), status, headers)
+def refusal_of(error: Exception, route: str) -> Refusal:
+    """Returns what a client is told of an error, and logs it for the operator.
+
+    What the server cannot keep up with is a warning. The message of an invalid request is not
+    logged: it may quote the request.
+    """
+    if isinstance(error, ChatRequestError):
+        logger.info("%s: 400", route)
+        return Refusal(str(error), 400, param=error.param, code=error.code)
+    if isinstance(error, RequestError):
+        logger.info("%s: %d", route, error.status)
+        return Refusal(str(error), error.status)
+    if isinstance(error, QueueFullError):
+        refusal = Refusal(_FULL, 429, _RETRY_WHEN_FULL_SECONDS)
+    elif isinstance(error, TimeoutError):
+        refusal = Refusal(_LATE, 503, _RETRY_WHILE_LOADING_SECONDS)
+    else:
+        # The worker has logged what happened; a client needs to know only that it did.
+        refusal = Refusal(_FAILED, 500)
+    logger.warning("%s: %d, %s", route, refusal.status, refusal.message)
+    return refusal
 
 
 async def _answer(engine: Engine, body: bytes, request: Request) -> list[Completion]:

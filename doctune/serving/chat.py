@@ -15,12 +15,11 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
-from doctune.chat_schema import ChatRequest, ChatRequestError, parse_chat_request
+from doctune.chat_schema import ChatRequest, parse_chat_request
 from doctune.chat_wire import ChatAnswer, error_document, event, usage_of
 from doctune.inference.batching import Ticket
 from doctune.inference.generation import Completion
 from doctune.serving.engine import Engine
-from doctune.serving.schema import RequestError
 from doctune.serving.transport import Admission, answers_while_client_waits
 
 
@@ -63,13 +62,6 @@ async def answer_chat(
         return StreamingResponse(
             stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
-
-
-def refused(error: ChatRequestError | RequestError) -> JSONResponse:
-    """Returns the response to an invalid request."""
-    if isinstance(error, ChatRequestError):
-        return JSONResponse(error_document(str(error), 400, error.param, error.code), 400)
-    return JSONResponse(error_document(str(error), error.status), error.status)
 
 
 async def _events(

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from doctune.disconnects import ClientGoneError, while_client_waits
 from doctune.inference.batching import QueueFullError, Ticket
@@ -38,16 +39,19 @@ async def bounded_body(request: Request, limit: int) -> bytes:
     """Reads the body; never holds much more than the limit.
 
     Raises:
-        RequestError: It is larger.
+        RequestError: It is larger, or the client has gone before its end.
     """
     body = bytearray()
     declared = request.headers.get("content-length", "")
     too_large = declared.isdigit() and int(declared) > limit
     if not too_large:
-        async for chunk in request.stream():
-            body += chunk
-            if too_large := len(body) > limit:
-                break
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if too_large := len(body) > limit:
+                    break
+        except ClientDisconnect as error:
+            raise RequestError("the client is gone", 499) from error
     if too_large:
         raise RequestError(f"the body is larger than {limit} bytes", 413)
     return bytes(body)

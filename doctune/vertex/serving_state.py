@@ -34,6 +34,11 @@ class ServingState:
         """A text that changes whenever the served versions or their shares do."""
         return ",".join(f"{v.deployed_model_id}={v.model_version}:{v.share}" for v in self.versions)
 
+    def raw_url(self, *, stream: bool) -> str:
+        """Returns where a body goes to the model server as it is: `(stream)RawPredict`."""
+        verb = "streamRawPredict" if stream else "rawPredict"
+        return f"https://{self.host}/v1/{self.name}:{verb}"
+
     def version_of(self, deployed_model_id: str) -> str | None:
         """Returns the model version of a deployed model; None where it is not known."""
         for version in self.versions:
