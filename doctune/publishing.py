@@ -110,6 +110,8 @@ def _names(folder: Path) -> list[str]:
 def _copy(source: Path, name: str, target: Path) -> PublishedFile:
     place = target / name
     place.parent.mkdir(parents=True, exist_ok=True)
+    # On a disk, a process that has the old file mapped keeps it.
+    place.unlink(missing_ok=True)
     sha = hashlib.sha256()
     with (source / name).open("rb") as given, place.open("wb") as written:
         while chunk := given.read(_CHUNK_BYTES):

@@ -181,9 +181,9 @@ class LocalSettings(_Section):
         ),
     )
     refuse_folder_renames: bool = Field(
-        False,
+        True,
         description=(
-            "Whether renames of folders that are not empty are refused under /gcs, as on buckets "
-            "without a hierarchical namespace."
+            "Whether renames of folders that are not empty are refused under /gcs, and among the "
+            "outputs of local runs, as on buckets without a hierarchical namespace."
         ),
     )

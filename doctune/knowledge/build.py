@@ -17,7 +17,7 @@ import numpy as np
 from doctune.dataset.records import Document, read_corpus
 from doctune.digests import digest_file, digest_folder, digest_value
 from doctune.errors import DatasetError, StorageError
-from doctune.files import atomic_folder, write_json
+from doctune.files import write_json
 from doctune.inference.sentence_encoder import Floats, encoder_folder
 from doctune.knowledge.aliases import find_aliases
 from doctune.knowledge.lexical import tokens, write_bm25
@@ -40,6 +40,7 @@ from doctune.knowledge.store import (
 from doctune.knowledge.vectors import context_text, passage_text, unit_vectors
 from doctune.knowledge.vocabulary import write_vocabulary
 from doctune.progress import progress
+from doctune.publishing import published_folder
 
 EVERYBODY = "everybody"
 
@@ -74,7 +75,7 @@ def build_index(
     *,
     previous: Path | None = None,
 ) -> IndexSummary:
-    """Writes the index of parsed documents, whole or not at all.
+    """Writes the index of parsed documents; what is cut off is refused by its readers.
 
     Args:
         documents_dir: Folder with `blocks.parquet` and `documents.parquet`.
@@ -101,11 +102,11 @@ def build_index(
             made = unit_vectors(cut.title, cut.passages, encoder) if known is None else known
             vectors.append(made)
             bar.advance()
-    with atomic_folder(index_dir) as folder:
+    with published_folder(index_dir) as folder:
         texts = [(one.text, cut.document.language or "en") for cut in cuts for one in cut.passages]
         write_vocabulary(folder, texts, encoder)
         _write(folder, cuts, np.concatenate(vectors), options, weights)
-        record = read_record(folder)
+    record = read_record(index_dir)
     return IndexSummary(
         passages=record.passages,
         units=record.units,

@@ -10,6 +10,7 @@
     encoder/           the sentence encoder, where it was tuned on these documents
     aliases.json       what the documents call things that users call otherwise
     index.json         versions, settings, digests, thresholds
+    manifest.json      all of these, written last
 
 Everything is in order of the files' names and of the text, so the same input gives the same bytes.
 """
@@ -28,6 +29,7 @@ from doctune.errors import StorageError
 from doctune.knowledge.aliases import Alias
 from doctune.knowledge.options import KnowledgeOptions
 from doctune.knowledge.passages import Unit
+from doctune.publishing import require_whole
 
 VERSION = 2
 PASSAGES, UNITS, VECTORS = "passages.parquet", "units.arrow", "units.npy"
@@ -111,7 +113,7 @@ def read_record(folder: Path) -> IndexRecord:
     """Returns what an index says of itself.
 
     Raises:
-        StorageError: There is no index, or one of another version.
+        StorageError: There is no index, a part of one, or one of another version.
     """
     path = folder / INDEX
     if not path.is_file():
@@ -124,6 +126,7 @@ def read_record(folder: Path) -> IndexRecord:
         raise StorageError(
             f"{path} has version {record.version}, not {VERSION}: build the index again."
         )
+    require_whole(folder, "build the index again")
     return record
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from doctune.digests import digest_file, digest_folder, digest_value
-from doctune.files import atomic_folder, write_json
+from doctune.files import write_json
 from doctune.inference.sentence_encoder import load_encoder, one_thread, pool
 from doctune.knowledge.index import KnowledgeIndex
 from doctune.knowledge.pairs import Pair, read_pairs
@@ -26,6 +26,7 @@ from doctune.knowledge.store import ENCODER, INDEX, VECTORS, VERSION, read_recor
 from doctune.knowledge.vectors import context_text, unit_vectors
 from doctune.knowledge.vocabulary import write_vocabulary
 from doctune.progress import progress
+from doctune.publishing import MANIFEST_FILE, published_folder, write_manifest
 
 _HELD_OUT = 10  # one fact of so many is kept out
 _LEAST_PAIRS = 64  # to learn from
@@ -71,11 +72,12 @@ def tune_retriever(index_dir: Path, train_set: Path, tuned_dir: Path) -> TuningS
     learnt, judged = _parted(read_pairs(train_set, index))
     steps = options.tuning_steps if len(learnt) >= _LEAST_PAIRS and judged else 0
     before = _mean_rank(index, judged)
-    with atomic_folder(tuned_dir) as folder:
+    with published_folder(tuned_dir) as folder:
         shutil.copytree(index_dir, folder, dirs_exist_ok=True)
         after = before
         if steps:
             _tune(index, learnt, steps, folder)
+            write_manifest(folder)
             after = _mean_rank(KnowledgeIndex(folder), judged)
         kept = bool(steps) and after >= before + _LEAST_GAIN
         if steps and not kept:
@@ -210,6 +212,7 @@ def _encode_again(index: KnowledgeIndex, folder: Path, encoder: Path) -> None:
 def _record(folder: Path, before: float, after: float, kept: bool) -> str:
     record = read_record(folder)
     (folder / INDEX).unlink()
+    (folder / MANIFEST_FILE).unlink()
     options = record.options.model_dump(mode="json")
     weights = digest_file(folder / ENCODER / "model.safetensors") if kept else record.encoder
     digest = digest_value([VERSION, options, digest_folder(folder)])

@@ -36,7 +36,7 @@ class LocalVertexConfig(BaseModel):
         ),
     )
     refuse_folder_renames: bool = Field(
-        False,
+        True,
         description=(
             "Whether renames of folders that are not empty are refused under /gcs, as by Cloud "
             "Storage FUSE on buckets without a hierarchical namespace."

@@ -28,6 +28,8 @@ MOUNT_POINT = "/gcs"
 # Read by the guard (see guard/sitecustomize.py), which every Python program then loads.
 MISSING_VARIABLE = "LOCALVERTEX_GCS_MISSING"
 RENAMES_VARIABLE = "LOCALVERTEX_GCS_RENAMES"
+# A folder whose contents stand for a bucket's, but for its `.cache`: where outputs go.
+FLAT_FOLDER_VARIABLE = "LOCALVERTEX_FLAT_FOLDER"
 REFUSE_RENAMES = "--refuse-folder-renames"
 NOT_FOUND_CODE = 127
 

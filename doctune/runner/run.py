@@ -17,7 +17,7 @@ from doctune.errors import PipelineError, UsageError
 from doctune.files import write_json
 from doctune.processes import start_process, stop_process
 from doctune.runner.events import Event, EventReader
-from doctune.runner.gcs_mount import mounting
+from doctune.runner.gcs_mount import FLAT_FOLDER_VARIABLE, mounting
 
 Runner = Literal["subprocess", "docker"]
 
@@ -122,6 +122,8 @@ def run_pipeline(
         *("--runner", runner),
         *([] if enable_caching else ["--no-cache"]),
     ]
+    if local.refuse_folder_renames:
+        environment = {**environment, FLAT_FOLDER_VARIABLE: str(root.absolute() / "pipeline_root")}
     with _worker(command, environment) as process:
         lines = _LogLines(process, folder / "log.txt")
         reader = EventReader(folder / "events.jsonl")

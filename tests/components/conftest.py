@@ -128,7 +128,6 @@ def local_vertex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str,
         state_dir=tmp_path_factory.mktemp("localvertex"),
         programs={"*/serving:*": ["{python}", "-m", "doctune.serving"]},
         environment={"OMP_NUM_THREADS": "1"},
-        refuse_folder_renames=True,  # as under /gcs on Vertex AI
     )
     with LocalVertex.attach_or_start(config) as local:
         yield local.environment

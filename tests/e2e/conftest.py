@@ -83,10 +83,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Itera
     config["training"] |= {"max_steps": 12, "per_device_train_batch_size": 4}
     config["evaluation"] |= {"max_new_tokens": 16, "max_examples": 12, "max_questions": 8}
     path.write_text(yaml.safe_dump(config))
-    path = folder / "config/vertex_config.yaml"
-    vertex = yaml.safe_load(path.read_text())
-    vertex["local"]["refuse_folder_renames"] = True  # as under /gcs on Vertex AI
-    path.write_text(yaml.safe_dump(vertex))
     made = Workspace(folder)
     yield made
     made.doctune("local", "down", check=False)

@@ -7,7 +7,9 @@ import pytest
 from doctune.digests import digest_folder
 from doctune.errors import DatasetError, StorageError
 from doctune.knowledge import KnowledgeIndex, KnowledgeOptions, build_index
+from doctune.publishing import MANIFEST_FILE
 from tests.dataset.corpora import write_corpus
+from tests.flat_bucket import flat_bucket
 from tests.knowledge.conftest import manual, warranty
 
 
@@ -47,6 +49,26 @@ def test_who_is_not_of_a_group_does_not_see_its_documents(documents: Path, tmp_p
 
     assert seen == {"arlo-3-manual.pdf"}
     assert "warranty.pdf" in {one.file for one in index.search("motor", groups={"partners"})}
+
+
+def test_an_index_is_built_again_on_a_bucket_that_renames_no_folder(
+    documents: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "gcs" / "index"
+    with flat_bucket(tmp_path / "gcs"):
+        build_index(documents, place)
+        build_index(documents, place)
+
+    assert KnowledgeIndex(place).search("motor covered")
+
+
+def test_an_index_whose_copy_was_cut_off_is_refused(documents: Path, tmp_path: Path) -> None:
+    place = tmp_path / "index"
+    build_index(documents, place)
+    (place / MANIFEST_FILE).unlink()
+
+    with pytest.raises(StorageError, match="incomplete: build the index again"):
+        KnowledgeIndex(place)
 
 
 def test_a_folder_without_an_index_is_one_clear_error(tmp_path: Path) -> None:

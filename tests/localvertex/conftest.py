@@ -37,7 +37,6 @@ def make_config(state_dir, **changes):
         "restart_seconds": 1.5,
         "deploy_timeout_seconds": 30,
         "trusted_models": ("gs://endpoints-demo-project/trusted",),
-        "refuse_folder_renames": True,  # as under /gcs on Vertex AI, whatever runs in the tests
     }
     return LocalVertexConfig(**(values | changes))
 

@@ -131,3 +131,22 @@ def test_renames_of_files_empty_folders_and_outside_of_gcs_go_through(
 def test_folders_are_renamed_where_nothing_is_said(storage: Path) -> None:
     assert run(storage, sys.executable, "-c", _RENAME).returncode == 0
     assert (storage / "bucket/other/note.txt").read_text() == "hello"
+
+
+def test_folders_among_the_outputs_of_a_local_run_are_not_renamed_either(
+    storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = tmp_path / "outputs"
+    for folder in (outputs / "index", outputs / ".cache/overlay"):
+        folder.mkdir(parents=True)
+        (folder / "a").touch()
+    monkeypatch.setenv(gcs_mount.FLAT_FOLDER_VARIABLE, str(outputs))
+    rename = "import os, sys; os.rename(sys.argv[1], sys.argv[1] + '2')"
+
+    refused = run(storage, sys.executable, "-c", rename, str(outputs / "index"), renames=True)
+    cached = run(
+        storage, sys.executable, "-c", rename, str(outputs / ".cache/overlay"), renames=True
+    )
+
+    assert "Cloud Storage FUSE renames no folder that is not empty" in refused.stderr
+    assert cached.returncode == 0, cached.stderr

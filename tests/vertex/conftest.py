@@ -53,7 +53,6 @@ def local_vertex(folder: Path) -> Iterator[LocalVertex]:
             "*/flagged:*": [*_LIGHT_SERVER, "--fail-where"],
         },
         environment={"OMP_NUM_THREADS": "1"},
-        refuse_folder_renames=True,  # as under /gcs on Vertex AI
     )
     with LocalVertex.attach_or_start(config) as handle:
         yield handle

@@ -3,7 +3,8 @@
 - Where no bucket could be mounted, the first touch of /gcs raises and says what is missing: a
   program must not write into a folder of this machine that only looks like a bucket.
 - Where asked for, renames of folders that are not empty are refused as by Cloud Storage FUSE on
-  buckets without a hierarchical namespace.
+  buckets without a hierarchical namespace: under /gcs, and where a local run keeps the outputs that
+  are in a bucket on Vertex AI.
 
 It does without pathlib, which calls what is watched here.
 """
@@ -18,6 +19,7 @@ import sys
 
 _ROOT = "/gcs"
 _MISSING = os.environ.get("LOCALVERTEX_GCS_MISSING", "")
+_FLAT_FOLDER = os.environ.get("LOCALVERTEX_FLAT_FOLDER", "").rstrip("/")
 _REFUSES_RENAMES = os.environ.get("LOCALVERTEX_GCS_RENAMES", "") == "refuse"
 
 
@@ -35,6 +37,15 @@ def _mounted_path(value: object) -> str | None:
         value = os.path.join(os.getcwd(), value)
     path = os.path.normpath(value)
     return path if path == _ROOT or path.startswith(_ROOT + "/") else None
+
+
+def _output_path(value: object) -> str | None:
+    """Returns the full path of an output, else None; caches beside them are on a disk."""
+    if not _FLAT_FOLDER or not isinstance(value, str | bytes | os.PathLike):
+        return None
+    path = os.path.abspath(os.fsdecode(value))
+    cache = os.path.join(_FLAT_FOLDER, ".cache", "")
+    return path if path.startswith(_FLAT_FOLDER + "/") and not path.startswith(cache) else None
 
 
 def _started_inside() -> bool:
@@ -58,7 +69,9 @@ def _refuse_touch(event: str, arguments: tuple[object, ...]) -> None:
 def _refuse_rename(event: str, arguments: tuple[object, ...]) -> None:
     if event != "os.rename":
         return
-    source, target = (_mounted_path(argument) for argument in arguments[:2])
+    source, target = (
+        _mounted_path(argument) or _output_path(argument) for argument in arguments[:2]
+    )
     if source and target and os.path.isdir(source) and os.listdir(source):
         raise OSError(
             errno.EMFILE,
