@@ -39,7 +39,8 @@ def create(
         typer.Option(
             help="Version, alias or full name, else candidate; same: the control's version; "
             "vertex:ENDPOINT#MODEL or https://HOST/v1#MODEL: what is served there, such as an "
-            "adapter. Several make several treatments."
+            "adapter; vertex:ENDPOINT/deployedModels/ID: one deployed model, by its invoke route. "
+            "Several make several treatments."
         ),
     ] = None,
     guardrail: Annotated[list[str] | None, typer.Option(help="Must not get worse.")] = None,

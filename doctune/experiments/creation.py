@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,10 +19,11 @@ from doctune.errors import UsageError
 from doctune.experiments.assignment import BUCKETS, free_slot
 from doctune.experiments.options import ExperimentOptions
 from doctune.experiments.plan import CONTROL, TREATMENT, ArmPlan, Plan, check_plan
+from doctune.vertex.serving_state import VERTEX, EndpointAddress
 
 _LAYER_SECONDS = 10.0  # how long one creation may hold a layer, and another one waits for it
 
-_UPSTREAMS = ("http://", "https://", "vertex:")
+_UPSTREAMS = ("http://", "https://", VERTEX)
 SAME = "same"  # the control's version, with other settings
 
 
@@ -30,7 +32,7 @@ class ArmChoice:
     """A treatment as a user names it."""
 
     name: str
-    version: str  # number, alias, full name, `SAME`, or an upstream: vertex:ENDPOINT#ADAPTER
+    version: str  # number, alias, full name, `SAME`, or an upstream as `EndpointAddress`, https://
     parameters: Mapping[str, Any] = field(default_factory=dict)
     system_prompt: str | None = None
 
@@ -106,10 +108,8 @@ def add_to_layer(
     lease = f"layer:{hashlib.sha256(layer.encode()).hexdigest()[:32]}"
     try:
         with leased(engine, lease, _LAYER_SECONDS, wait_seconds=_LAYER_SECONDS):
-            try:
+            with _usage_errors():
                 plan = plan_in(_slot(engine, layer, share))
-            except ValidationError as error:
-                raise UsageError(f"{error.errors(include_url=False)[0]['msg']}.") from error
             check_plan(plan)
             document = plan.model_dump(mode="json")
             add_experiment(engine, plan.name, plan.model, plan.layer, document, datetime.now(UTC))
@@ -146,6 +146,8 @@ def _arms(request: Request) -> tuple[ArmPlan, ...]:
     arms = [ArmPlan(name=CONTROL)]
     for choice in request.treatments:
         same, served = choice.version == SAME, choice.version.startswith(_UPSTREAMS)
+        if choice.version.startswith(VERTEX):
+            _check_address(choice.version)
         version = "" if same or served else _version(request, choice.version)
         changed = served or bool(choice.parameters) or choice.system_prompt is not None
         if not changed and (same or version == control):
@@ -153,16 +155,28 @@ def _arms(request: Request) -> tuple[ArmPlan, ...]:
                 f"{choice.name} is the same as the control: name another version, or give it "
                 "parameters or a system prompt."
             )
-        arms.append(
-            ArmPlan(
+        with _usage_errors():
+            arm = ArmPlan(
                 name=choice.name,
                 model_version="" if version == control else version,
                 upstream=choice.version if served else "",
                 parameters=dict(choice.parameters),
                 system_prompt=choice.system_prompt,
             )
-        )
+        arms.append(arm)
     return tuple(arms)
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Says in one line what a plan or an arm has that cannot be."""
+    try:
+        yield
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        said = problem["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: {said}." if where else f"{said}.") from error
 
 
 def _version(request: Request, named: str) -> str:
@@ -195,6 +209,42 @@ def _check_serves(endpoint: str, version: str) -> None:
         raise DeploymentError(
             f"the control {version.split('/')[-1]} does not have all traffic of {endpoint}, "
             f"which serves {has}: deploy it first."
+        )
+
+
+def _check_address(text: str) -> None:
+    """Refuses the address of an endpoint that the gateway could get no answer from.
+
+    Raises:
+        UsageError: It is no address.
+        DeploymentError: Nothing is deployed there, or not what it names.
+    """
+    from doctune.errors import DeploymentError
+    from doctune.vertex import list_variants
+    from doctune.vertex.errors import google_errors
+    from doctune.vertex.registry import get_version
+
+    try:
+        address = EndpointAddress.parse(text)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+    deployed = {one.deployed_model_id: one for one in list_variants(address.endpoint)}
+    if not address.deployed_model_id:
+        if not any(variant.share for variant in deployed.values()):
+            raise DeploymentError(f"no deployed model of {address.endpoint} gets traffic.")
+        return
+    if address.deployed_model_id not in deployed:
+        raise DeploymentError(
+            f"{address.endpoint} has no deployed model {address.deployed_model_id}: it has "
+            f"{', '.join(deployed) or 'none'}."
+        )
+    version = deployed[address.deployed_model_id].model_version
+    with google_errors(f"find {version}", DeploymentError):
+        container = get_version(version).container_spec
+    if not container.invoke_route_prefix:
+        raise DeploymentError(
+            f"the deployed model {address.deployed_model_id} has no invoke route, since its model "
+            'was uploaded without serving_container_invoke_route_prefix="/*".'
         )
 
 

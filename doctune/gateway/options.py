@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from doctune.agent import AgentOptions
 from doctune.errors import ConfigurationError
 from doctune.feedback.request import LABELS
+from doctune.vertex.serving_state import VERTEX, EndpointAddress
 
 GATEWAY_CONFIG_FILE = "gateway.yaml"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -26,8 +27,10 @@ class _Section(BaseModel):
 
 
 def _check_upstream(upstream: str) -> None:
-    if not upstream.startswith(("vertex:", "http://", "https://")):
+    if not upstream.startswith((VERTEX, "http://", "https://")):
         raise ValueError(f"upstream {upstream!r}: use vertex:ENDPOINT or http(s)://…")
+    if upstream.startswith(VERTEX):
+        EndpointAddress.parse(upstream)
 
 
 class LimitOptions(_Section):

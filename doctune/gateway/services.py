@@ -27,6 +27,7 @@ from doctune.gateway.routing import Model
 from doctune.gateway.tracing import open_traces
 from doctune.gateway.upstreams import OpenAIAddress, Upstream, VertexAddress
 from doctune.vertex.http_session import open_session
+from doctune.vertex.serving_state import VERTEX
 
 if TYPE_CHECKING:
     import aiohttp
@@ -143,7 +144,7 @@ class Services:
         self.log.add(self.recorder.row(exchange))
 
     async def _upstream(self, name: str) -> Upstream:
-        if not name.startswith("vertex:"):
+        if not name.startswith(VERTEX):
             return Upstream(
                 OpenAIAddress(name, os.environ.get(UPSTREAM_KEY_VARIABLE, "")), self._session
             )

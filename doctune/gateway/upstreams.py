@@ -16,12 +16,14 @@ import aiohttp
 from doctune.chat_schema import ChatRequest
 from doctune.errors import DoctuneError
 from doctune.vertex.http_session import proxy_for
+from doctune.vertex.serving_state import EndpointAddress
 
 if TYPE_CHECKING:
     from doctune.vertex.serving_state import EndpointReader, ServingState
 
 STATE_SECONDS = 5.0  # how old what is known of an endpoint may be
 
+_CHAT_ROUTE = "/v1/chat/completions"
 _MOST_ERROR_BYTES = 10_000
 _MOST_EVENT_BYTES = 1 << 20
 
@@ -211,15 +213,18 @@ class OpenAIAddress:
 
 
 class VertexAddress:
-    """`vertex:ENDPOINT`, by its display name; `vertex:ENDPOINT#MODEL` for one of several there.
+    """An endpoint as `EndpointAddress` names it.
 
-    Several are there where the server has adapters: the request's `model` chooses.
+    Of several models or adapters, the request's `model` chooses. One deployed model is asked
+    whatever its share of the traffic, by the invoke route that only models with
+    `invoke_route_prefix` have.
     """
 
     def __init__(self, name: str, reader: EndpointReader) -> None:
         self.name = name
-        self._display_name, _, model = name.removeprefix("vertex:").partition("#")
-        self._model = model or self._display_name
+        address = EndpointAddress.parse(name)
+        self._display_name, self._deployed = address.endpoint, address.deployed_model_id
+        self._model = address.model or address.endpoint
         self._reader = reader
         self._state: ServingState | None = None
         self._read_at = float("-inf")
@@ -233,23 +238,34 @@ class VertexAddress:
         """
         if self._state is None or time.monotonic() - self._read_at > STATE_SECONDS:
             await self.refresh()
-        state = self._state
-        if state is None or not state.versions:
-            raise UpstreamError(f"{self.name}: no deployed model gets traffic")
+        route = self._route(stream)
         try:
             token = self._reader.valid_token or await asyncio.to_thread(self._reader.token)
         except DoctuneError as error:
             raise UpstreamError(str(error)) from error
-        headers = {"Authorization": f"Bearer {token}"}
-        return _Target(state.raw_url(stream=stream), headers, self._model)
+        return _Target(route, {"Authorization": f"Bearer {token}"}, self._model)
+
+    def _route(self, stream: bool) -> str:
+        state = self._state
+        if state is not None and self._deployed:
+            if state.version_of(self._deployed) is None:
+                raise UpstreamError(f"{self.name}: no such model is deployed there")
+            return state.invoke_url(self._deployed, _CHAT_ROUTE)
+        if state is None or not state.versions:
+            raise UpstreamError(f"{self.name}: no deployed model gets traffic")
+        return state.raw_url(stream=stream)
 
     def versions(self) -> str:
         """Returns which deployed models answer, in which shares."""
-        return f"{self._state.fingerprint}#{self._model}" if self._state else ""
+        if self._state is None:
+            return ""
+        if self._deployed:
+            return f"{self._deployed}={self._state.version_of(self._deployed)}#{self._model}"
+        return f"{self._state.fingerprint}#{self._model}"
 
     def source(self, headers: Any) -> Source:
         """Returns where an answer came from, by the headers that Vertex AI adds."""
-        deployed = headers.get("X-Vertex-AI-Deployed-Model-Id", "")
+        deployed = self._deployed or headers.get("X-Vertex-AI-Deployed-Model-Id", "")
         version = self._state.version_of(deployed) if self._state else None
         return Source(upstream=self.name, model_version=version or "", deployed_model_id=deployed)
 

@@ -13,7 +13,7 @@ from doctune.localvertex.api.codec import Document, snake_case
 from doctune.localvertex.api.errors import ApiError, Status, invalid
 from doctune.localvertex.api.routes import Route, Router
 from doctune.localvertex.dispatch import dispatch
-from doctune.localvertex.services import predictions
+from doctune.localvertex.services import invocations, predictions
 from doctune.localvertex.vertex import Vertex
 
 _OPERATION = re.compile(
@@ -52,6 +52,8 @@ class RestApi:
             query = {snake_case(key): value for key, value in request.query.items()}
             found = await operation_methods.answer(self._vertex, "list", match["name"], query)
             return self._response(request, found)
+        if (invocation := invocations.invocation_in(request.rel_url.raw_path)) is not None:
+            return await invocations.invoke(self._vertex, request, invocation)
         route = self._router.find(request.method, request.path)
         if route is None:
             raise ApiError(

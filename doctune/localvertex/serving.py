@@ -39,6 +39,7 @@ class ServingSpec:
     log_path: Path
     start_seconds: float
     restart_seconds: float
+    is_invoked: bool = False  # by any of its routes, instead of the predict route
 
 
 class ServingProcess:

@@ -132,6 +132,7 @@ class Vertex:
                     else self.config.deploy_timeout_seconds
                 ),
                 restart_seconds=self.config.restart_seconds,
+                is_invoked=bool(container.get("invoke_route_prefix")),
             ),
             self.client,
         )

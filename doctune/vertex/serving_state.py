@@ -8,13 +8,45 @@ from typing import Any
 from doctune.errors import ConfigurationError, DeploymentError
 from doctune.vertex.errors import google_errors
 
+VERTEX = "vertex:"
+DEPLOYED_MODELS = "/deployedModels/"
+
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _SECONDS = 20
 
 
 @dataclass(frozen=True)
+class EndpointAddress:
+    """An endpoint, or a part of it, as settings and commands name it.
+
+    `vertex:ENDPOINT`, by its display name; `vertex:ENDPOINT#MODEL` for one of several models or
+    adapters that its server has; `vertex:ENDPOINT/deployedModels/ID` for one deployed model.
+    """
+
+    endpoint: str
+    deployed_model_id: str = ""
+    model: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> EndpointAddress:
+        """Reads an address.
+
+        Raises:
+            ValueError: It is none.
+        """
+        place, _, model = text.removeprefix(VERTEX).partition("#")
+        endpoint, names_one, deployed = place.partition(DEPLOYED_MODELS)
+        if not text.startswith(VERTEX) or not endpoint or bool(names_one) != bool(deployed):
+            raise ValueError(
+                f"{text!r} is no endpoint: use {VERTEX}ENDPOINT, {VERTEX}ENDPOINT#MODEL or "
+                f"{VERTEX}ENDPOINT{DEPLOYED_MODELS}ID"
+            )
+        return cls(endpoint, deployed, model)
+
+
+@dataclass(frozen=True)
 class ServedVersion:
-    """A deployed model that gets traffic. `share` is in percent."""
+    """A deployed model. `share` is its part of the traffic, in percent."""
 
     deployed_model_id: str
     model_version: str  # projects/P/locations/L/models/M@VERSION
@@ -27,7 +59,8 @@ class ServingState:
 
     name: str  # projects/P/locations/L/endpoints/E
     host: str  # the host that predictions are sent to
-    versions: tuple[ServedVersion, ...]
+    versions: tuple[ServedVersion, ...]  # those that get traffic
+    idle: tuple[ServedVersion, ...] = ()  # those that are deployed without any
 
     @property
     def fingerprint(self) -> str:
@@ -39,9 +72,18 @@ class ServingState:
         verb = "streamRawPredict" if stream else "rawPredict"
         return f"https://{self.host}/v1/{self.name}:{verb}"
 
+    def invoke_url(self, deployed_model_id: str, route: str) -> str:
+        """Returns the URL of a route of one deployed model's own server.
+
+        Only models that were uploaded with `invoke_route_prefix` have it.
+        """
+        return (
+            f"https://{self.host}/v1/{self.name}{DEPLOYED_MODELS}{deployed_model_id}/invoke{route}"
+        )
+
     def version_of(self, deployed_model_id: str) -> str | None:
         """Returns the model version of a deployed model; None where it is not known."""
-        for version in self.versions:
+        for version in (*self.versions, *self.idle):
             if version.deployed_model_id == deployed_model_id:
                 return version.model_version
         return None
@@ -121,11 +163,10 @@ def _state(endpoint: dict[str, Any], host: str) -> ServingState:
         )
         for deployed in endpoint.get("deployedModels", [])
     ]
-    serving = sorted(
-        (version for version in versions if version.share > 0), key=lambda v: v.deployed_model_id
-    )
+    versions.sort(key=lambda version: version.deployed_model_id)
     return ServingState(
         name=endpoint["name"],
         host=endpoint.get("dedicatedEndpointDns") or host,
-        versions=tuple(serving),
+        versions=tuple(version for version in versions if version.share > 0),
+        idle=tuple(version for version in versions if version.share == 0),
     )

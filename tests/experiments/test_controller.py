@@ -23,17 +23,9 @@ from doctune.experiments.options import (
 from doctune.experiments.plan import ArmPlan, Plan
 from doctune.experiments.report import render_report
 from doctune.experiments.status import standing_of
-from tests.experiments.records import NOW, Log, Recording, fill
+from tests.experiments.records import NOW, Recording, fill
 from tests.experiments.test_decision import PLAN
-from tests.feedback.conftest import engine, prepared_postgres, sqlite, sqlite_template
 from tests.gateway.conftest import ROOT
-
-__all__ = ["engine", "prepared_postgres", "sqlite", "sqlite_template"]  # fixtures
-
-
-@pytest.fixture
-def log(engine: Engine) -> Log:
-    return Log(engine)
 
 
 @pytest.fixture

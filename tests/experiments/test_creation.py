@@ -14,9 +14,6 @@ from doctune.errors import UsageError
 from doctune.experiments import creation
 from doctune.experiments.creation import add_to_layer
 from tests.experiments.test_decision import PLAN
-from tests.feedback.conftest import engine, prepared_postgres, sqlite, sqlite_template
-
-__all__ = ["engine", "prepared_postgres", "sqlite", "sqlite_template"]  # fixtures
 
 FORK = multiprocessing.get_context("fork")
 SECONDS = 60

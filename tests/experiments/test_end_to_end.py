@@ -24,11 +24,14 @@ from doctune.database.experiments import (
     ExperimentState,
     decisions_of,
     get_experiment,
+    request_stop,
 )
 from doctune.database.tables import Prediction
-from doctune.errors import UsageError
+from doctune.errors import DeploymentError, UsageError
+from doctune.experiments.controller import Controller
 from doctune.experiments.creation import ArmChoice, Request, create_experiment
 from doctune.experiments.options import load_experiment_options
+from doctune.experiments.platform import VertexPlatform
 from doctune.runner.run import RunResult, run_pipeline
 from doctune.vertex import ask, deploy_model, list_variants, register_model, rollback
 from pipelines.ab_test import ab_test
@@ -44,6 +47,7 @@ from tests.vertex.conftest import (
     local_vertex,
     vertex_session,
 )
+from tests.waiting import wait_for
 
 NAME = f"ab-{uuid.uuid4().hex[:8]}"
 WORSE_FIRST = f"{NAME}-worse"  # the endpoint whose champion is the worse one
@@ -308,9 +312,71 @@ def _serves(process: psutil.Process, endpoint: str) -> bool:
         return False
 
 
-def test_a_control_that_does_not_serve_is_refused(gateway: Front, versions: Versions) -> None:
-    from doctune.errors import DeploymentError
+def deploy_for_invoke(versions: int = 2) -> tuple[str, list[str]]:
+    """Deploys versions of a model with invoke routes; the first gets all traffic."""
+    from google.cloud import aiplatform
 
+    name = f"{NAME}-invoked"
+    endpoint = aiplatform.Endpoint.create(display_name=name, dedicated_endpoint_enabled=True)
+    parent = None
+    for number in range(versions):
+        model = aiplatform.Model.upload(
+            display_name=name,
+            parent_model=parent,
+            serving_container_image_uri=f"{IMAGES}/light:1",
+            serving_container_health_route="/health",
+            serving_container_invoke_route_prefix="/*",
+        )
+        parent = model.resource_name
+        model.deploy(
+            endpoint=endpoint,
+            machine_type="n1-standard-4",
+            traffic_percentage=0 if number else 100,
+        )
+    variants = sorted(list_variants(name), key=lambda variant: variant.model_version)
+    return name, [variant.deployed_model_id for variant in variants]
+
+
+def test_an_arm_may_be_one_deployed_model_by_its_invoke_route(
+    gateway: Front, light: tuple[str, str]
+) -> None:
+    name, (_, idle) = deploy_for_invoke()
+    arm = f"vertex:{name}/deployedModels/{idle}"
+    with pytest.raises(DeploymentError, match="has no deployed model 12: it has"):
+        begin(gateway, "invoked", LIGHT, f"vertex:{name}/deployedModels/12")
+    serving = next(variant for variant in list_variants(LIGHT) if variant.share == 100)
+    with pytest.raises(DeploymentError, match="has no invoke route"):
+        begin(
+            gateway,
+            "invoked",
+            LIGHT,
+            f"vertex:{LIGHT}/deployedModels/{serving.deployed_model_id}",
+        )
+    begin(gateway, "invoked", LIGHT, arm, ramp=(50,))
+    controller = Controller(gateway.engine, "invoked", VertexPlatform(), "test")
+    started = controller.step()
+    assert started is not None
+    assert started.action == "start"
+    with Users(gateway, LIGHT, threads=2):
+        wait_for(lambda: exposed(gateway.engine, "invoked") > 5, 60, "answers of the arm")
+    query = select(Prediction.upstream, Prediction.deployed_model_id, Prediction.answer)
+    with gateway.engine.connect() as connection:
+        rows = set(
+            connection.execute(
+                query.where(
+                    Prediction.experiment == "invoked",
+                    Prediction.arm == "treatment",
+                    Prediction.exposure == "given",
+                )
+            ).tuples()
+        )
+    assert rows == {(arm, idle, "version 2")}
+    request_stop(gateway.engine, "invoked", "control")
+    assert controller.run().verdict == "stopped"
+    assert {variant.share for variant in list_variants(name)} == {0, 100}  # as it was
+
+
+def test_a_control_that_does_not_serve_is_refused(gateway: Front, versions: Versions) -> None:
     with pytest.raises(DeploymentError, match="does not have all traffic"):
         begin(gateway, "wrong", NAME, versions.equal, control=versions.worse)
     with pytest.raises(UsageError, match="same as the control"):

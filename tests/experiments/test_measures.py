@@ -23,17 +23,9 @@ from doctune.experiments.planning import plan_experiment
 from doctune.experiments.quantiles import quantile_value
 from doctune.experiments.sources import DatabaseSource, ParquetSource, write_exposures
 from doctune.knowledge.prompt import REFUSAL
-from tests.experiments.records import NOW, Log
+from tests.experiments.records import NOW
 from tests.experiments.test_decision import PLAN
-from tests.feedback.conftest import engine, prepared_postgres, sqlite, sqlite_template
 from tests.gateway.conftest import ROOT
-
-__all__ = ["engine", "prepared_postgres", "sqlite", "sqlite_template"]  # fixtures
-
-
-@pytest.fixture
-def log(engine: Engine) -> Log:
-    return Log(engine)
 
 
 def sums(engine: Engine, numerator: Any, denominator: Any) -> dict[str, float]:

