@@ -36,12 +36,15 @@ def answer_batch(
     from doctune.batch.run import answer_batch
     from doctune.batch.ways import FromDocuments, bulk_model
 
+    model_name = f"{model.uri} in {max_new_tokens} tokens"
     out = Path(answers.path).with_suffix(".jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
     done = answer_batch(
         local_file(questions.uri),
         out,
-        FromDocuments(local_folder(index.uri), way, bulk_model(model.uri, max_new_tokens)),
+        FromDocuments(
+            local_folder(index.uri), way, bulk_model(model.uri, max_new_tokens), model_name
+        ),
         shard_rows=shard_rows,
     )
     answers.uri = f"{answers.uri}.jsonl"

@@ -23,12 +23,15 @@ _BULK_ROWS = 32  # prompts that are decoded together
 class FromDocuments:
     """Answers with sources from an index, as the evaluation chose: quote, model or hybrid."""
 
-    def __init__(self, index: Path, way: str, ask_model: AskMany | None = None) -> None:
+    def __init__(
+        self, index: Path, way: str, ask_model: AskMany | None = None, model: str = ""
+    ) -> None:
         """
         Args:
             index: Folder of the index.
             way: quote, model or hybrid.
             ask_model: Needed by any way but `quote`.
+            model: What answers, as another model gives other answers.
 
         Raises:
             StorageError: The folder holds no index.
@@ -40,7 +43,8 @@ class FromDocuments:
         from doctune.knowledge import Answerer
 
         digest = (index / "index.json").read_bytes() if (index / "index.json").is_file() else b""
-        self.way = f"{way} from {digest_value(digest.decode(errors='replace'))}"
+        speaker = "" if way == "quote" else f" by {model}"
+        self.way = f"{way}{speaker} from {digest_value(digest.decode(errors='replace'))}"
         self._way, self._ask_model = cast(Answering, way), ask_model
         self._answerer, self._knowledge = Answerer.open(index), IndexKnowledge(index)
 

@@ -85,12 +85,13 @@ def _answers(
     if way == "quote" and not closed_book:
         return FromDocuments(index or latest_index(), "quote")
     if model:
-        ask, name = bulk_model(str(model), max_new_tokens), str(model)
+        ask = bulk_model(str(model), max_new_tokens)
+        name = f"{model.absolute()} in {max_new_tokens} tokens"
     else:
         ask, name = _endpoint(stack, local, impersonate)
     if closed_book:
         return FromModel(ask, name)
-    return FromDocuments(index or latest_index(), way, ask)
+    return FromDocuments(index or latest_index(), way, ask, name)
 
 
 def _endpoint(stack: ExitStack, local: bool, impersonate: str) -> tuple[AskMany, str]:

@@ -23,7 +23,12 @@ from doctune.evaluation.comparison import (
     merge,
     model_samples,
 )
-from doctune.evaluation.fairness import Fairness, compare_fairly, judge_fairness
+from doctune.evaluation.fairness import (
+    Fairness,
+    compare_fairly,
+    judge_fairness,
+    judge_quiz_fairness,
+)
 from doctune.evaluation.general_prompts import general_examples
 from doctune.evaluation.judge import GeminiJudge, judge_samples
 from doctune.evaluation.leaks import refuse_leaks
@@ -98,11 +103,12 @@ def evaluate_model(
     fairness = judge_fairness(test.examples, model_dir, champion)
     if fairness.kept.sum() < chosen.min_examples <= len(test.examples):
         # A champion that was trained on other documents is ignored.
-        champion_uri = ""
+        champion_uri, champion = "", None
     models = find_models(model_dir, champion_uri=champion_uri, others=chosen.others)
     quiz = _quiz(test, chosen, index_uri)
     collectors = _collectors(models, test, quiz, chosen)
-    data = _measure(models, collectors, test, quiz, fairness, chosen, champion_uri)
+    fair = (fairness, judge_quiz_fairness(quiz, model_dir, champion))
+    data = _measure(models, collectors, test, quiz, fair, chosen, champion_uri)
     card, verdict = data.card, data.verdict
     write_predictions(predictions_path, test, data.answers, data.samples)
     write_text(report_path, render_report(data))
@@ -127,11 +133,16 @@ def _measure(
     collectors: Mapping[str, AnswerCollector],
     test: TestSet,
     quiz: Quiz,
-    fairness: Fairness,
+    fair: tuple[Fairness, Fairness],
     chosen: EvaluationOptions,
     champion_uri: str,
 ) -> ReportData:
-    """Collects the answers of all models, compares them, and decides."""
+    """Collects the answers of all models, compares them, and decides.
+
+    Args:
+        fair: What the champion is compared on: of the test set, and of the questions.
+    """
+    fairness, of_questions = fair
     answers = {name: collector.answers() for name, collector in collectors.items()}
     encoder = encoder_folder() if chosen.semantic_similarity else None
     samples = {
@@ -146,18 +157,22 @@ def _measure(
     )
     result = mark_all(quiz, {name: given.quiz for name, given in answers.items()})
     first = compare_fairly(samples, bootstrap, fairness)
-    comparison = _compare_all(first, test.examples, answers, bootstrap, chosen.judge)
-    comparison = merge([compare_quiz(result, bootstrap), comparison])
-    fair = samples
+    comparison = _compare_all(first, test.examples, answers, bootstrap, chosen.judge, fairness)
+    comparison = merge([compare_quiz(result, bootstrap, of_questions), comparison])
+    rivals = samples
     if not fairness.whole:
-        fair = {name: own for name, own in samples.items() if name != CHAMPION}
+        rivals = {name: own for name, own in samples.items() if name != CHAMPION}
     least = chosen.min_slice_examples
-    slices = slice_gains(test.examples, fair, bootstrap, min_examples=least)
-    slices += question_slices(result, bootstrap, min_examples=least)
+    slices = slice_gains(test.examples, rivals, bootstrap, min_examples=least)
+    slices += question_slices(result, bootstrap, min_examples=least, champion=of_questions.whole)
     provenance = provenance_of(test, models, answers, chosen, champion_uri)
     card = _decided_card(comparison, slices, answers, test, chosen, provenance)
     product = product_answers(result, bootstrap)
-    facts = {"caps": caps_of(test, models, quiz), "product": product, "fairness": fairness.note}
+    facts = {
+        "caps": caps_of(test, models, quiz),
+        "product": product,
+        "fairness": "; ".join(filter(None, (fairness.note, of_questions.note))),
+    }
     card = card.model_copy(update=facts)
     verdict = decide(card, chosen)
     return ReportData(
@@ -227,6 +242,7 @@ def _compare_all(
     answers: Mapping[str, Answers],
     bootstrap: Bootstrap,
     judge: JudgeOptions | None,
+    fairness: Fairness,
 ) -> Comparison:
     """Compares on the test set, on general prompts and by the judge, with a joint correction."""
     parts = [first]
@@ -247,7 +263,7 @@ def _compare_all(
                 on_example=bar.advance,
             )
         for opponent, pair in judged.items():
-            part = compare(pair, bootstrap)
+            part = compare_fairly(pair, bootstrap, fairness)
             # "judge_tuned" is the preference over the base model alone.
             parts.append(part if opponent == BASE else replace(part, measured=()))
     return merge(parts)

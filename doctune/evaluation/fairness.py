@@ -3,7 +3,9 @@
 A champion that learnt a test document, if in an older edition, answers from memory what the new
 model must find out; one that was trained on other documents does not know what the new one has
 learnt. Documents that one of the two knows and the other does not are left out of their comparison,
-and where too few examples are left the champion of other documents is none.
+and where too few examples are left the champion of other documents is none. Of the questions that
+users ask only those are left out whose document the champion alone knows: what the new model has
+learnt beyond the champion is what it is released for.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy.typing as npt
 
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.comparison import CHAMPION, TUNED, Comparison, compare
+from doctune.evaluation.quiz import Quiz
 from doctune.evaluation.samples import Sample
 from doctune.evaluation.test_set import Example
 from doctune.training_hashes import Hashes, TrainingHashes, hashes_of, read_training_hashes
@@ -24,10 +27,10 @@ from doctune.training_hashes import Hashes, TrainingHashes, hashes_of, read_trai
 
 @dataclass(frozen=True, kw_only=True)
 class Fairness:
-    """What of a test set champion and tuned model can be compared on.
+    """What champion and tuned model can be compared on.
 
     Attributes:
-        kept: Whether each example counts.
+        kept: Whether each example, or question, counts.
         note: What was left out and why; "" where nothing was.
     """
 
@@ -67,6 +70,34 @@ def judge_fairness(examples: Sequence[Example], tuned: Path, champion: Path | No
     note = (
         f"against the champion {left_out} of {len(examples)} examples do not count: only one of "
         f"the two models has learnt {', '.join(sorted(unfair)[:3])}; {shared}"
+    )
+    return Fairness(kept=kept, note=note)
+
+
+def judge_quiz_fairness(quiz: Quiz, tuned: Path, champion: Path | None) -> Fairness:
+    """Finds the questions whose document the champion was trained on, and the new model was not.
+
+    Args:
+        tuned: The new model's folder.
+        champion: The champion's folder; None if there is none.
+    """
+    everything = Fairness(kept=np.ones(len(quiz.items), dtype=bool))
+    own = read_training_hashes(tuned) if champion else None
+    others = read_training_hashes(champion) if champion else None
+    if own is None or others is None:  # `judge_fairness` says that it is not known
+        return everything
+    texts: dict[str, list[str]] = {}
+    for item in quiz.items:
+        truth = item.truth.text if item.truth else ""
+        texts.setdefault(item.question.source, []).extend((truth, item.question.fact))
+    runs = {name: hashes_of(found) for name, found in texts.items() if name}
+    unfair = {name for name, found in runs.items() if others.knows(found) and not own.knows(found)}
+    if not unfair:
+        return everything
+    kept = np.array([item.question.source not in unfair for item in quiz.items])
+    note = (
+        f"against the champion {int((~kept).sum())} of {len(kept)} questions do not count: it "
+        f"alone has learnt {', '.join(sorted(unfair)[:3])}"
     )
     return Fairness(kept=kept, note=note)
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.clusters import Clusters
-from doctune.evaluation.comparison import TUNED, Comparison, Measured, compare
+from doctune.evaluation.comparison import CHAMPION, TUNED, Comparison, Measured
+from doctune.evaluation.fairness import Fairness, compare_fairly
 from doctune.evaluation.quiz import FOUND, Quiz
 from doctune.evaluation.quiz_scores import Marked, QuizResult
 from doctune.evaluation.samples import Sample, mean_sample
@@ -40,14 +41,20 @@ def clusters_of_questions(quiz: Quiz) -> Clusters:
     )
 
 
-def compare_quiz(result: QuizResult, bootstrap: Bootstrap) -> Comparison:
+def compare_quiz(
+    result: QuizResult, bootstrap: Bootstrap, fairness: Fairness | None = None
+) -> Comparison:
     """Compares the models on all questions; quotation and the index are measured beside them.
 
     The gains over quotation are those of the model's own words, from the same passages.
+
+    Args:
+        fairness: Which questions count against the champion; None: all.
     """
+    fairness = fairness or Fairness(kept=np.ones(len(result.quiz.items), dtype=bool))
     bootstrap = replace(bootstrap, clusters=clusters_of_questions(result.quiz))
     models = {model: result.samples(model) for model in result.marked}
-    part = compare(models, bootstrap)
+    part = compare_fairly(models, bootstrap, fairness)
     beside: dict[tuple[str, str], Sample] = {}
     if result.quoted:
         beside |= {(name, QUOTED): one for name, one in result.quoted_samples().items()}
@@ -138,8 +145,14 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def question_slices(result: QuizResult, bootstrap: Bootstrap, *, min_examples: int) -> list[Slice]:
-    """Compares the models by what their products answer, on each kind of question."""
+def question_slices(
+    result: QuizResult, bootstrap: Bootstrap, *, min_examples: int, champion: bool = True
+) -> list[Slice]:
+    """Compares the models by what their products answer, on each kind of question.
+
+    Args:
+        champion: Whether the champion is among them.
+    """
     kinds = np.array([item.question.kind for item in result.quiz.items])
     members = {("question kind", str(kind)): kinds == kind for kind in np.unique(kinds) if kind}
     models = {
@@ -149,6 +162,7 @@ def question_slices(result: QuizResult, bootstrap: Bootstrap, *, min_examples: i
             if name.startswith("answer_accuracy")
         }
         for model in result.marked
+        if champion or model != CHAMPION
     }
     bootstrap = replace(bootstrap, clusters=clusters_of_questions(result.quiz))
     return gains_by_part(members, models, bootstrap, min_examples=min_examples)

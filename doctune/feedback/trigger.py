@@ -33,6 +33,9 @@ from doctune.feedback.start import StartFrom
 LEASE = "retrain"
 _LEASE_SECONDS = 900.0
 _OPEN = ("started", "watching", "rolling back")
+# What these learnt from is no reason any more: learnt again it would give the same, at the same
+# price.
+_SETTLED = ("succeeded", "rolled back", "failed")
 
 
 class Runs(Protocol):
@@ -49,6 +52,9 @@ class Runs(Protocol):
 
     def released(self, run: str) -> bool:
         """Returns whether the run's model became the champion."""
+
+    def cancel(self, run: str) -> None:
+        """Stops a run; one that is over stays as it is."""
 
     def roll_back(self, run: str) -> None:
         """Gives the traffic back to the version before, where the run's still has it."""
@@ -202,11 +208,16 @@ def _go_on(
         )
         became = "is champion" if released else "was not better: the champion stays"
         return Decision("finished", f"the new version {became}", row.id)
+    became = "failed"
+    if state == "running":
+        # Otherwise two runs would train, and release, beside each other.
+        runs.cancel(name)
+        became = f"was cancelled after {row.attempts * options.lock_hours:g} hours (lock_hours)"
     pause = timedelta(minutes=options.retry_minutes * 2 ** (row.attempts - 1))
     change_retraining(
         engine, row.id, state="failed", run=name, finished_at=now, not_before=now + pause
     )
-    return Decision("failed", f"{name} failed; the champion stays", row.id)
+    return Decision("failed", f"{name} {became}; the champion stays", row.id)
 
 
 def _watch(
@@ -262,7 +273,7 @@ def _facts(
     options: TriggerOptions,
     now: datetime,
 ) -> Facts:
-    done = next((row for row in rows if row.state == "succeeded"), None)
+    done = next((row for row in rows if row.state in _SETTLED), None)
     first = next((row for row in rows if row.state == BASELINE), None)
     known = done or first
     begun = next((row for row in rows if row.state != BASELINE), None)

@@ -13,7 +13,7 @@ from doctune.errors import PipelineError, RegistryError
 from doctune.feedback.snapshot import write_snapshot
 from doctune.feedback.start import StartFrom
 from doctune.vertex import find_version, rollback, upload_folder
-from doctune.vertex.jobs import RunSettings, runs, status, submit
+from doctune.vertex.jobs import RunSettings, cancel, runs, status, submit
 
 SNAPSHOT = "feedback.jsonl"
 PIPELINE = "retrain"
@@ -73,6 +73,10 @@ class VertexRuns:
             return find_version(self.model_name, "champion").text("run") == run
         except RegistryError:
             return False
+
+    def cancel(self, run: str) -> None:
+        """Asks a run to stop."""
+        cancel(run)
 
     def roll_back(self, run: str) -> None:
         """Gives the traffic back to the version before, where the run's model still has it."""

@@ -1,10 +1,14 @@
 """`doctune ask` of a product that does not only quote: the model's words, or the quotation."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from doctune.batch.own_words import answer_with_model
+from doctune.batch.run import answer_batch
+from doctune.batch.ways import FromDocuments
+from doctune.errors import UsageError
 from doctune.evaluation.grounding import IndexKnowledge
 from doctune.evaluation.product import Answering
 from doctune.knowledge import Answer, Answerer, build_index
@@ -58,3 +62,21 @@ def test_what_no_passage_says_is_quoted_instead(index: Path) -> None:
 def test_a_product_that_takes_the_models_words_takes_them_all(index: Path) -> None:
     first, _ = answers(index, "model", "Every 99 days [1].", REFUSAL)
     assert first.answer == "Every 99 days."
+
+
+def test_a_batch_begun_with_one_model_is_not_finished_with_another(
+    index: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "questions.jsonl"
+    source.write_text(json.dumps({"question": QUESTIONS[0]}) + "\n")
+
+    def answered_by(model: str, says: str, way: Answering = "model") -> str:
+        answers = FromDocuments(index, way, lambda prompts: [says for _ in prompts], model)
+        answer_batch(source, tmp_path / f"{way}.jsonl", answers)
+        return (tmp_path / f"{way}.jsonl").read_text()
+
+    assert "Every 14 days" in answered_by("first", "Every 14 days [1].")
+    with pytest.raises(UsageError, match="of a run with other way"):
+        answered_by("second", "Every 99 days [1].")
+    # Quotation asks no model.
+    assert answered_by("first", "", "quote") == answered_by("second", "", "quote")

@@ -9,7 +9,10 @@ import pytest
 
 from doctune.evaluation.bootstrap import Bootstrap
 from doctune.evaluation.comparison import CHAMPION
-from doctune.evaluation.fairness import compare_fairly, judge_fairness
+from doctune.evaluation.fairness import compare_fairly, judge_fairness, judge_quiz_fairness
+from doctune.evaluation.quiz import make_quiz
+from doctune.evaluation.quiz_comparison import compare_quiz
+from doctune.evaluation.quiz_scores import mark_all
 from doctune.evaluation.samples import Sample, mean_sample
 from doctune.evaluation.test_set import Example, load_test_set
 from doctune.publishing import write_manifest
@@ -21,6 +24,9 @@ from doctune.training_hashes import (
 )
 from tests.evaluation.test_evaluator import OPTIONS, run
 from tests.evaluation.tiny_models import write_rows, write_tuned
+
+DOCUMENTS = ("pump", "valve", "sieve")
+ACCURACY = "answer_accuracy"
 
 
 def sentences(topic: str, edition: int = 1) -> list[str]:
@@ -114,6 +120,64 @@ def test_gains_over_the_champion_are_of_what_counts_and_those_over_base_of_all(
     bootstrap = Bootstrap(resamples=200, confidence=0.95, seed=1)
     gains = {one.opponent: one.value for one in compare_fairly(models, bootstrap, fairness).gains}
     assert gains == {"base": 0.5, CHAMPION: 0.5}
+
+
+def test_questions_that_the_champion_alone_has_learnt_the_answers_to_do_not_count(
+    tmp_path: Path,
+) -> None:
+    # The older edition of the pump's manual was trained on, the new one is held out; the valve's
+    # is new, which is what the new model is for.
+    test = loaded(
+        tmp_path / "test.jsonl",
+        *(rows_of(f"{name}.pdf", name, 2 if name == "pump" else 1) for name in DOCUMENTS),
+    )
+    own = trained(tmp_path / "own", rows_of("valve.pdf", "valve"), rows_of("sieve.pdf", "sieve"))
+    champion = trained(
+        tmp_path / "old", rows_of("pump-1.pdf", "pump"), rows_of("sieve.pdf", "sieve")
+    )
+    quiz = make_quiz(test, questions_path=None, knowledge=None)
+    right = [example.reference for example in test]
+
+    def knows(model: str, *documents: str) -> list[str]:
+        return [
+            right[prompt.item] if test[prompt.item].document[:-4] in documents else "No idea."
+            for prompt in quiz.prompts_for(model)
+        ]
+
+    result = mark_all(
+        quiz,
+        {
+            "base": knows("base"),
+            "tuned": knows("tuned", "valve", "sieve"),
+            CHAMPION: knows(CHAMPION, "pump", "sieve"),
+        },
+    )
+    fairness = judge_quiz_fairness(quiz, own, champion)
+
+    assert fairness.kept.tolist() == [False] * 10 + [True] * 20
+    assert "10 of 30 questions do not count: it alone has learnt pump.pdf" in fairness.note
+    compared = compare_quiz(result, Bootstrap(resamples=200, confidence=0.95, seed=1), fairness)
+    gains = {gain.opponent: gain.value for gain in compared.gains if gain.metric == ACCURACY}
+    assert gains == {"base": pytest.approx(2 / 3), CHAMPION: pytest.approx(1 / 2)}
+    assert judge_quiz_fairness(quiz, own, None).whole
+
+
+def test_an_evaluation_says_which_questions_do_not_count_against_the_champion(
+    tmp_path: Path, base_dir: Path
+) -> None:
+    folders = {}
+    for name, topic in (("tuned", "valve"), ("champion", "pump")):
+        folders[name] = write_tuned(tmp_path / name, base_dir, seed=3)
+        trained(folders[name], rows_of(f"{topic}.pdf", topic))
+        write_manifest(folders[name])
+    rows = [*rows_of("pump.pdf", "pump", 2), *rows_of("sieve.pdf", "sieve")]
+    test = write_rows(tmp_path / "test.jsonl", rows)
+
+    evaluation = run(
+        tmp_path, folders["tuned"], test, OPTIONS, champion_uri=str(folders["champion"])
+    )
+
+    assert "10 of 20 questions do not count: it alone has learnt pump.pdf" in evaluation.reason
 
 
 def test_a_champion_of_other_documents_is_no_champion(tmp_path: Path, base_dir: Path) -> None:

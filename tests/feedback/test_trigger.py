@@ -65,6 +65,9 @@ class FileRuns:
         self._at("after the end")
         return True
 
+    def cancel(self, run: str) -> None:
+        (self.folder / run).write_text("cancelled")
+
     def roll_back(self, run: str) -> None:
         (self.folder / "rolled-back").touch()
 
@@ -181,8 +184,26 @@ def test_a_failed_run_is_tried_again_with_growing_pauses_and_then_no_more(
             change_retraining(sqlite, row.id, not_before=NOW - timedelta(days=1))
             assert fire(sqlite, runs).action == "retried"
     assert pauses == [timedelta(minutes=minutes) for minutes in (30, 60, 120)]
-    assert fire(sqlite, runs).action == "none"
+    # What was given up begins again for a new reason alone, not when the debounce is over.
+    assert fire(sqlite, runs, debounce_hours=0, monthly_budget=99).why == "no reason holds"
     assert [name.rsplit("-", 1)[1] for name in runs.submitted] == ["1", "2", "3"]
+    review(sqlite)
+    assert fire(sqlite, runs, debounce_hours=0, monthly_budget=99).action == "started"
+
+
+def test_a_run_over_its_limit_is_cancelled_before_another_begins(
+    sqlite: Engine, runs: FileRuns
+) -> None:
+    review(sqlite)
+    fire(sqlite, runs)
+    row = retrainings(sqlite)[0]
+    change_retraining(sqlite, row.id, created_at=datetime.now(UTC) - timedelta(hours=25))
+
+    decided = fire(sqlite, runs)
+
+    assert decided.action == "failed"
+    assert "was cancelled after 24 hours (lock_hours)" in decided.why
+    assert (runs.folder / runs.submitted[0]).read_text() == "cancelled"
 
 
 def test_the_budget_of_the_month_holds(sqlite: Engine, runs: FileRuns) -> None:
@@ -223,6 +244,8 @@ def test_a_new_version_that_people_blame_is_rolled_back(sqlite: Engine, runs: Fi
         correct(sqlite, f"Question {number}?", "Right", user=f"u{number}")
     assert fire(sqlite, runs, rollout=rollout).action == "rolled back"
     assert (runs.folder / "rolled-back").exists()
+    # The same feedback would give the same version.
+    assert fire(sqlite, runs, debounce_hours=0).why == "no reason holds"
 
 
 CHAMPION = RetrainingSettings(start_from="champion")
