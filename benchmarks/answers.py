@@ -21,10 +21,8 @@ import argparse
 import json
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
-import venv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +31,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.answers_langchain import PACKAGES
+from benchmarks.environments import python_with
 from doctune.configuration.settings import Settings, load_settings
 from doctune.evaluation.comparison import BASE, TUNED
 from doctune.evaluation.quiz import FOUND, Item, Passage, Quiz, holds_fact, make_quiz
@@ -231,7 +230,7 @@ def _all_of(marked: Sequence[Marked | None]) -> list[Marked]:
 def run_langchain(pdfs: Path, quiz: Quiz) -> list[dict[str, Any]]:
     """Returns the chain's prompt and passages for each question, from a process of its own."""
     _begin("Finding by LangChain")
-    python = _langchain_python()
+    python = python_with(PACKAGES, beside_doctune=True)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "rows.json")
         questions = [item.question.question for item in quiz.items]
@@ -245,25 +244,6 @@ def run_langchain(pdfs: Path, quiz: Quiz) -> list[dict[str, Any]]:
             timeout=_LANGCHAIN_SECONDS,
         )
         return list(json.loads(out.read_text(encoding="utf-8")))
-
-
-def _langchain_python() -> str:
-    """Returns an interpreter with LangChain and all of this environment, made on the first run."""
-    from doctune.artifacts import cache_folder
-
-    folder = cache_folder() / "benchmarks" / "-".join(PACKAGES).replace("==", "-")
-    python = folder / "bin" / "python"
-    if not (folder / "ready").is_file():
-        print(f"Installing {' and '.join(PACKAGES)} into {folder} (once)", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        site = folder / "lib" / version / "site-packages"
-        here = sysconfig.get_paths()["purelib"]
-        (site / "doctune-environment.pth").write_text(here + "\n", encoding="utf-8")
-        command = [str(python), "-m", "pip", "install", "--quiet", *PACKAGES]
-        subprocess.run(command, check=True, stdout=sys.stderr, timeout=_LANGCHAIN_SECONDS)
-        (folder / "ready").touch()
-    return str(python)
 
 
 def _langchain_way(items: Sequence[Item], rows: Sequence[Any], texts: Sequence[str]) -> Way:

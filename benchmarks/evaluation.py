@@ -23,12 +23,12 @@ import os
 import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
-import venv
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 LM_EVAL = "lm-eval==0.4.13"
 LEAST_AGREEMENT = 0.9
@@ -158,21 +158,9 @@ def lm_eval_python(given: str) -> str:
     """Returns an interpreter that has lm-eval, installing it on the first run."""
     if given:
         return given
-    from doctune.artifacts import cache_folder
+    from benchmarks.environments import python_with
 
-    folder = cache_folder() / "benchmarks" / LM_EVAL.replace("==", "-")
-    python = folder / "bin" / "python"
-    if not (folder / "ready").is_file():
-        print(f"Installing {LM_EVAL} into {folder} (once)", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        here = sysconfig.get_paths()["purelib"]
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        site = folder / "lib" / version / "site-packages"
-        (site / "doctune-environment.pth").write_text(here + "\n", encoding="utf-8")
-        command = [str(python), "-m", "pip", "install", "--quiet", LM_EVAL]
-        subprocess.run(command, check=True, stdout=sys.stderr, timeout=3600)
-        (folder / "ready").touch()
-    return str(python)
+    return str(python_with([LM_EVAL], beside_doctune=True))
 
 
 def run_side(side: str, python: str, arguments: argparse.Namespace) -> dict[str, Any]:

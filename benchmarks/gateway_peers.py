@@ -1,7 +1,6 @@
 """Starts what `benchmarks/gateway.py` measures: doctune's gateway and LiteLLM's proxy."""
 
 import contextlib
-import json
 import os
 import secrets
 import subprocess
@@ -9,7 +8,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import venv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,8 @@ from typing import Any
 
 import psutil
 import yaml
+
+from benchmarks.environments import python_with
 
 LITELLM = "litellm[proxy]==1.108.7"
 MODEL = "handbook"
@@ -223,15 +223,4 @@ def litellm_proxy(folder: Path, upstream: str, port: int, core: int | None) -> I
 
 def litellm_python() -> Path:
     """Returns the interpreter of an environment with LiteLLM, which the first run makes."""
-    from doctune import limits
-    from doctune.artifacts import cache_folder
-
-    folder = cache_folder() / "benchmarks" / LITELLM.replace("[proxy]==", "-")
-    python = folder / "bin" / "python"
-    if not (folder / "ready").is_file():
-        print(f"Installing {LITELLM} into {folder} (once)", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", LITELLM]
-        subprocess.run(install, check=True, stdout=sys.stderr, timeout=limits.INSTALL.seconds)
-        (folder / "ready").write_text(json.dumps({"package": LITELLM}), encoding="utf-8")
-    return python
+    return python_with([LITELLM], beside_doctune=False)

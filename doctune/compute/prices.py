@@ -2,13 +2,12 @@
 
 import datetime
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from doctune.configuration.profiles import Machine
 from doctune.configuration.settings import config_folder
+from doctune.configuration.yaml_file import read_yaml_file
 from doctune.errors import ConfigurationError
 
 PRICES_FILE = "prices.yaml"
@@ -123,10 +122,7 @@ def load_prices(folder: Path | None = None) -> PriceTable:
     if not path.is_file():
         raise ConfigurationError(f"{path} is missing: it must hold the prices of machines.")
     try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return PriceTable.model_validate(values)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+        return PriceTable.model_validate(read_yaml_file(path))
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
         raise ConfigurationError(f"{path}: {'; '.join(problems)}.") from error

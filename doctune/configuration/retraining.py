@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from doctune.errors import ConfigurationError
+from doctune.configuration.yaml_file import check_keys, read_yaml_file
 
 RETRAINING_CONFIG_FILE = "retraining.yaml"
 
@@ -113,15 +112,5 @@ def load_retraining(folder: Path) -> RetrainingSettings:
         ConfigurationError: A key is unknown or a value is wrong; the message names it.
     """
     path = folder / RETRAINING_CONFIG_FILE
-    values: Any = {}
-    if path.is_file():
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"{path} is no YAML: {error}.") from error
-    try:
-        return RetrainingSettings.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise ConfigurationError(f"{path}: {key}: {problem['msg']}.") from error
+    values = read_yaml_file(path) if path.is_file() else {}
+    return check_keys(RetrainingSettings, values, path)

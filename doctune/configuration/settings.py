@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -33,6 +32,7 @@ from doctune.configuration.vertex_sections import (
     MachinesSettings,
     RunsSettings,
 )
+from doctune.configuration.yaml_file import read_yaml_file
 from doctune.dataset.options import DatasetOptions
 from doctune.documents.options import ParseOptions
 from doctune.errors import ConfigurationError
@@ -196,19 +196,9 @@ def _load(settings_class: type[_S], path: Path, environment: str | None) -> _S:
     chosen = environments.chosen_environment() if environment is None else environment
     files = environments.layers(path, chosen)
     for file in files:
-        _refuse_secrets(settings_class, _read(file), file)
+        _refuse_secrets(settings_class, read_yaml_file(file), file)
     values = YamlConfigSettingsSource(settings_class, files, deep_merge=True)()
     return check_values(settings_class, values, *files)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{path} holds no keys: write them as `key: value`.")
-    return values
 
 
 def _refuse_secrets(model: type[BaseModel], values: Any, file: Path, key: str = "") -> None:
@@ -267,7 +257,7 @@ def _explain(
 def _origin(location: list[str], files: tuple[Path, ...]) -> Path:
     """Returns the topmost file that has a key, or the first one."""
     for file in reversed(files[1:]):
-        values: Any = _read(file)
+        values: Any = read_yaml_file(file)
         for part in location:
             values = values.get(part, _ABSENT) if isinstance(values, dict) else _ABSENT
         if values is not _ABSENT:

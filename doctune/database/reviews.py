@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, or_, select, update
+from sqlalchemy import ColumnElement, Engine, or_, select, update
 from sqlalchemy.orm import Session
 
 from doctune.database.feedback import find_prediction, last_versions
@@ -35,16 +35,7 @@ def queue_page(engine: Engine, owner: str, reviewer: str, limit: int) -> list[Re
 
     Items that another reviewer has claimed are left out.
     """
-    now = datetime.now(UTC)
-    waiting = (
-        ReviewItem.owner == owner,
-        ReviewItem.state == "open",
-        or_(
-            ReviewItem.claimed_until.is_(None),
-            ReviewItem.claimed_until < now,
-            ReviewItem.claimed_by == reviewer,
-        ),
-    )
+    waiting = _can_be_claimed(owner, reviewer, datetime.now(UTC))
     with Session(engine) as session:
         first = session.scalars(
             select(ReviewItem)
@@ -103,16 +94,7 @@ def claim(engine: Engine, owner: str, reviewer: str, prediction_id: str) -> date
     until = now + timedelta(minutes=CLAIM_MINUTES)
     statement = (
         update(ReviewItem)
-        .where(
-            ReviewItem.prediction_id == prediction_id,
-            ReviewItem.owner == owner,
-            ReviewItem.state == "open",
-            or_(
-                ReviewItem.claimed_until.is_(None),
-                ReviewItem.claimed_until < now,
-                ReviewItem.claimed_by == reviewer,
-            ),
-        )
+        .where(ReviewItem.prediction_id == prediction_id, *_can_be_claimed(owner, reviewer, now))
         .values(claimed_by=reviewer, claimed_until=until)
     )
     with Session(engine) as session, session.begin():
@@ -205,6 +187,19 @@ def open_items(engine: Engine) -> list[tuple[ReviewItem, list[Feedback]]]:
             said.setdefault(row.prediction_id, []).append(row)
         session.expunge_all()
     return [(item, last_versions(said.get(item.prediction_id, []))) for item in items]
+
+
+def _can_be_claimed(owner: str, reviewer: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Returns the conditions of undecided items that no other reviewer has claimed."""
+    return (
+        ReviewItem.owner == owner,
+        ReviewItem.state == "open",
+        or_(
+            ReviewItem.claimed_until.is_(None),
+            ReviewItem.claimed_until < now,
+            ReviewItem.claimed_by == reviewer,
+        ),
+    )
 
 
 def _event(prediction_id: str, reviewer: str, action: str, details: dict[str, Any]) -> ReviewEvent:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from doctune.configuration.yaml_file import check_keys, read_yaml_file
 from doctune.errors import ConfigurationError
 from doctune.experiments.service_database import DatabasePlace
 
@@ -157,11 +157,7 @@ def load_experiment_options(folder: Path) -> ExperimentOptions:
     path = folder / EXPERIMENTS_CONFIG_FILE
     if not path.is_file():
         raise ConfigurationError(f"{path} is missing: it declares the metrics of experiments.")
-    try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {error}.") from error
-    return experiment_options(values, str(path))
+    return experiment_options(read_yaml_file(path), str(path))
 
 
 def experiment_options(values: Mapping[str, Any], said_in: str) -> ExperimentOptions:
@@ -173,9 +169,4 @@ def experiment_options(values: Mapping[str, Any], said_in: str) -> ExperimentOpt
     Raises:
         ConfigurationError: A key is unknown, or a value is wrong.
     """
-    try:
-        return ExperimentOptions.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise ConfigurationError(f"{said_in}: {key}: {problem['msg']}.") from error
+    return check_keys(ExperimentOptions, values, said_in)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from doctune.agent import AgentOptions
+from doctune.configuration.yaml_file import check_keys, read_yaml_file
 from doctune.errors import ConfigurationError
 from doctune.feedback.request import LABELS
 from doctune.vertex.serving_state import VERTEX, EndpointAddress
@@ -229,14 +229,7 @@ def load_gateway_options(
         ConfigurationError: A key is unknown or a value is wrong; the message names it.
     """
     path = folder / GATEWAY_CONFIG_FILE
-    values: Any = {}
-    if path.is_file():
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"{path} is no YAML: {error}.") from error
-        if not isinstance(values, dict):
-            raise ConfigurationError(f"{path} must be a mapping of settings.")
+    values = read_yaml_file(path) if path.is_file() else {}
     if "models" not in values and not default_model:
         raise ConfigurationError(
             f"no model is named: give models in {path}, or DOCTUNE_VERTEX_ENDPOINT__NAME."
@@ -245,9 +238,4 @@ def load_gateway_options(
     if documents is not None:
         values.setdefault("agents", _agents_beside(values["models"], documents))
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
-    try:
-        return GatewayOptions.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise ConfigurationError(f"{path}: {key}: {problem['msg']}.") from error
+    return check_keys(GatewayOptions, values, path)
