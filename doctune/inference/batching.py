@@ -14,13 +14,10 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from doctune.inference.fair_queue import FairQueue
-from doctune.inference.flight import Counts, Flight, Request, Ticket
-
-if TYPE_CHECKING:
-    from doctune.inference.generation import TextGenerator
+from doctune.inference.flight import Counts, Request, Ticket
+from doctune.inference.generator import Generator, InFlight
 
 # From here on the worker counts as broken, as after a fault of the accelerator: a restart helps.
 FAILURES_UNTIL_UNHEALTHY = 3
@@ -52,7 +49,7 @@ class Batcher:
 
     def __init__(
         self,
-        generator: TextGenerator,
+        generator: Generator,
         *,
         max_batch_size: int,
         max_waiting: int,
@@ -70,7 +67,7 @@ class Batcher:
         self._max_batch_size, self._max_waiting = max_batch_size, max_waiting
         self._waiting: FairQueue[Ticket] = FairQueue()
         self._counts = Counts()
-        self._flight: Flight | None = None
+        self._flight: InFlight | None = None
         self._changed = threading.Condition()
         self._closed = False
         self._failures_in_a_row = 0
@@ -140,10 +137,8 @@ class Batcher:
         self._thread.join(timeout)
 
     def _work(self) -> None:
-        import torch
-
-        with torch.inference_mode():
-            self._flight = flight = Flight(self._generator, self._counts)
+        with self._generator.working():
+            self._flight = flight = self._generator.flight(self._counts)
             while self._wait(flight):
                 self._busy_since = time.monotonic()
                 try:
@@ -156,9 +151,9 @@ class Batcher:
                     self._failures_in_a_row += 1
                     logger.exception("A batch of %d could not be generated", len(flight))
                     flight.fail(error)
-                    self._flight = flight = Flight(self._generator, self._counts)
+                    self._flight = flight = self._generator.flight(self._counts)
 
-    def _wait(self, flight: Flight) -> bool:
+    def _wait(self, flight: InFlight) -> bool:
         """Returns once there is work; False when closed and nothing is left."""
         with self._changed:
             if not (len(flight) or self._waiting):
@@ -166,7 +161,7 @@ class Batcher:
             self._changed.wait_for(lambda: len(flight) or self._waiting or self._closed)
             return bool(len(flight) or self._waiting)
 
-    def _admit(self, flight: Flight) -> None:
+    def _admit(self, flight: InFlight) -> None:
         """Takes requests from the queue, as many as there is room for."""
         with self._changed:
             self._waiting.discard(lambda ticket: ticket.given_up)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from doctune.inference.generation import Completion
 from doctune.inference.options import GenerationOptions
 from doctune.inference.sampling import Sampler, pick_tokens
-from doctune.inference.text_stream import TextStream
+from doctune.inference.text_stream import Decode, TextStream
 
 if TYPE_CHECKING:
     from doctune.inference.generation import TextGenerator
@@ -197,14 +197,13 @@ class _Group:
     prefill: Prefill | None = None
 
 
-class _Row:
-    """The state of one answer that is being decoded."""
+class AnswerRow:
+    """The state of one answer whose tokens arrive."""
 
-    def __init__(self, ticket: Ticket, generator: TextGenerator) -> None:
+    def __init__(self, ticket: Ticket, decode: Decode) -> None:
         self.ticket = ticket
         self.tokens: list[int] = []
-        self.sampler = Sampler(ticket.request.options, generator.model.device)
-        self._stream = TextStream(generator.decode, ticket.request.stop)
+        self._stream = TextStream(decode, ticket.request.stop)
 
     def take(self, token: int, is_end: bool) -> bool:
         """Adds a token; returns whether the answer has ended, in which case it has been given."""
@@ -238,3 +237,11 @@ class _Row:
     def _tell(self, piece: str) -> None:
         if piece and self.ticket.request.on_text and not self.ticket.given_up:
             self.ticket.request.on_text(piece)
+
+
+class _Row(AnswerRow):
+    """An answer with what draws its tokens."""
+
+    def __init__(self, ticket: Ticket, generator: TextGenerator) -> None:
+        super().__init__(ticket, generator.decode)
+        self.sampler = Sampler(ticket.request.options, generator.model.device)

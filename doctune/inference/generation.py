@@ -21,12 +21,13 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doctune.errors import ModelError
-from doctune.inference.chat_template import Message, knows_system_role, without_system_role
+from doctune.inference.chat_template import ChatTokenizer, Message
 from doctune.inference.memory import cache_budget, give_back_freed
 from doctune.inference.options import GenerationOptions
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from doctune.inference.decoding import Decoder
+    from doctune.inference.flight import Counts, Flight
 
 PREFILL_TOKENS = 4096  # most prompt tokens that are read together, but for one long prompt
 PREFILL_TOKENS_ON_CPU = 512
@@ -63,14 +65,13 @@ def _is_quantized(folder: Path) -> bool:
     return bool(json.loads(text).get("quantization_config"))
 
 
-class TextGenerator:
+class TextGenerator(ChatTokenizer):
     """A loaded model and tokenizer that answer conversations."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         # The stubs of transformers describe unions that no caller of one conversation meets.
+        super().__init__(tokenizer)
         self.model: Any = model
-        self.tokenizer: Any = tokenizer
-        self._knows_system_role: bool | None = None
         # Most memory that a batch's keys and values may take.
         self.cache_bytes = cache_budget(self.model.device)
 
@@ -135,30 +136,46 @@ class TextGenerator:
                     on_answer(index, answer)
         return [answers[index] for index in range(len(prompts))]
 
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Returns the prompt's token ids, by the chat template, ready for the answer to follow."""
-        encoded = self.tokenizer.apply_chat_template(
-            self.fitted(messages), add_generation_prompt=True, tokenize=True, return_dict=True
-        )
-        return list(encoded["input_ids"])
-
-    def fitted(self, messages: Sequence[Message]) -> list[Message]:
-        """Returns a conversation as the chat template can take it: see `without_system_role`."""
-        if messages[0]["role"] != "system":
-            return list(messages)
-        if self._knows_system_role is None:
-            self._knows_system_role = knows_system_role(self.tokenizer)
-        return list(messages) if self._knows_system_role else without_system_role(messages)
-
     def stop_tokens(self) -> set[int]:
         """Returns the ids of the tokens that end a turn."""
         configured = self.model.generation_config.eos_token_id
         ids = configured if isinstance(configured, list) else [configured]
         return {token for token in [*ids, self.tokenizer.eos_token_id] if token is not None}
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Returns the text of tokens, without those that only mark turns."""
-        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+    @property
+    def context(self) -> int | None:
+        """Most tokens of a prompt and its answer; None where the model does not say."""
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        return None if limit is None else int(limit)
+
+    def flight(self, counts: Counts) -> Flight:
+        """Returns requests in flight, none yet; see `Flight`."""
+        from doctune.inference.flight import Flight
+
+        return Flight(self, counts)
+
+    def working(self) -> AbstractContextManager[Any]:
+        """Returns what a thread that generates holds while it does."""
+        import torch
+
+        return torch.inference_mode()
+
+    def chosen_for_machine(self) -> dict[str, object]:
+        """Returns what was chosen for this machine, by name, for the log."""
+        import torch
+
+        from doctune.inference.onednn import PackedLinear
+
+        device = self.model.device
+        return {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "threads": torch.get_num_threads(),
+            "precision": str(self.model.dtype).removeprefix("torch."),
+            "packed_layers": sum(isinstance(m, PackedLinear) for m in self.model.modules()),
+            "cache_mb": self.cache_bytes >> 20,
+            "prefill_tokens": self.prefill_tokens,
+            "chunk_tokens": self.chunk_tokens,
+        }
 
     def decoder(self) -> Decoder:
         """Returns a decoder without rows; see `Decoder`."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from doctune.artifacts import local_folder
 from doctune.errors import ModelError
 from doctune.inference.batching import Batcher, BatchState, Request, Ticket
-from doctune.inference.chat_template import Message
+from doctune.inference.chat_template import ChatTokenizer, Message
 from doctune.inference.memory import give_back_freed
 from doctune.inference.options import GenerationOptions
 from doctune.serving.schema import (
@@ -29,7 +29,8 @@ from doctune.serving.schema import (
 
 if TYPE_CHECKING:
     from doctune.chat_schema import ChatRequest
-    from doctune.inference.generation import Completion, TextGenerator
+    from doctune.inference.generation import Completion
+    from doctune.inference.generator import Generator
     from doctune.serving.options import ServingOptions
 
 # Transformers answers "no limit" with a huge number.
@@ -46,11 +47,10 @@ def load_engine(options: ServingOptions) -> Engine:
     """
     start = time.monotonic()
     folder = weights_folder(local_folder(options.model_uri))
-    use_all_cores()
+    # The requests' own threads tokenize: the tokenizer's pool would only fight them for the cores.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     _log_as_doctune_does()
-    from doctune.inference.generation import TextGenerator
-
-    generator = TextGenerator.load(folder)
+    generator = _load_generator(folder, options)
     if not generator.tokenizer.chat_template:
         raise ModelError(f"{folder} has no chat template: export the model with its tokenizer.")
     loaded = time.monotonic()
@@ -65,7 +65,18 @@ def load_engine(options: ServingOptions) -> Engine:
     return Engine(generator, options)
 
 
-def _warm_up(generator: TextGenerator, options: ServingOptions) -> None:
+def _load_generator(folder: Path, options: ServingOptions) -> Generator:
+    if options.engine == "openvino":
+        from doctune.inference.openvino_generator import OpenVinoGenerator
+
+        return OpenVinoGenerator.load(folder, batch_size=options.max_batch_size)
+    use_all_cores()
+    from doctune.inference.generation import TextGenerator
+
+    return TextGenerator.load(folder)
+
+
+def _warm_up(generator: Generator, options: ServingOptions) -> None:
     """Answers as users will ask: alone and in a full batch, since the first call of each shape
     pays for set-up that no user should wait for."""
     prompt: list[Message] = [{"role": "user", "content": "?"}]
@@ -75,26 +86,14 @@ def _warm_up(generator: TextGenerator, options: ServingOptions) -> None:
     give_back_freed()
 
 
-def options_by_machine(generator: TextGenerator, options: ServingOptions) -> str:
+def options_by_machine(generator: Generator, options: ServingOptions) -> str:
     """Returns what was chosen for this machine, for the log."""
-    import torch
-
-    from doctune.inference.onednn import PackedLinear
-
-    device = generator.model.device
-    packed = sum(isinstance(module, PackedLinear) for module in generator.model.modules())
     chosen = {
-        "engine": "native",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "engine": options.engine,
         "cpus": len(os.sched_getaffinity(0)),
-        "threads": torch.get_num_threads(),
         "idle_threads": os.environ.get("OMP_WAIT_POLICY", "").lower() or "default",
-        "precision": str(generator.model.dtype).removeprefix("torch."),
-        "packed_layers": packed,
-        "cache_mb": generator.cache_bytes >> 20,
         "batch": options.max_batch_size,
-        "prefill_tokens": generator.prefill_tokens,
-        "chunk_tokens": generator.chunk_tokens,
+        **generator.chosen_for_machine(),
     }
     return ", ".join(f"{name} {value}" for name, value in chosen.items())
 
@@ -123,8 +122,6 @@ def use_all_cores() -> None:
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-    # One worker thread generates: the tokenizer's own pool would only fight it for the cores.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def _log_as_doctune_does() -> None:
@@ -140,15 +137,15 @@ def _log_as_doctune_does() -> None:
 class Engine:
     """Answers prediction requests."""
 
-    def __init__(self, generator: TextGenerator, options: ServingOptions) -> None:
+    def __init__(self, generator: Generator, options: ServingOptions) -> None:
         self._options = options
         # Called with each ticket once it is answered, failed or given up.
         self.on_end: Callable[[Ticket, Future[Completion]], None] | None = None
-        limit = getattr(generator.model.config, "max_position_embeddings", None)
+        limit = generator.context
         self._context = limit if limit and limit < _NO_LIMIT else _NO_LIMIT
         # A tokenizer is not safe in two threads: requests are checked with a copy of it, in a
         # thread of its own, while the worker generates.
-        self._checker = type(generator)(generator.model, copy.deepcopy(generator.tokenizer))
+        self._checker = ChatTokenizer(copy.deepcopy(generator.tokenizer))
         self.check_thread = ThreadPoolExecutor(1, thread_name_prefix="check")
         self._batcher = Batcher(
             generator,

@@ -33,8 +33,10 @@ class ServingOptions(BaseModel):
     model_uri: str = Field(
         min_length=1, description="Folder, or gs:// URI, with the weights or with model/ inside."
     )
-    engine: Literal["native", "vllm"] = Field(
-        "native", description="native decodes here; vllm becomes vLLM, with doctune's routes."
+    engine: Literal["native", "openvino", "vllm"] = Field(
+        "native",
+        description="native decodes with torch, openvino with OpenVINO in 8 bits, on CPUs; vllm "
+        "becomes vLLM, with doctune's routes.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
     port: int = Field(8080, ge=1, le=65535)

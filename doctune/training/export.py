@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from doctune.errors import DatasetError, ModelError, TrainingError
 from doctune.files import write_json
+from doctune.inference.gguf_file import GGUF_FILE, write_gguf
 from doctune.progress import progress
 from doctune.publishing import published_folder
 from doctune.training.examples import Example
@@ -27,7 +28,6 @@ from doctune.training.outputs import explain_write_errors, tuned_weights
 from doctune.training.token_cache import tokenized_file
 
 ExportFormat = Literal["safetensors", "int8", "nf4", "gguf"]
-GGUF_FILE = "model.gguf"
 
 _MAX_EXAMPLES, _MAX_LENGTH, _NEW_TOKENS = 64, 1024, 24
 
@@ -213,9 +213,7 @@ def _quantize(source: Path, folder: Path, **settings: Any) -> None:
 
 
 def _write_gguf(source: Path, folder: Path) -> None:
-    from doctune.training.gguf_file import write_gguf
-
-    write_gguf(source, folder / GGUF_FILE)
+    write_gguf(source, folder / GGUF_FILE, load_tokenizer(source))
     shutil.copy2(source / "config.json", folder / "config.json")
 
 

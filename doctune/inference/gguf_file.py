@@ -1,16 +1,25 @@
-"""Writes a Llama model folder as one GGUF file in Q8_0, the format of llama.cpp."""
+"""Writes a Llama model folder as one GGUF file in Q8_0, the format of llama.cpp.
+
+    python -m doctune.inference.gguf_file MODEL_FOLDER FILE
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from doctune.errors import ModelError
 
+GGUF_FILE = "model.gguf"
 
-def write_gguf(source: Path, path: Path) -> None:
+
+def write_gguf(source: Path, path: Path, tokenizer: Any = None) -> None:
     """Writes the file: matrices in Q8_0, norms in float32, with tokenizer and chat template.
+
+    Args:
+        tokenizer: In place of the folder's own.
 
     Raises:
         ModelError: The model is not a Llama, or its tokenizer is not byte-level BPE.
@@ -26,7 +35,7 @@ def write_gguf(source: Path, path: Path) -> None:
         )
     writer = gguf.GGUFWriter(str(path), "llama")
     _add_configuration(writer, config)
-    _add_tokenizer(writer, source, vocabulary, config)
+    _add_tokenizer(writer, tokenizer or _tokenizer(source), vocabulary, config)
     _add_weights(writer, source, config)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -54,14 +63,17 @@ def _add_configuration(writer: Any, config: dict[str, Any]) -> None:
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
 
 
+def _tokenizer(source: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source, local_files_only=True)
+
+
 def _add_tokenizer(
-    writer: Any, source: Path, vocabulary: dict[str, Any], config: dict[str, Any]
+    writer: Any, tokenizer: Any, vocabulary: dict[str, Any], config: dict[str, Any]
 ) -> None:
     import gguf
 
-    from doctune.training.network import load_tokenizer
-
-    tokenizer = load_tokenizer(source)
     special = set(tokenizer.all_special_ids)
     names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     names += [f"<unused_{index}>" for index in range(len(names), config["vocab_size"])]
@@ -114,3 +126,18 @@ def _pair_rotations(weight: Any, heads: int) -> Any:
     """Permutes a head's rows for GGUF's rotary embedding, which pairs neighbours, not halves."""
     rows = weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:])
     return rows.swapaxes(1, 2).reshape(weight.shape)
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the file; returns the exit code."""
+    source, path = map(Path, arguments)
+    try:
+        write_gguf(source, path)
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
