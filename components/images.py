@@ -17,4 +17,5 @@ TAG = _IMAGES.tag
 DOCUMENTS = _image("documents")
 TRAINING = _image("training")
 SERVING = _image("serving")
+SERVING_VLLM = _image("serving-vllm")
 OPS = _image("ops")

@@ -19,6 +19,7 @@ def register_model(
     staging_bucket: str,
     run: str,
     commit: str,
+    serving_engine: str = "native",
     serving_args: list = [],
     serving_environment: dict = {},
     shared_memory_mb: int = 0,
@@ -39,6 +40,7 @@ def register_model(
         model_version: The version in the Model Registry.
         model_name: Display name in the Model Registry.
         serving_image: The image that serves the model.
+        serving_engine: native, openvino or vllm, for the version's labels.
         serving_args: Arguments of the server's command.
         serving_environment: Environment variables of the server.
         shared_memory_mb: Shared memory of the server; 0: Vertex AI's default.
@@ -69,6 +71,7 @@ def register_model(
             "documents": model.metadata["documents_digest"],
             "dataset": model.metadata["dataset_digest"],
             "index": index.metadata["digest"],
+            "engine": serving_engine,
             "answering": scores.metadata.get("answering", ""),
             "run": run,
             "commit": commit,

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from doctune.capacity.measure import Measurement
 from doctune.capacity.slo import Slo
 from doctune.compute.costs import HOURS_A_MONTH
 from doctune.compute.prices import PriceTable, accelerator_count
 from doctune.configuration.profiles import Machine
+from doctune.configuration.serving import Engine
 from doctune.errors import UsageError
 
 # A replica is planned to be this busy: chance brings more users at once than the mean.
@@ -229,7 +231,7 @@ def _sized(
 
 def settings_of(chosen: Size) -> dict[str, object]:
     """Returns what vertex_config.yaml of an environment says for a size."""
-    return {
+    settings: dict[str, object] = {
         "endpoint": {
             "profile": chosen.profile,
             "min_replica_count": chosen.replicas,
@@ -237,3 +239,7 @@ def settings_of(chosen: Size) -> dict[str, object]:
             "autoscaling_target": chosen.scale_at,
         }
     }
+    # A measurement may be of a server that is none of ours.
+    if chosen.engine in get_args(Engine):
+        settings["serving"] = {"engine": chosen.engine}
+    return settings

@@ -23,6 +23,7 @@ from pydantic_settings import (
 from doctune import limits
 from doctune.configuration import environments
 from doctune.configuration.profiles import Machine, with_profiles
+from doctune.configuration.serving import ServingPlan, ServingSettings, serving_plan
 from doctune.configuration.vertex_sections import (
     BUCKET,
     BucketsSettings,
@@ -131,6 +132,7 @@ class VertexSettings(_FileSettings):
     machines: MachinesSettings = MachinesSettings()
     shards: int = Field(1, ge=1, le=1000, description="Machines that read PDFs side by side.")
     endpoint: EndpointSettings
+    serving: ServingSettings = ServingSettings()
     runs: RunsSettings = RunsSettings()
     local: LocalSettings = LocalSettings()
 
@@ -138,6 +140,16 @@ class VertexSettings(_FileSettings):
     @classmethod
     def _fill_in_profiles(cls, values: dict[str, Any]) -> dict[str, Any]:
         return with_profiles(values)
+
+    @model_validator(mode="after")
+    def _engine_runs_on_the_endpoint(self) -> "VertexSettings":
+        serving_plan(self.serving, self.endpoint.accelerator_type)
+        return self
+
+    @property
+    def serving_plan(self) -> ServingPlan:
+        """How a version's container is started."""
+        return serving_plan(self.serving, self.endpoint.accelerator_type)
 
 
 def config_folder() -> Path:

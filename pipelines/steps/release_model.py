@@ -4,8 +4,13 @@ from kfp import dsl
 
 from components import images
 from components.register_model import register_model
+from doctune.configuration.settings import load_vertex_settings
 from pipelines import machines
 from pipelines.steps.deploy_version import deploy_version
+
+# Settled at compile time, as the endpoint's machine is: the engine must run on it.
+SERVING = load_vertex_settings().serving_plan
+_ENGINES_IMAGE = images.SERVING_VLLM if SERVING.engine == "vllm" else images.SERVING
 
 
 @dsl.pipeline(name="release-model", description="Registers a model and deploys it.")
@@ -31,7 +36,11 @@ def release_model(
         scores=scores,
         index=index,
         model_name=model_name,
-        serving_image=images.SERVING,
+        serving_image=SERVING.image or _ENGINES_IMAGE,
+        serving_engine=SERVING.engine,
+        serving_args=list(SERVING.arguments),
+        shared_memory_mb=SERVING.shared_memory_mb,
+        deployment_seconds=SERVING.deployment_seconds,
         project=project,
         location=location,
         staging_bucket=staging_bucket,

@@ -120,7 +120,9 @@ def test_the_command_writes_a_profile_that_the_pipeline_takes(folder: Path, monk
     ran = run("--profile", "small-l4", "--write", "sized", "--json")
     assert ran.exit_code == 0, ran.output
     chosen = json.loads(ran.stdout)["chosen"]
-    settings = load_vertex_settings(folder, "sized").endpoint
+    loaded = load_vertex_settings(folder, "sized")
+    assert loaded.serving_plan.engine == chosen["engine"] == "vllm"
+    settings = loaded.endpoint
     assert settings.machine_type == chosen["machine_type"] == "g2-standard-4"
     assert settings.accelerator_type == "NVIDIA_L4"
     assert settings.min_replica_count == chosen["replicas"]
@@ -140,7 +142,7 @@ def test_the_command_writes_a_profile_that_the_pipeline_takes(folder: Path, monk
     assert spec.target == 70
     written = folder / "environments" / "sized" / "vertex_config.yaml"
     assert "published" in written.read_text().splitlines()[0]
-    assert set(yaml.safe_load(written.read_text())) == {"endpoint"}
+    assert set(yaml.safe_load(written.read_text())) == {"endpoint", "serving"}
     again = run("--write", "sized")
     assert again.exit_code != 0
     assert "there already" in str(again.exception)

@@ -103,14 +103,29 @@ def test_wrong_profiles_are_errors_in_plain_words(
         load_vertex_settings(folder)
 
 
-def test_a_profiles_accelerators_are_in_the_compiled_spec(
-    compiled_resources: Callable[..., dict[str, Any]],
+def test_accelerators_and_the_serving_engine_are_in_the_compiled_spec(
+    compiled_resources: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     # kubeflow/pipelines issue 11374: a limit without its type is dropped and nothing is said.
-    resources = compiled_resources(DOCTUNE_VERTEX_MACHINES__TRAINING__PROFILE="large-l4")
+    resources = compiled_resources(
+        DOCTUNE_VERTEX_MACHINES__TRAINING__PROFILE="large-l4",
+        DOCTUNE_VERTEX_ENDPOINT__PROFILE="small-l4",
+    )
 
     tuning = resources["tune-model"]
     assert tuning["accelerator"]["resourceType"] == "NVIDIA_L4"
     assert str(tuning["accelerator"]["resourceCount"]) == "2"
     assert (tuning["resourceCpuLimit"], tuning["resourceMemoryLimit"]) == ("24", "96G")
     assert "accelerator" not in resources["parse-pdfs"]
+    path = tmp_path / "pipelines/train_and_deploy.yaml"
+    spec = next(yaml.safe_load_all(path.read_text()))
+    tasks = spec["components"]["comp-release-model"]["dag"]["tasks"]
+    given = {
+        name: value["runtimeValue"]["constant"]
+        for name, value in tasks["register-model"]["inputs"]["parameters"].items()
+        if "runtimeValue" in value
+    }
+    assert "/serving-vllm:" in given["serving_image"]
+    assert given["serving_engine"] == "vllm"
+    assert given["serving_args"] == ["--engine", "vllm", "--max-batch-size", "256"]
+    assert (given["shared_memory_mb"], given["deployment_seconds"]) == (16384, 1800)

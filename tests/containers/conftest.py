@@ -43,7 +43,8 @@ class Engine:
         """Starts a container with a read-only root, for a user that nobody knows."""
         return self.client.containers.run(
             IMAGES[name],
-            command,
+            command[1:] if command else None,
+            entrypoint=command[:1] if command else None,
             detach=True,
             user=RANDOM_USER,
             read_only=True,
