@@ -1,6 +1,6 @@
 """Writes a Llama model folder as one GGUF file in Q8_0, the format of llama.cpp.
 
-    python -m doctune.inference.gguf_file MODEL_FOLDER FILE
+As a program: `python -m doctune.inference.gguf_file MODEL_FOLDER FILE`.
 """
 
 from __future__ import annotations

@@ -92,7 +92,9 @@ class OpenVinoGenerator(ChatTokenizer):
             loaded = cls(folder, gguf, batch_size=batch_size)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise ModelError(f"{folder} holds no model that OpenVINO can load: {reason}.") from error
+            raise ModelError(
+                f"{folder} holds no model that OpenVINO can load: {reason}."
+            ) from error
         give_back_freed()
         return loaded
 
