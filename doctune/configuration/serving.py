@@ -1,4 +1,4 @@
-"""The section `serving` of vertex_config.yaml: which engine answers, and how its container starts."""
+"""The section `serving` of vertex_config.yaml: which engine answers, and how it is started."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -134,7 +134,7 @@ def main(arguments: list[str]) -> int:
     try:
         write_gguf(source, path)
     except ModelError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return error.exit_code
     return 0
 
