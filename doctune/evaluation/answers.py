@@ -18,7 +18,8 @@ from doctune.evaluation.checkpoint import Checkpoint
 from doctune.evaluation.context import fit_prompt
 from doctune.evaluation.perplexity import Likelihood, score_answers
 from doctune.evaluation.test_set import Example, Message
-from doctune.inference.generation import Completion, TextGenerator
+from doctune.inference.completion import Completion
+from doctune.inference.generation import TextGenerator
 from doctune.inference.options import GenerationOptions
 from doctune.progress import progress
 

@@ -7,15 +7,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from doctune.inference.generation import Completion
+from doctune.inference.completion import Completion
 from doctune.inference.options import GenerationOptions
 from doctune.inference.sampling import Sampler, pick_tokens
 from doctune.inference.text_stream import Decode, TextStream
 
 if TYPE_CHECKING:
-    from doctune.inference.generation import TextGenerator
+    from doctune.inference.decoding import Decoder
     from doctune.inference.prefill import Prefill
 
 
@@ -62,10 +62,36 @@ class Counts:
     rows: int = 0  # rows of all these passes: rows / steps is the mean batch
 
 
+class Decodes(Protocol):
+    """What a flight needs of the generator that it belongs to."""
+
+    model: Any
+
+    @property
+    def chunk_tokens(self) -> int:
+        """Most prompt tokens that are read between two tokens of those who are being answered."""
+
+    @property
+    def prefill_tokens(self) -> int:
+        """Most prompt tokens that are read together, but for one long prompt."""
+
+    def stop_tokens(self) -> set[int]:
+        """Returns the ids of the tokens that end a turn."""
+
+    def decoder(self) -> Decoder:
+        """Returns a decoder without rows."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Returns the text of tokens."""
+
+    def rows_in_cache(self, widest: int, max_new_tokens: int) -> int:
+        """Returns how many rows the cache has room for."""
+
+
 class Flight:
     """What is being answered; row i of the decoder is `rows[i]`."""
 
-    def __init__(self, generator: TextGenerator, counts: Counts) -> None:
+    def __init__(self, generator: Decodes, counts: Counts) -> None:
         self._generator, self._counts = generator, counts
         self._stops = generator.stop_tokens()
         self._decoder = generator.decoder()
@@ -242,6 +268,6 @@ class AnswerRow:
 class _Row(AnswerRow):
     """An answer with what draws its tokens."""
 
-    def __init__(self, ticket: Ticket, generator: TextGenerator) -> None:
+    def __init__(self, ticket: Ticket, generator: Decodes) -> None:
         super().__init__(ticket, generator.decode)
         self.sampler = Sampler(ticket.request.options, generator.model.device)

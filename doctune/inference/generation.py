@@ -22,12 +22,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doctune.errors import ModelError
 from doctune.inference.chat_template import ChatTokenizer, Message
+from doctune.inference.completion import Completion
 from doctune.inference.memory import cache_budget, give_back_freed
 from doctune.inference.options import GenerationOptions
 
@@ -42,22 +42,6 @@ PREFILL_TOKENS_ON_CPU = 512
 _CHUNK_TOKENS, _CHUNK_TOKENS_ON_CPU = 2048, 128
 # Beginnings of prompts that are kept: at most this part of the cache, and so many tokens.
 _SHARE_OF_PREFIXES, _MOST_PREFIX_TOKENS = 16, 4096
-
-
-@dataclass(frozen=True, kw_only=True)
-class Completion:
-    """One answer."""
-
-    text: str
-    prompt_tokens: int
-    completion_tokens: int
-    finish_reason: str  # "stop" or "length"
-    seconds: float = field(default=0.0, compare=False)  # from when its prompt was read
-
-    @property
-    def prediction(self) -> dict[str, Any]:
-        """What the model server says of it."""
-        return {name: value for name, value in asdict(self).items() if name != "seconds"}
 
 
 def _is_quantized(folder: Path) -> bool:

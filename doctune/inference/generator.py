@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from doctune.inference.chat_template import Message
+    from doctune.inference.completion import Completion
     from doctune.inference.flight import Counts, Request, Ticket
-    from doctune.inference.generation import Completion
     from doctune.inference.options import GenerationOptions
 
 

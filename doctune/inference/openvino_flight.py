@@ -7,24 +7,33 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from doctune.inference.flight import AnswerRow, Counts, Request, Ticket
 from doctune.inference.options import GenerationOptions
-
-if TYPE_CHECKING:
-    from doctune.inference.openvino_generator import OpenVinoGenerator
+from doctune.inference.text_stream import Decode
 
 BLOCK_TOKENS = 32  # OpenVINO's block of the key-value cache on a CPU
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A model in OpenVINO."""
+
+    pipeline: Any  # openvino_genai.ContinuousBatchingPipeline
+    decode: Decode
+    stops: frozenset[int]  # tokens that end a turn
+    cache_blocks: int
+    numbers: Iterator[int]  # of requests; none is given twice
 
 
 class OpenVinoFlight:
     """The requests that OpenVINO answers; only the thread that made it may use it."""
 
-    def __init__(self, generator: OpenVinoGenerator, counts: Counts) -> None:
-        self._generator, self._counts = generator, counts
-        self._pipeline = generator.pipeline
-        self._stops = generator.stop_tokens
+    def __init__(self, model: Loaded, counts: Counts) -> None:
+        self._model, self._counts = model, counts
         self._rows: list[_Row] = []
 
     def __len__(self) -> int:
@@ -40,7 +49,7 @@ class OpenVinoFlight:
         """Returns whether the cache has room for one more; the first request always fits."""
         requests = [*(row.ticket.request for row in self._rows), request]
         blocks = sum(_blocks(one) for one in requests)
-        return len(requests) == 1 or blocks <= self._generator.cache_blocks
+        return len(requests) == 1 or blocks <= self._model.cache_blocks
 
     def enlist(self, ticket: Ticket) -> None:
         """Hands a request over; its prompt is read in the next steps, in pieces."""
@@ -50,9 +59,9 @@ class OpenVinoFlight:
         request = ticket.request
         ticket.started = time.monotonic()
         prompt = openvino.Tensor(np.array([request.prompt], dtype=np.int64))
-        config = _config(request.options, self._stops)
-        handle = self._pipeline.add_request(self._generator.next_number(), prompt, config)
-        self._rows.append(_Row(ticket, self._generator, handle))
+        config = _config(request.options, self._model.stops)
+        handle = self._model.pipeline.add_request(next(self._model.numbers), prompt, config)
+        self._rows.append(_Row(ticket, self._model.decode, handle))
         self._counts.prompt_tokens += len(request.prompt)
 
     def read(self) -> None:
@@ -66,8 +75,8 @@ class OpenVinoFlight:
         """
         if not self._rows:
             return
-        self._pipeline.step()
-        gained = [row for row in self._rows if row.collect(self._stops, self._counts)]
+        self._model.pipeline.step()
+        gained = [row for row in self._rows if row.collect(self._model.stops, self._counts)]
         self._counts.steps += bool(gained)
         self._counts.rows += len(gained)
         self._rows = [row for row in self._rows if not row.ended]
@@ -91,8 +100,8 @@ class OpenVinoFlight:
 class _Row(AnswerRow):
     """An answer, and OpenVINO's handle on it."""
 
-    def __init__(self, ticket: Ticket, generator: OpenVinoGenerator, handle: Any) -> None:
-        super().__init__(ticket, generator.decode)
+    def __init__(self, ticket: Ticket, decode: Decode, handle: Any) -> None:
+        super().__init__(ticket, decode)
         self.handle = handle
         self.ended = False
 

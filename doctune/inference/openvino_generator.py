@@ -24,11 +24,11 @@ from doctune.digests import digest_folder
 from doctune.errors import ModelError
 from doctune.files import atomic_path, exclusively
 from doctune.inference.chat_template import ChatTokenizer, Message
+from doctune.inference.completion import Completion
 from doctune.inference.flight import Counts, Request, Ticket
-from doctune.inference.generation import Completion
 from doctune.inference.gguf_file import GGUF_FILE
 from doctune.inference.memory import free_memory, give_back_freed
-from doctune.inference.openvino_flight import BLOCK_TOKENS, OpenVinoFlight
+from doctune.inference.openvino_flight import BLOCK_TOKENS, Loaded, OpenVinoFlight
 from doctune.inference.options import GenerationOptions
 
 # Most tokens that a step computes: prompts are read in such pieces between the tokens of others.
@@ -56,21 +56,26 @@ class OpenVinoGenerator(ChatTokenizer):
         super().__init__(tokenizer)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.context: int | None = config.get("max_position_embeddings")
-        self.stop_tokens = _stop_tokens(folder, config, self.tokenizer)
         self._threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
-        self.cache_blocks = _cache_blocks(config, batch_size)
+        self._blocks = _cache_blocks(config, batch_size)
         scheduler = openvino_genai.SchedulerConfig()
-        scheduler.num_kv_blocks = self.cache_blocks
+        scheduler.num_kv_blocks = self._blocks
         scheduler.max_num_seqs = batch_size
         scheduler.max_num_batched_tokens = CHUNK_TOKENS
         scheduler.dynamic_split_fuse = True
         scheduler.enable_prefix_caching = True
         properties = {"INFERENCE_NUM_THREADS": self._threads, "ENABLE_CPU_PINNING": False}
-        self.pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
+        pipeline: Any = openvino_genai.ContinuousBatchingPipeline(
             str(gguf), scheduler, "CPU", properties
         )
-        self.cache_bytes = int(self.pipeline.get_metrics().kv_cache_size_in_bytes)
-        self._numbers = itertools.count()
+        self.cache_bytes = int(pipeline.get_metrics().kv_cache_size_in_bytes)
+        self._model = Loaded(
+            pipeline=pipeline,
+            decode=self.decode,
+            stops=_stop_tokens(folder, config, self.tokenizer),
+            cache_blocks=self._blocks,
+            numbers=itertools.count(),
+        )
 
     @classmethod
     def load(cls, folder: Path, *, batch_size: int = 16) -> OpenVinoGenerator:
@@ -125,19 +130,15 @@ class OpenVinoGenerator(ChatTokenizer):
 
     def flight(self, counts: Counts) -> OpenVinoFlight:
         """Returns requests in flight, none yet."""
-        return OpenVinoFlight(self, counts)
+        return OpenVinoFlight(self._model, counts)
 
     def working(self) -> AbstractContextManager[Any]:
         """Returns nothing to hold."""
         return nullcontext()
 
-    def next_number(self) -> int:
-        """Returns a number that no other request of this process has."""
-        return next(self._numbers)
-
     def cache_bytes_per_token(self) -> int:
         """Returns what a token's keys and values take."""
-        return self.cache_bytes // (self.cache_blocks * BLOCK_TOKENS)
+        return self.cache_bytes // (self._blocks * BLOCK_TOKENS)
 
     def chosen_for_machine(self) -> dict[str, object]:
         """Returns what was chosen for this machine, by name, for the log."""

@@ -13,7 +13,7 @@ from doctune.chat_schema import ChatRequestError
 from doctune.chat_wire import error_document
 from doctune.inference.batching import QueueFullError
 from doctune.inference.batching import Request as Batched
-from doctune.inference.generation import Completion
+from doctune.inference.completion import Completion
 from doctune.serving.chat import answer_chat
 from doctune.serving.engine import Engine
 from doctune.serving.options import ServingOptions

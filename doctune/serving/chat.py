@@ -18,7 +18,7 @@ from starlette.responses import Response
 from doctune.chat_schema import ChatRequest, parse_chat_request
 from doctune.chat_wire import ChatAnswer, error_document, event, usage_of
 from doctune.inference.batching import Ticket
-from doctune.inference.generation import Completion
+from doctune.inference.completion import Completion
 from doctune.serving.engine import Engine
 from doctune.serving.transport import Admission, answers_while_client_waits
 

@@ -29,7 +29,7 @@ from doctune.serving.schema import (
 
 if TYPE_CHECKING:
     from doctune.chat_schema import ChatRequest
-    from doctune.inference.generation import Completion
+    from doctune.inference.completion import Completion
     from doctune.inference.generator import Generator
     from doctune.serving.options import ServingOptions
 

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from doctune.inference.batching import Ticket
-    from doctune.inference.generation import Completion
+    from doctune.inference.completion import Completion
     from doctune.serving.engine import Engine
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from doctune.inference.batching import Ticket
-from doctune.inference.generation import Completion
+from doctune.inference.completion import Completion
 from doctune.serving.engine import Engine
 
 

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from doctune.disconnects import ClientGoneError, while_client_waits
 from doctune.inference.batching import QueueFullError, Ticket
-from doctune.inference.generation import Completion
+from doctune.inference.completion import Completion
 from doctune.serving.schema import RequestError
 
 

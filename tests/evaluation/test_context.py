@@ -8,7 +8,8 @@ from doctune.errors import EvaluationError
 from doctune.evaluation.answers import AnswerCollector
 from doctune.evaluation.context import fit_prompt
 from doctune.evaluation.test_set import Example, load_test_set
-from doctune.inference.generation import Completion, TextGenerator
+from doctune.inference.completion import Completion
+from doctune.inference.generation import TextGenerator
 from tests.evaluation.tiny_models import make_row, write_rows
 
 CONTEXT = 512  # of the tiny models

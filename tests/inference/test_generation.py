@@ -9,8 +9,9 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from doctune.errors import ModelError
 from doctune.inference import decoding
+from doctune.inference.completion import Completion
 from doctune.inference.decoding import SLACK_COLUMNS
-from doctune.inference.generation import Completion, TextGenerator
+from doctune.inference.generation import TextGenerator
 from doctune.inference.onednn import PackedLinear
 from doctune.inference.options import GenerationOptions
 from doctune.inference.slot_cache import SlotCache
