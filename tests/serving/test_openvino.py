@@ -54,7 +54,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def server(artifact: Path, cache: Path) -> Iterator[Server]:
     started = start_server(str(artifact), "--engine", "openvino")
     try:
-        started.wait_until_ready()
+        started.wait_until_ready(180)
         yield started
     finally:
         stop_process(started.process.pid)
