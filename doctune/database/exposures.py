@@ -27,6 +27,7 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    or_,
     select,
 )
 
@@ -36,7 +37,7 @@ GIVEN, FALLBACK, FAILED, FORCED = "given", "fallback", "failed", "forced"
 SHADOW, SHADOWED = "shadow", "shadowed"
 VALUES = ("total_ms", "first_token_ms", "prompt_tokens", "completion_tokens")
 ANSWER = "answer_"  # what the columns of `VALUES` begin with where they are exported
-_NO_MEASURES = {"arm", "unit", *(f"{ANSWER}{value}" for value in VALUES)}
+_NO_MEASURES = {"at", "arm", "unit", *(f"{ANSWER}{value}" for value in VALUES)}
 _UP, _DOWN = ("up", "4", "5"), ("down", "1", "2", "3")
 
 
@@ -52,6 +53,7 @@ class Scope:
     shadow: bool = False
     # Instead of the experiment's requests: those of the model before it, in this time.
     before: tuple[str, datetime, datetime] | None = None
+    left_out: tuple[datetime, datetime] | None = None  # requests from the one to the other
 
 
 def user_sums(
@@ -74,6 +76,38 @@ def answer_values(engine: Engine, scope: Scope, value: str) -> list[tuple[str, s
     )
     with engine.connect() as connection:
         return [(row[0], row[1], float(row[2])) for row in connection.execute(query)]
+
+
+def bad_requests(
+    engine: Engine,
+    scope: Scope,
+    arm: str,
+    measured: str | tuple[str, str],
+    against: float,
+    *,
+    lower_is_better: bool,
+) -> list[tuple[datetime, float]]:
+    """Returns when an arm's requests were worse than a value, oldest first, and by how much.
+
+    Args:
+        measured: A value of answers, of which each that is worse counts 1; or the numerator and
+            the denominator of a ratio.
+    """
+    requests, sign = _requests(scope), 1.0 if lower_is_better else -1.0
+    badness: ColumnElement[Any]
+    if isinstance(measured, str):
+        value = requests.c[f"{ANSWER}{measured}"]
+        badness = case((sign * (value - against) > 0, 1.0), else_=0.0)
+    else:
+        numerator, denominator = (cast(requests.c[name], Float) for name in measured)
+        badness = sign * (numerator - against * denominator)
+    query = (
+        select(requests.c.at, badness)
+        .where(requests.c.arm == arm, badness > 0)
+        .order_by(requests.c.at)
+    )
+    with engine.connect() as connection:
+        return [(row[0], float(row[1])) for row in connection.execute(query)]
 
 
 def exposures_in_batches(
@@ -150,7 +184,11 @@ def _within(scope: Scope) -> ColumnElement[bool]:
             Prediction.created_at < end,
         )
     counted = (SHADOW, SHADOWED) if scope.shadow else (GIVEN, FALLBACK, FAILED)
-    return and_(Prediction.experiment == scope.experiment, Prediction.exposure.in_(counted))
+    mine = and_(Prediction.experiment == scope.experiment, Prediction.exposure.in_(counted))
+    if scope.left_out is None:
+        return mine
+    start, end = scope.left_out
+    return and_(mine, or_(Prediction.created_at < start, Prediction.created_at > end))
 
 
 def _given(scope: Scope) -> ColumnElement[bool]:
@@ -198,7 +236,7 @@ def _requests(scope: Scope) -> Subquery:
         counts[name] = case((given, func.coalesce(said.c[name], 0)), else_=0)
     columns = [column.label(name) for name, column in counts.items()]
     return (
-        select(Prediction.arm, Prediction.unit, *columns)
+        select(Prediction.created_at.label("at"), Prediction.arm, Prediction.unit, *columns)
         .outerjoin(said, said.c.prediction_id == Prediction.id)
         .where(_within(scope))
         .subquery()

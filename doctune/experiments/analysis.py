@@ -18,6 +18,7 @@ from doctune.experiments.intervals import (
 )
 from doctune.experiments.moments import ArmValue, Difference, Moments, compare
 from doctune.experiments.options import Metric, QuantileMetric, SumMetric
+from doctune.experiments.outages import Stretch
 from doctune.experiments.plan import Plan
 from doctune.experiments.sample_ratio import mismatch_p_value
 
@@ -38,6 +39,18 @@ class Source(Protocol):
 
     def quantiles(self, metric: QuantileMetric) -> dict[str, ArmValue]:
         """Returns a quantile in each arm."""
+
+    def without_worst(
+        self, metric: Metric, arm: str, against: float, seconds: float
+    ) -> tuple[Source, Stretch] | None:
+        """Returns this without the stretch of time that speaks most against an arm.
+
+        None where nothing speaks against it, or the times of requests are not known.
+
+        Args:
+            against: The control's value: what is worse speaks against the arm.
+            seconds: How long the stretch is.
+        """
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,8 @@ class Finding:
     fixed_lower: float | None = None  # these at one look only
     fixed_upper: float | None = None
     guard: Guard = ""
+    # Where a guardrail would be breached but for one stretch of time: its ends, in Unix time.
+    outage: tuple[float, float] | None = None
 
     @property
     def is_better(self) -> bool:
@@ -111,7 +126,10 @@ def evaluate(
         declared = plan.metrics[name]
         values = _values(declared, source)
         for arm in arms[1:]:
-            findings.append(_finding(plan, name, declared, arm, values, users))
+            found = _finding(plan, name, declared, arm, values, users)
+            if found.guard in ("open", "breached") and plan.rules.outage_seconds > 0:
+                found = _without_outage(plan, declared, found, source)
+            findings.append(found)
     adjusted = holm([found.p_value if found.p_value is not None else 1.0 for found in findings])
     counts = [users.get(arm, 0) for arm in arms]
     return Evaluation(
@@ -243,6 +261,26 @@ def _guard(
     if low > 0:
         return "breached"
     return "held" if high < 0 else "open"
+
+
+def _without_outage(plan: Plan, declared: Metric, found: Finding, source: Source) -> Finding:
+    """Returns a finding whose guardrail is judged without the arm's worst stretch of time."""
+    against = found.control if found.control is not None else 0.0
+    rest = source.without_worst(declared, found.arm, against, plan.rules.outage_seconds)
+    if rest is None:
+        return found
+    source, stretch = rest
+    values = _values(declared, source)
+    control, treatment = values.get(plan.control), values.get(found.arm)
+    counts = [0.0 if value is None else float(value.count) for value in (control, treatment)]
+    guard: Guard = "open"
+    if control is not None and treatment is not None and min(counts) >= LEAST_USERS:
+        guard = _guard(declared, control, treatment, plan)
+    if found.guard == "open":
+        return replace(found, guard="held") if guard == "held" else found
+    if guard == "breached":
+        return found
+    return replace(found, guard=guard, outage=(stretch.start.timestamp(), stretch.end.timestamp()))
 
 
 def _with_adjusted(found: Finding, p_value: float) -> Finding:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from doctune.experiments.analysis import Evaluation, Finding
@@ -131,6 +131,9 @@ def _next_stage(
 ) -> Decision:
     stage = standing.stage
     ready = _days(standing.stage_at, now) >= plan.rules.stage_days
+    out = _outages(known, left)
+    # Nobody else is given to an arm that may still be out.
+    ready = ready and all(now.timestamp() > found.outage[1] for found in out if found.outage)
     enough = all(_enough_users(plan, known, arm) for arm in left)
     if stage + 1 < len(plan.ramp) and ready and enough:
         return Decision(
@@ -144,10 +147,27 @@ def _next_stage(
     found = known.primary(left[0])
     return Decision(
         "hold",
-        f"Nothing is decided yet: {describe(found)}.",
+        " ".join(
+            [f"Nothing is decided yet: {describe(found)}.", *(_describe_outage(one) for one in out)]
+        ),
         stage,
         standing.dropped,
         plan.shares_at(stage, frozenset(standing.dropped)),
+    )
+
+
+def _outages(known: Evaluation, arms: tuple[str, ...]) -> list[Finding]:
+    """Returns the guardrails that would be breached but for one stretch of time."""
+    return [found for arm in arms for found in known.of(arm, "guardrail") if found.outage]
+
+
+def _describe_outage(found: Finding) -> str:
+    if found.outage is None:
+        return ""
+    start, end = (f"{datetime.fromtimestamp(moment, UTC):%H:%M:%S}" for moment in found.outage)
+    return (
+        f"{found.arm} is beyond the margin of {found.metric} only from {start} to {end} UTC: "
+        "an outage, which decides nothing by itself."
     )
 
 

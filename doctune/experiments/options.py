@@ -98,6 +98,12 @@ class Rules(_Section):
         default=None, ge=10, description="Per arm; then the experiment ends as a tie."
     )
     stage_days: float = Field(1.0, ge=0, description="The shortest stage of the ramp.")
+    outage_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="Guardrails leave out the one stretch so long that speaks most against an arm: "
+        "an outage is one event, however many requests it fails.",
+    )
     evaluate_seconds: float = Field(60.0, gt=0)
     tightest_at: int = Field(
         5000, ge=10, description="Number of users at which the intervals are tightest."

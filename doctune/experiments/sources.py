@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,13 +17,15 @@ from doctune.database.exposures import (
     ANSWER,
     Scope,
     answer_values,
+    bad_requests,
     exposures_in_batches,
     user_sums,
     users_exposed,
 )
 from doctune.errors import UsageError
 from doctune.experiments.moments import ArmValue, Moments
-from doctune.experiments.options import QuantileMetric, SumMetric
+from doctune.experiments.options import Metric, QuantileMetric, SumMetric
+from doctune.experiments.outages import Stretch, worst_stretch
 from doctune.experiments.plan import Plan
 from doctune.experiments.quantiles import REACH, quantile_error, quantile_value, rank_share
 from doctune.feedback.request import FAITHFULNESS
@@ -89,6 +92,24 @@ class DatabaseSource:
             users[arm].append(numbers.setdefault(unit, len(numbers)))
         return {arm: quantile_value(values[arm], users[arm], metric.quantile) for arm in values}
 
+    def without_worst(
+        self, metric: Metric, arm: str, against: float, seconds: float
+    ) -> tuple[DatabaseSource, Stretch] | None:
+        """Returns this without the stretch that speaks most against an arm; None if none does."""
+        measured: str | tuple[str, str]
+        if isinstance(metric, QuantileMetric):
+            measured = metric.measure
+        else:
+            measured = (metric.numerator, metric.denominator)
+        lower = metric.better == "lower"
+        bad = bad_requests(self._engine, self._scope, arm, measured, against, lower_is_better=lower)
+        stretch = worst_stretch(bad, seconds)
+        if stretch is None:
+            return None
+        other = copy(self)
+        other._scope = replace(self._scope, left_out=(stretch.start, stretch.end))
+        return other, stretch
+
 
 class ParquetSource:
     """Exposures in Parquet files, one row a request: `experiment`, `arm`, `unit` and measures.
@@ -143,6 +164,9 @@ class ParquetSource:
         rows = self._columns(v=f"{ANSWER}{metric.measure}")
         arms = [arm for (arm,) in rows.select("arm").distinct().fetchall()]
         return {arm: self._quantile_of(rows, arm, metric.quantile) for arm in arms}
+
+    def without_worst(self, metric: Metric, arm: str, against: float, seconds: float) -> None:
+        """Returns None: the files have no times."""
 
     def _quantile_of(self, rows: Any, arm: str, quantile: float) -> ArmValue:
         duck = self._duckdb

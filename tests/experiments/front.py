@@ -27,6 +27,7 @@ RULES = {
     "max_days": 200 * SECOND,
     "stage_days": 0.5 * SECOND,
     "evaluate_seconds": 0.3,
+    "outage_seconds": 40,
     "tightest_at": 100,
     "before_days": 0,
 }

@@ -20,10 +20,11 @@ from doctune.experiments.controller import Controller
 from doctune.experiments.options import (
     load_experiment_options,
 )
+from doctune.experiments.outages import worst_stretch
 from doctune.experiments.plan import ArmPlan, Plan
 from doctune.experiments.report import render_report
 from doctune.experiments.status import standing_of
-from tests.experiments.records import NOW, Recording, fill
+from tests.experiments.records import NOW, Log, Recording, fill
 from tests.experiments.test_decision import PLAN
 from tests.gateway.conftest import ROOT
 
@@ -75,22 +76,94 @@ def test_a_worse_treatment_has_no_traffic_after_one_look(engine, log, created) -
     assert platform.calls == ["prepare treatment", "remove"]
 
 
-def test_a_dead_treatment_is_rolled_back_by_its_errors_though_another_answered(engine, log) -> None:
+def guarded(engine: Engine, **rules: float) -> None:
+    """Adds an experiment with the guardrail on errors that config/experiments.yaml declares."""
     declared = load_experiment_options(ROOT / "config").metrics["error_rate"]
-    metrics = {**PLAN.metrics, "error_rate": declared}
-    plan = PLAN.model_copy(update={"metrics": metrics, "guardrails": ("error_rate",)})
+    changes = {
+        "metrics": {**PLAN.metrics, "error_rate": declared},
+        "guardrails": ("error_rate",),
+        "rules": PLAN.rules.model_copy(update=rules),
+    }
+    plan = PLAN.model_copy(update=changes)
     add_experiment(engine, plan.name, plan.model, plan.layer, plan.model_dump(mode="json"), NOW)
+
+
+def test_a_dead_treatment_is_rolled_back_by_its_errors_though_another_answered(engine, log) -> None:
+    guarded(engine)
     controller = Controller(engine, "tone", Recording(), "one", clock=lambda: NOW)
     controller.step()
     for number in range(120):
         for arm, exposure in (("control", "given"), ("treatment", "fallback")):
-            row = log.ask(arm, f"{arm}{number}", exposure)
-            log.say(row, "rating", rating="up" if number % 3 else "down")
+            at = NOW + timedelta(seconds=5 * number)
+            log.ask(arm, f"{arm}{number}", exposure, at=at)
     decided = controller.step()
     assert decided.action == "end"
     assert "guardrail is breached: error_rate 1 against 0" in decided.sentence
     state = get_experiment(engine, "tone")
     assert (state.verdict, state.shares) == ("lose", {})
+
+
+def have_an_outage(log: Log) -> None:
+    """Twenty minutes of requests; for four of them, the treatment answers none."""
+    for number in range(240):
+        out = 60 <= number < 108
+        for arm in ("control", "treatment"):
+            exposure = "fallback" if out and arm == "treatment" else "given"
+            at = NOW + timedelta(seconds=5 * number)
+            log.ask(arm, f"{arm}{number}", exposure, at=at)
+
+
+def test_an_outage_shorter_than_five_minutes_decides_nothing(engine, log) -> None:
+    guarded(engine)
+    now = [NOW]
+    controller = Controller(engine, "tone", Recording(), "one", clock=lambda: now[0])
+    controller.step()
+    have_an_outage(log)
+    now[0] = NOW + timedelta(minutes=9)
+    decided = controller.step()
+    assert decided.action == "hold"
+    start = NOW + timedelta(minutes=5)
+    assert f"beyond the margin of error_rate only from {start:%H:%M:%S} to" in decided.sentence
+    now[0] = NOW + timedelta(days=1)
+    assert controller.step().action == "ramp"
+
+
+def test_without_that_rule_it_would_end_the_experiment(sqlite) -> None:
+    guarded(sqlite, outage_seconds=0)
+    controller = Controller(sqlite, "tone", Recording(), "one", clock=lambda: NOW)
+    controller.step()
+    have_an_outage(Log(sqlite))
+    assert controller.step().action == "end"
+
+
+def test_the_ramp_waits_while_an_arm_may_still_be_out(sqlite) -> None:
+    guarded(sqlite, stage_days=0)
+    now = [NOW]
+    controller = Controller(sqlite, "tone", Recording(), "one", clock=lambda: now[0])
+    controller.step()
+    have_an_outage(Log(sqlite))
+    now[0] = NOW + timedelta(minutes=9)
+    assert controller.step().action == "hold"
+    now[0] = NOW + timedelta(minutes=11)
+    assert controller.step().action == "ramp"
+
+
+@pytest.mark.parametrize(
+    ("bad", "start"),
+    [
+        ([0, 1, 50, 51, 52, 100], 50),
+        ([0, 10, 20], 0),
+        ([7], 7),
+    ],
+)
+def test_the_worst_stretch_is_the_one_with_most_that_went_wrong(bad, start) -> None:
+    found = worst_stretch([(NOW + timedelta(seconds=second), 1.0) for second in bad], 20)
+    assert found is not None
+    assert (found.start - NOW, found.end - found.start) == (
+        timedelta(seconds=start),
+        timedelta(seconds=20),
+    )
+    assert worst_stretch([], 20) is None
 
 
 def test_steps_that_only_waited_are_thinned_out(engine, log, created) -> None:

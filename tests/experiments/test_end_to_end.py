@@ -272,9 +272,7 @@ def test_a_better_version_is_promoted_although_everything_is_killed_once(
 ) -> None:
     gateway.set_rules()
     before = champion(WORSE_FIRST)
-    # While its server is away, the treatment's errors are many for so short an experiment: as a
-    # guardrail they would rightly end it.
-    begin(gateway, "better", WORSE_FIRST, versions.better, ramp=(20, 50), guardrails=())
+    begin(gateway, "better", WORSE_FIRST, versions.better, ramp=(20, 50))
     first = gateway.control("better")
     with Users(gateway, WORSE_FIRST):
         wait_until(gateway, "better", "its start", lambda state: state.state == RUNNING)
