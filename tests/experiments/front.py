@@ -42,7 +42,7 @@ METRICS = {
 class Front:
     """The gateway, which can be killed and comes back, and the controllers beside it."""
 
-    def __init__(self, folder: Path, models: Sequence[str]) -> None:
+    def __init__(self, folder: Path, models: Sequence[str], database_url: str) -> None:
         """Starts it.
 
         Args:
@@ -50,7 +50,7 @@ class Front:
         """
         self._folder = folder
         self._options = {"models": {name: {"upstreams": [f"vertex:{name}"]} for name in models}}
-        self.now = self._start("")
+        self.now = self._start(database_url)
         self.set_rules()
         self._controllers: list[Popen] = []
 

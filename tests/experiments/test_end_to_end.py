@@ -4,6 +4,7 @@ Simulated users ask one question each and rate the answer by a stated rule (`use
 The version that is worse on purpose has one embedding for all tokens, so that it repeats itself.
 """
 
+import io
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from google.cloud import storage
 from kfp import compiler
 from sqlalchemy import Engine, func, select
 
@@ -24,6 +26,7 @@ from doctune.database.experiments import (
     ExperimentState,
     decisions_of,
     get_experiment,
+    list_experiments,
     request_stop,
 )
 from doctune.database.tables import Prediction
@@ -32,10 +35,9 @@ from doctune.experiments.controller import Controller
 from doctune.experiments.creation import ArmChoice, Request, create_experiment
 from doctune.experiments.options import load_experiment_options
 from doctune.experiments.platform import VertexPlatform
-from doctune.runner.run import RunResult, run_pipeline
 from doctune.vertex import ask, deploy_model, list_variants, register_model, rollback
+from doctune.vertex.jobs import Run, RunSettings, status, submit
 from pipelines.ab_test import ab_test
-from tests.components.one_step import Silent
 from tests.experiments.front import METRICS, RULES, SECOND, Front
 from tests.experiments.users import QUESTION, SHORT, Users, pleases
 from tests.serving.tiny_model import write_tiny_model
@@ -92,8 +94,15 @@ class Versions:
 
 
 @pytest.fixture(scope="module")
-def vertex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with local_vertex(tmp_path_factory.mktemp("localvertex")) as local, vertex_session(local):
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The gateway's database, which steps of pipelines find by their environment."""
+    return f"sqlite:///{tmp_path_factory.mktemp('database')}/gateway.db"
+
+
+@pytest.fixture(scope="module")
+def vertex(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("localvertex")
+    with local_vertex(folder, DATABASE_URL=database_url) as local, vertex_session(local):
         yield
 
 
@@ -134,8 +143,11 @@ def light(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, 
 
 
 @pytest.fixture(scope="module")
-def gateway(vertex: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    front = Front(tmp_path_factory.mktemp("gateway"), (NAME, WORSE_FIRST, LIGHT))
+def gateway(
+    vertex: None, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Front]:
+    folder = tmp_path_factory.mktemp("gateway")
+    front = Front(folder, (NAME, WORSE_FIRST, LIGHT), database_url)
     try:
         yield front
     finally:
@@ -221,47 +233,56 @@ def test_a_worse_version_is_rolled_back_while_an_equal_one_ends_as_a_tie(
     assert deployed_for("worse") == deployed_for("equal") == []
 
 
-def run_ab_test(front: Front, folder: Path, **parameters: Any) -> RunResult:
-    """Runs the compiled pipeline as `doctune run` does."""
+def submit_ab_test(folder: Path, **parameters: Any) -> Run:
+    """Submits the compiled pipeline to the pipeline service, as `doctune submit` does."""
     spec = folder / "ab_test.yaml"
     compiler.Compiler().compile(ab_test, str(spec))
     release = {"metric": "helpful", "guardrails": ["error_rate"], "ramp": [20, 50]}
-    return run_pipeline(
-        spec,
-        {
-            "project": PROJECT,
-            "location": LOCATION,
-            "staging_bucket": BUCKET,
-            "model_name": LIGHT,
-            "endpoint_name": LIGHT,
-            "question": QUESTION,
-            "experiment": {
-                "rules": RULES,
-                "metrics": METRICS,
-                "drain_seconds": 0.5,
-                "release": release,
-            },
-            **parameters,
+    values = {
+        "project": PROJECT,
+        "location": LOCATION,
+        "staging_bucket": BUCKET,
+        "model_name": LIGHT,
+        "endpoint_name": LIGHT,
+        "question": QUESTION,
+        "experiment": {
+            "rules": RULES,
+            "metrics": METRICS,
+            "drain_seconds": 0.5,
+            "release": release,
         },
-        root=folder,
-        environment={**os.environ, "DATABASE_URL": front.now.database_url},
-        watcher=Silent(),
-        enable_caching=False,
-    )
+        **parameters,
+    }
+    return submit(spec, values, settings=RunSettings(enable_caching=False))
 
 
-def test_the_pipeline_deploys_a_candidate_lets_users_decide_and_promotes_it(
+def outputs_of(run: Run, task: str) -> dict[str, Any]:
+    """Returns the artifacts of a step, as the pipeline service tells of them."""
+    from google.cloud import aiplatform
+
+    details = aiplatform.PipelineJob.get(run.job_id).gca_resource.job_detail.task_details
+    (found,) = [detail for detail in details if detail.task_name == task]
+    return {name: listed.artifacts[0] for name, listed in found.outputs.items()}
+
+
+def test_the_pipeline_service_deploys_a_candidate_lets_users_decide_and_promotes_it(
     gateway: Front, light: tuple[str, str], tmp_path: Path
 ) -> None:
     first, second = light
+    run = submit_ab_test(tmp_path, version="candidate")
     with Users(gateway, LIGHT, pleased=lambda text: text == "version 2"):
-        result = run_ab_test(gateway, tmp_path, version="candidate")
-    decided = result.outputs("run-experiment")
-    assert decided["Output"] == "win"
-    numbers = decided["numbers"]["metadata"]
+        wait_for(lambda: status(run.job_id).is_over, WAIT_SECONDS, "the end of the run")
+    over = status(run.job_id)
+    assert over.state == "succeeded", over.error
+    outputs = outputs_of(run, "run-experiment")
+    numbers = dict(outputs["numbers"].metadata)
+    assert (numbers["verdict"], numbers["winner"]) == ("win", "treatment")
     assert numbers["helpful_treatment_lower"] > 0
-    assert "treatment wins" in Path(decided["report"]["uri"]).read_text()
-    name = result.outputs("deploy-model")["Output"]
+    page = io.BytesIO()
+    storage.Client(PROJECT).download_blob_to_file(outputs["report"].uri, page)
+    assert "treatment wins" in page.getvalue().decode()
+    (name,) = [state.name for state in list_experiments(gateway.engine)
+               if state.name.startswith("release-2-")]  # fmt: skip
     assert deployed_for(name) == []
     assert champion(LIGHT) == second
     assert rollback(LIGHT).model_version == first

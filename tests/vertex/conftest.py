@@ -34,8 +34,10 @@ def vertex(local: LocalVertex) -> Iterator[None]:
 
 
 @contextmanager
-def local_vertex(folder: Path) -> Iterator[LocalVertex]:
+def local_vertex(folder: Path, **environment: str) -> Iterator[LocalVertex]:
     """A local Vertex AI with this project's model servers, and some that fail.
+
+    Its programs and steps have the variables of `environment`.
 
     Other packages make fixtures of it: one that they import would have no package of its own, and
     last until all tests have ended.
@@ -52,7 +54,7 @@ def local_vertex(folder: Path) -> Iterator[LocalVertex]:
             "*/exiting:*": [*_LIGHT_SERVER, "--exit"],
             "*/flagged:*": [*_LIGHT_SERVER, "--fail-where"],
         },
-        environment={"OMP_NUM_THREADS": "1"},
+        environment={"OMP_NUM_THREADS": "1", **environment},
     )
     with LocalVertex.attach_or_start(config) as handle:
         yield handle
