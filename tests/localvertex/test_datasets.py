@@ -1,4 +1,4 @@
-"""Managed data sets, pools of machines and studies, as the SDK uses them."""
+"""Managed data sets and pools of machines, as the SDK uses them."""
 
 import json
 from itertools import chain
@@ -9,7 +9,7 @@ from google.api_core import exceptions
 from doctune.localvertex.api.errors import ApiError
 from doctune.localvertex.dataset_records import SPLITS, read_records, split_records
 from tests.localvertex.conftest import IMAGE, PARENT, TRAINING_IMAGE
-from tests.localvertex.wire import ask, call, finished
+from tests.localvertex.wire import call, finished
 
 TRANSPORTS = ("grpc",)
 ROWS = ["name,legs,ml_use"] + [f"animal-{n},{n % 4},{use}" for n, use in enumerate(["test"] * 20)]
@@ -182,17 +182,6 @@ def test_a_pool_is_shared_by_deployed_models_and_kept_while_one_is_there(aip, un
     endpoint.delete(force=True)
     pool.delete()
     assert unique not in [p.name for p in aip.DeploymentResourcePool.list()]
-
-
-def test_studies_are_listed_looked_up_and_deleted(local, unique):
-    spec = {"metrics": [{"metricId": "loss", "goal": "MINIMIZE"}]}
-    study = call(local, f"{PARENT}/studies", {"displayName": unique, "studySpec": spec})
-    listed = call(local, f"{PARENT}/studies")["studies"]
-    assert study["name"] in [found["name"] for found in listed]
-    found = call(local, f"{PARENT}/studies:lookup", {"displayName": unique})
-    assert found["name"] == study["name"]
-    call(local, study["name"], method="DELETE")
-    assert ask(local, f"/v1/{study['name']}")[0] == 404
 
 
 def test_a_row_that_names_no_object_is_refused_with_its_line():

@@ -31,6 +31,24 @@ _CONDITIONS = (
 _GRID_POINTS = 10
 
 
+def check_study_spec(study: Document) -> None:
+    """Raises if the specification of a study is invalid.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT.
+    """
+    if not study.get("metrics"):
+        raise invalid("study_spec.metrics must not be empty.")
+    for metric in study["metrics"]:
+        if metric.get("goal") not in ("MAXIMIZE", "MINIMIZE"):
+            raise invalid(
+                f"Metric {metric.get('metric_id')!r} needs the goal MAXIMIZE or MINIMIZE."
+            )
+    if not study.get("parameters"):
+        raise invalid("study_spec.parameters must not be empty.")
+    check_parameters(study["parameters"])
+
+
 def check_parameters(parameters: Sequence[Document]) -> None:
     """Raises if a search space is invalid.
 
@@ -127,6 +145,57 @@ def defaults(parameters: Sequence[Document]) -> Values:
         else:
             chosen[name] = value
     return chosen
+
+
+def suggested_form(parameters: Sequence[Document], values: Mapping[str, Any]) -> Values:
+    """Returns values that `draw` gave, or that a user gave, in Optuna's form."""
+    chosen: Values = {}
+    for spec in _flat(parameters):
+        name, kind = spec["parameter_id"], _kind(spec)
+        if name not in values:
+            continue
+        value = values[name]
+        if kind == "discrete_value_spec":
+            chosen[f"{name}#rank"] = sorted(spec[kind]["values"]).index(float(value))
+        elif kind == "categorical_value_spec":
+            chosen[name] = value
+        else:
+            low, high = _bounds(spec, kind)
+            mirrored = spec.get("scale_type", "") == "UNIT_REVERSE_LOG_SCALE"
+            number = low + high - value if mirrored else value
+            chosen[name] = int(number) if kind == "integer_value_spec" else float(number)
+    return chosen
+
+
+def check_point(parameters: Sequence[Document], values: Mapping[str, Any]) -> None:
+    """Raises unless values, of a trial that a user adds, are a point of the search space.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT, naming the parameter.
+    """
+    wanted: set[str] = set()
+    rest = list(parameters)
+    while rest:
+        spec = rest.pop()
+        name, kind = spec["parameter_id"], _kind(spec)
+        if name not in values:
+            raise invalid(f"The trial has no value for parameter {name!r}.")
+        wanted.add(name)
+        value = values[name]
+        if kind in ("double_value_spec", "integer_value_spec"):
+            low, high = _bounds(spec, kind)
+            inside = isinstance(value, (int, float)) and low <= value <= high
+        else:
+            inside = value in spec[kind]["values"]
+        if not inside:
+            raise invalid(f"Parameter {name!r}: {value!r} lies outside the search space.")
+        rest += [
+            child["parameter_spec"]
+            for child in spec.get("conditional_parameter_specs", ())
+            if _is_met(child, value)
+        ]
+    if strange := sorted(set(values) - wanted):
+        raise invalid(f"The study has no parameter {', '.join(strange)} at this point.")
 
 
 def grid(parameters: Sequence[Document]) -> Iterator[Values]:

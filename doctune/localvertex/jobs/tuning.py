@@ -19,12 +19,13 @@ from doctune.localvertex.api.errors import invalid
 from doctune.localvertex.jobs.custom import TrialSettings, check_job_spec, run_job_spec
 from doctune.localvertex.jobs.search_space import (
     Values,
-    check_parameters,
+    check_study_spec,
     defaults,
     draw,
     flags,
     grid,
 )
+from doctune.localvertex.jobs.suggestions import STOPPING_RULES, make_sampler
 from doctune.localvertex.tracker import JobFailedError, JobKind
 from doctune.localvertex.vertex import Vertex
 
@@ -36,11 +37,6 @@ CUSTOM = JobKind("CustomJob")
 
 _POLL_SECONDS = 0.25
 _SEED = 0
-_STOPPING_RULES = (
-    "decay_curve_stopping_spec",
-    "median_automated_stopping_spec",
-    "convex_automated_stopping_spec",
-)
 _STARTUP_TRIALS = 3
 _FAILURES_WHERE_UNSET = 5
 
@@ -52,20 +48,11 @@ def check_tuning_job(vertex: Vertex, job: Document) -> None:
         ApiError: INVALID_ARGUMENT or FAILED_PRECONDITION.
     """
     study = job.get("study_spec", {})
-    if not study.get("metrics"):
-        raise invalid("study_spec.metrics must not be empty.")
-    for metric in study["metrics"]:
-        if metric.get("goal") not in ("MAXIMIZE", "MINIMIZE"):
-            raise invalid(
-                f"Metric {metric.get('metric_id')!r} needs the goal MAXIMIZE or MINIMIZE."
-            )
-    if not study.get("parameters"):
-        raise invalid("study_spec.parameters must not be empty.")
-    check_parameters(study["parameters"])
+    check_study_spec(study)
     for limit in ("max_trial_count", "parallel_trial_count"):
         if job.get(limit, 0) < 1:
             raise invalid(f"{limit} must be at least 1.")
-    if len(study["metrics"]) > 1 and any(rule in study for rule in _STOPPING_RULES):
+    if len(study["metrics"]) > 1 and any(rule in study for rule in STOPPING_RULES):
         raise invalid("Early stopping needs a study with one metric.")
     check_job_spec(vertex, job.get("trial_job_spec", {}))
 
@@ -124,15 +111,10 @@ class _Study:
         self._grid: Iterator[Values] | None = None
         if algorithm == "GRID_SEARCH":
             self._grid = grid(self._spec["parameters"])
-        self.stops_early = any(rule in self._spec for rule in _STOPPING_RULES)
-        sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
-            seed=_SEED, multivariate=True, group=True, constant_liar=True
-        )
-        if algorithm == "RANDOM_SEARCH":
-            sampler = optuna.samplers.RandomSampler(seed=_SEED)
+        self.stops_early = any(rule in self._spec for rule in STOPPING_RULES)
         self._study = optuna.create_study(
             directions=self._goals,
-            sampler=sampler,
+            sampler=make_sampler(algorithm, _SEED),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP_TRIALS),
         )
         first = defaults(self._spec["parameters"])

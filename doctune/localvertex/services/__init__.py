@@ -17,6 +17,7 @@ from doctune.localvertex.services import (
     studies,
     tensorboards,
     training_pipelines,
+    trials,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "studies",
     "tensorboards",
     "training_pipelines",
+    "trials",
 ]
 
 # What runs as a job: found dead and marked failed after a restart.

@@ -1,12 +1,10 @@
-"""VizierService: studies stored as records, without trials, as far as the SDK needs them.
-
-Only hyperparameter tuning jobs have trials; suggestions are not supported.
-"""
+"""VizierService: studies."""
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
-from doctune.localvertex.api.errors import invalid, not_found
+from doctune.localvertex.api.errors import ApiError, Status, not_found
 from doctune.localvertex.dispatch import Call, handles
+from doctune.localvertex.jobs.search_space import check_study_spec
 from doctune.localvertex.services import resources
 
 KIND = "Study"
@@ -17,8 +15,13 @@ def create_study(call: Call, request: Document) -> Document:
     """Creates a study."""
     given = request.get("study", {})
     resources.check_display_name(given)
-    if not given.get("study_spec", {}).get("metrics"):
-        raise invalid("study.study_spec.metrics must not be empty.")
+    check_study_spec(given.get("study_spec", {}))
+    for other in call.transaction.list(KIND, parent=request["parent"]):
+        if other["display_name"] == given["display_name"]:
+            raise ApiError(
+                Status.ALREADY_EXISTS,
+                f"A study with the display name {given['display_name']!r} exists: {other['name']}.",
+            )
     study = resources.stamp(given, call.type(KIND)) | {
         "name": f"{request['parent']}/studies/{names.new_id()}",
         "state": "ACTIVE",
@@ -51,6 +54,7 @@ def look_up_study(call: Call, request: Document) -> Document:
 
 @handles("VizierService.DeleteStudy")
 def delete_study(call: Call, request: Document) -> Document:
-    """Deletes a study."""
+    """Deletes a study with its trials."""
     call.transaction.delete(KIND, request["name"])
+    call.transaction.delete_below(request["name"])
     return {}
