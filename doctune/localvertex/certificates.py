@@ -16,8 +16,9 @@ from doctune.files import atomic_folder, atomic_path, write_text
 SERVED_NAMES = (
     *("*.googleapis.com", "googleapis.com", "*.storage.googleapis.com", "*.pkg.dev", "localhost"),
 )
-# A wildcard matches only one label, so dedicated endpoints need a name per region.
+# A wildcard matches only one label, so endpoints with hosts of their own need a name per region.
 _DEDICATED = "{region}-{uid}.prediction.vertexai.goog"
+_SEARCH = "{region}-{uid}.vdb.vertexai.goog"
 _DEDICATED_UID = "123456789012"
 _AREAS = {
     "africa": ("south1",),
@@ -71,13 +72,20 @@ def dedicated_host(endpoint: str, region: str) -> str:
     return f"{endpoint}.{_DEDICATED.format(region=region, uid=_DEDICATED_UID)}"
 
 
+def search_host(endpoint: str, region: str) -> str:
+    """Returns the host of a public index endpoint, as `dedicated_host` does."""
+    if region not in REGIONS:
+        return ""
+    return f"{endpoint}.{_SEARCH.format(region=region, uid=_DEDICATED_UID)}"
+
+
 def ensure_certificates() -> Certificates:
     """Returns the certificates of this user, creating them if they are missing.
 
     All servers of a user share them: gRPC reads its roots once a process, so a program that talks
     to two servers in turn must find the same authority.
     """
-    folder = cache_folder() / "localvertex" / "tls-3"  # a new number for each new set of names
+    folder = cache_folder() / "localvertex" / "tls-4"  # a new number for each new set of names
     folder.parent.mkdir(parents=True, exist_ok=True)
     with limits.locked(folder.parent / "tls.lock", "another process that makes certificates"):
         if not folder.is_dir():
@@ -135,6 +143,7 @@ def _make(certificates: Certificates) -> None:
             x509.SubjectAlternativeName(
                 [x509.DNSName(name) for name in SERVED_NAMES]
                 + [x509.DNSName(dedicated_host("*", region)) for region in REGIONS]
+                + [x509.DNSName(search_host("*", region)) for region in REGIONS]
                 + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
             ),
             critical=False,

@@ -20,8 +20,11 @@ from doctune import limits
 from doctune.localvertex.peers import REFUSAL, connection_is_own
 from doctune.localvertex.ports import LOOPBACK
 
-# Dedicated endpoints have a host each under the last of them.
-GOOGLE_HOSTS = (".googleapis.com", ".pkg.dev", ".prediction.vertexai.goog")
+# Dedicated endpoints and public index endpoints have a host each under the last two of them.
+GOOGLE_HOSTS = (
+    *(".googleapis.com", ".pkg.dev"),
+    *(".prediction.vertexai.goog", ".vdb.vertexai.goog"),
+)
 # Names of the metadata server that some clients have built in.
 METADATA_HOSTS = ("metadata.google.internal", "metadata", "169.254.169.254")
 _OF_A_CONNECTION = frozenset({"host", "connection", "proxy-connection", "proxy-authorization"})

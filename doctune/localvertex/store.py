@@ -147,6 +147,13 @@ class Transaction:
             sa.delete(_RESOURCES).where(_RESOURCES.c.name.startswith(f"{name}/", autoescape=True))
         )
 
+    def count(self, kind: str, parent: str) -> int:
+        """Returns how many resources lie under a parent."""
+        query = sa.select(sa.func.count()).where(
+            _RESOURCES.c.kind == kind, _RESOURCES.c.parent == parent
+        )
+        return int(self._connection.execute(query).scalar_one())
+
     def list(self, kind: str, parent: str | None = None) -> list[Document]:
         """Returns the resources under a parent, or all of a kind; newest first.
 

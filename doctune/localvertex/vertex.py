@@ -24,6 +24,7 @@ from doctune.localvertex.request_log import RequestLog
 from doctune.localvertex.serving import ServingPool, ServingProcess, ServingSpec
 from doctune.localvertex.store import Store
 from doctune.localvertex.tracker import Jobs
+from doctune.localvertex.vectors import Vectors
 from doctune.runner import gcs_mount
 
 
@@ -64,6 +65,7 @@ class Vertex:
         self.serving = ServingPool()
         self.request_log = RequestLog(config.state_dir / "request_response.db")
         self.objects = Objects(storage_url, client)
+        self.vectors: dict[str, Vectors] = {}  # the datapoints of indexes that have been searched
         self._tasks = BackgroundTasks()
         self.jobs = Jobs(self.store, self._tasks)
         self._routes: dict[str, Document] = {}

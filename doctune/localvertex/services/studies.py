@@ -56,5 +56,5 @@ def look_up_study(call: Call, request: Document) -> Document:
 def delete_study(call: Call, request: Document) -> Document:
     """Deletes a study with its trials."""
     call.transaction.delete(KIND, request["name"])
-    call.transaction.delete_below(request["name"])
+    call.transaction.delete_below(f"{request['name']}/trials")
     return {}
