@@ -59,6 +59,7 @@ class Kernel:
         self.shell.colors = "nocolor"
         self._watch_tracebacks()
         self._watch_commands()
+        self.shell.register_magic_function(_refuse_bigquery, "line_cell", "bigquery")
         for module, name in ((builtins, "input"), (getpass, "getpass")):
             setattr(module, name, self._refuse_input)
 
@@ -144,6 +145,11 @@ class Kernel:
     def _refuse_input(self, prompt: object = "", *_: object) -> str:
         self._wanted = str(prompt).strip() or "no prompt"
         raise InputWantedError(self._wanted)
+
+
+def _refuse_bigquery(line: str, cell: str = "") -> None:
+    """Stands for the magic of google-cloud-bigquery, whose request would be refused too."""
+    raise NotImplementedError("localvertex does not stand for BigQuery: %%bigquery is not run.")
 
 
 def main(folder: Path) -> int:

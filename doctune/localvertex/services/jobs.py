@@ -8,6 +8,7 @@ from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
 from doctune.localvertex.jobs.tuning import TUNING, check_tuning_job, run_tuning_job
 from doctune.localvertex.services import models, resources
 from doctune.localvertex.services.job_methods import register_job_methods
+from doctune.localvertex.services.persistent_resources import check_persistent_resource
 from doctune.localvertex.tracker import JobKind
 
 CUSTOM = JobKind("CustomJob")
@@ -24,6 +25,7 @@ def create_custom_job(call: Call, request: Document) -> Document:
     resources.check_labels(given)
     spec = given.get("job_spec", {})
     check_job_spec(call.vertex, spec)
+    check_persistent_resource(call, request["parent"], spec)
     job = resources.stamp(given, call.type(CUSTOM.kind))
     job["name"] = name = f"{request['parent']}/customJobs/{names.new_id()}"
     vertex = call.vertex
@@ -81,6 +83,7 @@ def create_hyperparameter_tuning_job(call: Call, request: Document) -> Document:
     resources.check_display_name(given)
     resources.check_labels(given)
     check_tuning_job(call.vertex, given)
+    check_persistent_resource(call, request["parent"], given["trial_job_spec"])
     job = resources.stamp(given, call.type(TUNING.kind))
     job["name"] = f"{request['parent']}/hyperparameterTuningJobs/{names.new_id()}"
     vertex = call.vertex

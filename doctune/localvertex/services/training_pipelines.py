@@ -12,6 +12,7 @@ from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.jobs.custom import check_job_spec, run_job_spec
 from doctune.localvertex.services import datasets, jobs, models, resources
 from doctune.localvertex.services.job_methods import register_job_methods
+from doctune.localvertex.services.persistent_resources import check_persistent_resource
 from doctune.localvertex.tracker import JobFailedError, JobKind
 from doctune.localvertex.vertex import Vertex
 
@@ -37,6 +38,7 @@ def create_training_pipeline(call: Call, request: Document) -> Document:
     codec = call.vertex.codec
     spec = codec.document(codec.message(_SPEC, given.get("training_task_inputs", {})))
     check_job_spec(call.vertex, spec)
+    check_persistent_resource(call, request["parent"], spec)
     dataset = _dataset(call, request["parent"], given.get("input_data_config", {}))
     pipeline = resources.stamp(given, call.type(TRAINING.kind))
     pipeline["name"] = f"{request['parent']}/trainingPipelines/{names.new_id()}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -9,10 +10,19 @@ from typing import Any
 
 from doctune.localvertex.notebooks.commands.ai import AiCommands
 from doctune.localvertex.notebooks.commands.options import Options, parse, shown
-from doctune.localvertex.notebooks.commands.storage import CommandError, Flags, Storage
+from doctune.localvertex.notebooks.commands.storage import (
+    CommandError,
+    Flags,
+    Storage,
+    command_errors,
+)
 from doctune.localvertex.notebooks.skips import skip_here
 
 _DONE = 0
+# gcloud's filter of one project: PROJECT_ID:'p', projectId=p, project_id="p".
+_PROJECT_FILTER = re.compile(r"""(?i:project_?id)\s*[:=]\s*["']?(?P<name>[\w.:-]+?)["']?""")
+# Options of `gcloud storage` that change what is copied, deleted or printed.
+_CHANGING = ("dry-run", "exclude", "skip-if-dest-has-newer-mtime", "range", "read-paths-from-stdin")
 
 
 def main(arguments: list[str]) -> int:
@@ -28,8 +38,9 @@ def main(arguments: list[str]) -> int:
         "ai": lambda rest, told: AiCommands(told, _project(told)).run(rest),
     }
     try:
-        if group in known and known[group](words[1:], options):
-            return _DONE
+        with command_errors():
+            if group in known and known[group](words[1:], options):
+                return _DONE
     except CommandError as error:
         sys.stderr.write(f"ERROR: (gcloud.{'.'.join(words[:3])}) {error}\n")
         return 1
@@ -74,21 +85,33 @@ def _auth(words: list[str], options: Options) -> bool:
 
 
 def _projects(words: list[str], options: Options) -> bool:
-    if words[:1] != ["describe"]:
+    verb, *rest = words or [""]
+    if verb not in ("describe", "list"):
         return False
     from google.cloud import resourcemanager
 
-    name = words[1] if len(words) > 1 else _settings()["project"]
+    name = rest[0] if rest else str(_settings()["project"])
+    if verb == "list" and (match := _PROJECT_FILTER.fullmatch(options.get("filter"))):
+        name = match["name"]
     project = resourcemanager.ProjectsClient().get_project(name=f"projects/{name}")
-    shown(
-        {
-            "lifecycleState": "ACTIVE",
-            "name": project.display_name or name,
-            "projectId": project.project_id,
-            "projectNumber": project.name.partition("/")[2],
-        },
-        options,
-    )
+    document = {
+        "lifecycleState": "ACTIVE",
+        "name": project.display_name or name,
+        "projectId": project.project_id,
+        "projectNumber": project.name.partition("/")[2],
+    }
+    if verb == "describe" or options.format:
+        # A list's columns are named in capitals; the fields have the API's names.
+        columns = {"PROJECT_NUMBER": "projectNumber", "PROJECT_ID": "projectId", "NAME": "name"}
+        shown(
+            document | {key: document[field] for key, field in columns.items()}
+            if "value(" in options.format
+            else document,
+            options,
+        )
+        return True
+    print("PROJECT_ID  NAME  PROJECT_NUMBER")  # noqa: T201
+    print(f"{document['projectId']}  {document['name']}  {document['projectNumber']}")  # noqa: T201
     return True
 
 
@@ -103,7 +126,13 @@ def _storage(words: list[str], options: Options) -> bool:
         long=options.has("long", "l"),
         project=options.get("project"),
         location=options.get("location", "l"),
+        no_clobber=options.has("no-clobber", "n"),
+        delete_extra=options.has("delete-unmatched-destination-objects"),
     )
+    if any(options.has(name) for name in _CHANGING):
+        return False
+    if verb == "objects" and rest[:1] in (["list"], ["describe"]):
+        verb, rest = ("ls" if rest[0] == "list" else "stat"), rest[1:]
     if verb == "buckets":
         inner = {"create": commands.make_bucket, "delete": commands.remove_bucket}
         if not rest or rest[0] not in (*inner, "list"):
@@ -118,6 +147,7 @@ def _storage(words: list[str], options: Options) -> bool:
         "cat": commands.show,
         "rsync": commands.sync,
         "du": commands.size,
+        "stat": commands.stat,
     }
     if verb not in known:
         return False

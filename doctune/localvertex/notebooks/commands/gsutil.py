@@ -3,10 +3,19 @@
 import shlex
 import sys
 
-from doctune.localvertex.notebooks.commands.storage import CommandError, Flags, Storage
+from doctune.localvertex.notebooks.commands.storage import (
+    CommandError,
+    Flags,
+    Storage,
+    command_errors,
+)
 from doctune.localvertex.notebooks.skips import skip_here
 
-_WITH_VALUE = {"-l": "location", "-p": "project", "-c": "", "-b": "", "-o": "", "-h": "", "-x": ""}
+_WITH_VALUE = {
+    **{"-l": "location", "-p": "project", "-x": "-x"},
+    **dict.fromkeys(("-c", "-b", "-o", "-h", "-u"), ""),
+}
+_CHANGING = {"-e", "-z", "-I"}  # options that change what is copied, and are not done here
 _RECURSIVE = {"-r", "-R", "-rf", "-mr", "--recursive"}
 
 
@@ -26,9 +35,11 @@ def main(arguments: list[str]) -> int:
         "cat": commands.show,
         "rsync": commands.sync,
         "du": commands.size,
+        "stat": commands.stat,
+        "copy": commands.copy,
         "mv": lambda given, told: commands.copy(given, told, move=True),
     }
-    if verb not in known:
+    if verb not in known or flags & _CHANGING or (verb == "rsync" and "-x" in values):
         return skip_here(shlex.join(["gsutil", *arguments]))
     told = Flags(
         recursive=bool(flags & _RECURSIVE),
@@ -36,9 +47,12 @@ def main(arguments: list[str]) -> int:
         long=bool(flags & {"-l", "-al", "-la"}) and verb == "ls",
         project=values.get("project", ""),
         location=values.get("location", ""),
+        no_clobber="-n" in flags and verb in ("cp", "copy", "mv", "rsync"),
+        delete_extra="-d" in flags and verb == "rsync",
     )
     try:
-        known[verb](urls, told)
+        with command_errors():
+            known[verb](urls, told)
     except CommandError as error:
         sys.stderr.write(f"CommandException: {error}\n")
         return 1
@@ -52,10 +66,12 @@ def _parse(arguments: list[str]) -> tuple[set[str], list[str], dict[str, str]]:
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
-        takes_value = argument in _WITH_VALUE and not (words[:1] == ["ls"] and argument == "-l")
+        takes_value = argument in _WITH_VALUE and not (
+            (words[:1] == ["ls"] and argument == "-l") or (words and argument == "-h")
+        )
         if takes_value and rest and not (words[:1] == ["cp"] and argument in ("-c",)):
             values[_WITH_VALUE[argument]] = rest.pop(0)
-        elif argument.startswith("-"):
+        elif argument.startswith("-") and argument != "-":
             flags.add(argument)
         else:
             words.append(argument)

@@ -9,6 +9,9 @@ from typing import Any
 _SWITCHES = frozenset(
     {"recursive", "quiet", "force", "long", "enable-web-access", "verbose", "no-clobber"}
     | {"uniform-bucket-level-access", "delete-unmatched-destination-objects", "stream-logs"}
+    | {"all-versions", "stat", "fetch-encrypted-object-hashes", "full", "json", "raw", "buckets"}
+    | {"summarize", "readable-sizes", "total", "async", "dry-run", "continue-on-error", "if-exists"}
+    | {"preserve-posix", "print-created-message", "no-user-output-enabled", "sync"}
 )
 _VALUE = re.compile(r"value\((?P<path>[\w.\[\]]+)(?:\.[a-z]+\(\))?\)")
 

@@ -3,18 +3,33 @@
 import fnmatch
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from google.api_core.exceptions import GoogleAPICallError
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Client
 
 _SCHEME = "gs://"
+_STDIN = "-"
 
 
 class CommandError(Exception):
     """A command failed; the message is the tool's output."""
+
+
+@contextmanager
+def command_errors() -> Iterator[None]:
+    """Raises what Google's clients refuse as a command's error."""
+    try:
+        yield
+    except GoogleAPICallError as error:
+        raise CommandError(f"{error.code} {error.message}") from error
+    except OSError as error:
+        raise CommandError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,8 @@ class Flags:
     recursive: bool = False
     force: bool = False  # missing files are not an error
     long: bool = False
+    no_clobber: bool = False  # what is there already stays as it is
+    delete_extra: bool = False  # sync: what the source does not have is deleted
     project: str = ""
     location: str = ""
 
@@ -90,6 +107,9 @@ class Storage:
             into = True
         for source, inner in pairs:
             end = f"{target.rstrip('/')}/{inner}" if into else target
+            if flags.no_clobber and self._exists(end):
+                _say(f"Skipping existing destination: {end}")
+                continue
             _say(f"Copying {source} to {end}...")
             self._copy_one(source, end)
             if move:
@@ -123,9 +143,19 @@ class Storage:
         """Copies the contents of one folder to another."""
         source, target = (url.rstrip("/") for url in urls)
         everything = Flags(recursive=True, force=True)
+        kept = set()
         for path, inner in self._pairs(source, everything, below=True):
+            kept.add(inner)
+            if flags.no_clobber and self._exists(f"{target}/{inner}"):
+                continue
             _say(f"Copying {path} to {target}/{inner}...")
             self._copy_one(path, f"{target}/{inner}")
+        if not flags.delete_extra:
+            return
+        for path, inner in list(self._pairs(target, everything, below=True)):
+            if inner not in kept:
+                _say(f"Removing {path}...")
+                self._remove_one(path)
 
     def size(self, urls: Sequence[str], flags: Flags) -> None:
         """Prints the total size below each URL."""
@@ -179,6 +209,9 @@ class Storage:
         self, source: str, flags: Flags, *, below: bool = False
     ) -> "Iterator[tuple[str, str]]":
         """Yields the files or objects of a source, each with its name at the destination."""
+        if source == _STDIN:
+            yield _STDIN, ""
+            return
         if not source.startswith(_SCHEME):
             yield from _local_pairs(source, flags, below=below)
             return
@@ -202,7 +235,9 @@ class Storage:
         return any(True for _ in self._client.list_blobs(bucket, prefix=f"{name}/", max_results=1))
 
     def _copy_one(self, source: str, target: str) -> None:
-        if source.startswith(_SCHEME) and target.startswith(_SCHEME):
+        if source == _STDIN:
+            self._blob(target).upload_from_string(sys.stdin.buffer.read())
+        elif source.startswith(_SCHEME) and target.startswith(_SCHEME):
             blob = self._blob(source)
             bucket, _, name = target.removeprefix(_SCHEME).partition("/")
             self._client.bucket(bucket).blob(name).upload_from_string(
@@ -216,6 +251,26 @@ class Storage:
         else:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             Path(target).write_bytes(Path(source).read_bytes())
+
+    def stat(self, urls: Sequence[str], flags: Flags) -> None:
+        """Prints what is known of objects."""
+        for url in urls:
+            found = list(self._matching(url, flags))
+            if not found:
+                raise CommandError(f"No URLs matched: {url}")
+            for blob in found:
+                print(f"gs://{blob.bucket.name}/{blob.name}:")  # noqa: T201
+                for name, value in (
+                    ("Creation time", blob.time_created),
+                    ("Content-Length", blob.size),
+                    ("Content-Type", blob.content_type),
+                    ("Hash (crc32c)", blob.crc32c),
+                    ("Generation", blob.generation),
+                ):
+                    print(f"    {name + ':':<24}{value}")  # noqa: T201
+
+    def _exists(self, url: str) -> bool:
+        return self._blob(url).exists() if url.startswith(_SCHEME) else Path(url).exists()
 
     def _remove_one(self, url: str) -> None:
         if url.startswith(_SCHEME):
