@@ -59,7 +59,8 @@ class Kernel:
         self.shell.colors = "nocolor"
         self._watch_tracebacks()
         self._watch_commands()
-        self.shell.register_magic_function(_refuse_bigquery, "line_cell", "bigquery")
+        refuse: Any = _refuse_bigquery  # IPython's types want a shell as the first argument
+        self.shell.register_magic_function(refuse, "line_cell", "bigquery")
         for module, name in ((builtins, "input"), (getpass, "getpass")):
             setattr(module, name, self._refuse_input)
 
