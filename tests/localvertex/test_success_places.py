@@ -1,4 +1,4 @@
-"""docs/local.md lists where something becomes a success; the list is complete and its tests exist."""
+"""docs/local.md lists where something becomes a success: all places, and tests that exist."""
 
 import re
 from pathlib import Path

@@ -22,7 +22,13 @@ from pydantic import BaseModel
 from doctune.localvertex.notebooks.cells import Cell, left_out, prepared, read_cells
 from doctune.localvertex.notebooks.installs import INSTALL, install_missing
 from doctune.localvertex.notebooks.report import CellReport, CellState, add_report
-from doctune.localvertex.notebooks.skips import SKIPS_VARIABLE, add_skip, take_skips
+from doctune.localvertex.notebooks.skips import (
+    SKIPS_VARIABLE,
+    add_skip,
+    asks_container,
+    container_ports,
+    take_skips,
+)
 
 PLAN, REPORTS, SKIPS = "plan.json", "cells.jsonl", "skips.txt"
 
@@ -55,6 +61,7 @@ class Kernel:
         self._skips = skips
         self._problems: list[str] = []
         self._wanted = ""
+        self._container_ports: set[str] = set()  # of containers that docker was to run
         self.shell = Shell.instance()
         self.shell.colors = "nocolor"
         self._watch_tracebacks()
@@ -81,6 +88,7 @@ class Kernel:
         if self._problems:
             return "failed", self._problems[0]
         if skipped := take_skips(self._skips):
+            self._container_ports.update(*map(container_ports, skipped))
             return "skipped", "not run here: " + "; ".join(dict.fromkeys(skipped))
         return "passed", ""
 
@@ -117,6 +125,9 @@ class Kernel:
         self.shell.user_ns["_exit_code"] = 0
         if INSTALL.search(command):
             add_skip(self._skips, install_missing(command))
+            return ""
+        if asks_container(command, self._container_ports):
+            add_skip(self._skips, f"{command} (asks the container that docker was to run)")
             return ""
         sys.stdout.flush()
         # A shell is intended: the line comes from the notebook.
