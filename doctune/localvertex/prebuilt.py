@@ -7,6 +7,8 @@ are refused with what to install and to write.
 
 from collections.abc import Mapping
 
+_SYSTEMS = ("python", "alpine", "bash", "busybox", "debian", "ubuntu")
+_HUBS = ("", "library/", "docker.io/", "docker.io/library/", "mirror.gcr.io/library/")
 _SERVER = ["{python}", "-m", "doctune.localvertex.model_server"]
 
 PROGRAMS: Mapping[str, list[str]] = {
@@ -14,8 +16,11 @@ PROGRAMS: Mapping[str, list[str]] = {
     "gcr.io/cloud-aiplatform/training/*": [],
     "*docker.pkg.dev/deeplearning-platform-release/*": [],
     "gcr.io/deeplearning-platform-release/*": [],
-    # Public images that are environments: what runs in them is the caller's own command.
-    "python:*": [],
+    # Public images that are environments: what runs in them is the caller's own command, with the
+    # tools of this machine.
+    **{f"{prefix}{name}:*": [] for name in _SYSTEMS for prefix in _HUBS},
+    "*/ubi?/python-*": [],
+    "*/ubi?-minimal:*": [],
     "*tensorflow/tensorflow:*": [],
     "*pytorch/pytorch:*": [],
     "gcr.io/google.com/cloudsdktool/*": [],

@@ -20,6 +20,11 @@ _OPERATION = re.compile(
     r"/(?:v1|v1beta1|ui)/(?P<name>projects/.+/operations/[^/:]+)(?::(?P<verb>cancel|wait))?"
 )
 _OPERATIONS = re.compile(r"/(?:v1|v1beta1|ui)/(?P<name>projects/.+/operations)")
+# Query parameters that all of Google's APIs take.
+_SYSTEM_PARAMETERS = frozenset(
+    {"access_token", "alt", "callback", "fields", "key", "oauth_token", "prettyPrint"}
+    | {"quotaUser", "uploadType", "upload_protocol"}
+)
 MAX_BODY_BYTES = 64 << 20
 
 logger = logging.getLogger("doctune.localvertex")
@@ -37,7 +42,8 @@ class RestApi:
         try:
             return await self._answer(request)
         except ApiError as error:
-            return web.json_response(error.rest_body(), status=error.status.http_code)
+            body = _text(request, error.rest_body())
+            return web.json_response(text=body, status=error.status.http_code)
         except web.HTTPException:
             raise
         except Exception as error:
@@ -78,7 +84,8 @@ class RestApi:
             endpoint = self._vertex.projects.canonical(fields["endpoint"])
             body = await _json_object(request)
             body.pop("endpoint", None)
-            return web.json_response(await predictions.predict(self._vertex, endpoint, body))
+            predicted = await predictions.predict(self._vertex, endpoint, body)
+            return web.json_response(text=_text(request, predicted))
         if route.method.key == "PredictionService.RawPredict":
             return await self._raw_predict(request, fields["endpoint"])
         if route.method.key == "PredictionService.StreamRawPredict":
@@ -127,7 +134,8 @@ class RestApi:
             codec.parse_json(body, getattr(parsed, snake_case(route.body)))
         query: Document = {}
         for key in dict.fromkeys(request.query):
-            if not key.startswith(("$", "alt")):
+            own = snake_case(key) in parsed.DESCRIPTOR.fields_by_name
+            if own or (key not in _SYSTEM_PARAMETERS and not key.startswith("$")):
                 _nest(query, key.split("."), request.query.getall(key), parsed)
         if query:
             codec.merge_query(query, parsed)
@@ -143,9 +151,23 @@ class RestApi:
         # The generated REST clients ask with %24alt=json;enum-encoding=int.
         numbers = "enum-encoding=int" in request.query.get("$alt", "")
         return web.Response(
-            text=self._vertex.codec.json(value, enums_as_numbers=numbers),
+            text=self._vertex.codec.json(value, enums_as_numbers=numbers, indent=_indent(request)),
             content_type="application/json",
         )
+
+
+def _indent(request: web.Request) -> int | None:
+    """Returns how far JSON is indented: scripts read curl's answers by lines, as Google sends them.
+
+    Google's client libraries, which name themselves, need no lines.
+    """
+    query = request.query
+    asked = query.get("prettyPrint", query.get("$prettyPrint", "true"))
+    return None if asked == "false" or "x-goog-api-client" in request.headers else 2
+
+
+def _text(request: web.Request, document: Document) -> str:
+    return json.dumps(document, indent=_indent(request))
 
 
 def _nest(query: Document, path: list[str], values: list[str], into: Message) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.localvertex.conftest import IMAGE, NUMBER, PARENT
+from tests.localvertex.wire import SESSION
 
 TRANSPORTS = ("rest",)
 _CURL, _WGET = ["curl", "-sS", "-f"], ["wget", "-q", "-O", "-"]
@@ -23,6 +24,21 @@ def test_curl_as_it_comes_gets_rest(local):
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("{")
+
+
+def test_scripts_that_read_answers_by_lines_get_lines(local, unique):
+    body = {"displayName": unique}
+    url = f"{local.endpoint}/v1/{PARENT}/endpoints"
+    created = SESSION.post(url, json=body, timeout=30).text.split("\n")
+    line = next(line for line in created if line.strip().startswith('"name"'))
+    name = line.partition(":")[2].strip(' ",')
+    answer = SESSION.get(f"{local.endpoint}/v1/{name}", timeout=30).text
+    assert '\n  "done": true,\n' in answer
+    plain = SESSION.get(f"{local.endpoint}/v1/{name}?prettyPrint=false", timeout=30).text
+    assert "\n" not in plain
+    refused = SESSION.get(f"{url}/1?key=mine&nothing=1", timeout=30)
+    assert "nothing" in refused.text
+    assert '\n    "status": "INVALID_ARGUMENT"' in refused.text
 
 
 @pytest.fixture

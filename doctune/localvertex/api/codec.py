@@ -80,11 +80,13 @@ class Codec:
         except json_format.ParseError as error:
             raise invalid(f"Invalid query parameter. {error}") from error
 
-    def json(self, value: Message, *, enums_as_numbers: bool = False) -> str:
+    def json(
+        self, value: Message, *, enums_as_numbers: bool = False, indent: int | None = None
+    ) -> str:
         """Returns a message as REST's JSON."""
         return json_format.MessageToJson(
             value,
             use_integers_for_enums=enums_as_numbers,
-            indent=None,
+            indent=indent,
             descriptor_pool=self._table.pool,
         )
