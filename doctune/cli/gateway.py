@@ -3,7 +3,6 @@
 import csv
 import json
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
@@ -190,27 +189,27 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """Show the last requests: when, who, which model, status, tokens, time. Never their texts."""
-    from doctune.database.usage import latest_predictions
+    from doctune.database.usage import BEGINNING, follow_predictions, latest_predictions
 
-    engine, after = _engine(), datetime(1970, 1, 1, tzinfo=UTC)
-    while True:
-        for row in latest_predictions(engine, after, lines):
-            after = row.created_at
-            shown = {
-                "time": row.created_at.isoformat(timespec="milliseconds"),
-                "id": row.id,
-                "owner": row.owner,
-                "model": row.model,
-                "status": row.status,
-                "tokens": row.prompt_tokens + row.completion_tokens,
-                "ms": round(row.total_ms),
-                "cache": row.cache,
-            }
-            typer.echo(json.dumps(shown) if as_json else "  ".join(map(str, shown.values())))
-        if not follow:
-            return
-        lines = 1000
-        time.sleep(1)
+    engine = _engine()
+    last = (
+        follow_predictions(engine, lines)
+        if follow
+        else latest_predictions(engine, BEGINNING, lines)
+    )
+    for row in last:
+        shown = {
+            "time": row.created_at.isoformat(timespec="milliseconds"),
+            "id": row.id,
+            "owner": row.owner,
+            "model": row.model,
+            "status": row.status,
+            "tokens": row.prompt_tokens + row.completion_tokens,
+            "ms": round(row.total_ms),
+            "cache": row.cache,
+        }
+        typer.echo(json.dumps(shown) if as_json else "  ".join(map(str, shown.values())))
+        sys.stdout.flush()
 
 
 @gateway.command()
@@ -219,12 +218,15 @@ def forget(
 ) -> None:
     """Erase the predictions and the feedback of a person."""
     from doctune.database.usage import forget_user
+    from doctune.gateway.prediction_log import SPILL_FILE, erase_spilled
     from doctune.gateway.records import Recorder
     from doctune.gateway.server import gateway_options, surroundings
 
     around = surroundings()
-    kept_as = Recorder(gateway_options().log, around.user_key).end_user(user)
-    predictions, feedback = forget_user(around.engine, kept_as or user)
+    kept_as = Recorder(gateway_options().log, around.user_key).end_user(user) or user
+    waiting = erase_spilled(around.state_dir / SPILL_FILE, kept_as)
+    predictions, feedback = forget_user(around.engine, kept_as)
+    predictions += waiting
     typer.echo(f"Erased {predictions} predictions and {feedback} pieces of feedback.")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from doctune.errors import ConfigurationError
 
@@ -17,6 +17,8 @@ DatabaseError = SQLAlchemyError
 # Seconds until a lost connection or a locked file is an error.
 CONNECT_SECONDS = 5
 BUSY_SECONDS = 10
+
+_DATA_EXCEPTION = "22"  # the class of SQLSTATE
 
 
 def open_database(url: str, connect: Callable[[], Any] | None = None) -> Engine:
@@ -43,20 +45,35 @@ def open_database(url: str, connect: Callable[[], Any] | None = None) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     if kind == "postgresql" and connect is not None:
-        return create_engine(
+        engine = create_engine(
             parsed.set(drivername="postgresql+pg8000"),
             creator=connect,
             pool_pre_ping=True,
             pool_timeout=CONNECT_SECONDS,
         )
-    if kind == "postgresql":
-        return create_engine(
+    elif kind == "postgresql":
+        engine = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             connect_args={"connect_timeout": CONNECT_SECONDS},
             pool_pre_ping=True,
             pool_timeout=CONNECT_SECONDS,
         )
-    raise ConfigurationError(f"{kind} is not supported as the database: use sqlite or postgresql.")
+    else:
+        raise ConfigurationError(
+            f"{kind} is not supported as the database: use sqlite or postgresql."
+        )
+    event.listen(engine, "before_cursor_execute", _leave_out_zeros, retval=True)
+    return engine
+
+
+def refuses_a_value(error: DatabaseError) -> bool:
+    """Returns whether the database refused a value, which it would refuse again."""
+    if isinstance(error, DataError):
+        return True
+    # pg8000 has no class of its own for that, but the server's code.
+    said = getattr(error, "orig", None)
+    fields = said.args[0] if said is not None and said.args else None
+    return isinstance(fields, dict) and str(fields.get("C", "")).startswith(_DATA_EXCEPTION)
 
 
 def ping(engine: Engine) -> None:
@@ -76,3 +93,20 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _leave_out_zeros(
+    _connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any
+) -> tuple[str, Any]:
+    """Leaves out zero characters, which Postgres cannot keep and a client may send anywhere."""
+    return statement, _without_zeros(parameters)
+
+
+def _without_zeros(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "") if "\0" in value else value
+    if isinstance(value, dict):
+        return {name: _without_zeros(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_without_zeros, value))
+    return value

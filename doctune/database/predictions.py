@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, or_
 from sqlalchemy.exc import IntegrityError
 
+from doctune.database.engine import DatabaseError, refuses_a_value
 from doctune.database.experiments import ENDING, PREPARING, RUNNING, list_experiments
 from doctune.database.partitions import drop_partitions
 from doctune.database.tables import Prediction
@@ -17,19 +18,42 @@ from doctune.database.tables import Prediction
 logger = logging.getLogger("doctune.database")
 
 
-def write_predictions(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
-    """Writes rows, by the columns of `Prediction`; one that is there already is left as it is."""
+def write_predictions(engine: Engine, rows: Sequence[dict[str, Any]]) -> int:
+    """Writes rows, by the columns of `Prediction`; one that is there already is left as it is.
+
+    A row with a value that the database refuses is left out, so that it does not keep the others
+    waiting for ever.
+
+    Returns:
+        How many were left out so.
+    """
     try:
-        with engine.begin() as connection:
-            connection.execute(insert(Prediction), list(rows))
+        _insert(engine, rows)
+        return 0
     except IntegrityError:
-        # A batch that was committed although its connection broke: row by row, none twice.
-        for row in rows:
-            try:
-                with engine.begin() as connection:
-                    connection.execute(insert(Prediction), [row])
-            except IntegrityError:
-                logger.info("A prediction was written already")
+        pass  # a batch that was committed although its connection broke
+    except DatabaseError as error:
+        if not refuses_a_value(error):
+            raise
+    return sum(not _insert_one(engine, row) for row in rows)
+
+
+def _insert_one(engine: Engine, row: dict[str, Any]) -> bool:
+    try:
+        _insert(engine, [row])
+    except IntegrityError:
+        logger.info("A prediction was written already")
+    except DatabaseError as error:
+        if not refuses_a_value(error):
+            raise
+        logger.error("The prediction %s is lost: the database refuses a value of it", row["id"])
+        return False
+    return True
+
+
+def _insert(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(Prediction), list(rows))
 
 
 def delete_predictions(engine: Engine, before: datetime) -> None:

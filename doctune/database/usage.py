@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from doctune.database.conversations import forget_conversations
 from doctune.database.tables import ApiKey, Erasure, Feedback, Prediction, ReviewEvent, ReviewItem
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # before all predictions
+
+_TEXTS = (Prediction.messages, Prediction.answer, Prediction.parameters, Prediction.sources)
+_LONGEST_REQUEST = timedelta(minutes=10)
+_MOST_FOLLOWED = 5000  # rows that are looked through at each poll
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,11 @@ class Usage:
 def usage_by_day(engine: Engine, days: int) -> list[Usage]:
     """Returns the use within the last days, the latest first."""
     since = datetime.now(UTC) - timedelta(days=days)
-    day = func.date(Prediction.created_at)
+    # Postgres would take the day of its own time zone; SQLite keeps UTC.
+    moment: Any = Prediction.created_at
+    if engine.dialect.name == "postgresql":
+        moment = func.timezone("UTC", moment)
+    day = func.date(moment)
     key = func.coalesce(ApiKey.name, Prediction.key_id)
     statement = (
         select(
@@ -55,18 +68,50 @@ def usage_by_day(engine: Engine, days: int) -> list[Usage]:
         ]
 
 
-def latest_predictions(engine: Engine, after: datetime, most: int) -> list[Prediction]:
-    """Returns the predictions after a moment, the earliest first; the latest if there are more."""
+def latest_predictions(
+    engine: Engine, after: datetime, most: int, *, texts: bool = True
+) -> list[Prediction]:
+    """Returns the predictions after a moment, the earliest first; the latest if there are more.
+
+    Args:
+        texts: Whether messages, answers, parameters and sources are read too.
+    """
     statement = (
         select(Prediction)
         .where(Prediction.created_at > after)
         .order_by(Prediction.created_at.desc())
         .limit(most)
     )
+    if not texts:
+        statement = statement.options(*map(defer, _TEXTS))
     with Session(engine) as session:
         rows = list(session.scalars(statement))
         session.expunge_all()
     return rows[::-1]
+
+
+def follow_predictions(
+    engine: Engine, most: int, poll_seconds: float = 1.0
+) -> Iterator[Prediction]:
+    """Yields the latest predictions, and then each new one, without end.
+
+    A row bears the time at which its request came, but is written once it has been answered: what
+    came up to ten minutes ago may be new.
+    """
+
+    def within_reach() -> list[Prediction]:
+        since = datetime.now(UTC) - _LONGEST_REQUEST
+        return latest_predictions(engine, since, _MOST_FOLLOWED, texts=False)
+
+    known = {row.id for row in within_reach()}
+    first = latest_predictions(engine, BEGINNING, most, texts=False)
+    known.update(row.id for row in first)
+    yield from first
+    while True:
+        time.sleep(poll_seconds)
+        rows = within_reach()
+        yield from (row for row in rows if row.id not in known)
+        known = {row.id for row in rows}
 
 
 def forget_user(engine: Engine, end_user: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from doctune.chat_schema import ChatRequest
@@ -17,7 +17,6 @@ from doctune.database.engine import DatabaseError, ping
 from doctune.feedback.request import FeedbackRequest, is_bad
 from doctune.gateway import chat as chat_route
 from doctune.gateway.bodies import (
-    TextCompletionRequest,
     chat_request,
     feedback_request,
     read_body,
@@ -28,9 +27,11 @@ from doctune.gateway.experiment_pages import add_experiment_pages
 from doctune.gateway.feedback import keep
 from doctune.gateway.keys import Principal
 from doctune.gateway.metrics import CONTENT_TYPE
+from doctune.gateway.openapi import allowed_methods, body_of, chat_body, describe, text_body
 from doctune.gateway.page import add_page
 from doctune.gateway.problems import GatewayError
 from doctune.gateway.records import Exchange
+from doctune.gateway.request_ids import REQUEST_ID, RequestIds, new_request_id
 from doctune.gateway.review import add_review
 from doctune.gateway.routing import Model
 from doctune.gateway.services import Services
@@ -64,6 +65,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         responses={"4XX": {"description": "An error in OpenAI's shape."}},
     )
+    app.add_middleware(RequestIds)
     _add_errors(app)
     _add_health(app, services)
     _add_models(app, services)
@@ -73,6 +75,7 @@ def create_app(services: Services) -> FastAPI:
     add_conversations(app, services)
     add_experiment_pages(app, services)
     add_page(app)
+    describe(app)
     return app
 
 
@@ -101,11 +104,11 @@ def _add_answers(app: FastAPI, services: Services) -> None:
         finally:
             services.metrics.in_flight.dec()
 
-    @app.post("/v1/chat/completions", openapi_extra=_body_of(ChatRequest))
+    @app.post("/v1/chat/completions", openapi_extra=chat_body(services.options.max_messages))
     async def chat_completions(request: Request) -> Response:
         return await answer(request, chat_request, ChatWire())
 
-    @app.post("/v1/completions", openapi_extra=_body_of(TextCompletionRequest))
+    @app.post("/v1/completions", openapi_extra=text_body(services.options.max_messages))
     async def completions(request: Request) -> Response:
         return await answer(request, text_request, TextWire())
 
@@ -126,7 +129,7 @@ def _add_models(app: FastAPI, services: Services) -> None:
 
 
 def _add_feedback(app: FastAPI, services: Services) -> None:
-    @app.post("/v1/feedback", status_code=201, openapi_extra=_body_of(FeedbackRequest))
+    @app.post("/v1/feedback", status_code=201, openapi_extra=body_of(FeedbackRequest))
     async def feedback(request: Request) -> JSONResponse:
         principal = await services.identities.of(request.headers, "feedback")
         said = feedback_request(await read_body(request, services.options))
@@ -176,7 +179,7 @@ def _add_health(app: FastAPI, services: Services) -> None:
         status = "unavailable" if problems else "ready"
         return JSONResponse({"status": status, "problems": problems}, 503 if problems else 200)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics(request: Request) -> Response:
         await services.identities.of(request.headers, "admin")
         services.metrics.log_waiting.set(services.log.waiting)
@@ -191,15 +194,29 @@ def _add_errors(app: FastAPI) -> None:
         return Response(error.body(), error.status, error.headers())
 
     @app.exception_handler(HTTPException)
-    async def no_such_route(_: Request, error: HTTPException) -> Response:
-        problem = GatewayError(error.status_code, str(error.detail), code="unknown_route")
-        headers = problem.headers() | dict(error.headers or {})
+    async def no_such_route(request: Request, error: HTTPException) -> Response:
+        wrong_method = error.status_code == 405
+        problem = GatewayError(
+            error.status_code,
+            str(error.detail),
+            code="method_not_allowed" if wrong_method else "unknown_route",
+        )
+        # Starlette names the methods of the first route with this path alone.
+        more = {"allow": allowed_methods(request)} if wrong_method else error.headers or {}
+        headers = {**more, **problem.headers()}
         return Response(problem.body(), error.status_code, headers)
 
     @app.exception_handler(Exception)
     async def broken(_: Request, error: Exception) -> Response:
         # The server logs the stack; a client needs to know only that it was not its fault.
-        problem = GatewayError(500, "The gateway failed on this request.", code="internal_error")
+        named = new_request_id()
+        logger.error("%s failed: %s", named, type(error).__name__)
+        problem = GatewayError(
+            500,
+            "The gateway failed on this request.",
+            code="internal_error",
+            headers={REQUEST_ID: named},
+        )
         return Response(problem.body(), 500, problem.headers())
 
 
@@ -222,20 +239,3 @@ def _card(model: Model) -> dict[str, Any]:
         "created": model.created,
         "owned_by": "doctune",
     }
-
-
-def _body_of(model: Any) -> dict[str, Any]:
-    """Returns what OpenAPI says of a body that a route reads by itself."""
-    schema = model.model_json_schema()
-    schema = _inlined(schema, schema.pop("$defs", {}))
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    if isinstance(schema, list):
-        return [_inlined(part, definitions) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    return {name: _inlined(part, definitions) for name, part in schema.items()}

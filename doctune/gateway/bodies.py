@@ -6,7 +6,8 @@ import asyncio
 import json
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from doctune.chat_schema import ChatRequest, ChatRequestError, parse_chat_request
 from doctune.feedback.request import FeedbackRequest
@@ -14,19 +15,12 @@ from doctune.gateway.options import GatewayOptions
 from doctune.gateway.problems import GatewayError
 
 
-class TextCompletionRequest(BaseModel):
-    """The body of `/v1/completions`: one prompt, asked as a user's message."""
-
-    model_config = ConfigDict(extra="allow")
-
-    prompt: str | list[str] = Field(description="One text.")
-
-
 async def read_body(request: Request, options: GatewayOptions) -> bytes:
     """Returns the body.
 
     Raises:
-        GatewayError: 413 where it is too large, 408 where it is too slow, 415 where it is no JSON.
+        GatewayError: 413 if it is too large, 408 if it is too slow, 415 if it is not JSON, 499 if
+            the client has gone before its end.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -46,6 +40,8 @@ async def read_body(request: Request, options: GatewayOptions) -> bytes:
             raise GatewayError(
                 408, f"The body did not arrive within {options.body_seconds:g} s: send it again."
             ) from error
+        except ClientDisconnect as error:
+            raise GatewayError(499, "The client is gone.", code="client_gone") from error
     if too_large:
         raise GatewayError(
             413,
@@ -92,7 +88,11 @@ def text_request(body: bytes, options: GatewayOptions) -> ChatRequest:
         raise _invalid("prompt: give one text", "prompt")
     for name, neutral in (("echo", False), ("best_of", 1), ("suffix", None), ("logprobs", None)):
         if document.pop(name, None) not in (None, neutral):
-            raise _invalid(f"{name} is not supported by this model: leave it out.", name)
+            raise _invalid(
+                f"{name} is not supported by this model: leave it out.",
+                name,
+                "unsupported_parameter",
+            )
     if "messages" in document:
         raise _invalid("messages is not a known field", "messages", "unknown_parameter")
     messages = [{"role": "user", "content": prompt}]

@@ -44,7 +44,7 @@ class AnswerCache:
         if redis_url and options.max_mebibytes:
             self._shared = SharedAnswers(redis_url, options.seconds, options.wait_seconds)
         self._most_bytes = options.max_mebibytes << 20
-        self._seconds = options.seconds
+        self._seconds, self._wait_seconds = options.seconds, options.wait_seconds
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
         self._computing: dict[str, asyncio.Event] = {}
@@ -89,9 +89,13 @@ class AnswerCache:
 
     @contextlib.asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
-        """Lets one request at a time compute the answer to a key."""
-        while (event := self._computing.get(key)) is not None:
-            await event.wait()
+        """Lets one request at a time compute the answer to a key.
+
+        After `wait_seconds` a request no longer waits and computes it too.
+        """
+        if not await self._others_are_done(key):
+            yield
+            return
         event = self._computing[key] = asyncio.Event()
         shared = self._shared.alone(key) if self._shared else contextlib.nullcontext()
         try:
@@ -100,6 +104,15 @@ class AnswerCache:
         finally:
             del self._computing[key]
             event.set()
+
+    async def _others_are_done(self, key: str) -> bool:
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                while (event := self._computing.get(key)) is not None:
+                    await event.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _drop(self, key: str) -> None:
         entry = self._entries.pop(key, None)

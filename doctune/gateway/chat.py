@@ -17,6 +17,7 @@ from doctune.gateway.cache import cache_control, cache_key
 from doctune.gateway.limits import Admission
 from doctune.gateway.problems import GatewayError
 from doctune.gateway.records import Exchange
+from doctune.gateway.request_ids import REQUEST_ID
 from doctune.gateway.routing import Asked, OpenStream
 from doctune.gateway.services import Services
 from doctune.gateway.upstreams import Answer, UpstreamError
@@ -38,6 +39,7 @@ async def answer(
         GatewayError: It is not answered.
     """
     stack = AsyncExitStack()
+    admission = Admission()
     async with stack:
         stack.push_async_callback(_end, services, exchange)
         try:
@@ -53,6 +55,7 @@ async def answer(
             )
         except GatewayError as error:
             exchange.status = error.status
+            error.add_headers(_headers(exchange, admission))
             raise
         except ClientGoneError as error:
             exchange.status = 499
@@ -118,7 +121,7 @@ async def _streamed(
     if key is not None and (may_read or may_keep):
         exchange.cache = "miss"
         if may_read:
-            kept = await services.cache.get(key)
+            kept = await while_client_waits(request.receive, _kept_or_alone(services, key, stack))
     if kept is not None:
         exchange.cache = "hit"
         events = _from_cache(exchange, kept, wire)
@@ -132,6 +135,20 @@ async def _streamed(
     # A client that leaves, even before the first event, ends in the response's clean-up.
     exchange.status = 499
     return _OwningStream(events, headers, stack.pop_all())
+
+
+async def _kept_or_alone(services: Services, key: str, stack: AsyncExitStack) -> Answer | None:
+    """Returns the answer that is kept, or None where this request is to compute it.
+
+    In that case equal requests wait until the stack is closed.
+    """
+    if (kept := await services.cache.get(key)) is not None:
+        return kept
+    async with AsyncExitStack() as alone:
+        await alone.enter_async_context(services.cache.alone(key))
+        if (kept := await services.cache.get(key)) is None:
+            stack.push_async_exit(alone.pop_all())
+    return kept
 
 
 class _OwningStream(StreamingResponse):
@@ -232,7 +249,7 @@ def most_tokens(chat: ChatRequest) -> int:
 def _headers(exchange: Exchange, admission: Admission) -> dict[str, str]:
     headers = {
         **admission.headers,
-        "x-request-id": exchange.id,
+        REQUEST_ID: exchange.id,
         "x-doctune-cache": exchange.cache,
     }
     source = exchange.source

@@ -22,7 +22,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 
 from doctune.gateway.keys import Principal
 from doctune.gateway.options import LimitOptions
-from doctune.gateway.problems import GatewayError
+from doctune.gateway.problems import GatewayError, whole_seconds
 from doctune.gateway.windows import Windows
 
 _RETRY_REDIS_SECONDS = 5.0
@@ -70,7 +70,7 @@ class Limiter:
         place = (principal.id, model)
         most = limits.requests_in_flight
         if most is not None and self._in_flight[place] >= most:
-            raise _refusal(f"{most} requests in flight", 1.0, "requests_in_flight")
+            raise _refusal(f"{most} requests in flight", 1.0, Admission())
         self._in_flight[place] += 1
         try:
             counters, admission, reserved = await self._count(place, limits, tokens)
@@ -138,7 +138,8 @@ class _MemoryCounters:
             window, left = self._windows.fixed((*place, name), seconds)
             if window.used + tokens > most:
                 self._add(reserved, -tokens)
-                raise _refusal(f"{most} tokens", left, "tokens")
+                _tell(admission, "tokens", most, most - window.used, left)
+                raise _token_refusal(name, most, tokens, left, admission)
             window.used += tokens
             reserved.append(_Reservation(name, window.ends_at, window))
             _tell(admission, "tokens", most, most - window.used, left)
@@ -146,7 +147,8 @@ class _MemoryCounters:
             taken, remaining, left = self._windows.hit((*place, "r"), most_requests, _MINUTE)
             if not taken:
                 self._add(reserved, -tokens)
-                raise _refusal(f"{most_requests} requests a minute", left, "requests")
+                _tell(admission, "requests", most_requests, 0, left)
+                raise _refusal(f"{most_requests} requests a minute", left, admission)
             _tell(admission, "requests", most_requests, remaining, left)
         return admission, reserved
 
@@ -179,7 +181,9 @@ class _RedisCounters:
             if used > most:
                 await self._add(item, place, -tokens)
                 await self.settle(place, reserved, -tokens)
-                raise _refusal(f"{most} tokens", max(0.0, ends_at - time.time()), "tokens")
+                left = max(0.0, ends_at - time.time())
+                _tell(admission, "tokens", most, most - used + tokens, left)
+                raise _token_refusal(name, most, tokens, left, admission)
             reserved.append(_Reservation(name, ends_at, item))
             _tell(admission, "tokens", most, most - used, ends_at - time.time())
         if limits.requests_per_minute is not None:
@@ -189,7 +193,8 @@ class _RedisCounters:
             left = max(0.0, window.reset_time - time.time())
             if not taken:
                 await self.settle(place, reserved, -tokens)
-                raise _refusal(f"{limits.requests_per_minute} requests a minute", left, "requests")
+                _tell(admission, "requests", item.amount, 0, left)
+                raise _refusal(f"{item.amount} requests a minute", left, admission)
             _tell(admission, "requests", item.amount, window.remaining, left)
         return admission, reserved
 
@@ -237,12 +242,35 @@ def _tell(admission: Admission, what: str, most: int, remaining: int, left: floa
     headers[f"x-ratelimit-reset-{what}"] = f"{max(0.0, left):.3f}s"
 
 
-def _refusal(what: str, wait: float, code: str) -> GatewayError:
+def _refusal(what: str, wait: float, admission: Admission) -> GatewayError:
+    return _exceeded(
+        f"The key's limit of {what} for this model is reached: "
+        f"try again in {whole_seconds(wait)} s.",
+        wait,
+        admission,
+    )
+
+
+def _token_refusal(
+    window: str, most: int, tokens: int, wait: float, admission: Admission
+) -> GatewayError:
+    if tokens <= most:
+        return _refusal(f"{most} tokens a {window}", wait, admission)
+    return _exceeded(
+        f"The request may take {tokens} tokens, prompt and answer, which is more than the key's "
+        f"limit of {most} tokens a {window} for this model: shorten it, or lower max_tokens.",
+        wait,
+        admission,
+    )
+
+
+def _exceeded(message: str, wait: float, admission: Admission) -> GatewayError:
     return GatewayError(
         429,
-        f"The key's limit of {what} for this model is met: try again in {max(1, round(wait))} s.",
-        code=f"rate_limit_exceeded_{code}",
+        message,
+        code="rate_limit_exceeded",
         retry_after=wait,
+        headers=admission.headers,
     )
 
 

@@ -78,7 +78,7 @@ class CacheOptions(_Section):
     wait_seconds: float = Field(
         60.0,
         gt=0,
-        description="Longest wait for an equal request in another process, where there is Redis.",
+        description="Longest wait for the answer to an equal request; then it is computed again.",
     )
 
 

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from typing import Any
 from doctune.database.engine import DatabaseError, Engine
 from doctune.database.partitions import make_partitions
 from doctune.database.predictions import delete_predictions, write_predictions
-from doctune.files import text_lines
+from doctune.files import text_lines, write_text
 
+SPILL_FILE = "predictions.jsonl"
 FLUSH_SECONDS = 0.25
 MOST_ROWS = 50_000
 BATCH_ROWS = 500
@@ -54,7 +55,7 @@ class PredictionLog:
         self._failing = False
         self._written = threading.Condition()
         self._pending = 0  # rows taken and not yet written
-        self._spill_read = False
+        self._from_spill = 0  # of the rows at the front: those that the file holds still
         self._read_spill()
         self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
         self._thread.start()
@@ -70,6 +71,7 @@ class PredictionLog:
             if len(self._rows) >= MOST_ROWS:
                 self._rows.popleft()
                 self._pending -= 1
+                self._from_spill = max(0, self._from_spill - 1)
                 self.dropped += 1
             self._rows.append(row)
             self._pending += 1
@@ -88,7 +90,7 @@ class PredictionLog:
             self._changed.notify_all()
         self._thread.join(seconds)
         with self._changed:
-            left = list(self._rows)
+            left = list(self._rows)[self._from_spill :]
             self._rows.clear()
         if left and self._spill is not None:
             self._spill.parent.mkdir(parents=True, exist_ok=True)
@@ -117,14 +119,18 @@ class PredictionLog:
         while self._rows:
             with self._changed:
                 batch = [self._rows.popleft() for _ in range(min(BATCH_ROWS, len(self._rows)))]
-            if not self._guarded(lambda: write_predictions(self._engine, batch)):  # noqa: B023 - called at once
+            if not self._guarded(lambda: self._write(batch)):  # noqa: B023 - called at once
                 with self._changed:
                     self._rows.extendleft(reversed(batch))
                 return False
+            self._forget_spill(len(batch))
             with self._written:
                 self._pending -= len(batch)
                 self._written.notify_all()
         return True
+
+    def _write(self, batch: list[Row]) -> None:
+        self.dropped += write_predictions(self._engine, batch)
 
     def _guarded(self, work: Callable[[], object]) -> bool:
         try:
@@ -148,10 +154,46 @@ class PredictionLog:
     def _read_spill(self) -> None:
         if self._spill is None or not self._spill.is_file():
             return
-        for _, line in text_lines(self._spill):
-            row = json.loads(line)
+        for row in _spilled(self._spill):
             self.add(row | {"created_at": datetime.fromisoformat(row["created_at"])})
-        self._spill_read = True
+            self._from_spill += 1
+
+    def _forget_spill(self, written: int) -> None:
+        """Deletes the file once the database holds its rows: whom it names may be forgotten."""
+        if self._spill is None or not self._from_spill:
+            return
+        with self._changed:
+            self._from_spill = max(0, self._from_spill - written)
+            if not self._from_spill:
+                self._spill.unlink(missing_ok=True)
+
+
+def erase_spilled(spill: Path, end_user: str) -> int:
+    """Erases a person's predictions from the file that waits for the next start.
+
+    Args:
+        end_user: As it is kept, which may be a hash.
+
+    Returns:
+        How many there were.
+    """
+    if not spill.is_file():
+        return 0
+    rows = list(_spilled(spill))
+    others = [row for row in rows if row["end_user"] != end_user]
+    if len(others) < len(rows):
+        write_text(spill, "".join(f"{json.dumps(row)}\n" for row in others))
+        spill.chmod(0o600)
+    return len(rows) - len(others)
+
+
+def _spilled(spill: Path) -> Iterator[Row]:
+    for number, line in text_lines(spill):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            # A process that was killed while it wrote: the rest of the file is whole.
+            logger.warning("%s, line %d is cut off: it is left out", spill, number)
 
 
 def _moment(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from doctune.chat_wire import encoded, error_document
@@ -18,11 +20,25 @@ class GatewayError(Exception):
         code: str = "",
         param: str = "",
         retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
+        """Describes the refusal.
+
+        Args:
+            code: OpenAI's short name of the problem, for programs.
+            param: The field of the request that is wrong.
+            retry_after: Seconds after which the request may be sent again.
+            headers: Further headers of the response.
+        """
         super().__init__(message)
         self.status = status
         self.code, self.param = code, param
         self.retry_after = retry_after
+        self._more = dict(headers or {})
+
+    def add_headers(self, headers: Mapping[str, str]) -> None:
+        """Adds headers to the response; those that it has already stay."""
+        self._more = {**headers, **self._more}
 
     def document(self) -> dict[str, Any]:
         """Returns the body of the response."""
@@ -34,9 +50,14 @@ class GatewayError(Exception):
 
     def headers(self) -> dict[str, str]:
         """Returns the headers that go with it."""
-        headers = {"content-type": "application/json"}
+        headers = {**self._more, "content-type": "application/json"}
         if self.retry_after is not None:
-            headers["retry-after"] = str(max(1, round(self.retry_after)))
+            headers["retry-after"] = str(whole_seconds(self.retry_after))
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         return headers
+
+
+def whole_seconds(seconds: float) -> int:
+    """Returns a wait as clients are told it: rounded up, so that nobody comes back too early."""
+    return max(1, math.ceil(seconds))

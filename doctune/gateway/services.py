@@ -21,7 +21,7 @@ from doctune.gateway.keys import KeyStore
 from doctune.gateway.limits import Limiter
 from doctune.gateway.metrics import Metrics
 from doctune.gateway.options import GatewayOptions
-from doctune.gateway.prediction_log import PredictionLog
+from doctune.gateway.prediction_log import SPILL_FILE, PredictionLog
 from doctune.gateway.records import Exchange, Recorder
 from doctune.gateway.routing import Model
 from doctune.gateway.tracing import open_traces
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 UPSTREAM_KEY_VARIABLE = "DOCTUNE_GATEWAY_UPSTREAM_KEY"
 
-_SPILL_FILE = "predictions.jsonl"
 _HOUSEKEEPING_SECONDS = 3600.0
 
 logger = logging.getLogger("doctune.gateway")
@@ -84,7 +83,7 @@ class Services:
         self._session = open_session()
         self.log = PredictionLog(
             self.engine,
-            self._surroundings.state_dir / _SPILL_FILE,
+            self._surroundings.state_dir / SPILL_FILE,
             self.options.log.retention_days,
         )
         await asyncio.to_thread(self.keys.refresh)

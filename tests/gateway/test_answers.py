@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import httpx
+import openai
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -93,6 +95,31 @@ def test_one_computes_and_equal_requests_wait_for_it(
     assert sorted(a.headers["x-doctune-cache"] for a in answers) == ["hit"] * 9 + ["miss"]
 
 
+def test_equal_streams_wait_for_the_first_and_a_client_that_leaves_frees_the_next(
+    fronted: Gateway, faulty: FakeUpstream
+) -> None:
+    url = f"{fronted.url}/v1/chat/completions"
+    body = {"model": "handbook", "messages": MESSAGES, "stream": True}
+    faulty.mode = "endless"
+    with httpx.stream("POST", url, json=body, headers=fronted.headers(), timeout=30) as first:
+        pieces = first.iter_raw()  # kept: the connection closes with it
+        next(pieces)
+
+        async def run() -> list[httpx.Response]:
+            async with httpx.AsyncClient(timeout=30, headers=fronted.headers()) as client:
+                waiting = [asyncio.create_task(client.post(url, json=body)) for _ in range(5)]
+                await asyncio.sleep(0.5)
+                assert faulty.requests == 1
+                faulty.mode = "ok"
+                await asyncio.to_thread(first.close)
+                return list(await asyncio.gather(*waiting))
+
+        answers = asyncio.run(run())
+    assert all(TEXT.split()[-1] in answer.text for answer in answers)
+    assert sorted(a.headers["x-doctune-cache"] for a in answers) == ["hit"] * 4 + ["miss"]
+    assert faulty.requests == 2
+
+
 def test_no_tenant_is_answered_from_anothers_cache(fronted: Gateway, faulty: FakeUpstream) -> None:
     fronted.chat()
     key = fronted.new_key("somebody-else")
@@ -143,6 +170,10 @@ def test_a_stream_that_breaks_off_ends_with_an_error_event_and_is_no_success(
     answer = fronted.chat(stream=True)
     events = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
     assert json.loads(events[-1])["error"]["code"] == "stream_interrupted"
+    client = openai.OpenAI(base_url=f"{fronted.url}/v1", api_key=fronted.key, max_retries=0)
+    asked: Any = {"model": "handbook", "messages": MESSAGES, "seed": 3}
+    with pytest.raises(openai.APIError, match="broke off"):
+        list(client.chat.completions.create(**asked, stream=True))
     assert "[DONE]" not in events
     row = logged(fronted, answer.headers["x-request-id"])
     assert (row.status, row.answer) == (502, "the pump has ")

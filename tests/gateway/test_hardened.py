@@ -207,6 +207,9 @@ def test_a_body_that_never_comes_gives_its_place_back(open_to_many: Gateway) -> 
     assert open_to_many.chat(temperature=1.0).status_code == 200
     for connection in held:
         connection.close()
+    assert open_to_many.get("/healthz").status_code == 200
+    # A client that leaves within its body is no failure of the gateway.
+    assert "Traceback" not in (open_to_many.folder / "gateway.log").read_text()
 
 
 def test_the_database_may_be_gone_for_a_while(faulty: FakeUpstream, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -13,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from doctune.localvertex.ports import free_port
 from tests.gateway.conftest import Gateway, start_gateway, stop_gateway
 from tests.gateway.test_answers import logged, until
 from tests.gateway.upstream import FakeUpstream
@@ -160,6 +162,35 @@ def test_other_tokens_are_refused(gateway: Gateway, issuer: Issuer) -> None:
         "no token": "a.b.c",
     }.items():
         assert gateway.chat(token).status_code == 401, name
+
+
+def test_while_the_issuers_keys_cannot_be_fetched_nobody_is_called_unknown(
+    faulty: FakeUpstream, issuer: Issuer, tmp_path: Path
+) -> None:
+    issuer.rotate("unfetched")
+    named = {"audience": AUDIENCE, "jwks_url": f"http://127.0.0.1:{free_port()}/keys"}
+    options = {
+        "models": {"handbook": {"upstreams": [faulty.address]}},
+        "identity": [
+            {**named, "issuer": "https://away.example"},
+            {**named, "issuer": issuer.url, "jwks_url": f"{issuer.url}/keys"},
+        ],
+    }
+    gateway = start_gateway(tmp_path, options)
+    try:
+        answer = gateway.chat(issuer.token(iss="https://away.example"))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert answer.json()["error"]["code"] == "issuer_unavailable"
+        # Another issuer's tokens and the gateway's own keys are taken as ever.
+        assert gateway.chat(issuer.token()).status_code == 200
+        assert gateway.chat().status_code == 200
+        deep = base64.urlsafe_b64encode(b"[" * 20_000).decode()
+        for token in (f"{deep}.{deep}.{deep}", issuer.token(sub=5)):
+            assert gateway.chat(token).status_code == 401
+        long = issuer.token(email=f"{'x' * 300}@example.com")
+        assert logged(gateway, gateway.chat(long).json()["id"]).status == 200
+    finally:
+        stop_gateway(gateway)
 
 
 def _signed_with_the_public_key(public: bytes, body: str) -> str:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import openai
 import pytest
 
 from doctune.database.keys import list_keys, revoke_key
@@ -16,7 +17,8 @@ from doctune.errors import UsageError
 from doctune.gateway.keys import create_key
 from doctune.localvertex.ports import free_port
 from tests.database.servers import redis
-from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
+from tests.gateway.conftest import MESSAGES, ROOT, Gateway, start_gateway, stop_gateway
+from tests.gateway.test_answers import logged
 from tests.gateway.upstream import FakeUpstream
 
 
@@ -95,9 +97,16 @@ def test_requests_a_minute_are_exact_under_concurrency(
     assert statuses.count(200) == 25
     assert statuses.count(429) == 75
     assert faulty.requests == 25
-    refused = fronted.chat(key)
-    assert refused.json()["error"]["type"] == "rate_limit_error"
-    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    client = openai.OpenAI(base_url=f"{fronted.url}/v1", api_key=key, max_retries=0)
+    with pytest.raises(openai.RateLimitError) as raised:
+        client.chat.completions.create(model="handbook", messages=MESSAGES)  # type: ignore[arg-type]
+    assert (raised.value.code, raised.value.type) == ("rate_limit_exceeded", "rate_limit_error")
+    headers = raised.value.response.headers
+    assert 1 <= int(headers["retry-after"]) <= 60
+    assert headers["x-ratelimit-limit-requests"] == "25"
+    assert headers["x-ratelimit-remaining-requests"] == "0"
+    assert headers["x-ratelimit-reset-requests"].endswith("s")
+    assert logged(fronted, str(raised.value.request_id)).status == 429
 
 
 def test_tokens_are_reserved_and_what_is_not_used_is_given_back(fronted: Gateway) -> None:
@@ -110,6 +119,7 @@ def test_tokens_are_reserved_and_what_is_not_used_is_given_back(fronted: Gateway
     assert all(answer.status_code == 429 for answer in answers[len(taken) :])
     huge = fronted.chat(key, max_tokens=900)
     assert huge.status_code == 429
+    assert "lower max_tokens" in huge.json()["error"]["message"]
 
 
 def test_a_refused_request_takes_nothing_from_the_limit(fronted: Gateway) -> None:

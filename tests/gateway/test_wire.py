@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from tests.gateway.conftest import MESSAGES, Gateway
+from tests.gateway.test_answers import logged
 
 # The model's weights are random: drawn like this, its answers are long.
 LONG = {"max_tokens": 40, "temperature": 1.0, "top_p": 0.9, "seed": 1}
@@ -110,10 +111,79 @@ def test_what_cannot_be_honoured_is_refused_by_name(
     assert answer.json()["error"]["param"] == param
 
 
+IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"n": 2}, "n"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logit_bias": {"1": 5}}, "logit_bias"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"frequency_penalty": 1.0}, "frequency_penalty"),
+        ({"presence_penalty": 1.0}, "presence_penalty"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"prediction": {"type": "content", "content": "a"}}, "prediction"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"store": True}, "store"),
+        ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages[0].content[0].type"),
+        ({"temperature": -1}, "temperature"),
+        ({"top_p": 2}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"stop": ["a"] * 5}, "stop"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_openais_client_learns_which_parameter_is_refused(
+    client: openai.OpenAI, fields: dict[str, Any], param: str, stream: bool
+) -> None:
+    asked: Any = {"model": "handbook", "messages": MESSAGES, "stream": stream, **fields}
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.chat.completions.create(**asked)
+    assert raised.value.param == param
+    assert raised.value.type == "invalid_request_error"
+    assert raised.value.code in ("unsupported_parameter", "unsupported_value", "invalid_value")
+    assert raised.value.request_id
+
+
+@pytest.mark.parametrize(("name", "value"), [("best_of", 2), ("echo", True), ("logprobs", 1)])
+def test_what_text_completions_cannot_honour_is_refused_by_name(
+    client: openai.OpenAI, name: str, value: Any
+) -> None:
+    asked: Any = {"model": "handbook", "prompt": "?", name: value}
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.completions.create(**asked)
+    assert (raised.value.param, raised.value.code) == (name, "unsupported_parameter")
+
+
+def test_every_response_has_an_id_of_its_own(gateway: Gateway) -> None:
+    responses = [
+        gateway.chat(),
+        gateway.chat(stream=True),
+        gateway.chat(n=2),
+        gateway.chat(model="unknown"),
+        gateway.chat("dtk_none_none"),
+        gateway.get("/v1/models"),
+        gateway.get("/v1/nothing"),
+        gateway.get("/healthz"),
+        gateway.post("/v1/feedback", {}),
+    ]
+    ids = [response.headers["x-request-id"] for response in responses]
+    assert len(set(ids)) == len(ids)
+
+
 def test_a_refusal_of_the_model_reaches_the_client(gateway: Gateway) -> None:
     answer = gateway.chat(messages=[{"role": "user", "content": "pump " * 500}])
     assert answer.status_code == 400
     assert "no room for an answer" in answer.json()["error"]["message"]
+    # The refusal is in the log of predictions, under the id that the client has.
+    assert logged(gateway, answer.headers["x-request-id"]).status == 400
 
 
 @pytest.mark.parametrize(
@@ -142,7 +212,27 @@ def test_bodies_that_are_no_request_are_refused(
 
 def test_unknown_routes_and_methods_have_openais_shape(gateway: Gateway) -> None:
     assert gateway.get("/v1/nothing").json()["error"]["code"] == "unknown_route"
-    assert gateway.get("/v1/chat/completions").status_code == 405
+    refused = gateway.get("/v1/chat/completions")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert refused.json()["error"]["code"] == "method_not_allowed"
+    several = httpx.options(f"{gateway.url}/v1/conversations/c", timeout=30)
+    assert several.headers["allow"] == "DELETE, GET"
+
+
+def test_the_description_says_which_routes_need_no_key(gateway: Gateway) -> None:
+    described = httpx.get(f"{gateway.url}/openapi.json", timeout=30).json()
+    needs_none = [
+        route
+        for route, methods in described["paths"].items()
+        if any(not method["security"] for method in methods.values())
+    ]
+    assert needs_none == ["/healthz", "/readyz"]
+    for route, methods in described["paths"].items():
+        for method in methods:
+            if route not in needs_none:
+                path = route.replace("{", "").replace("}", "")
+                seen = httpx.request(method, f"{gateway.url}{path}", json={}, timeout=30)
+                assert seen.status_code == 401, (method, path)
 
 
 def test_answers_say_where_they_come_from(gateway: Gateway) -> None:
@@ -179,10 +269,12 @@ def test_pydantic_ai_asks_and_streams(gateway: Gateway) -> None:
     assert streamed == whole
 
 
-def test_schemathesis_finds_no_server_error(gateway: Gateway) -> None:
+def test_schemathesis_finds_nothing(gateway: Gateway) -> None:
+    # Left out is one check: that all data is taken that the schema allows. JSON Schema cannot say
+    # that the last message must be the user's, or which fields of feedback belong together.
     command = [
         *(str(Path(sys.executable).parent / "schemathesis"), "run"),
-        *(f"{gateway.url}/openapi.json", "--checks", "not_a_server_error"),
+        *(f"{gateway.url}/openapi.json", "--exclude-checks", "positive_data_acceptance"),
         *("--max-examples", "25", "--seed", "1", "--exclude-path", "/readyz"),
         *("-H", f"Authorization: Bearer {gateway.key}"),
     ]

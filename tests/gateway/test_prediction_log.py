@@ -1,0 +1,103 @@
+"""The log's file: what a database that is away did not take, for the next start."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from doctune.database.engine import open_database
+from doctune.database.schema import prepare
+from doctune.database.tables import Prediction
+from doctune.gateway.prediction_log import PredictionLog, erase_spilled
+from doctune.localvertex.ports import free_port
+from tests.database.rows import prediction_row
+
+FLUSH_SECONDS = 10.0
+
+
+@pytest.fixture
+def away() -> Iterator[Engine]:
+    """A database that refuses every connection."""
+    engine = open_database(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path}/gateway.db")
+    prepare(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def spill(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "predictions.jsonl"
+
+
+def end_without_database(away: Engine, spill: Path, *rows: dict[str, Any]) -> None:
+    log = PredictionLog(away, spill)
+    for row in rows:
+        log.add(row)
+    log.close(FLUSH_SECONDS)
+
+
+def spilled(spill: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in spill.read_text().splitlines()]
+
+
+def written(engine: Engine, spill: Path) -> list[str]:
+    """Starts a log where the database answers, and returns what it holds then."""
+    log = PredictionLog(engine, spill)
+    assert log.flush(FLUSH_SECONDS), f"the log was not written within {FLUSH_SECONDS} s"
+    log.close(FLUSH_SECONDS)
+    with Session(engine) as session:
+        return list(session.scalars(select(Prediction.id).order_by(Prediction.id)))
+
+
+def test_what_waits_at_the_end_is_written_by_the_next_start_and_the_file_is_gone(
+    away: Engine, here: Engine, spill: Path
+) -> None:
+    rows = [prediction_row() for _ in range(3)]
+    end_without_database(away, spill, *rows)
+    assert spilled(spill) == [row["id"] for row in rows]
+    assert spill.stat().st_mode & 0o077 == 0
+    assert written(here, spill) == [row["id"] for row in rows]
+    assert not spill.exists()
+
+
+def test_a_start_that_finds_no_database_either_keeps_the_file_and_doubles_nothing(
+    away: Engine, here: Engine, spill: Path
+) -> None:
+    old, new = prediction_row(), prediction_row()
+    end_without_database(away, spill, old)
+    end_without_database(away, spill, new)
+    assert spilled(spill) == [old["id"], new["id"]]
+    assert written(here, spill) == [old["id"], new["id"]]
+
+
+def test_a_person_who_is_forgotten_does_not_come_back_from_the_file(
+    away: Engine, here: Engine, spill: Path
+) -> None:
+    rows = [prediction_row(end_user=name) for name in ("ana", "bob", "ana")]
+    end_without_database(away, spill, *rows)
+    assert erase_spilled(spill, "ana") == 2
+    assert spill.stat().st_mode & 0o077 == 0
+    assert written(here, spill) == [rows[1]["id"]]
+    assert erase_spilled(spill, "ana") == 0
+
+
+def test_a_line_that_was_cut_off_keeps_no_gateway_from_starting(
+    away: Engine, here: Engine, spill: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = prediction_row()
+    end_without_database(away, spill, row)
+    whole = spill.read_text()
+    spill.write_text(whole + whole[:50])
+    assert written(here, spill) == [row["id"]]
+    assert "line 2 is cut off" in caplog.text
