@@ -9,8 +9,9 @@
 Each server is one process on `--cores` cores (the first ones), with as many threads. A closed loop
 of so many connections asks short prompts (about 50 tokens) for at most 48 tokens, greedily; tokens
 a second are completion tokens by the clock. `transformers serve` loads the same weights in float32.
-"bulk" is doctune's generator in this process, as `doctune batch --model` uses it. "long prompt" is
-the longest pause between two tokens of a stream while another client sends a long prompt.
+"openvino" is our server with that engine. "bulk" is doctune's generator in this process, as
+`doctune batch --model` uses it. "long prompt" is the longest pause between two tokens of a stream
+while another client sends a long prompt.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -106,9 +108,10 @@ class Result:
     busy: int
     measures: list[Measure] = field(default_factory=list)
     bulk_tokens_per_second: float = 0.0
-    longest_pause_beside_long_prompt: float = 0.0
-    median_pause: float = 0.0
-    soak: dict[str, float] = field(default_factory=dict)
+    # By server.
+    longest_pause_beside_long_prompt: dict[str, float] = field(default_factory=dict)
+    median_pause: dict[str, float] = field(default_factory=dict)
+    soak: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -147,13 +150,16 @@ def _wait(process: "subprocess.Popen[Any]", ready: str, log: Any) -> None:
     raise SystemExit(f"the server did not start: {log.read()[-2000:].decode(errors='replace')}")
 
 
-def doctune_server(model: Path, cores: int) -> contextlib.AbstractContextManager[Server]:
-    """Starts our server."""
+def doctune_server(
+    model: Path, cores: int, engine: str = "native"
+) -> contextlib.AbstractContextManager[Server]:
+    """Starts our server with one of its engines."""
     port = free_port()
     command = [sys.executable, "-m", "doctune.serving", "--model-uri", str(model)]
-    command += ["--port", str(port), "--max-batch-size", "32"]
+    command += ["--port", str(port), "--max-batch-size", "32", "--engine", engine]
     url = f"http://127.0.0.1:{port}"
-    return started("doctune", command, f"{url}/v1#tuned", cores, f"{url}/health")
+    name = "doctune" if engine == "native" else engine
+    return started(name, command, f"{url}/v1#tuned", cores, f"{url}/health")
 
 
 def transformers_server(model: Path, cores: int) -> contextlib.AbstractContextManager[Server]:
@@ -304,7 +310,11 @@ def run(options: argparse.Namespace) -> Result:
         cores=options.cores,
         busy=options.busy,
     )
-    servers = {"doctune": doctune_server, "transformers": transformers_server}
+    servers = {
+        "doctune": doctune_server,
+        "openvino": partial(doctune_server, engine="openvino"),
+        "transformers": transformers_server,
+    }
     with busy(options.busy):
         for name, start in servers.items():
             if name in options.without:
@@ -315,15 +325,15 @@ def run(options: argparse.Namespace) -> Result:
                     one = measure(server, connections, options.seconds)
                     result.measures.append(one)
                     print(_line(one), flush=True)
-                if name != "doctune":
+                if name == "transformers":
                     continue
                 longest, usual = asyncio.run(pauses(server.address))
-                result.longest_pause_beside_long_prompt = round(longest, 3)
-                result.median_pause = round(usual, 3)
+                result.longest_pause_beside_long_prompt[name] = round(longest, 3)
+                result.median_pause[name] = round(usual, 3)
                 print(f"long prompt: longest pause {longest:.3f} s, median {usual:.3f} s")
                 if options.soak:
-                    result.soak = soak(server, options.soak)
-                    print(f"soak: {result.soak}")
+                    result.soak[name] = soak(server, options.soak)
+                    print(f"soak: {result.soak[name]}")
         if "bulk" not in options.without:
             import torch
 
@@ -358,7 +368,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, nargs="+", default=list(CONNECTIONS))
     parser.add_argument("--busy", type=int, default=0, help="processes that never rest, beside")
     parser.add_argument("--soak", type=float, default=0.0, help="seconds of load to watch memory")
-    parser.add_argument("--without", nargs="*", default=[], help="doctune transformers bulk")
+    parser.add_argument(
+        "--without", nargs="*", default=[], help="doctune openvino transformers bulk"
+    )
     parser.add_argument("--json", action="store_true", help="one last line of JSON")
     options = parser.parse_args()
     result = run(options)

@@ -72,6 +72,7 @@ def register_model(
             "dataset": model.metadata["dataset_digest"],
             "index": index.metadata["digest"],
             "engine": serving_engine,
+            "judged_engine": scores.metadata.get("engine", ""),
             "answering": scores.metadata.get("answering", ""),
             "run": run,
             "commit": commit,

@@ -20,6 +20,7 @@ from doctune.evaluation.perplexity import Likelihood, score_answers
 from doctune.evaluation.test_set import Example, Message
 from doctune.inference.completion import Completion
 from doctune.inference.generation import TextGenerator
+from doctune.inference.generator import Generator
 from doctune.inference.options import GenerationOptions
 from doctune.progress import progress
 
@@ -74,11 +75,12 @@ class AnswerCollector:
         max_new_tokens: int,
         batch_size: int,
         quiz: Sequence[Sequence[Message]] = (),
+        engine: str = "native",
     ) -> None:
         self._name, self._folder = name, folder
         self._examples, self._general, self._quiz = examples, general, quiz
         self._options = GenerationOptions(max_new_tokens=max_new_tokens)
-        self._batch_size = batch_size
+        self._batch_size, self._engine = batch_size, engine
         self.digest = model_digest(folder)
         self.checkpoint = Checkpoint(
             {
@@ -90,6 +92,7 @@ class AnswerCollector:
                 "max_new_tokens": max_new_tokens,
                 "libraries": _libraries(),
                 "sources": _sources(),
+                **({} if engine == "native" else {"engine": engine}),
             }
         )
 
@@ -110,12 +113,12 @@ class AnswerCollector:
             self._score(generator, "score", self._examples, f"Scoring the {self._name} model")
             self._score(generator, "general", self._general, f"Probing the {self._name} model")
             prompts = [example.prompt for example in self._examples]
-            self._generate(
-                generator, "completion", prompts, f"Answering with the {self._name} model"
-            )
+            answering = self._answering(generator)
+            title = f"Answering with the {self._name} model"
+            self._generate(generator, answering, "completion", prompts, title)
             title = f"Asking the {self._name} model the quiz"
-            self._generate(generator, "quiz", self._quiz, title)
-            del generator
+            self._generate(generator, answering, "quiz", self._quiz, title)
+            del generator, answering
             gc.collect()
         completions = [self._stored("completion", i) for i in range(len(self._examples))]
         return Answers(
@@ -133,6 +136,14 @@ class AnswerCollector:
             digest=self.digest,
             reused=reused,
         )
+
+    def _answering(self, generator: TextGenerator) -> Generator:
+        """Returns what answers: the engine that will serve, whose likelihoods nobody can ask."""
+        if self._engine == "native":
+            return generator
+        from doctune.inference.openvino_generator import OpenVinoGenerator
+
+        return OpenVinoGenerator.load(self._folder, batch_size=self._batch_size)
 
     def _stored(self, kind: str, position: int) -> dict[str, Any]:
         return dict(self.checkpoint.get(kind, position) or {})
@@ -158,6 +169,7 @@ class AnswerCollector:
     def _generate(
         self,
         generator: TextGenerator,
+        answering: Generator,
         kind: str,
         conversations: Sequence[Sequence[Message]],
         title: str,
@@ -178,7 +190,7 @@ class AnswerCollector:
 
         with progress(title, len(conversations), "questions") as bar:
             bar.advance(len(conversations) - len(left))
-            generator.generate(prompts, self._options, batch_size=self._batch_size, on_answer=keep)
+            answering.generate(prompts, self._options, batch_size=self._batch_size, on_answer=keep)
 
 
 def model_digest(folder: Path) -> str:

@@ -25,6 +25,8 @@ from doctune.evaluation.test_set import Example
 TUNED = "tuned"
 BASE = "base"
 CHAMPION = "champion"
+# The tuned model in full precision, where another engine serves and is judged.
+NATIVE = "native"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,7 +104,12 @@ def evaluate_model(
     if fairness.kept.sum() < chosen.min_examples <= len(test.examples):
         # A champion that was trained on other documents is ignored.
         champion_uri, champion = "", None
-    models = find_models(model_dir, champion_uri=champion_uri, others=chosen.others)
+    models = find_models(
+        model_dir,
+        champion_uri=champion_uri,
+        others=chosen.others,
+        with_native=chosen.engine != "native",
+    )
     quiz = _quiz(test, chosen, index_uri)
     collectors = _collectors(models, test, quiz, chosen)
     fair = (fairness, judge_quiz_fairness(quiz, model_dir, champion))
@@ -221,6 +226,7 @@ def _collectors(
             max_new_tokens=options.max_new_tokens,
             batch_size=options.batch_size,
             quiz=[prompt.messages for prompt in quiz.prompts_for(name)],
+            engine=options.engine if name == TUNED else "native",
         )
         for name, folder in models.folders.items()
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from doctune.artifacts import local_folder
 from doctune.errors import EvaluationError, UsageError
-from doctune.evaluation.comparison import BASE, CHAMPION, TUNED
+from doctune.evaluation.comparison import BASE, CHAMPION, NATIVE, TUNED
 from doctune.inference.base_model import resolve_base_model
 from doctune.publishing import require_whole
 
@@ -27,7 +27,11 @@ class Models:
 
 
 def find_models(
-    model_dir: Path, *, champion_uri: str = "", others: Mapping[str, str] | None = None
+    model_dir: Path,
+    *,
+    champion_uri: str = "",
+    others: Mapping[str, str] | None = None,
+    with_native: bool = False,
 ) -> Models:
     """Finds the weights of all models to evaluate, the base model first.
 
@@ -35,6 +39,7 @@ def find_models(
         model_dir: A folder that `tune_model` wrote.
         champion_uri: A folder like `model_dir`; "" if there is no champion.
         others: Further folders like `model_dir`, by display name.
+        with_native: Whether the tuned model is a second one, answered by the native engine.
 
     Raises:
         EvaluationError: A folder is not what `tune_model` wrote.
@@ -45,11 +50,13 @@ def find_models(
     rivals: dict[str, Path] = {}
     if champion_uri:
         rivals[CHAMPION] = _weights(local_folder(champion_uri))
+    if with_native:
+        rivals[NATIVE] = tuned
     for name, uri in (others or {}).items():
-        if not _NAME.fullmatch(name) or name in (BASE, TUNED, CHAMPION):
+        if not _NAME.fullmatch(name) or name in (BASE, TUNED, CHAMPION, NATIVE):
             raise UsageError(
                 f'"{name}" cannot name a further model: use lower case letters, digits and _, '
-                f"and none of {BASE}, {TUNED}, {CHAMPION}."
+                f"and none of {BASE}, {TUNED}, {CHAMPION}, {NATIVE}."
             )
         rivals[name] = _weights(local_folder(uri))
 

@@ -120,6 +120,18 @@ class EvaluationOptions(_Policy):
     min_examples: int = Field(
         default=8, ge=2, description="Minimum number of test examples for a decision."
     )
+    engine: Literal["native", "openvino"] = Field(
+        default="native",
+        description="The engine whose answers are judged; `doctune run` sets it to openvino where "
+        "that serves. The model in full precision is then asked, too.",
+    )
+    max_engine_loss: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Maximum share of right answers that the engine may lose against the same "
+        "model in full precision.",
+    )
     guardrails: tuple[Guardrail, ...] = Field(
         default=(), description="Metrics that must not get worse, besides the primary one."
     )

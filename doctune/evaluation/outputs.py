@@ -46,6 +46,7 @@ def provenance_of(
         made["general prompts (SHA-256)"] = general_digest()
     made |= {
         "decoding": f"greedy, at most {options.max_new_tokens} new tokens",
+        "engine of the tuned model's answers": options.engine,
         "intervals": f"{options.confidence:.0%}, paired bootstrap, expanded percentiles, "
         f"{options.bootstrap_resamples:,} resamples, seed {options.seed}",
         "corrections": "Holm's method over all metrics and opponents, and over all slices",

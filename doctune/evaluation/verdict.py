@@ -8,7 +8,7 @@ which they decide:
 1. too few examples, or a required slice with too few: `too_few_examples`
 2. a metric that a rule needs is missing: `missing_metric`
 3. worse than base or champion, a guardrail or a bound broken, the product's answers below the
-   floor, a slice got worse: `lose`
+   floor, a slice got worse, the engine that serves loses right answers: `lose`
 4. a difference that could be chance, or is less than `min_gain`: `tie` (a first release may be
    content with any gain: `first_release: better`)
 5. otherwise `win`, or `no_incumbent` where there is no champion. Only these two pass.
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from doctune.evaluation.catalog import METRICS, MetricInfo
-from doctune.evaluation.comparison import BASE, CHAMPION, TUNED
+from doctune.evaluation.comparison import BASE, CHAMPION, NATIVE, TUNED
 from doctune.evaluation.options import (
     AnswerBounds,
     EvaluationOptions,
@@ -38,6 +38,8 @@ _OPPONENTS = {BASE: "the base model", CHAMPION: "the champion"}
 # What decides against a champion whose product gives the very same answers, as two do that quote:
 # what releasing the model would change.
 _NEXT = {"answer_accuracy": "answer_accuracy_closed"}
+# Right answers that an engine may lose: the product's, and the model's own, which it may not use.
+_ENGINE_METRICS = ("answer_accuracy", "answer_accuracy_closed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,8 @@ def _checks(card: ScoreCard, options: EvaluationOptions) -> Iterator[Check]:
     )
     for opponent in card.opponents:
         yield _primary(card, opponent, options)
+    if NATIVE in card.models:
+        yield from _engine_losses(card, options)
     for guardrail in options.guardrails:
         for opponent in card.opponents:
             if guardrail.against in (opponent, "both"):
@@ -187,6 +191,28 @@ def _bounds(product: ProductAnswers, bounds: AnswerBounds) -> Iterator[Check]:
                 text=f"{name} are {_percent(value)}, {'within' if held else 'over'} the bound of "
                 f"{_percent(most)}",
             )
+
+
+def _engine_losses(card: ScoreCard, options: EvaluationOptions) -> Iterator[Check]:
+    """Yields what the engine that serves loses against the same model in full precision."""
+    gains = card.gains.get(NATIVE, {})
+    known = [name for name in _ENGINE_METRICS if name in gains]
+    if not known:
+        yield Check(
+            rule="engine",
+            outcome="missing_metric",
+            text=f"Right answers of the engine {options.engine} could not be compared with those "
+            "in full precision",
+        )
+    for name in known:
+        held = gains[name].value >= -options.max_engine_loss
+        found = describe_gain(METRICS[name], gains[name].value)
+        yield Check(
+            rule="engine",
+            outcome="win" if held else "lose",
+            text=f"{found} by the engine {options.engine} than in full precision, "
+            f"{'within' if held else 'over'} its limit of {_percent(options.max_engine_loss)}",
+        )
 
 
 def _percent(share: float) -> str:

@@ -55,6 +55,9 @@ def pipeline_arguments(
         named, advanced = _split(getattr(settings, section), declared)
         arguments |= named
         arguments[f"{section}_advanced"] = advanced
+    if vertex.serving_plan.engine == "openvino":
+        # What is judged is what will serve.
+        arguments["evaluation_advanced"]["engine"] = "openvino"
     return {name: value for name, value in arguments.items() if name in declared}
 
 

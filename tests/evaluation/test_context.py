@@ -10,6 +10,7 @@ from doctune.evaluation.context import fit_prompt
 from doctune.evaluation.test_set import Example, load_test_set
 from doctune.inference.completion import Completion
 from doctune.inference.generation import TextGenerator
+from doctune.inference.openvino_generator import OpenVinoGenerator
 from tests.evaluation.tiny_models import make_row, write_rows
 
 CONTEXT = 512  # of the tiny models
@@ -86,3 +87,38 @@ def test_no_model_is_asked_beyond_its_context(
     assert len(reached) == 3
     assert all(one.prompt_tokens + 40 <= CONTEXT for one in reached)
     assert answers.prompts_cut == 1
+
+
+def test_the_engine_that_serves_answers_and_its_answers_are_kept_apart(
+    tmp_path: Path, base_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = load_test_set(
+        write_rows(tmp_path / "test.jsonl", [make_row(number) for number in range(3)])
+    ).examples
+    asked: list[str] = []
+    generate = OpenVinoGenerator.generate
+
+    def watched(self: OpenVinoGenerator, *args: object, **kwargs: object) -> list[Completion]:
+        asked.append("openvino")
+        return generate(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(OpenVinoGenerator, "generate", watched)
+    of = {
+        engine: AnswerCollector(
+            "tuned",
+            base_dir,
+            examples,
+            (),
+            test_digest="y",
+            max_new_tokens=8,
+            batch_size=4,
+            quiz=[example.prompt for example in examples],
+            engine=engine,
+        ).answers()
+        for engine in ("openvino", "native")
+    }
+    assert asked == ["openvino"] * 2  # the examples, and the quiz
+    assert [len(one.texts) for one in of.values()] == [3, 3]
+    assert all(one.seconds > 0 for one in of["openvino"].completions)
+    # Likelihoods are the model's, whoever answers.
+    assert of["openvino"].likelihoods == of["native"].likelihoods

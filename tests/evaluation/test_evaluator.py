@@ -258,3 +258,20 @@ def test_semantic_similarity_is_measured_where_the_encoder_is_installed(
     options = OPTIONS.model_copy(update={"semantic_similarity": True})
     scores = run(tmp_path, tuned_dir, test_path, options).scores
     assert ("similarity_tuned" in scores) == (encoder_folder() is not None)
+
+
+def test_the_engine_that_serves_is_judged_beside_the_model_in_full_precision(
+    tmp_path: Path, tuned_dir: Path, test_path: Path
+) -> None:
+    options = OPTIONS.model_copy(update={"engine": "openvino", "general_prompts": False})
+
+    evaluation = run(tmp_path, tuned_dir, test_path, options)
+
+    stored = json.loads((tmp_path / "scores.json").read_text())
+    assert stored["models"] == ["base", "tuned", "native"]
+    assert stored["provenance"]["engine of the tuned model's answers"] == "openvino"
+    # One model: what it thinks of the references is the same, what it answers may differ.
+    assert evaluation.scores["perplexity_tuned"] == evaluation.scores["perplexity_native"]
+    assert "answer_accuracy" in stored["gains"]["native"]
+    rows = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    assert set(rows[0]["answers"]) == {"base", "tuned", "native"}

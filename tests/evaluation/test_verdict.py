@@ -250,3 +250,37 @@ def test_where_both_products_give_the_same_answers_memory_decides(
         assert "he product's answers are the champion's; answers right, from memory" in (
             verdict.reason
         )
+
+
+@pytest.mark.parametrize(
+    ("product", "closed", "limit", "outcome"),
+    [
+        (0.0, 0.0, 0.05, "no_incumbent"),
+        (-0.04, -0.05, 0.05, "no_incumbent"),
+        (0.0, -0.06, 0.05, "lose"),  # the product quotes, but the model's own answers got worse
+        (-0.06, 0.1, 0.05, "lose"),
+        (-0.06, 0.1, 0.1, "no_incumbent"),
+    ],
+)
+def test_an_engine_that_loses_right_answers_beyond_its_limit_is_refused(
+    product: float, closed: float, limit: float, outcome: str
+) -> None:
+    card = card_of(CLEAR)
+    lost = {
+        "answer_accuracy": stored((product, -1, 1)),
+        "answer_accuracy_closed": stored((closed, -1, 1)),
+    }
+    card = card.model_copy(
+        update={"models": (*card.models, "native"), "gains": {**card.gains, "native": lost}}
+    )
+    verdict = verdict_of(card, engine="openvino", max_engine_loss=limit)
+    assert verdict.outcome == outcome
+    assert ("by the engine openvino than in full precision" in verdict.reason) == (
+        outcome == "lose"
+    )
+
+
+def test_an_engine_whose_answers_could_not_be_compared_is_not_released() -> None:
+    card = card_of(CLEAR)
+    card = card.model_copy(update={"models": (*card.models, "native")})
+    assert verdict_of(card, engine="openvino").outcome == "missing_metric"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import promql_parser
 import pytest
 from google.cloud.aiplatform_v1.types import PipelineJob
 
@@ -251,10 +252,20 @@ def test_the_dashboard_is_a_dashboard(production: dict[str, Any]) -> None:
     (board,) = planned(production, "google_monitoring_dashboard").values()
     tiles = json.loads(board["dashboard_json"])["mosaicLayout"]["tiles"]
 
-    assert len(tiles) == 8
+    assert len(tiles) == 18
     places = [(tile.get("xPos", 0), tile.get("yPos", 0)) for tile in tiles]
     assert len(set(places)) == len(places)
     assert all(tile["widget"]["xyChart"]["dataSets"] for tile in tiles)
+    queries = [tile["widget"]["xyChart"]["dataSets"][0]["timeSeriesQuery"] for tile in tiles]
+    of_services = [query["prometheusQuery"] for query in queries if "prometheusQuery" in query]
+    assert len(of_services) == 10
+    counted = "".join(
+        (ROOT / f"doctune/{room}/metrics.py").read_text() for room in ("gateway", "serving")
+    )
+    for query in of_services:
+        promql_parser.parse(query)
+        for name in re.findall(r"doctune_(?:gateway|server)_(\w+)", query):
+            assert re.sub(r"_(total|bucket)$", "", name) in counted, name
 
 
 def test_staging_has_the_triggers_of_the_build_files(terraform: Terraform) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from doctune.configuration.serving import ServingSettings
 from doctune.configuration.settings import Settings, VertexSettings
 from doctune.errors import UsageError
 from doctune.runner.arguments import pipeline_arguments
@@ -19,10 +20,12 @@ VERTEX = VertexSettings(
 )
 
 
-def _arguments(settings: Settings, *declared: str) -> dict[str, Any]:
+def _arguments(
+    settings: Settings, *declared: str, vertex: VertexSettings = VERTEX
+) -> dict[str, Any]:
     return pipeline_arguments(
         settings,
-        VERTEX,
+        vertex,
         declared,
         pdfs="/pdfs",
         corpus_digest="abc",
@@ -44,6 +47,16 @@ def test_any_other_setting_goes_into_the_stages_advanced_parameter() -> None:
     arguments = _arguments(settings, "training_advanced")
 
     assert arguments == {"training_advanced": {"weight_decay": 0.25}}
+
+
+def test_the_engine_that_serves_is_the_one_that_is_judged() -> None:
+    settings = Settings(question="?", model_name="m")
+    by_openvino = VERTEX.model_copy(update={"serving": ServingSettings(engine="openvino")})
+
+    assert _arguments(settings, "evaluation_advanced") == {"evaluation_advanced": {}}
+    assert _arguments(settings, "evaluation_advanced", vertex=by_openvino) == {
+        "evaluation_advanced": {"engine": "openvino"}
+    }
 
 
 def test_a_secret_never_becomes_a_parameter() -> None:

@@ -57,6 +57,70 @@ locals {
       by      = []
     },
   ]
+
+  # Of the metrics that gateway and model server give at /metrics.
+  service_charts = [
+    {
+      title = "Gateway: requests a second, by status"
+      query = "sum by (status) (rate(doctune_gateway_requests_total[5m]))"
+    },
+    {
+      title = "Gateway: first token, p95 (s)"
+      query = "histogram_quantile(0.95, sum by (le) (rate(doctune_gateway_first_token_seconds_bucket[5m])))"
+    },
+    {
+      title = "Gateway: answers that say nothing, refuse or have no support"
+      query = "sum by (kind) (rate(doctune_gateway_answers_total{kind!=\"ok\"}[1h])) / ignoring(kind) group_left sum(rate(doctune_gateway_answers_total[1h]))"
+    },
+    {
+      title = "Gateway: share of down-votes"
+      query = "sum(rate(doctune_gateway_votes_total{vote=\"down\"}[6h])) / sum(rate(doctune_gateway_votes_total[6h]))"
+    },
+    {
+      title = "Gateway: tokens a day"
+      query = "sum(increase(doctune_gateway_tokens_total[1d]))"
+    },
+    {
+      title = "Model server: tokens a second"
+      query = "sum by (kind) (rate(doctune_server_tokens_total[5m]))"
+    },
+    {
+      title = "Model server: waiting and running"
+      query = "sum(doctune_server_waiting) + sum(doctune_server_running)"
+    },
+    {
+      title = "Model server: mean batch"
+      query = "sum(rate(doctune_server_rows_total[5m])) / sum(rate(doctune_server_steps_total[5m]))"
+    },
+    {
+      title = "Model server: share of the cache in use"
+      query = "sum(doctune_server_cache_bytes) / sum(doctune_server_cache_budget_bytes)"
+    },
+    {
+      title = "Model server: memory (bytes)"
+      query = "max(doctune_server_memory_bytes)"
+    },
+  ]
+
+  widgets = concat(
+    [
+      for chart in local.charts : {
+        title = chart.title
+        query = {
+          timeSeriesFilter = {
+            filter = chart.filter
+            aggregation = {
+              alignmentPeriod    = strcontains(chart.title, "by day") ? "86400s" : "300s"
+              perSeriesAligner   = chart.aligner
+              crossSeriesReducer = chart.reducer
+              groupByFields      = chart.by
+            }
+          }
+        }
+      }
+    ],
+    [for chart in local.service_charts : { title = chart.title, query = { prometheusQuery = chart.query } }],
+  )
 }
 
 resource "google_monitoring_dashboard" "this" {
@@ -66,27 +130,17 @@ resource "google_monitoring_dashboard" "this" {
     mosaicLayout = {
       columns = 12
       tiles = [
-        for index, chart in local.charts : {
+        for index, widget in local.widgets : {
           xPos   = 6 * (index % 2)
           yPos   = 4 * floor(index / 2)
           width  = 6
           height = 4
           widget = {
-            title = chart.title
+            title = widget.title
             xyChart = {
               dataSets = [{
-                plotType = "LINE"
-                timeSeriesQuery = {
-                  timeSeriesFilter = {
-                    filter = chart.filter
-                    aggregation = {
-                      alignmentPeriod    = strcontains(chart.title, "by day") ? "86400s" : "300s"
-                      perSeriesAligner   = chart.aligner
-                      crossSeriesReducer = chart.reducer
-                      groupByFields      = chart.by
-                    }
-                  }
-                }
+                plotType        = "LINE"
+                timeSeriesQuery = widget.query
               }]
             }
           }
