@@ -6,7 +6,8 @@ Each part runs in a process of its own on made input, whose making is not counte
 of the CPU. The sample has 15
 PDFs and about 1,500 training examples. Memory is what the part adds to the process at its most;
 growth is how many times the seconds (and the memory) grew from one size to the next, ten times as
-large: 10 is linear.
+large: 10 is linear, and memory is flat where it stays at 1. `--limits` gives exit code 1 where the
+time of a part, or the memory of one that is to stay flat, grew by more than half of that again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,40 @@ def deduplicate(times: int, folder: Path) -> tuple[int, Callable[[], Any]]:
     return EXAMPLES * times // 3, work
 
 
+def divide(times: int, folder: Path) -> tuple[int, Callable[[], Any]]:
+    """Dividing examples into three sides as `prepare_dataset` does; a third are copies."""
+    from doctune.dataset import DatasetOptions
+    from doctune.dataset.division import Removals, divide
+    from doctune.dataset.records import Block, Corpus, Document, Example
+    from doctune.dataset.tokens import TokenCounter
+    from doctune.dataset.view import view_documents
+
+    options, counter = DatasetOptions(), TokenCounter(None)
+    documents, examples = [], []
+    for at in range(FILES * times):
+        texts = [_statement(at * _FACTS + number) for number in range(_FACTS)]
+        blocks = tuple(Block(1, number, "paragraph", 0, text) for number, text in enumerate(texts))
+        documents.append(Document(f"{at:08x}", f"{at}.pdf", f"Part {at}", "en", 1, blocks))
+        for number, text in enumerate(texts):
+            fact = at * _FACTS + number
+            examples += [
+                Example(
+                    *(f"{asks} {fact}?", text, "fact", text, (1,), ("Heading",), f"{at:08x}"),
+                    *(f"{at}.pdf", number, fact),
+                )
+                for asks in ("What is part", "Tell me of part")
+            ]
+    views = view_documents(Corpus(tuple(documents)), counter, options)
+    return len(examples), lambda: divide(views, examples, options, Removals())
+
+
+def _statement(number: int) -> str:
+    """Every third statement is that of another document."""
+    number -= number % 3 // 2 * _FACTS
+    words = " ".join(_WORDS[number // 13**at % 13] for at in range(8))
+    return f"The {words} of part {number} opens at {number * 7} turns of key {number % 97}."
+
+
 def tokens(times: int, folder: Path) -> tuple[int, Callable[[], Any]]:
     """Tokenising the training examples, and going through them once."""
     from doctune.inference.base_model import resolve_base_model
@@ -122,7 +158,47 @@ def leaks(times: int, folder: Path) -> tuple[int, Callable[[], Any]]:
     return EXAMPLES * times, lambda: refuse_leaks(test, train)
 
 
-PARTS = {part.__name__: part for part in (plan, shard, group, deduplicate, tokens, leaks)}
+def cache(times: int, folder: Path) -> tuple[int, Callable[[], Any]]:
+    """Answering prompts together: the key-value cache is bounded, whatever waits."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from doctune.inference.base_model import resolve_base_model
+    from doctune.inference.generation import TextGenerator
+    from doctune.inference.options import GenerationOptions
+    from doctune.training.network import load_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(resolve_base_model("smollm2-135m-instruct"))
+    shape = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=8,
+        num_attention_heads=4,
+        max_position_embeddings=2048,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    generator = TextGenerator(LlamaForCausalLM(shape).eval(), tokenizer)
+    generator.cache_bytes = 8 << 20  # of a machine with 16 MiB free
+    prompts = [
+        [{"role": "user", "content": f"What is part {number}? {_statement(number)}"}]
+        for number in range(FILES * times)
+    ]
+    options = GenerationOptions(max_new_tokens=4)
+    generator.generate(prompts[:10], options, batch_size=64)  # what the first one loads
+    return FILES * times, lambda: generator.generate(prompts, options, batch_size=64)
+
+
+_FACTS = 50  # of a document
+PARTS = {
+    part.__name__: part for part in (plan, shard, group, deduplicate, divide, tokens, leaks, cache)
+}
+# What goes through its input once, or maps it. The others keep hashes of each text that may come
+# again, and so grow with the texts.
+FLAT = ("plan", "shard", "tokens", "leaks", "cache")
+_TIME_LIMIT, _FLAT_LIMIT, _NOISE_SECONDS, _NOISE_MIB = 1.5, 1.5, 1.0, 64.0
 
 
 def _rows(path: Path, count: int, start: int = 0) -> Path:
@@ -140,7 +216,7 @@ def measure(part: str, times: int) -> Measure:
     with tempfile.TemporaryDirectory() as scratch:
         import os
 
-        if part == "tokens":
+        if part in ("tokens", "cache"):
             from doctune.inference.base_model import resolve_base_model
 
             resolve_base_model("smollm2-135m-instruct")  # before the cache is another one
@@ -163,6 +239,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--limits", action="store_true", help="exit code 1 where they do not hold")
     chosen = parser.parse_args()
     if chosen.one:
         print(json.dumps(asdict(measure(chosen.parts[0], chosen.times[0]))))
@@ -177,13 +254,33 @@ def main() -> None:
                 print(_row(found))
     if chosen.json:
         print(json.dumps([asdict(one) for one in found]))
+    broken = [text for one, two in pairwise(found) for text in broken_limits(one, two)]
+    if chosen.limits and broken:
+        sys.exit("\n".join(broken))
+
+
+def broken_limits(one: Measure, two: Measure) -> list[str]:
+    """Returns what grew too fast between two sizes; little time and memory is noise."""
+    if one.part != two.part:
+        return []
+    larger = two.items / one.items
+    found = []
+    if two.seconds > _NOISE_SECONDS + _TIME_LIMIT * larger * one.seconds:
+        found.append(f"{two.part}: {one.seconds} s became {two.seconds} s at {larger:g} times")
+    least = _NOISE_MIB + _FLAT_LIMIT * one.added_mib * (1 if two.part in FLAT else larger)
+    if two.added_mib > least:
+        found.append(f"{two.part}: {one.added_mib} MiB became {two.added_mib} at {larger:g} times")
+    return found
 
 
 def _row(found: list[Measure]) -> str:
     one = found[-1]
     growth = ""
     if len(found) > 1 and found[-2].part == one.part:
-        growth = f"  time x{one.seconds / max(found[-2].seconds, 1e-3):.1f}"
+        growth = (
+            f"  time x{one.seconds / max(found[-2].seconds, 1e-3):.1f}"
+            f"  memory x{one.added_mib / max(found[-2].added_mib, 1.0):.1f}"
+        )
     return (
         f"{one.part:12} {one.times:5} x {one.items:9,} items {one.seconds:9.2f} s "
         f"{one.added_mib:8.1f} MiB{growth}"

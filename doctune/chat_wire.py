@@ -18,9 +18,14 @@ def event(document: Mapping[str, Any]) -> bytes:
     return b"data: " + encoded(document) + b"\n\n"
 
 
-def encoded(document: Mapping[str, Any]) -> bytes:
+def encoded(document: Mapping[str, Any] | str) -> bytes:
     """Returns a document as JSON."""
-    return json.dumps(document, ensure_ascii=False).encode()
+    try:
+        return json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, as of an emoji that an upstream cut in two pieces: it is passed on
+        # as it came, and the client joins the halves.
+        return json.dumps(document).encode()
 
 
 def usage_of(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
@@ -70,7 +75,7 @@ class ChatAnswer:
     def piece(self, text: str) -> bytes:
         """Returns the event of a piece of text."""
         before, after = self._around_a_piece
-        return before + json.dumps(text, ensure_ascii=False).encode() + after
+        return before + encoded(text) + after
 
     def end(self, finish_reason: str, usage: Mapping[str, int] | None) -> Iterator[bytes]:
         """Yields the last events: the reason, the counts where they were asked for, the mark."""

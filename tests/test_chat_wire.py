@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from doctune.chat_wire import DONE, ChatAnswer, error_document, usage_of
+from doctune.chat_wire import DONE, ChatAnswer, encoded, error_document, usage_of
 
 
 def document(event: bytes) -> dict:
@@ -20,6 +20,14 @@ def test_a_piece_holds_its_text_and_the_head_of_its_stream(text: str) -> None:
     chunk = document(answer.piece(text))
     assert chunk["choices"][0]["delta"] == {"content": text}
     assert {**chunk, "choices": []} == {**document(answer.start()), "choices": []}
+
+
+def test_a_character_that_an_upstream_cut_in_two_reaches_the_client_whole() -> None:
+    answer = ChatAnswer("chatcmpl-1", 5, "m")
+    pieces = [document(answer.piece(half)) for half in ("so \ud83d", "\ude00")]
+    text = "".join(piece["choices"][0]["delta"]["content"] for piece in pieces)
+    assert text.encode("utf-16", "surrogatepass").decode("utf-16") == "so \U0001f600"
+    assert json.loads(encoded({"content": "so \ud83d"})) == {"content": "so \ud83d"}
 
 
 def test_a_stream_ends_with_reason_counts_and_mark() -> None:

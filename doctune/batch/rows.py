@@ -78,6 +78,10 @@ def _row(number: int, value: Any) -> Row:
         return Row(number, own, "", f"no text in {' or '.join(_QUESTION)}")
     if len(question) > _MOST_LETTERS:
         return Row(number, own, "", f"the question has more than {_MOST_LETTERS} letters")
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        return Row(number, own, "", "the question holds half a surrogate pair, which is no text")
     return Row(number, own, question.strip())
 
 

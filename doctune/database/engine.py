@@ -43,6 +43,7 @@ def open_database(url: str, connect: Callable[[], Any] | None = None) -> Engine:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "before_cursor_execute", _leave_out_what_is_no_text, retval=True)
         return engine
     if kind == "postgresql" and connect is not None:
         engine = create_engine(
@@ -62,7 +63,7 @@ def open_database(url: str, connect: Callable[[], Any] | None = None) -> Engine:
         raise ConfigurationError(
             f"{kind} is not supported as the database: use sqlite or postgresql."
         )
-    event.listen(engine, "before_cursor_execute", _leave_out_zeros, retval=True)
+    event.listen(engine, "before_cursor_execute", _leave_out_what_is_no_text, retval=True)
     return engine
 
 
@@ -95,18 +96,25 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _leave_out_zeros(
+def _leave_out_what_is_no_text(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any
 ) -> tuple[str, Any]:
-    """Leaves out zero characters, which Postgres cannot keep and a client may send anywhere."""
-    return statement, _without_zeros(parameters)
+    """Leaves out what no database keeps in a text, and a client or an upstream may send anywhere.
+
+    These are zero characters, and halves of surrogate pairs, such as of an emoji that was cut in
+    two; where both halves are there, they are joined.
+    """
+    return statement, _keepable(parameters)
 
 
-def _without_zeros(value: Any) -> Any:
+def _keepable(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\0", "") if "\0" in value else value
+        text = value.replace("\0", "") if "\0" in value else value
+        if text.isascii():
+            return text
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, dict):
-        return {name: _without_zeros(part) for name, part in value.items()}
+        return {name: _keepable(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map(_without_zeros, value))
+        return type(value)(map(_keepable, value))
     return value

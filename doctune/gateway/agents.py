@@ -24,6 +24,7 @@ from doctune.agent.messages import Message, Reply
 from doctune.agent.page_picture import PageUnavailableError, page_picture
 from doctune.agent.stages import Said, StageError
 from doctune.chat_schema import ChatRequest, ChatTurn
+from doctune.chat_wire import event
 from doctune.database.engine import DatabaseError
 from doctune.dataset.text import sentences
 from doctune.gateway.keys import Principal
@@ -255,8 +256,7 @@ class WithExtra:
         """Yields the last events; the one with the reason has what the agent adds."""
         first, *rest = self._wire.end(exchange)
         document = json.loads(first.removeprefix(b"data:"))
-        body = json.dumps({**document, **exchange.extra}, ensure_ascii=False)
-        yield f"data: {body}\n\n".encode()
+        yield event({**document, **exchange.extra})
         yield from rest
 
 

@@ -28,7 +28,8 @@ class _Entry:
 
     @property
     def size(self) -> int:
-        return len(self.answer.text.encode()) + _OVERHEAD_BYTES
+        # An upstream may send half a surrogate pair, which is no UTF-8.
+        return len(self.answer.text.encode(errors="surrogatepass")) + _OVERHEAD_BYTES
 
 
 class AnswerCache:

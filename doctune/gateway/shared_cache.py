@@ -59,7 +59,7 @@ class SharedAnswers:
         """Keeps an answer."""
         with self._tolerated():
             if self._here:
-                text = json.dumps(asdict(answer), ensure_ascii=False)
+                text = json.dumps(asdict(answer))
                 await self._redis.set(_ANSWERS + key, text, px=self._milliseconds)
 
     @contextlib.asynccontextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 
 from doctune.chat_schema import ChatRequest
+from doctune.chat_wire import encoded
 from doctune.errors import DoctuneError
 from doctune.vertex.http_session import proxy_for
 from doctune.vertex.serving_state import EndpointAddress
@@ -160,7 +161,7 @@ class Upstream:
         try:
             async with self._session.post(
                 target.url,
-                data=json.dumps(body, ensure_ascii=False).encode(),
+                data=encoded(body),
                 headers={"Content-Type": "application/json", **target.headers},
                 proxy=proxy_for(target.url),
             ) as response:

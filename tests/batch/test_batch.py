@@ -154,3 +154,12 @@ def test_requests_keep_the_order() -> None:
 
     assert in_requests(ask, 2, 2)(list("abcde")) == list("ABCDE")
     assert sorted(map(len, sent)) == [1, 2, 2]
+
+
+def test_a_row_with_half_a_character_costs_itself_alone(source: Path) -> None:
+    with source.open("a") as file:
+        file.write('{"id": "half", "question": "What is \\ud83d?"}\n')
+    done = answer_batch(source, source.with_name("answers.jsonl"), Echo(), shard_rows=4)
+    assert (done.answered, done.failed) == (10, 1)
+    (failed,) = lines(source.with_name("answers.failed.jsonl"))
+    assert "half a surrogate pair" in failed["error"]

@@ -101,3 +101,14 @@ def test_a_line_that_was_cut_off_keeps_no_gateway_from_starting(
     spill.write_text(whole + whole[:50])
     assert written(here, spill) == [row["id"]]
     assert "line 2 is cut off" in caplog.text
+
+
+def test_half_a_character_of_an_upstream_does_not_end_the_log(here: Engine, spill: Path) -> None:
+    log = PredictionLog(here, spill)
+    for answer in ("an emoji: \ud83d\ude00", "half of one: \ud83d", "whole"):
+        log.add(prediction_row(answer=answer))
+    assert log.flush(FLUSH_SECONDS), f"the log was not written within {FLUSH_SECONDS} s"
+    log.close(FLUSH_SECONDS)
+    with Session(here) as session:
+        kept = set(session.scalars(select(Prediction.answer)))
+    assert kept == {"an emoji: \U0001f600", "half of one: \ufffd", "whole"}
