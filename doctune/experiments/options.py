@@ -99,7 +99,7 @@ class Rules(_Section):
     )
     stage_days: float = Field(1.0, ge=0, description="The shortest stage of the ramp.")
     outage_seconds: float = Field(
-        300.0,
+        60.0,
         ge=0,
         description="Guardrails leave out the one stretch so long that speaks most against an arm: "
         "an outage is one event, however many requests it fails.",

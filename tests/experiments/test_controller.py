@@ -113,8 +113,8 @@ def have_an_outage(log: Log) -> None:
             log.ask(arm, f"{arm}{number}", exposure, at=at)
 
 
-def test_an_outage_shorter_than_five_minutes_decides_nothing(engine, log) -> None:
-    guarded(engine)
+def test_an_outage_shorter_than_the_rule_allows_decides_nothing(engine, log) -> None:
+    guarded(engine, outage_seconds=300)
     now = [NOW]
     controller = Controller(engine, "tone", Recording(), "one", clock=lambda: now[0])
     controller.step()
@@ -137,7 +137,7 @@ def test_without_that_rule_it_would_end_the_experiment(sqlite) -> None:
 
 
 def test_the_ramp_waits_while_an_arm_may_still_be_out(sqlite) -> None:
-    guarded(sqlite, stage_days=0)
+    guarded(sqlite, stage_days=0, outage_seconds=300)
     now = [NOW]
     controller = Controller(sqlite, "tone", Recording(), "one", clock=lambda: now[0])
     controller.step()
