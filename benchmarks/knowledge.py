@@ -2,6 +2,8 @@
 
     python benchmarks/knowledge.py --index .doctune/index --questions questions.jsonl
     python benchmarks/knowledge.py --json    # the three handbooks in benchmarks/questions/corpus
+    python benchmarks/knowledge.py --corpus benchmarks/questions/second_corpus \
+        --questions benchmarks/questions/second_development.jsonl
 
 A line of questions: `question`, `kind`, `all` (patterns that a right answer holds), and where they
 apply `none` (patterns that it must not hold), `side` (yes or no) and `refuse` (nothing answers).
@@ -31,13 +33,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--index", type=Path, help="an index; else the handbooks are indexed")
     parser.add_argument("--questions", type=Path, default=QUESTIONS / "own_development.jsonl")
+    parser.add_argument("--corpus", type=Path, default=QUESTIONS / "corpus", help="Markdown files")
     parser.add_argument("--json", action="store_true", help="print one last line of JSON")
     parser.add_argument("--wrong", action="store_true", help="show each wrong answer")
     options = parser.parse_args()
     lines = options.questions.read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line) for line in lines if line.strip()]
     with tempfile.TemporaryDirectory() as folder:
-        index = options.index or _index_of(QUESTIONS / "corpus", Path(folder))
+        index = options.index or _index_of(options.corpus, Path(folder))
         figures = measure(Answerer.open(index), questions, show=options.wrong)
     if options.json:
         print(json.dumps(figures))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from doctune.inference.sentence_encoder import encode
-from doctune.knowledge.compose import Named, compose
+from doctune.knowledge.compose import Composed, compose
 from doctune.knowledge.confidence import Signals, confidence
 from doctune.knowledge.evidence import CANDIDATES, TYPED, Evidence, gather, names_unknown, suits
 from doctune.knowledge.expectation import has_kind, named, wanted_noun
@@ -20,6 +20,7 @@ from doctune.knowledge.lexical import tokens
 from doctune.knowledge.passages import BBox, Passage
 from doctune.knowledge.prompt import REFUSAL
 from doctune.knowledge.questions import Question, read_question
+from doctune.knowledge.steps import Named
 from doctune.knowledge.vocabulary import AskedWord
 
 _SAME_QUESTION = 0.62  # cosine from which two questions ask the same
@@ -104,7 +105,14 @@ class Answerer:
         sure = confidence(self.signals(question, evidence))
         if sure < self.index.record.options.refuse_below:
             return Answer(text, REFUSAL, (), sure)
-        composed = compose(
+        composed = self.composed(question, evidence)
+        sources = self._sources(composed.used, evidence)
+        quoted = len({one.hit.passage for one in composed.used})
+        return Answer(text, composed.text, sources, sure, min(quoted, len(sources)))
+
+    def composed(self, question: Question, evidence: Sequence[Evidence]) -> Composed:
+        """Returns the answer that evidence gives, whether or not the documents say enough."""
+        return compose(
             question,
             evidence,
             self.index.words,
@@ -112,9 +120,6 @@ class Answerer:
             self.index.passage_words.idf,
             partial(self._names, self.index.asked(question.asking)),
         )
-        sources = self._sources(composed.used, evidence)
-        quoted = len({one.hit.passage for one in composed.used})
-        return Answer(text, composed.text, sources, sure, min(quoted, len(sources)))
 
     def _asks_same(self, question: Question, heading: str) -> bool:
         first, second = self.index.vector(question.text), self.index.vector(heading)
@@ -228,7 +233,7 @@ class Answerer:
                 for one in passages
             )
             / highest,
-            named=named(asked, noun, units),
+            named=0.0 if index.foreign_names(question.asking) else named(asked, noun, units),
             suited=float(typed and has_kind(question, texts)),
         )
 

@@ -20,6 +20,7 @@ from doctune.knowledge.polarity import (
     denies,
     denies_premise,
     forbids_beside,
+    harms,
     is_negated,
     leading_side,
     opposite,
@@ -27,32 +28,22 @@ from doctune.knowledge.polarity import (
     wrong_detail,
 )
 from doctune.knowledge.questions import Question
+from doctune.knowledge.steps import (
+    NEAR,
+    Named,
+    Stems,
+    goes_together,
+    list_asked,
+    named_steps,
+    told_steps,
+)
 from doctune.knowledge.tables import Row
 
-Stems = Callable[[str], list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """How closely a question matches a heading.
-
-    Attributes:
-        share: Of the heading's words, how many the question says, in these or in near words.
-        weight: Of those that it says, the sum of their rarities.
-    """
-
-    share: float
-    weight: float
-
-
 _MOST_WORDS = 90  # of an answer that is no list
-_PROCEDURE_WORDS, _EXPLANATION_WORDS, _PARAGRAPH_WORDS = 70, 50, 90
-_LISTS_TRIED, _STEPS_TRIED = 6, 12
-_NAMED = 0.7  # of a heading's words, that a question must say to ask for the steps under it
-_ABOUT = 0.3  # of a question's words, by rarity, that what leads to a list must have
+_MOST_QUOTED = 3
+_PROCEDURE_WORDS, _EXPLANATION_WORDS = 70, 50
 _NEAR_DENIAL = 0.35
 _ABOUT_IT = 0.45  # of a question's words, by rarity, that what denies it must say
-_NEAR = 0.3  # how far below the best a list may score that is quoted in its place
 _NEAR_ENOUGH = 0.5  # the same for what is quoted beside the best
 _LEANS = re.compile(
     r"^(?:it|its|they|their|them|he|she|this|that|these|those|such|then|otherwise|both|neither|each|"
@@ -91,7 +82,7 @@ def compose(
     """
     for one in evidence[:3]:
         heading = one.passage.heading[-1] if one.passage.heading else ""
-        near = one.score >= evidence[0].score - _NEAR
+        near = one.score >= evidence[0].score - NEAR
         if near and heading.endswith("?") and asked_before(heading):
             return _answered_in_text(question, one, heading, stems)
     evidence = _denial_first(question, evidence, stems)
@@ -99,9 +90,10 @@ def compose(
     if (denied := _denied_beside(question, first, stems)) is not None:
         return Composed(f"No. {denied}", (first,))
     heading = first.passage.heading[-1] if first.passage.heading else ""
-    listed = _list_asked(question, evidence, stems, rarity)
-    if question.form == "how_to" and (listed is None or listed[0] is not first):
-        listed = _named_steps(evidence, names) or listed
+    refuted = first.unit.kind == "sentence" and _denied(question, first, stems)
+    listed = None if refuted else list_asked(question, evidence, stems, rarity)
+    if not refuted and question.form == "how_to" and (listed is None or listed[0] is not first):
+        listed = named_steps(evidence, names) or listed
     if listed is not None:
         one, text = listed
         return Composed(_with_side(question, text, one, stems), (one,))
@@ -111,14 +103,13 @@ def compose(
         and names_code(question.text, heading)
     ):
         return Composed(f"{heading}: {_lead(first.passage)}", (first,))
-    quoted = [_continued(question, first)]
-    used = [first]
-    words = len(quoted[0].split())
-    for one in evidence[1:6]:
-        if len(used) >= 3 or not _adds(one, first):
+    quoted, used = _first_quoted(question, evidence, stems, names)
+    words = sum(len(text.split()) for text in quoted)
+    for one in evidence[:6]:
+        if len(used) >= _MOST_QUOTED or not _adds(one, first):
             continue
         text = _quote(question, one)
-        if words + len(text.split()) > _MOST_WORDS or text in quoted[0]:
+        if words + len(text.split()) > _MOST_WORDS or any(text in said for said in quoted):
             continue
         quoted.append(text)
         used.append(one)
@@ -126,16 +117,60 @@ def compose(
     return Composed(_with_side(question, " ".join(quoted), first, stems), tuple(used))
 
 
+def _first_quoted(
+    question: Question,
+    evidence: Sequence[Evidence],
+    stems: Stems,
+    names: Callable[[str], Named],
+) -> tuple[list[str], list[Evidence]]:
+    """Returns what an answer begins with: the steps asked for, the rows compared, or the best."""
+    first = evidence[0]
+    if question.form != "how_to" or _denied(question, first, stems):
+        steps = None
+    else:
+        steps = told_steps(question, evidence, names)
+    if steps is not None:
+        return [steps[1]], [steps[0]]
+    rows = _rows_named(question, first)
+    return [_continued(question, first), *(_quote(question, one) for one in rows)], [first, *rows]
+
+
+def _rows_named(question: Question, first: Evidence) -> list[Evidence]:
+    """Returns the other rows of a table that a question names, as "Sweden or Germany" does."""
+    if first.unit.kind != "row" or not _is_named(question, first.unit):
+        return []
+    return [
+        replace(first, at=at)
+        for at, unit in enumerate(first.passage.units)
+        if unit.kind == "row" and at != first.at and _is_named(question, unit)
+    ][: _MOST_QUOTED - 1]
+
+
+def _is_named(question: Question, row: Unit) -> bool:
+    return bool(row.label) and bool(
+        re.search(rf"(?<!\w){re.escape(row.label)}s?(?!\w)", question.text, re.IGNORECASE)
+    )
+
+
 def _denial_first(
     question: Question, evidence: Sequence[Evidence], stems: Stems
 ) -> Sequence[Evidence]:
-    """Moves evidence to the front that denies a yes/no question, where the best is only near it."""
-    if question.form != "yes_no":
-        return evidence
+    """Moves evidence to the front that denies what is asked, where the best is only near it."""
     first = evidence[0]
+    asked, said = set(stems(question.asking)), set(stems(first.unit.text))
     for one in evidence[:4]:
-        near = one.score >= first.score - _NEAR_DENIAL and one.covered >= first.covered
-        if near and denies(question, one.unit.text, stems):
+        if one.score < first.score - _NEAR_DENIAL:
+            break
+        if question.form == "yes_no":
+            # "Ballast: sand" against "Sand from the beach rusts the foot", asked of beach sand.
+            adds = bool((asked & set(stems(one.unit.text))) - said)
+            denied = one.covered >= first.covered and denies(question, one.unit.text, stems)
+            denied = denied or (adds and harms(question, one.unit.text))
+        else:
+            denied = one.covered >= max(_ABOUT_IT, first.covered) and denies_premise(
+                question, _stated(one), stems
+            )
+        if denied:
             return [one, *(other for other in evidence if other is not one)]
     return evidence
 
@@ -151,7 +186,7 @@ def _denied_beside(question: Question, one: Evidence, stems: Stems) -> str | Non
     if side_of(question, one.unit.text, stems) == "no":
         return None
     for at in (one.at + 1, one.at - 1):
-        if not 0 <= at < len(units) or not _goes_together(units[at], one.unit):
+        if not 0 <= at < len(units) or not goes_together(units[at], one.unit):
             continue
         beside = units[at].text
         if denies_premise(replace(question, form="open"), beside, stems) or forbids_beside(
@@ -197,14 +232,34 @@ def _with_side(question: Question, text: str, first: Evidence, stems: Stems) -> 
     if question.form == "yes_no":
         if _chooses(question, text):
             return text
-        side: Side = leading_side(text) or side_of(question, _stated(first), stems)
+        side: Side = leading_side(text) or (
+            _side_of_row(question, first.unit, stems) or side_of(question, _stated(first), stems)
+        )
         return text if leading_side(text) else f"{side.capitalize()}. {text}"
     if leading_side(text):
         return text
-    denied = first.covered >= _ABOUT_IT and denies_premise(question, _stated(first), stems)
-    if denied or wrong_detail(question, _stated(first)):
+    if _denied(question, first, stems) or wrong_detail(question, _stated(first)):
         return f"No: {text}"
     return text
+
+
+def _denied(question: Question, one: Evidence, stems: Stems) -> bool:
+    """Whether evidence denies what a question takes for granted."""
+    return one.covered >= _ABOUT_IT and denies_premise(question, _stated(one), stems)
+
+
+def _side_of_row(question: Question, row: Unit, stems: Stems) -> Side | None:
+    """Returns the yes or no that stands in a table under what a question asks about."""
+    said = [
+        (len(set(stems(question.asking)) & set(stems(head))), value.casefold())
+        for head, value in row.cells
+        if value.casefold() in ("yes", "no")
+    ]
+    shared, value = max(said, default=(0, ""))
+    if not value or (not shared and len(said) > 1):
+        return None
+    side: Side = "yes" if value == "yes" else "no"
+    return opposite(side) if is_negated(question) else side
 
 
 def _stated(one: Evidence) -> str:
@@ -225,44 +280,6 @@ def _chooses(question: Question, text: str) -> bool:
     return named[0] != named[1]
 
 
-def _list_asked(
-    question: Question, evidence: Sequence[Evidence], stems: Stems, rarity: Callable[[str], float]
-) -> tuple[Evidence, str] | None:
-    """Returns the list that answers, where a question asks for one or the best unit is one."""
-    first = evidence[0]
-    if question.form not in ("list", "how_to"):
-        return (first, _list_text(first.unit)) if first.unit.kind == "list" else None
-    for one in evidence[:_LISTS_TRIED]:
-        if one.score < first.score - _NEAR:
-            break
-        if one.unit.kind == "list":
-            return one, _list_text(one.unit)
-        if one is first and (text := _whole_list(question, one, stems, rarity)) is not None:
-            return one, text
-    return None
-
-
-def _named_steps(
-    evidence: Sequence[Evidence], names: Callable[[str], Named]
-) -> tuple[Evidence, str] | None:
-    """Returns the list under a heading that names what is to be done: "Washing the cistern".
-
-    None where the heading of the best evidence is named as much.
-    """
-
-    def named(one: Evidence) -> Named:
-        return names(one.passage.heading[-1]) if one.passage.heading else Named(0.0, 0.0)
-
-    most = named(evidence[0]).weight
-    best: tuple[Evidence, str] | None = None
-    for one in evidence[:_STEPS_TRIED]:
-        lists = [unit for unit in one.passage.units if unit.kind == "list"]
-        heading = named(one)
-        if lists and heading.share >= _NAMED and heading.weight > most:
-            best, most = (one, _list_text(lists[0])), heading.weight
-    return best
-
-
 def _continued(question: Question, one: Evidence) -> str:
     """Returns a quoted unit with the sentences after it in its paragraph, up to a limit.
 
@@ -271,8 +288,6 @@ def _continued(question: Question, one: Evidence) -> str:
     text = _quote(question, one)
     if one.unit.kind not in ("sentence", "item"):
         return text
-    if question.form == "how_to" and (paragraph := _paragraph(one)):
-        return paragraph
     most = _PROCEDURE_WORDS if question.form == "how_to" else _EXPLANATION_WORDS
     for unit in one.passage.units[one.at + 1 :]:
         if unit.kind != "sentence" or unit.box != one.unit.box:
@@ -281,48 +296,6 @@ def _continued(question: Question, one: Evidence) -> str:
             break
         text = f"{text} {unit.text}"
     return text
-
-
-def _paragraph(one: Evidence) -> str:
-    """Returns the paragraph of a sentence, steps in their order; nothing where it is long."""
-    units = one.passage.units
-    first = last = one.at
-    while first and _goes_together(units[first - 1], one.unit):
-        first -= 1
-    while last + 1 < len(units) and _goes_together(units[last + 1], one.unit):
-        last += 1
-    text = " ".join(unit.text for unit in units[first : last + 1])
-    return text if len(text.split()) <= _PARAGRAPH_WORDS else ""
-
-
-def _goes_together(unit: Unit, other: Unit) -> bool:
-    return unit.kind == other.kind == "sentence" and unit.box == other.box
-
-
-def _whole_list(
-    question: Question, first: Evidence, stems: Stems, rarity: Callable[[str], float]
-) -> str | None:
-    """Returns the list to quote, where a question asks for one or its lead-in is what was found."""
-    unit = first.unit
-    if unit.kind == "list":
-        return _list_text(unit)
-    if question.form not in ("list", "how_to"):
-        return None
-    wanted = set(stems(question.asking))
-    for other in first.passage.units:
-        if other.kind != "list" or (
-            unit.kind == "item" and other.lead and other.lead not in unit.lead
-        ):
-            continue
-        about = set(stems(" ".join([*first.passage.heading[-1:], other.lead])))
-        shared = sum(map(rarity, wanted & about))
-        if shared >= _ABOUT * sum(map(rarity, wanted)) or (unit.kind == "item" and shared):
-            return _list_text(other)
-    return None
-
-
-def _list_text(unit: Unit) -> str:
-    return f"{unit.lead}\n{unit.text}" if unit.lead else unit.text
 
 
 def _quote(question: Question, one: Evidence) -> str:

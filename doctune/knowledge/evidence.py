@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from doctune.dataset.lexicon import lexicon
 from doctune.dataset.text import normalise
-from doctune.knowledge.figures import figures
+from doctune.knowledge.figures import figures, span_at_start
 from doctune.knowledge.filters import EVERYTHING, Filter
 from doctune.knowledge.index import NUMBERED, Hit, KnowledgeIndex
 from doctune.knowledge.lexical import tokens
@@ -22,7 +22,7 @@ from doctune.knowledge.questions import Question
 
 CANDIDATES = 80
 _TYPE_BONUS, _CONFLICT, _SHORT, _WHOLE_LIST, _NAMES_CODE = 0.12, 0.35, 0.3, 0.12, 0.25
-_ROW, _OWN_DOCUMENT = 0.12, 0.15
+_ROW, _OWN_DOCUMENT, _SPAN = 0.12, 0.15, 0.3
 _BONUSES = {"definition": 0.5, "how_to": 0.25}  # for what suits the form; else _TYPE_BONUS
 _COVERED = 0.3  # for a unit that has all words of the question, by rarity
 TYPED = frozenset({"time", "price", "count"})
@@ -34,6 +34,21 @@ _REASON = re.compile(
     re.IGNORECASE,
 )
 _PURPOSE = re.compile(r"To (?!the\b|an?\b|\d)[a-z]+ [^.:]+[,:] ")  # "To join two colonies, lay ..."
+# "Dip the tip", "Knock out the puck", "Grind 18 grams": a verb that no list has, and its object.
+_VERB_FIRST = re.compile(
+    r"(?!(?:when|if|after|before|in|on|at|under|above|over|with|without|for|from|to|of|as|since|"
+    r"because|while|until|unless|all|both|only|not|such|is|are|was|were|has|have|had|does|did|may|"
+    r"can|could|must|should|will|would|that|which|who|whose|where|what|how|why|by|during|between|"
+    r"and|or|but|nor|so|than|then|also|even|once|twice|this|these|those|it|they|we|you|he|she|i|"
+    r"half|below|beside|behind|within|through|about|near|like|per|plus|via|whether|though|although|"
+    r"except|despite|against|among|across|along|around|into|onto|out|off|up|down|towards?|upon|"
+    r"every|each|no|any|some|most|more|less|either|neither|one|two|three|four|five|six|there|here|"
+    r"whoever|whatever|just|exactly|nearly|almost|roughly|approximately)\b)"
+    r"[a-z]{2,}(?<!ed)(?<!ing)(?<!ly)(?<![^s]s)"
+    r"(?: (?:out|off|up|down|in|on|over|back|away|through))? "
+    r"(?:the|an?|your|it|them|each|both|all|any|\d+)\b",
+    re.IGNORECASE,
+)
 _CLOCK = re.compile(
     r"\b\d{1,2}:\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october|"
     r"november|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday|every (?:day|"
@@ -151,6 +166,8 @@ def _adjustment(question: Question, one: Evidence, title: str) -> float:
         total += _BONUSES.get(question.form, _TYPE_BONUS)
     if one.unit.kind == "row" and question.form in ("count", "price"):
         total += _ROW
+    if (within := in_span(question.text, one.unit)) is not None:
+        total += _SPAN if within else -_SPAN
     if any(f"{name} {number}" in title for name, number in NUMBERED.findall(question.text)):
         total += _OWN_DOCUMENT
     if conflicts(question.text, text, f"{one.context} {title}"):
@@ -162,6 +179,24 @@ def _adjustment(question: Question, one: Evidence, title: str) -> float:
     if one.unit.kind == "list":
         total += _WHOLE_LIST if question.form in ("list", "how_to") else -_WHOLE_LIST
     return total
+
+
+def in_span(question: str, unit: Unit) -> bool | None:
+    """Whether a figure of a question lies in the range that a row stands for; None without any.
+
+    The row "7 to 14 degrees" is the one for a hardness of 10 degrees.
+    """
+    span = span_at_start(unit.label) if unit.kind == "row" else None
+    if span is None:
+        return None
+    measured = next((one for one in reversed(figures(unit.label)) if one.dimension), None)
+    kind, factor = (measured.dimension, measured.factor) if measured else ("", 1.0)
+    asked = [
+        one.value / (factor if one.dimension else 1.0)
+        for one in figures(question)
+        if not kind or one.dimension in ("", kind)
+    ]
+    return any(map(span.holds, asked)) if asked else None
 
 
 def suits(question: Question, text: str) -> bool:
@@ -176,12 +211,13 @@ def suits(question: Question, text: str) -> bool:
         case "count":
             said = figures(text)
             wanted = next((name for name, asks in _DIMENSIONS if asks.search(question.asking)), "")
+            if wanted == "mass" and re.search(r"\d pounds?\b", text):
+                return True  # which may be money, too
             return any(figure.dimension == wanted for figure in said) if wanted else bool(said)
         case "reason":
             return bool(_REASON.search(text))
         case "how_to":
-            clauses = re.split(r"(?<=[.;:,])\s+|\s\u2014\s", text)
-            return bool(_PURPOSE.match(text)) or any(map(_is_instruction, clauses))
+            return bool(instructions(text))
         case "definition":
             return defines(question.term, text)
     return False
@@ -201,8 +237,15 @@ def defines(term: str, text: str) -> bool:
     )
 
 
+def instructions(text: str) -> int:
+    """Returns how many clauses of a text tell somebody to do something."""
+    clauses = re.split(r"(?<=[.;:,])\s+(?:and |then )?|\s\u2014\s", text)
+    return max(sum(map(_is_instruction, clauses)), int(bool(_PURPOSE.match(text))))
+
+
 def _is_instruction(clause: str) -> bool:
-    return clause.split(" ", 1)[0].strip(",:.").casefold() in lexicon("imperatives")
+    first = clause.split(" ", 1)[0].strip(",:.").casefold()
+    return first in lexicon("imperatives") or bool(_VERB_FIRST.match(clause))
 
 
 def conflicts(question: str, text: str, context: str) -> bool:

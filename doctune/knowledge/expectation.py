@@ -26,6 +26,29 @@ _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
     for asks, said, flags in (
         (r"\b(?:tele)?phone numbers?\b|\bnumber to (?:call|ring)\b", r"\+?\d[\d ()/-]{5,}\d", 0),
         (r"\be-?mail\b", r"\S@\S", 0),
+        (
+            r"^what(?:'s|s| is| was)? (?:the |your |our )?(?:[a-z]+ )?names? of\b",
+            r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)+\b|\bcalled\b|\bnamed\b",
+            0,
+        ),
+        (
+            r"\bhow old (?:is|are|was|were)\b",
+            r"\bold\b|\bage[ds]?\b|\b(?:since|founded|built|born|dates?|established|opened|introduced"
+            r"|released|made)\b|\b(?:1\d|20)\d\d\b",
+            re.IGNORECASE,
+        ),
+        (
+            r"\bwhere (?:can|could|do|should) (?:i|we|you|one) (?:buy|purchase|order)\b",
+            r"\b(?:buy|bought|buying|sells?|sold|sale|sales|shops?|stores?|order(?:s|ed)?|purchased?|"
+            r"dealers?|suppliers?|available)\b",
+            re.IGNORECASE,
+        ),
+        (
+            r"\bwhere (?:is|are|was|were) .*\b(?:made|built|produced|manufactured)\b",
+            r"\b(?:made|built|produced|manufactured|assembled|factory|works|plants?) "
+            r"(?:in|at|by|near)\b",
+            re.IGNORECASE,
+        ),
         (r"\b(?:web ?site|web page|url)\b", r"\bwww\.|https?://|\.(?:com|org|net)\b", 0),
         (
             r"\b(?:postal |street |home )?address\b|\bpost ?code\b",
@@ -46,12 +69,22 @@ _AUXILIARY = (
     r"had|i|we|you)"
 )
 _LINK = r"(?:of|for|in|on|at|to|when|that|from|between|with|by|after|before|if|as|under|did|do)"
+# What a document says in other words, or leaves unsaid: "may be taken along" for "allowed".
+_GENERAL = (
+    r"(?:allowed|permitted|required|needed|included|forbidden|prohibited|recommended|covered|"
+    r"supposed|possible|advisable|refundable|when|then|often|even|given|taken)\b"
+)
 _NOUN = r"(?P<noun>(?:[\w-]+ ){0,2}?[\w-]+)"
 _ENDS = rf"(?: {_LINK}\b|\W*$)"
 _WANTED = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"\bhow many (?P<noun>[\w-]+)",
+        rf"\bhow much (?P<noun>[\w-]+) (?:{_AUXILIARY}|there|to)\b",
+        rf"^(?:is|are|was|were) (?:the|my|your|our|its) (?:[\w-]+ ){{1,3}}(?!{_GENERAL})"
+        r"(?P<noun>[a-z]{4,}(?:ed|able|ible|en|less|proof|ful))\W*$",
+        rf"^(?:is|are) (?:the |an? |my |your )?{_NOUN} (?:also |still )?"
+        r"(?:allowed|permitted|welcome)\b",
         rf"^(?:\w+ )?(?:which|what)(?: (?:kind|type|sort)s? of)? {_NOUN} {_AUXILIARY}\b",
         rf"^what(?:'s|s| is| are| was| were) (?:the |an? |my |your |its )?{_NOUN} {_LINK}\b",
         rf"^(?:is|are) there (?:an? |any |some )?{_NOUN}{_ENDS}",
@@ -64,7 +97,8 @@ _WANTED = tuple(
 # What stands for no kind of thing: "what is the best way to", "what is the point of".
 _NO_NOUN = re.compile(
     r"things?|way|difference|reason|kind|sort|type|happens|point|best|most|name|purpose|use|time|"
-    r"much|many|other|first|last|the|an?|do|does|must|should|if|of|out|up"
+    r"much|many|other|first|last|the|an?|do|does|must|should|if|of|out|up|right|correct|proper|good|"
+    r"usual|normal|exact|max(?:imum)?|min(?:imum)?|total|current|average|typical|maximal|minimal"
 )
 
 

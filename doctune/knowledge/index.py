@@ -35,7 +35,7 @@ from doctune.knowledge.store import (
     read_passages,
     read_record,
 )
-from doctune.knowledge.vocabulary import AskedWord, Vocabulary, content_words
+from doctune.knowledge.vocabulary import AskedWord, Vocabulary, content_words, foreign_names
 
 NUMBERED = re.compile(r"\b([A-Z][a-z]{2,})s? (\d{1,4})\b(?!\.\d|,\d| ?%)")
 _NEAR_WORDS = 3  # of the documents that count for one of a question
@@ -186,13 +186,20 @@ class KnowledgeIndex:
     def asked(self, text: str) -> list[AskedWord]:
         """Returns the words of a question, with the documents' own for each."""
         found: dict[str, AskedWord] = {}
+        foreign = self.foreign_names(text)
         for language in self.languages:
             plain = {tokens(word, language)[0]: word for word in content_words(text, language)}
             near = dict(zip(plain, self._vocabulary.near(list(plain.values())), strict=True))
             for stem in tokens(text, language):
                 known = self.passage_words.nearest(stem)
-                found.setdefault(known, AskedWord(known, {**near.get(stem, {}), known: 1.0}))
+                alike = {} if stem in foreign else near.get(stem, {})
+                found.setdefault(known, AskedWord(known, {**alike, known: 1.0}))
         return list(found.values())
+
+    def foreign_names(self, text: str) -> frozenset[str]:
+        """Returns the stems of names in a question that no document has."""
+        words = self.passage_words
+        return foreign_names(text, lambda stem: words.knows(words.nearest(stem)))
 
     def vector(self, text: str) -> Floats:
         """Returns a text's vector; the last one is kept, since a question is asked for again."""

@@ -41,9 +41,30 @@ _SNOWBALL = {
 _STOP_WORDS = (
     "a an the of to in on at for and or is are was were be been do does did how what which who "
     "when where why it its this that these those with by as from i my me we our you your they "
-    "their can may must should would will could have has had if there s t d m not no any some"
+    "their can may must should would will could have has had if there s t d m not no any some much "
+    "many"
 )
 _STOP = frozenset(_STOP_WORDS.split())
+# Snowball's rules take endings off; they do not know that "kept" is "keep".
+_IRREGULAR_FORMS = (
+    "beat beaten, become became, begin began begun, bend bent, bite bit bitten, blow blew blown, "
+    "break broke broken, bring brought, build built, burn burnt, buy bought, catch caught, choose "
+    "chose chosen, come came, deal dealt, draw drew drawn, drink drank drunk, drive drove driven, "
+    "eat ate eaten, fall fell fallen, feed fed, feel felt, fight fought, fly flew flown, forbid "
+    "forbade forbidden, forget forgot forgotten, freeze froze frozen, get got gotten, give gave "
+    "given, go went gone, grow grew grown, hang hung, hear heard, hide hid hidden, hold held, keep "
+    "kept, know knew known, learn learnt, lend lent, lose lost, make made, mean meant, "
+    "meet met, pay paid, ride rode ridden, ring rang, rise rose risen, run ran, say said, see "
+    "seen, sell sold, send sent, shake shook shaken, show shown, shrink shrank shrunk, sink "
+    "sank sunk, sleep slept, slide slid, speak spoke spoken, spend spent, spill spilt, spoil "
+    "spoilt, stand stood, steal stole stolen, stick stuck, sweep swept, swell swollen, swim swam "
+    "swum, take took taken, teach taught, tear tore torn, tell told, think thought, throw threw "
+    "thrown, wear wore worn, win won, write wrote written, child children, man men, woman women, "
+    "foot feet, tooth teeth, mouse mice, goose geese, knife knives"
+)
+_IRREGULAR = {
+    form: forms.split()[0] for forms in _IRREGULAR_FORMS.split(", ") for form in forms.split()[1:]
+}
 _PARTS = re.compile(r"[-/]")
 
 
@@ -55,7 +76,8 @@ def tokens(text: str, language: str = "en") -> list[str]:
         whole = word.replace("\u2019", "'").removesuffix("'s")
         for part in dict.fromkeys([whole, *_PARTS.split(whole)]):
             if part and not is_stop_word(part, language):
-                found.append(stem.stemWord(part) if stem else part)
+                plain = _IRREGULAR.get(part, part) if language == "en" else part
+                found.append(stem.stemWord(plain) if stem else plain)
     return found
 
 

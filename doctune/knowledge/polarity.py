@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from typing import Literal
 
 from doctune.dataset.lexicon import DASHES
-from doctune.knowledge.figures import Figure, figures, same
+from doctune.knowledge.figures import Figure, by_place, figures, same, span_at_start
 from doctune.knowledge.questions import Question
 from doctune.knowledge.rivals import other_of_its_kind
 
@@ -63,13 +63,15 @@ _HARM = re.compile(
     re.IGNORECASE,
 )
 _DUTY = re.compile(
-    r"\b(?:(?:do|does|will) (?:i|we|you|one|they) (?:really |always )?(?:have|need) to|"
+    r"\b(?:(?:do|does|will) (?:i|we|you|one|they) (?:really |always )?(?:have to|need)|"
     r"must (?:i|we|you|one)|required|mandatory|necessary|compulsory)\b",
     re.IGNORECASE,
 )
 _NO_DUTY = re.compile(
     r"\b(?:optional|voluntary|unnecessary|no need|need not|needn't)\b|"
-    r"(?:\bnot|n['\u2019]t) (?:need|have to|necessary|required|needed)\b",
+    r"(?:\bnot|n['\u2019]t) (?:need|have to|necessary|required|needed)\b|"
+    r"\bwithout (?:any |our |your |the |a |an |further |prior )*(?:asking|permission|consent|leave|"
+    r"notice|approval|booking|appointment|reservation|licen[cs]e|permit|registration|charge)\b",
     re.IGNORECASE,
 )
 _LEADING = re.compile(r"^\W*(yes|no)\b(?! (?:nimbrel|more|longer|other|one|matter|charge)\b)", re.I)
@@ -79,6 +81,12 @@ _CLAUSES = re.compile(
 # "A washed filter looks clean and filters nothing" denies no more than that it filters.
 _OBJECT = re.compile(r"^(.*\S) (\w+ (?:nothing|nobody|none)\b.*)$", re.IGNORECASE | re.DOTALL)
 _PROHIBITION = re.compile(r"(?:Do not|Don't|Never|You must not|You may not)\b")
+# "The tank may go into the dishwasher. The basket may not": what has its verb from before.
+_NOT_SO = re.compile(
+    r"(?P<subject>[^.;:,]{1,70}?) (?:can|could|may|must|should|shall|will|would|do|does|did|is|are|"
+    r"was|were|has|have|need)(?:not|n't| not)(?=[.,;:]| (?:because|since|as|for|if|unless)\b|$)",
+    re.IGNORECASE,
+)
 _OPPOSITES = (
     (
         "increas|rise|rose|grow|grew|higher|climb|up",
@@ -136,7 +144,7 @@ def side_of(question: Question, evidence: str, stems: Stems) -> Side:
             _denies(question, evidence, stems)
             or contradicts(question.asking, evidence, stems)
             or other_of_its_kind(question.asking, evidence)
-            or bool(_LEAVE.search(question.asking) and _HARM.search(evidence))
+            or harms(question, evidence)
             or bool(_DUTY.search(question.asking) and _NO_DUTY.search(evidence))
         )
     return "no" if denied != is_negated(question) else "yes"
@@ -145,9 +153,13 @@ def side_of(question: Question, evidence: str, stems: Stems) -> Side:
 def denies(question: Question, evidence: str, stems: Stems) -> bool:
     """Whether evidence speaks against a question in so many words, not by leaving it out."""
     said = _NO_DENIAL.sub("", evidence)
-    harmed = bool(_LEAVE.search(question.asking) and _HARM.search(said))
     opposed = contradicts(question.asking, said, stems)
-    return harmed or opposed or _denies(question, said, stems)
+    return harms(question, said) or opposed or _denies(question, said, stems)
+
+
+def harms(question: Question, evidence: str) -> bool:
+    """Whether evidence names harm where a question asks for leave."""
+    return bool(_LEAVE.search(question.asking) and _HARM.search(evidence))
 
 
 def _denies(question: Question, evidence: str, stems: Stems) -> bool:
@@ -234,9 +246,11 @@ def forbids_beside(question: Question, evidence: str, beside: str, stems: Stems)
 
     "Scrape a sting out. Do not pull it with two fingers" forbids to use the fingers.
     """
+    added = set(stems(question.asking)) - set(stems(evidence))
+    if short := _NOT_SO.match(beside):
+        return bool(added & set(stems(short["subject"])))
     if not _PROHIBITION.match(beside):
         return False
-    added = set(stems(question.asking)) - set(stems(evidence))
     return bool(added & set(stems(re.split(r"[.;:,]", beside)[0])))
 
 
@@ -244,6 +258,8 @@ def wrong_detail(question: Question, evidence: str) -> bool:
     """Whether a question states a figure, a colour, a day where the evidence has another."""
     if other_of_its_kind(question.text, evidence):
         return True
+    if span_at_start(evidence) is not None:
+        return False  # a row that stands for a range of figures
     stated = [figure for figure in figures(question.text) if figure.dimension]
     said = figures(evidence)
     for figure in stated:
@@ -255,6 +271,8 @@ def wrong_detail(question: Question, evidence: str) -> bool:
 
 def _figures_side(question: str, evidence: str) -> Side | None:
     """Returns the side by figures: the question's own against those of the same kind."""
+    if (named := by_place(question, evidence)) is not None:
+        return None if named and _NEGATION.search(evidence) else ("yes" if named else "no")
     stated = [figure for figure in figures(question) if figure.dimension]
     if not stated:
         return None

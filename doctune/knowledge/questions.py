@@ -55,7 +55,8 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
         re.compile(
             r"\b(?:how long|how often|how soon|how old|what time|what date|which (?:day|month|"
             r"year|date)|until when|how many (?:days|hours|weeks|months|years|minutes|seconds)|"
-            r"what interval)\b|^(?:(?:by|until|since|from|and|so) )?when\b",
+            r"what interval|(?:right|best|correct|maximum|minimum|longest|shortest) "
+            r"(?:time|duration))\b|^(?:(?:by|until|since|from|and|so) )?when\b",
             re.IGNORECASE,
         ),
     ),
@@ -106,8 +107,11 @@ _DEFINITIONS = tuple(
         rf"^(?:what|who) (?:an? |the )?{_TERM} (?:is|are|means?){_ENDING}",
         rf"^(?:who|what) counts as (?:an? |the )?{_TERM}{_ENDING}",
         rf"^(?:the )?meaning of (?:the )?{_TERM}{_ENDING}",
+        rf"^(?:the )?{_TERM},? (?:meaning|definition){_ENDING}",
     )
 )
+_WHO = re.compile(r"^(?:and |so )?who(?:'s| is| has to| must| should| do(?:es)?)?\b", re.IGNORECASE)
+_MEANING = re.compile(r"\b(?:mean(?:s|ing|t)?|defin\w+|stands? for|understood)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +142,14 @@ def read_question(text: str) -> Question:
         verb = re.search(rf"\b{_AUXILIARY}\b|\b(?:right|ok|okay|allowed|true)\b", bare, re.I)
         if verb and len(bare.split()) >= 4:  # "So I can wash it, right?"; "The sill's price?"
             return Question(text, bare, "yes_no")
-    if (term := _defined_term(bare)) and not any(
+    measured = any(
         pattern.search(bare) for form, pattern in _FORMS if form in ("price", "time", "count")
-    ):
+    )
+    if (term := _defined_term(bare)) and (_MEANING.search(bare) or not measured):
         return Question(text, bare, "definition", term)
     for form, pattern in _FORMS:
-        if pattern.search(bare):
+        # "Who pays for the drain?" asks for somebody, not for a price.
+        if pattern.search(bare) and not (form == "price" and _WHO.match(bare)):
             return Question(text, bare, form)
     return Question(text, bare, "open")
 

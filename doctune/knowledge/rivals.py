@@ -25,9 +25,18 @@ _KINDS = tuple(
     )
 )
 
+# "In another colour", "on any day": no member of the kind is left out.
+_ANY = re.compile(
+    r"\b(?:another|any|every|each|all|other|different) (?:\w+ )?(?:colou?rs?|days?|months?|"
+    r"seasons?|times?|sides?|materials?|metals?)\b",
+    re.IGNORECASE,
+)
+
 
 def other_of_its_kind(question: str, evidence: str) -> bool:
     """Whether evidence names other things of a kind than the question, and not the question's."""
+    if _ANY.search(evidence):
+        return False
     for kind in _KINDS:
         asked = {_plain(word) for word in kind.findall(question)}
         said = {_plain(word) for word in kind.findall(evidence)}

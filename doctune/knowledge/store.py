@@ -31,7 +31,7 @@ from doctune.knowledge.options import KnowledgeOptions
 from doctune.knowledge.passages import Unit
 from doctune.publishing import require_whole
 
-VERSION = 2
+VERSION = 3
 PASSAGES, UNITS, VECTORS = "passages.parquet", "units.arrow", "units.npy"
 BM25_UNITS, BM25_PASSAGES, INDEX = "bm25-units", "bm25-passages", "index.json"
 ALIASES, ENCODER = "aliases.json", "encoder"

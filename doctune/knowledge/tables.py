@@ -15,6 +15,7 @@ from types import MappingProxyType
 from doctune.dataset.lexicon import DASHES, lexicon
 from doctune.dataset.rules.grid import split_unit, with_unit
 from doctune.dataset.text import collapse, normalise
+from doctune.knowledge.figures import span_at_start
 
 _CURRENCY = frozenset("$€£¥")
 _FIGURE = re.compile(
@@ -99,8 +100,11 @@ def read_rows(
         if label.lower().startswith("total"):
             group = ""
         label, own = split_unit(label)
+        of_labels, corner = split_unit(heads[0]) if heads else ("", "")
+        if corner and of_labels and _is_measured(label):
+            # "Hardness, degrees" heads the labels "below 7", "7 to 14": the unit is theirs.
+            label, corner = f"{label} {corner}", ""
         full = f"{group}: {label}" if group and label else label
-        corner = split_unit(heads[0])[1] if heads else ""
         cells_of_row = []
         for name, (_, value) in zip(names, values, strict=True):
             name, unit = split_unit(name)
@@ -131,6 +135,13 @@ def _names_years(row: Sequence[str]) -> bool:
 def _is_body(row: Sequence[str]) -> bool:
     figures = [cell for cell in row[1:] if _FIGURE.match(cell) and not _is_year(cell)]
     return len(figures) >= 2 or (len(row) > 1 and row[1] in _CURRENCY)
+
+
+def _is_measured(label: str) -> bool:
+    """Whether a row's label is a figure or a range of them, and no year."""
+    if _is_year(label):
+        return False
+    return span_at_start(label) is not None or bool(_FIGURE.match(label))
 
 
 def _is_year(cell: str) -> bool:

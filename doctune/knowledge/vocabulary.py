@@ -7,8 +7,9 @@ lie near a word of the question, each counts as said by as much as it is near.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from doctune.knowledge.lexical import is_stop_word, tokens
 
 WORDS, WORD_VECTORS = "words.parquet", "words.npy"
 MOST_WORDS = 20_000  # of the documents, the most frequent first
+_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}\b")  # where no sentence begins
 _LEAST_LETTERS = 3
 _UNLIKE, _SAME = 0.45, 0.85  # cosines of words that have nothing, and all, in common
 _MOST_NEAR = 6
@@ -70,6 +72,15 @@ def content_words(text: str, language: str) -> list[str]:
         for word in plain
         if len(word) >= _LEAST_LETTERS and word.isalpha() and not is_stop_word(word, language)
     ]
+
+
+def foreign_names(text: str, known: Callable[[str], bool]) -> frozenset[str]:
+    """Returns the stems of names in a question that no document has: France.
+
+    No other name is near one of these: what holds for Germany does not hold for France.
+    """
+    stems = tokens(" ".join(_NAME.findall(text)))
+    return frozenset(stem for stem in stems if not known(stem))
 
 
 class Vocabulary:

@@ -42,6 +42,41 @@ def test_steps_under_a_heading_that_names_the_task_are_quoted() -> None:
     )
 
 
+def test_the_paragraph_of_instructions_answers_how_something_is_done() -> None:
+    first, last = (10.0, 1.0, 90.0, 20.0), (10.0, 30.0, 90.0, 50.0)
+    units = (
+        Unit("sentence", "Dip the tip into the jug, then lower it.", 2, first),
+        Unit("sentence", "Stop at 65 degrees.", 2, first),
+        Unit("sentence", "Skimmed milk foams more than whole milk.", 2, last),
+    )
+    passage = Passage(("Steaming milk",), " ".join(unit.text for unit in units), (2,), (), units)
+    best = Evidence(Hit(2, 0, units[2], 2.0), passage, 2, 2.0, 0.5)
+
+    answer = _answer("How do I froth milk?", best, named={"Steaming milk": Named(0.8, 2.0)})
+
+    assert answer.startswith(f"{units[0].text} {units[1].text}")
+
+
+def test_the_rows_that_a_question_compares_are_quoted_together() -> None:
+    rows = tuple(
+        Unit("row", f"{land} — Full day: {sum_} euros", 1, label=land, cells=(("Full day", sum_),))
+        for land, sum_ in (("Sweden", "29 euros"), ("Japan", "52 euros"), ("Germany", "28 euros"))
+    )
+    answer = _answer(
+        "where is more paid, Sweden or Germany", _evidence(0, "A", *rows, score=2.0), named={}
+    )
+
+    assert answer == "Sweden — Full day: 29 euros. Germany — Full day: 28 euros."
+
+
+def test_a_yes_or_no_in_a_table_is_the_side() -> None:
+    row = Unit("row", "Moving — Note: no", 1, label="Moving", cells=(("Note", "no"),))
+
+    answer = _answer("Do I need a note when moving?", _evidence(0, "A", row, score=2.0), named={})
+
+    assert answer == "No. Moving — Note: no."
+
+
 def test_a_further_unit_is_quoted_where_it_is_nearly_as_good() -> None:
     first = _evidence(0, "A", Unit("sentence", "The lid is blue.", 1), score=2.0)
     near = _evidence(1, "B", Unit("sentence", "The lid is made of tin.", 1), score=1.6)

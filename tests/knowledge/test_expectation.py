@@ -20,6 +20,12 @@ from doctune.knowledge.vocabulary import AskedWord
         ("What is the email address for complaints?", "Complaints: desk@depot.example", True),
         ("what colour are the vans", "The vans carry eight crates.", False),
         ("what colour are the vans", "The vans are green.", True),
+        ("What is the name of the owner?", "The owner pays for the roof.", False),
+        ("What is the name of the owner?", "The owner is Ada Brandt.", True),
+        ("How old is the mill?", "The mill grinds for 12 days.", False),
+        ("How old is the mill?", "The mill was built in 1871.", True),
+        ("Where can I buy a hive?", "A hive stands in the shade.", False),
+        ("Where can I buy a hive?", "Hives are sold at the depot.", True),
     ],
 )
 def test_what_is_asked_for_is_told_by_its_looks(question: str, text: str, has: bool) -> None:
@@ -37,6 +43,11 @@ def test_what_is_asked_for_is_told_by_its_looks(question: str, text: str, has: b
         ("can i borrow a tandem", ["tandem"]),
         ("How do I make mead?", ["mead"]),
         ("When does it open?", []),
+        ("how much caffeine has a cup", ["caffeine"]),
+        ("Is the flat furnished?", ["furnished"]),
+        ("Is the motor covered?", []),
+        ("Are dogs allowed in the yard?", ["dogs"]),
+        ("what's the right time for a shot", []),
     ],
 )
 def test_the_noun_that_is_asked_for_is_read(question: str, noun: list[str]) -> None:

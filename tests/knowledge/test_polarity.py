@@ -3,7 +3,7 @@
 import pytest
 
 from doctune.knowledge.lexical import tokens
-from doctune.knowledge.polarity import denies_premise, side_of, wrong_detail
+from doctune.knowledge.polarity import denies_premise, forbids_beside, side_of, wrong_detail
 from doctune.knowledge.questions import read_question
 
 
@@ -35,6 +35,11 @@ from doctune.knowledge.questions import read_question
         ("Is it a good idea to skip the check?", "Skipping the check is insecure.", "no"),
         ("Is the shop open on Mondays?", "The shop is open on Tuesday and Friday.", "no"),
         ("Is the shop open on Fridays?", "The shop is open on Tuesday and Friday.", "yes"),
+        ("May I paint the wall blue?", "You may paint it in another colour; it is white.", "yes"),
+        ("Do I need leave for a cat?", "Cats are welcome without asking.", "no"),
+        ("Can I keep a reptile?", "Reptiles are not kept in the building at all.", "no"),
+        ("Do I need a note on day 2?", "A note is needed from the fourth day on.", "no"),
+        ("Do I need a note on the fifth day?", "A note is needed from the fourth day on.", "yes"),
     ],
 )  # fmt: skip
 def test_the_side_follows_from_what_is_said(question: str, evidence: str, side: str) -> None:
@@ -54,6 +59,14 @@ def test_a_premise_that_the_evidence_denies_is_noticed(
     question: str, evidence: str, denied: bool
 ) -> None:
     assert denies_premise(read_question(question), evidence, tokens) is denied
+
+
+def test_the_sentence_beside_denies_with_the_verb_of_the_one_before() -> None:
+    question = read_question("Can the basket go into the dishwasher?")
+    evidence = "The tank may go into the dishwasher."
+
+    assert forbids_beside(question, evidence, "The basket may not: it loses its shine.", tokens)
+    assert not forbids_beside(question, evidence, "The lamp may not: it breaks.", tokens)
 
 
 def test_a_figure_of_the_same_kind_that_differs_is_a_wrong_premise() -> None:

@@ -20,6 +20,10 @@ from doctune.knowledge.questions import read_question
         ("Which tools do I need?", "list"),
         ("The lid is open, right?", "yes_no"),
         ("What is a skeen?", "definition"),
+        ("cost centre meaning", "definition"),
+        ("whats the price of a lid", "price"),
+        ("Who pays for a blocked drain?", "open"),
+        ("what is the right time for a shot", "time"),
     ],
 )
 def test_the_form_is_read_from_the_clause_that_asks(text: str, form: str) -> None:

@@ -51,6 +51,17 @@ def test_a_price_column_takes_the_currency_that_the_document_names() -> None:
     assert row.text() == "Part BR-1 — Price: 12 crowns"
 
 
+def test_a_unit_that_heads_ranges_is_the_labels_and_not_the_cells() -> None:
+    rows = read_rows(
+        [["Hardness, degrees", "Sachets"], ["7 to 14", "1"], ["above 14", "2"]], header_rows=1
+    )
+
+    assert [row.text() for row in rows] == [
+        "7 to 14 degrees — Sachets: 1",
+        "above 14 degrees — Sachets: 2",
+    ]
+
+
 def test_a_caption_that_ends_in_a_unit_gives_it_to_bare_figures() -> None:
     (row,) = read_rows(
         [["Month", "Mark 1"], ["May", "9.1"]],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from doctune.inference.sentence_encoder import encoder_folder
-from doctune.knowledge.vocabulary import AskedWord, Vocabulary, write_vocabulary
+from doctune.knowledge.vocabulary import AskedWord, Vocabulary, foreign_names, write_vocabulary
 
 TEXTS = [
     ("The bicycles of children are kept in the yard. Ink is forbidden on Saturday.", "en"),
@@ -22,7 +22,7 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 
 @pytest.mark.parametrize(
     ("asked", "meant"),
-    [("bike", "bicycl"), ("kids", "children"), ("weekend", "saturday"), ("heavy", "weigh")],
+    [("bike", "bicycl"), ("kids", "child"), ("weekend", "saturday"), ("heavy", "weigh")],
 )
 def test_a_word_means_the_one_that_the_documents_use(
     vocabulary: Vocabulary, asked: str, meant: str
@@ -37,6 +37,14 @@ def test_a_word_of_something_else_means_none_of_them(vocabulary: Vocabulary) -> 
     (near,) = vocabulary.near(["wifi"])
 
     assert max(near.values(), default=0.0) < 0.3
+
+
+def test_a_name_that_no_document_has_is_foreign() -> None:
+    known = {"germani"}.__contains__
+
+    assert foreign_names("What is paid for France?", known) == {"franc"}
+    assert foreign_names("What is paid for Germany?", known) == set()
+    assert foreign_names("What is paid?", known) == set()
 
 
 def test_a_word_is_said_as_nearly_as_its_nearest(vocabulary: Vocabulary) -> None:
