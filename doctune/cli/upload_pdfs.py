@@ -1,4 +1,4 @@
-"""The PDFs of a folder here, uploaded for runs elsewhere: only PDFs, listed before they go."""
+"""The PDFs of a folder here, uploaded for runs elsewhere with their sidecars, listed before."""
 
 import sys
 from pathlib import Path
@@ -26,12 +26,15 @@ def reachable_pdfs(pdfs: str, staging_bucket: str, *, yes: bool = False) -> tupl
     """
     from doctune.digests import digest_value
     from doctune.documents import corpus_digest, list_pdfs
+    from doctune.documents.sidecars import sidecar_files
     from doctune.vertex import list_folder, upload_folder
 
     if pdfs.startswith("gs://"):
         return pdfs, digest_value([[item.relative, item.crc32c] for item in list_folder(pdfs)])
     folder = Path(pdfs).expanduser()
-    found = list_pdfs(folder)
+    pdfs_here = list_pdfs(folder)
+    # Without them, documents that few may see would be everybody's there.
+    found = [*pdfs_here, *sidecar_files(folder, pdfs_here)]
     digest = corpus_digest(folder)
     uri = f"{staging_bucket}/pdfs/{digest[:16]}"
     _list(folder, found, uri)

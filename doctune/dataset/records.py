@@ -51,6 +51,8 @@ class Document:
     pages: int
     blocks: tuple[Block, ...]
     furniture: int = 0  # blocks left out
+    date: str = ""  # ISO 8601; "" where it is not known
+    groups: tuple[str, ...] = ()  # that may find it, by its sidecar; empty where none says
 
     @property
     def key(self) -> str:
@@ -164,6 +166,8 @@ def read_corpus(folder: Path) -> Corpus:
                 pages=int(row.get("pages") or 0),
                 blocks=tuple(sorted(blocks[key], key=lambda block: (block.page, block.index))),
                 furniture=furniture[key],
+                date=str(row.get("date") or ""),
+                groups=tuple(row.get("groups") or ()),
             )
             for key, row in described.items()
         ),

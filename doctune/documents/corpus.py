@@ -17,6 +17,7 @@ from doctune.documents.options import ParseOptions
 from doctune.documents.portfolios import with_attached
 from doctune.documents.reading import FileResult, read_files, settings_digest
 from doctune.documents.report import write_report
+from doctune.documents.sidecars import creation_date, read_labels
 from doctune.documents.summary import CorpusSummary, check, summarize
 
 
@@ -40,8 +41,8 @@ def parse_corpus(
         report_path: Where to write the HTML report; None for no report.
 
     Raises:
-        CorpusError: There is no such folder, it has no PDF, no PDF can be read, or the share of
-            rejected files is above `options.max_failure_share`.
+        CorpusError: There is no such folder, it has no PDF, no PDF can be read, a sidecar is wrong,
+            or the share of rejected files is above `options.max_failure_share`.
     """
     options = options or ParseOptions()
     out_dir = Path(out_dir)
@@ -51,7 +52,7 @@ def parse_corpus(
     else:
         folder, paths = gather_pdfs(pdfs)
     digests = digest_pdfs(folder, paths)
-    results = _begin(paths, digests)
+    results = _begin(folder, paths, digests)
     finished = store.FinishedDocuments(out_dir, settings_digest(options))
     with with_attached(results, options, _within) as results:
         _mark_copies(results)
@@ -68,7 +69,8 @@ def parse_corpus(
     )
     store.write_documents(out_dir / store.DOCUMENTS_FILE, rows)
     finished.remove()
-    summary = summarize(rows, combine_digests(digests))
+    labels = {result.source: result.labels.digest for result in results if result.source in digests}
+    summary = summarize(rows, combine_digests(digests, labels))
     if report_path is not None:
         seconds = time.monotonic() - start
         write_report(Path(report_path), folder, out_dir, rows, summary, seconds, options)
@@ -82,10 +84,11 @@ def _within(holder: str, name: str) -> str:
     return f"{holder}/{readable(name)}"
 
 
-def _begin(paths: list[Path], digests: dict[str, str]) -> list[FileResult]:
+def _begin(folder: Path, paths: list[Path], digests: dict[str, str]) -> list[FileResult]:
+    labels = read_labels(folder, paths)
     results = [
-        FileResult(path, source, digest)
-        for path, (source, digest) in zip(paths, digests.items(), strict=True)
+        FileResult(path, source, digest, labels=own)
+        for path, own, (source, digest) in zip(paths, labels, digests.items(), strict=True)
     ]
     _mark_copies(results)
     return results
@@ -132,6 +135,7 @@ def _document_row(document: Document, seconds: float) -> dict[str, Any]:
         "text_chars": sum(page.text_chars for page in document.pages),
         "lost_chars": sum(page.lost_chars for page in document.pages),
         "hidden_chars": sum(page.hidden_chars for page in document.pages),
+        "date": creation_date(document.metadata),
     }
 
 
@@ -148,7 +152,9 @@ def _row(result: FileResult) -> dict[str, Any]:
         "text_chars": 0,
         "lost_chars": 0,
         "hidden_chars": 0,
+        "date": "",
     }
+    labels = result.labels
     return {
         **unread,
         **result.row,
@@ -158,4 +164,7 @@ def _row(result: FileResult) -> dict[str, Any]:
         "reason": result.error.reason if result.error else None,
         "error": readable(str(result.error)) if result.error else None,
         "duplicate_of": result.duplicate_of,
+        "date": labels.date or result.row.get("date", ""),
+        "groups": list(labels.groups) if labels.groups is not None else None,
+        "labels": labels.digest,
     }

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from doctune.digests import digest_file, digest_value
+from doctune.documents.sidecars import labels_digests, read_labels
 from doctune.errors import CorpusError
 
 _MAGIC = b"%PDF-"
@@ -70,12 +71,16 @@ def named_pdfs(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def corpus_digest(folder: Path) -> str:
-    """Returns the digest of the names and contents of the PDFs under a folder.
+    """Returns the digest of the names, contents and sidecars of the PDFs under a folder.
 
     Raises:
-        CorpusError: There is no such folder, or no PDF in it.
+        CorpusError: There is no such folder, no PDF in it, or a sidecar is wrong.
     """
-    return combine_digests(digest_pdfs(folder, list_pdfs(folder)))
+    paths = list_pdfs(folder)
+    names = [name_under(folder, path) for path in paths]
+    labels = [one.digest for one in read_labels(folder, paths)]
+    digests = digest_pdfs(folder, paths)
+    return combine_digests(digests, dict(zip(names, labels, strict=True)))
 
 
 def digest_pdfs(folder: Path, paths: list[Path]) -> dict[str, str]:
@@ -93,9 +98,9 @@ def readable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def combine_digests(digests: Mapping[str, str]) -> str:
-    """Returns one digest over the names and digests of files."""
-    return digest_value(dict(digests))
+def combine_digests(digests: Mapping[str, str], labels: Mapping[str, str]) -> str:
+    """Returns one digest over the names and digests of files, and those of their labels."""
+    return digest_value({**digests, **labels_digests(labels)})
 
 
 def digest_pdf(path: Path) -> str:

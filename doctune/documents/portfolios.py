@@ -78,7 +78,8 @@ def _attached_to(
             taken.add(source)
             path = folder / f"{len(known) + len(added)}.pdf"
             path.write_bytes(content)
-            added.append(FileResult(path, source, digest_pdf(path)))
+            labels = holders[place].labels
+            added.append(FileResult(path, source, digest_pdf(path), labels=labels))
     return added
 
 

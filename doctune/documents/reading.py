@@ -15,6 +15,7 @@ from doctune.documents.parser import PAGES_PER_PART, FileFacts, assemble
 from doctune.documents.part_page import PartPage
 from doctune.documents.parts import Span, WaitingParts
 from doctune.documents.pool import Outcome, Task, WorkerPool
+from doctune.documents.sidecars import NO_LABELS, Labels
 from doctune.documents.wire import unpack_facts, unpack_part
 from doctune.progress import Bar, progress
 
@@ -30,6 +31,7 @@ class FileResult:
         doc_id: Digest of its content.
         seconds: Time that workers needed for it.
         row: Its row so far; empty until it is parsed.
+        labels: What sidecars say of it; an attached file has those of the file that holds it.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class FileResult:
     error: PdfError | None = None
     seconds: float = 0.0
     row: dict[str, Any] = field(default_factory=dict)
+    labels: Labels = NO_LABELS
 
     @property
     def page_count(self) -> int:

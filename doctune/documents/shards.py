@@ -128,7 +128,9 @@ def join_shards(
     parts = [Path(folder) / store.BLOCKS_FILE for folder in folders]
     store.join_blocks(parts, out_dir / store.BLOCKS_FILE)
     store.write_documents(out_dir / store.DOCUMENTS_FILE, rows)
-    summary = summarize(rows, combine_digests({row["source"]: row["doc_id"] for row in rows}))
+    digests = {row["source"]: row["doc_id"] for row in rows}
+    labels = {row["source"]: row.get("labels") or "" for row in rows}
+    summary = summarize(rows, combine_digests(digests, labels))
     if pdfs is not None and report_path is not None:
         seconds = sum(row["seconds"] for row in rows)
         write_report(Path(report_path), Path(pdfs), out_dir, rows, summary, seconds, options)

@@ -67,6 +67,9 @@ DOCUMENT_SCHEMA = pa.schema(
         ("text_chars", pa.int64()),
         ("lost_chars", pa.int64()),
         ("hidden_chars", pa.int64()),
+        ("date", pa.string()),
+        ("groups", pa.list_(pa.string())),
+        ("labels", pa.string()),  # digest of what sidecars say
     ]
 )
 

@@ -207,11 +207,17 @@ def _passage_row(cut: _Cut, at: int, passage: Passage, options: KnowledgeOptions
         "heading": passage.heading,
         "text": passage.text,
         "language": cut.document.language,
-        "groups": [_group(cut.document.source, options)],
+        "groups": access_groups(cut.document, options),
         "digest": digest,
+        "date": cut.document.date,
     }
 
 
-def _group(source: str, options: KnowledgeOptions) -> str:
-    matches = (group for glob, group in options.groups.items() if fnmatch.fnmatch(source, glob))
-    return next(matches, EVERYBODY)
+def access_groups(document: Document, options: KnowledgeOptions) -> list[str]:
+    """Returns the groups that may find a document: by its sidecar, else by the settings' rules."""
+    if document.groups:
+        return sorted(set(document.groups))
+    rules = options.groups.items()
+    found = (groups for glob, groups in rules if fnmatch.fnmatch(document.source, glob))
+    groups = next(found, EVERYBODY)
+    return [groups] if isinstance(groups, str) else sorted(set(groups))

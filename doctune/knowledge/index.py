@@ -175,6 +175,13 @@ class KnowledgeIndex:
         """The language of each passage."""
         return [str(name or "en") for name in self._column("language")]
 
+    @cached_property
+    def dates(self) -> list[str]:
+        """The date of each passage's document, as ISO 8601; "" where it is not known."""
+        if "date" not in self._passages.column_names:  # of an index made before dates were kept
+            return [""] * len(self._passages)
+        return [str(date or "") for date in self._column("date")]
+
     def _column(self, name: str) -> list[object]:
         return self._passages.column(name).to_pylist()
 
@@ -264,10 +271,13 @@ class KnowledgeIndex:
         """Returns for each unit whether it is not searched."""
         if asker not in self._hidden_units:
             groups, only = asker
-            every = zip(self.groups, self.sources, self.language_of_passages, strict=True)
+            every = zip(
+                self.groups, self.sources, self.language_of_passages, self.dates, strict=True
+            )
             found = [
-                (groups is None or not groups.isdisjoint(allowed)) and only.accepts(file, language)
-                for allowed, file, language in every
+                (groups is None or not groups.isdisjoint(allowed))
+                and only.accepts(file, language, date)
+                for allowed, file, language, date in every
             ]
             while len(self._hidden_units) >= _MOST_ASKERS:
                 self._hidden_units.pop(next(iter(self._hidden_units)))

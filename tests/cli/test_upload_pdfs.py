@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from kfp import compiler, dsl
 
+from doctune.cli.upload_pdfs import reachable_pdfs
 from tests.cli.conftest import Project
 
 
@@ -53,6 +54,18 @@ def test_only_pdfs_are_uploaded_and_listed_first(project: Project, spec, folder:
     assert listed == ["deep/named-otherwise", "deep/two.PDF", "one.pdf"]
     assert "5 other files of the folder stay here." in done.stderr
     assert stored(project, done.stderr) == sorted(listed)
+
+
+def test_sidecars_go_along_since_they_say_who_may_see(folder: Path, monkeypatch) -> None:
+    (folder / "one.pdf.doctune.yaml").write_text("groups: [partners]")
+    (folder / "other.doctune.yaml").write_text("groups: [partners]")
+    gone: list[str] = []
+    monkeypatch.setattr(
+        "doctune.vertex.upload_folder",
+        lambda folder, uri, only: gone.extend(path.name for path in only),
+    )
+    reachable_pdfs(str(folder), "gs://bucket")
+    assert sorted(gone) == ["named-otherwise", "one.pdf", "one.pdf.doctune.yaml", "two.PDF"]
 
 
 @pytest.fixture

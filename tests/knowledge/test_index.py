@@ -1,12 +1,16 @@
 """The index on disk: what it finds, and that the same input gives the same bytes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from doctune.dataset.records import Document
 from doctune.digests import digest_folder
-from doctune.errors import DatasetError, StorageError
+from doctune.errors import DatasetError, StorageError, UsageError
 from doctune.knowledge import KnowledgeIndex, KnowledgeOptions, build_index
+from doctune.knowledge.build import access_groups
+from doctune.knowledge.filters import Filter
 from doctune.publishing import MANIFEST_FILE
 from tests.dataset.corpora import write_corpus
 from tests.flat_bucket import flat_bucket
@@ -69,6 +73,26 @@ def test_an_index_whose_copy_was_cut_off_is_refused(documents: Path, tmp_path: P
 
     with pytest.raises(StorageError, match="incomplete: build the index again"):
         KnowledgeIndex(place)
+
+
+def test_a_sidecars_groups_win_over_the_rules_of_the_settings() -> None:
+    options = KnowledgeOptions(groups={"board/*": ["board", "owners"], "*": "staff"})
+    document = Document("id", "board/plan.pdf", "Plan", "en", 1, ())
+    assert access_groups(document, options) == ["board", "owners"]
+    assert access_groups(replace(document, source="plan.pdf"), options) == ["staff"]
+    assert access_groups(replace(document, groups=("chair",)), options) == ["chair"]
+    assert access_groups(document, KnowledgeOptions()) == ["everybody"]
+
+
+def test_a_document_without_a_date_is_left_out_where_dates_are_asked_for() -> None:
+    recent = Filter(since="2026-01-01", until="2026-12-31")
+    dates = ("2025-12-31", "2026-01-01", "2026-12-31", "2027-01-01", "")
+    assert [recent.accepts("a.pdf", "en", date) for date in dates] == [0, 1, 1, 0, 0]
+    assert not Filter(until="2026-12-31").accepts("a.pdf", "en", "")
+    assert Filter().accepts("a.pdf", "en", "")
+    for wrong in ("20260101", "2026-W01-1", "2026-13-01", "now"):
+        with pytest.raises(UsageError, match="since must be a date"):
+            Filter(since=wrong)
 
 
 def test_a_folder_without_an_index_is_one_clear_error(tmp_path: Path) -> None:
