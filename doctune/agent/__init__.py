@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from doctune.agent.followups import Turn
     from doctune.agent.messages import Citation, Message, Reply, Speaker
     from doctune.agent.stages import Said, Stage, StageError
+    from doctune.agent.toolbox import Toolbox
     from doctune.agent.tools import as_tool
 
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "Speaker": "messages",
     "Stage": "stages",
     "StageError": "stages",
+    "Toolbox": "toolbox",
     "Turn": "followups",
     "as_tool": "tools",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "Speaker",
     "Stage",
     "StageError",
+    "Toolbox",
     "Turn",
     "as_tool",
 ]

@@ -18,12 +18,16 @@ _LINK = re.compile(
 )
 
 
-def cite(text: str, places: Sequence[Source]) -> tuple[str, tuple[Citation, ...]]:
+def cite(
+    text: str, places: Sequence[Source], *, always: bool = True
+) -> tuple[str, tuple[Citation, ...]]:
     """Returns a text with citation marks, and its sources, numbered in order of first mention.
 
-    Marks that stand in the text already are taken out: only what a passage supports is cited.
-    Links are taken out too, but for those that a passage itself has: what an answer may lead to are
-    its sources.
+    Marks already in the text are removed: only what a passage supports is cited. Links are removed
+    too, except those that a passage contains: an answer may lead only to its sources.
+
+    Args:
+        always: Whether the best passage is cited where none shares enough words.
     """
     text = without_links(without_marks(text), places)
     order: list[Source] = []
@@ -39,7 +43,7 @@ def cite(text: str, places: Sequence[Source]) -> tuple[str, tuple[Citation, ...]
                 order.append(best)
             marked.append(_with_mark(sentence, order.index(best) + 1))
         lines.append(_joined(marked))
-    if not order and places:
+    if always and not order and places:
         # Too short to share words ("16 metres per second."): the best passage is cited.
         order.append(places[0])
         lines[-1] = _with_mark(lines[-1], 1)

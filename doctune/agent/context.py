@@ -1,8 +1,8 @@
 """The prompt for a model: system message, summary of old turns, recent turns, passages.
 
-The passages come first by right, since an answer stands on them; then the last turns, then one
-sentence of each older turn. Tokens are estimated from characters, rather too many than too few: the
-tokenizer is the model's, and the model is elsewhere.
+The passages come first by right, since an answer stands on them; then the last turns, then what is
+older: in a model's summary where there is one, else by one sentence of each turn. The model's own
+tokenizer counts where it is at hand; else tokens are estimated.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from doctune.agent.citing import without_marks
 from doctune.agent.followups import Turn
 from doctune.agent.messages import Message
+from doctune.agent.model_facts import UNKNOWN, ModelFacts
 from doctune.agent.options import AgentOptions
 from doctune.dataset.text import sentences
 from doctune.knowledge import Source
 from doctune.knowledge.prompt import PromptPassage, grounded_prompt
 
-_CHARACTERS_PER_TOKEN = 3
-_PER_MESSAGE = 8
+_PER_MESSAGE = 8  # tokens that a chat template puts around a message
+_LEAST_CHARACTERS = 200  # of the best passage, which is shown in any case
 _PASSAGES_SHARE = 0.7  # of the budget, that passages may take before turns are counted
 _SUMMARY_SHARE = 0.15
 _EARLIER = "Earlier in this conversation:"
@@ -41,24 +42,47 @@ class Context:
     left_out: str
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A model's summary of the first turns of a conversation, and how many they are."""
+
+    text: str
+    turns: int
+
+
+NO_SUMMARY = Summary("", 0)
+
+
 def build_context(
-    question: str, places: Sequence[Source], earlier: Sequence[Turn], options: AgentOptions
+    question: str,
+    places: Sequence[Source],
+    earlier: Sequence[Turn],
+    options: AgentOptions,
+    model: ModelFacts = UNKNOWN,
+    summary: Summary = NO_SUMMARY,
 ) -> Context:
-    """Returns what to send, within `options.context_tokens`."""
-    budget = options.context_tokens - estimate(options.system)
-    shown = _passages(question, places, int(budget * _PASSAGES_SHARE))
+    """Returns what to send, within `options.context_tokens` and the model's context.
+
+    Args:
+        summary: Stands for the turns that it is of, where these are not shown whole.
+    """
+    most = options.context_tokens
+    if model.context_tokens is not None:
+        most = min(most, model.context_tokens - options.answer_tokens)
+    budget = most - message_tokens(options.system, model)
+    shown = _passages(question, places, int(budget * _PASSAGES_SHARE), model)
     prompt = grounded_prompt(question, [passage for _, passage in shown])
-    budget -= estimate(prompt)
+    budget -= message_tokens(prompt, model)
     turns: list[Turn] = []
     for turn in list(reversed(earlier))[: options.turns]:
-        cost = estimate(turn.question) + estimate(turn.answer)
+        cost = message_tokens(turn.question, model) + message_tokens(turn.answer, model)
         if cost > budget:
             break
         budget -= cost
         turns.insert(0, turn)
     older = earlier[: len(earlier) - len(turns)]
-    summary = _summary(older, min(budget, int(options.context_tokens * _SUMMARY_SHARE)))
-    system = "\n\n".join(part for part in (options.system, "\n".join(summary)) if part)
+    short = _in_short(older, min(budget, int(most * _SUMMARY_SHARE)), model, summary)
+    system = "\n\n".join(part for part in (options.system, "\n".join(short.lines)) if part)
     messages = [Message("system", system)] if system else []
     for turn in turns:
         messages += [
@@ -68,16 +92,16 @@ def build_context(
     messages.append(Message("user", prompt))
     counts = {
         "passages left out": len(places) - len(shown),
-        "turns in short": max(0, len(summary) - 1),
-        "turns left out": len(older) - max(0, len(summary) - 1),
+        "turns in short": short.turns,
+        "turns left out": len(older) - short.turns,
     }
     left_out = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     return Context(tuple(messages), tuple(source for source, _ in shown), left_out)
 
 
-def estimate(text: str) -> int:
-    """Returns how many tokens a message may take."""
-    return len(text) // _CHARACTERS_PER_TOKEN + _PER_MESSAGE if text else 0
+def message_tokens(text: str, model: ModelFacts = UNKNOWN) -> int:
+    """Returns how many tokens a message takes, with what a chat template puts around it."""
+    return model.count(text) + _PER_MESSAGE if text else 0
 
 
 def readable(text: str) -> str:
@@ -86,16 +110,16 @@ def readable(text: str) -> str:
 
 
 def _passages(
-    question: str, places: Sequence[Source], budget: int
+    question: str, places: Sequence[Source], budget: int, model: ModelFacts
 ) -> list[tuple[Source, PromptPassage]]:
-    budget -= estimate(grounded_prompt(question, []))
+    budget -= message_tokens(grounded_prompt(question, []), model)
     found: list[tuple[Source, PromptPassage]] = []
     for place in places:
         heading = " > ".join(place.heading)
         full = f"{heading}: {place.text}" if heading else place.text
         if not found:  # the best one is shown in any case, cut where it must be
-            full = full[: max(200, budget * _CHARACTERS_PER_TOKEN)]
-        cost = estimate(full) + estimate(place.title)
+            full = _cut(full, budget - message_tokens(place.title, model), model)
+        cost = message_tokens(full, model) + message_tokens(place.title, model)
         if found and cost > budget:
             break
         budget -= cost
@@ -103,14 +127,40 @@ def _passages(
     return found
 
 
-def _summary(older: Sequence[Turn], budget: int) -> list[str]:
-    """Returns a line for each old turn that fits, the newest ones, in their order."""
+def _cut(text: str, budget: int, model: ModelFacts) -> str:
+    """Returns the beginning of a text that fits, though never less than a few words."""
+    while len(text) > _LEAST_CHARACTERS and (needed := message_tokens(text, model)) > budget:
+        share = max(0.1, min(0.95, budget / needed))
+        text = text[: max(_LEAST_CHARACTERS, int(len(text) * share))]
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Short:
+    """Old turns in short: the lines for the prompt, and how many turns they stand for."""
+
+    lines: tuple[str, ...] = ()
+    turns: int = 0
+
+
+def _in_short(older: Sequence[Turn], budget: int, model: ModelFacts, summary: Summary) -> _Short:
+    """Returns the summary and a line for each turn after it that fits, the newest ones."""
     lines: list[str] = []
-    for turn in reversed(older):
+    summarised = 0
+    if summary.text and summary.turns <= len(older):
+        cost = message_tokens(summary.text, model)
+        if cost <= budget:
+            budget -= cost
+            summarised = summary.turns
+    for turn in reversed(older[summarised:]):
         first = next(iter(sentences(without_marks(turn.answer))), "")
         line = f"- {turn.question} {first}"
-        if estimate(line) > budget:
+        cost = message_tokens(line, model)
+        if cost > budget:
             break
-        budget -= estimate(line)
+        budget -= cost
         lines.insert(0, line)
-    return [_EARLIER, *lines] if lines else []
+    turns = summarised + len(lines)
+    if summarised:
+        lines.insert(0, summary.text)
+    return _Short((_EARLIER, *lines), turns) if lines else _Short()

@@ -145,6 +145,7 @@ def _details(reply: Reply, versions: dict[str, Any]) -> dict[str, Any]:
         "closest": [one.document() for one in reply.closest],
         "unsupported": list(reply.unsupported),
         "answered_by": reply.speaker.stage,
+        "tools": [one.document() for one in reply.tools],
         "versions": {**versions, "model": reply.speaker.model_version},
         "left_out": reply.left_out,
     }

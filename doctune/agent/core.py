@@ -14,17 +14,19 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doctune.agent.citing import cite
-from doctune.agent.context import Context, build_context, readable
+from doctune.agent.context import NO_SUMMARY, Context, Summary, build_context, readable
 from doctune.agent.followups import Turn, standalone
 from doctune.agent.messages import EXTRACTIVE, Citation, Message, Reply, Speaker
+from doctune.agent.model_facts import read_model_facts
 from doctune.agent.options import AgentOptions
 from doctune.agent.orders import without_orders
 from doctune.agent.stages import Said, Stage, Stages
+from doctune.agent.summaries import Summaries
 from doctune.agent.support import unsupported
 from doctune.errors import UsageError
 from doctune.evaluation.answer_accuracy import says_nothing
@@ -34,6 +36,7 @@ from doctune.knowledge.filters import EVERYTHING, Filter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from doctune.agent.toolbox import Toolbox
     from doctune.knowledge import Answer
 
 logger = logging.getLogger("doctune.agent")
@@ -49,26 +52,38 @@ class Agent:
         answerer: Answerer,
         stages: Sequence[Stage] = (),
         options: AgentOptions | None = None,
+        tools: Toolbox | None = None,
     ) -> None:
         """Prepares it.
 
         Args:
             stages: Models to ask, in order; the documents' own words come last in any case.
+            tools: What those stages are offered whose models can call tools.
+
+        Raises:
+            DatasetError: `options.tokenizer` is none.
         """
         self.answerer = answerer
         self.stages = Stages(stages)
         self.options = options or AgentOptions()
+        self._model = read_model_facts(self.options.tokenizer)
+        self._summaries = Summaries(self.stages)
+        self._tools = tools if tools and self.stages.call_tools else None
 
     @classmethod
     def open(
-        cls, index: Path, stages: Sequence[Stage] = (), options: AgentOptions | None = None
+        cls,
+        index: Path,
+        stages: Sequence[Stage] = (),
+        options: AgentOptions | None = None,
+        tools: Toolbox | None = None,
     ) -> Agent:
         """Opens the index in a folder.
 
         Raises:
             StorageError: There is none.
         """
-        return cls(Answerer.open(index), stages, options)
+        return cls(Answerer.open(index), stages, options, tools)
 
     def warm_up(self) -> None:
         """Loads encoder and index before the first question; may take seconds."""
@@ -112,25 +127,21 @@ class Agent:
         Raises:
             UsageError: The last message is not a user's.
         """
-        clock = _Clock()
         earlier, asked = read_turns(messages)
-        question = standalone(asked, earlier)
-        with clock.part("find"):
-            quoted = await asyncio.to_thread(self._quoted, question, groups, only)
-        if quoted.refused:
-            with clock.part("closest"):
-                reply = await self._refusal(question, groups, only, quoted.confidence)
-        elif self.asks_models:
-            reply = await self._by_model(question, earlier, quoted, groups, only, clock)
+        ask = _Ask(standalone(asked, earlier), earlier, groups, only)
+        with ask.clock.part("find"):
+            quoted = await asyncio.to_thread(self._quoted, ask)
+        if self.asks_models and (self._tools or not quoted.refused):
+            reply = await self._by_model(ask, quoted)
         else:
-            reply = self._by_quotation(question, quoted)
+            reply = await self._without_model(ask, quoted)
         if reply.left_out:
             logger.info("The model was not shown all: %s", reply.left_out)
-        return replace(reply, seconds=clock.seconds)
+        return replace(reply, seconds=ask.clock.seconds)
 
-    def _quoted(self, question: str, groups: Collection[str] | None, only: Filter) -> Answer:
+    def _quoted(self, ask: _Ask) -> Answer:
         with _SEARCHING:
-            answer = self.answerer.answer(question, groups, only)
+            answer = self.answerer.answer(ask.question, ask.groups, ask.only)
         sources = tuple(map(without_foreign_orders, answer.sources))
         words = "\n".join(_clean(line) for line in answer.answer.split("\n"))
         return replace(answer, answer=words.strip(), sources=sources)
@@ -151,81 +162,90 @@ class Agent:
             places = self.answerer.places(question, top, groups, only)
         return tuple(map(without_foreign_orders, places))
 
-    async def _by_model(
-        self,
-        question: str,
-        earlier: Sequence[Turn],
-        quoted: Answer,
-        groups: Collection[str] | None,
-        only: Filter,
-        clock: _Clock,
-    ) -> Reply:
+    async def _by_model(self, ask: _Ask, quoted: Answer) -> Reply:
         most = self.options.passages
-        with clock.part("find"):
-            places = await asyncio.to_thread(self.places, question, most * 2, groups, only)
+        with ask.clock.part("find"):
+            places = await asyncio.to_thread(
+                self.places, ask.question, most * 2, ask.groups, ask.only
+            )
+        with ask.clock.part("summary"):
+            summary = await self._summary(ask.earlier)
         invented: tuple[str, ...] = ()
         left_out = ""
         for attempt in (places[:most], places[most:]):
-            context = build_context(question, attempt, earlier, self.options)
+            context = build_context(
+                ask.question, attempt, ask.earlier, self.options, self._model, summary
+            )
             left_out = context.left_out
-            if not context.shown:
+            if not context.shown and (invented or not self._tools):
                 break
-            with clock.part("model"):
-                asked = await self.stages.ask(context.messages, self.options.answer_tokens)
-            if asked is None:
-                return self._by_quotation(question, quoted, fallback=True)
-            said, speaker = asked
-            if says_nothing(said.text):
-                if attempt is places[:most] or not invented:
-                    return await self._refusal(question, groups, only, quoted.confidence, speaker)
+            with ask.clock.part("model"):
+                answer = await self.stages.ask(
+                    context.messages, self.options.answer_tokens, self._tools
+                )
+            if answer is None:
                 break
-            missing = unsupported(said.text, question, _texts(context.shown))
+            said, speaker = answer
+            # Where the documents do not say, only a tool can.
+            if says_nothing(said.text) or (quoted.refused and not said.used):
+                if not invented:
+                    return await self._refusal(ask, quoted.confidence, speaker)
+                break
+            held = [*_texts(context.shown), *(use.result for use in said.used)]
+            missing = unsupported(said.text, ask.question, held)
             if not missing and said.text.strip():
-                return self._of_model(question, said, speaker, context, quoted)
+                return self._of_model(ask.question, said, speaker, context, quoted)
             invented = invented or missing
             logger.info("A model said what no passage holds: %s", ", ".join(missing))
-        reply = self._by_quotation(question, quoted, fallback=True)
-        return replace(reply, unsupported=reply.unsupported, left_out=left_out)
+        reply = await self._without_model(ask, quoted, fallback=True)
+        return replace(reply, left_out=left_out)
+
+    async def _summary(self, earlier: Sequence[Turn]) -> Summary:
+        """Returns the summary of the turns that are too old to be shown whole."""
+        older = earlier[: max(0, len(earlier) - self.options.turns)]
+        if self.options.summaries == "sentences" or not older:
+            return NO_SUMMARY
+        return Summary(await self._summaries.of(older), len(older))
 
     def _of_model(
         self, question: str, said: Said, speaker: Speaker, context: Context, quoted: Answer
     ) -> Reply:
-        text, sources = cite(readable(said.text).strip(), context.shown)
+        text = readable(said.text).strip()
+        text, sources = cite(text, context.shown, always=not said.used)
         return Reply(
             text=text,
             question=question,
             speaker=speaker,
             sources=sources,
             confidence=quoted.confidence,
+            tools=said.used,
             left_out=context.left_out,
             prompt_tokens=said.prompt_tokens,
             completion_tokens=said.completion_tokens,
         )
 
-    def _by_quotation(self, question: str, quoted: Answer, *, fallback: bool = False) -> Reply:
+    async def _without_model(self, ask: _Ask, quoted: Answer, *, fallback: bool = False) -> Reply:
+        """Returns the documents' own words, or says that they do not say."""
+        speaker = Speaker(stage=EXTRACTIVE, fallback=fallback)
+        if quoted.refused:
+            return await self._refusal(ask, quoted.confidence, speaker)
         text, sources = cite(quoted.answer or quoted.sources[0].text, quoted.sources)
         return Reply(
             text=text,
-            question=question,
-            speaker=Speaker(stage=EXTRACTIVE, fallback=fallback),
+            question=ask.question,
+            speaker=speaker,
             sources=sources,
-            unsupported=unsupported(text, question, _texts(quoted.sources)),
+            unsupported=unsupported(text, ask.question, _texts(quoted.sources)),
             confidence=quoted.confidence,
         )
 
-    async def _refusal(
-        self,
-        question: str,
-        groups: Collection[str] | None,
-        only: Filter,
-        confidence: float,
-        speaker: Speaker | None = None,
-    ) -> Reply:
+    async def _refusal(self, ask: _Ask, confidence: float, speaker: Speaker) -> Reply:
         closest: tuple[Citation, ...] = ()
         if self.options.closest:
-            places = await asyncio.to_thread(
-                self.places, question, self.options.closest, groups, only
-            )
+            with ask.clock.part("closest"):
+                places = await asyncio.to_thread(
+                    self.places, ask.question, self.options.closest, ask.groups, ask.only
+                )
             closest = tuple(Citation(number, one) for number, one in enumerate(places, 1))
         lines = [self.options.refusal]
         if closest:
@@ -233,8 +253,8 @@ class Agent:
             lines += [f"- {_where(one.source)}" for one in closest]
         return Reply(
             text="\n".join(lines),
-            question=question,
-            speaker=speaker or Speaker(stage=EXTRACTIVE),
+            question=ask.question,
+            speaker=speaker,
             closest=closest,
             confidence=confidence,
         )
@@ -279,16 +299,27 @@ def _where(source: Source) -> str:
 
 
 class _Clock:
-    """Counts the seconds of each part."""
+    """Measures the seconds of each part of an answer."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Counts what the block takes."""
+        """Adds the time of the block to a part."""
         started = time.perf_counter()
         try:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """One question: what is asked, by whom, of which documents, after which turns."""
+
+    question: str
+    earlier: Sequence[Turn]
+    groups: Collection[str] | None
+    only: Filter
+    clock: _Clock = field(default_factory=_Clock)

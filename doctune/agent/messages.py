@@ -10,16 +10,49 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from doctune.knowledge import Source
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 EXTRACTIVE = "extractive"  # the stage that needs no model: the documents' own words
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a model asks of a tool.
+
+    Attributes:
+        id: As the result names it.
+        arguments: A JSON object, as the model wrote it.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A call with its result."""
+
+    call: ToolCall
+    result: str
+
+    def document(self) -> dict[str, Any]:
+        """Returns it as JSON has it."""
+        return {"name": self.call.name, "arguments": self.call.arguments, "result": self.result}
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One message."""
+    """One message.
+
+    Attributes:
+        calls: Of the assistant's, the tools that it calls.
+        answers: Of a tool's, the id of the call.
+    """
 
     role: Role
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    answers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +103,7 @@ class Reply:
         sources: What the text stands on; none where the documents do not say.
         closest: Where to look, where the documents do not say.
         unsupported: Numbers, names and dates of the text that no passage holds.
+        tools: The tools that the model called for it.
         left_out: What of the conversation the model was not shown; "" for nothing.
         seconds: How long each part took.
     """
@@ -81,6 +115,7 @@ class Reply:
     closest: tuple[Citation, ...] = ()
     unsupported: tuple[str, ...] = ()
     confidence: float = 0.0
+    tools: tuple[ToolUse, ...] = ()
     left_out: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -88,5 +123,5 @@ class Reply:
 
     @property
     def refused(self) -> bool:
-        """Whether the documents do not say."""
-        return not self.sources
+        """Whether neither the documents nor a tool say."""
+        return not self.sources and not self.tools

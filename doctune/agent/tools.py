@@ -30,7 +30,7 @@ def as_tool(
     """
 
     async def ask_documents(
-        question: str, document: str = "", language: str = ""
+        question: str, document: str = "", language: str = "", since: str = "", until: str = ""
     ) -> dict[str, Any]:
         """Answers a question from the documents, with the file and page that it stands on.
 
@@ -38,10 +38,11 @@ def as_tool(
             question: One question that can be read alone.
             document: Only files whose path matches this pattern, as `manual*.pdf`; empty for all.
             language: Only documents in this language, as `en`; empty for all.
+            since: Only documents of this date or later, as `2026-03-01`; empty for all.
+            until: Only documents of this date or earlier; empty for all.
         """
-        return reply_document(
-            await agent.answer([Message("user", question)], groups, _only(document, language))
-        )
+        only = _only(document, language, since, until)
+        return reply_document(await agent.answer([Message("user", question)], groups, only))
 
     return ask_documents
 
@@ -56,7 +57,12 @@ def as_search_tool(
     """
 
     async def search_documents(
-        query: str, top: int = 5, document: str = "", language: str = ""
+        query: str,
+        top: int = 5,
+        document: str = "",
+        language: str = "",
+        since: str = "",
+        until: str = "",
     ) -> list[dict[str, Any]]:
         """Finds the passages of the documents that fit a query, best first.
 
@@ -65,9 +71,11 @@ def as_search_tool(
             top: How many passages, at most 20.
             document: Only files whose path matches this pattern, as `manual*.pdf`; empty for all.
             language: Only documents in this language, as `en`; empty for all.
+            since: Only documents of this date or later, as `2026-03-01`; empty for all.
+            until: Only documents of this date or earlier; empty for all.
         """
         most = max(1, min(top, _MOST_PASSAGES))
-        only = _only(document, language)
+        only = _only(document, language, since, until)
         found = await asyncio.to_thread(agent.places, query, most, groups, only)
         return [
             {
@@ -82,8 +90,13 @@ def as_search_tool(
     return search_documents
 
 
-def _only(document: str, language: str) -> Filter:
-    return Filter((document,) if document else (), (language,) if language else ())
+def _only(document: str, language: str, since: str, until: str) -> Filter:
+    return Filter(
+        documents=(document,) if document else (),
+        languages=(language,) if language else (),
+        since=since,
+        until=until,
+    )
 
 
 def reply_document(reply: Reply) -> dict[str, Any]:

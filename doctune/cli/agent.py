@@ -32,6 +32,12 @@ _DocumentOption = Annotated[
 _LanguageOption = Annotated[
     list[str] | None, typer.Option("--language", help="Search only this language, as en.")
 ]
+_SinceOption = Annotated[
+    str, typer.Option("--since", help="Search only documents of this date or later: 2026-03-01.")
+]
+_UntilOption = Annotated[
+    str, typer.Option("--until", help="Search only documents of this date or earlier.")
+]
 
 
 @app.command()
@@ -40,14 +46,16 @@ def chat(
     group: _GroupOption = None,
     document: _DocumentOption = None,
     language: _LanguageOption = None,
+    since: _SinceOption = "",
+    until: _UntilOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer.")] = False,
 ) -> None:
     """Talk with the documents of the latest run. An empty line or Ctrl-D ends it."""
     from doctune.agent import Turn
     from doctune.knowledge.filters import Filter
 
+    only = Filter(tuple(document or ()), tuple(language or ()), since, until)
     agent = _agent(index)
-    only = Filter(tuple(document or ()), tuple(language or ()))
     turns: list[Turn] = []
     interactive = typer.get_text_stream("stdin").isatty()
     while True:
@@ -97,7 +105,7 @@ def evaluate_agent(
 
 
 def latest_documents() -> Documents | None:
-    """Returns the index of the latest run with its PDFs; None where there was none."""
+    """Returns the index of the latest run, its PDFs and its model; None where there was none."""
     from doctune.gateway.options import Documents
     from doctune.runner.main_job import LATEST_INDEX
 
@@ -105,11 +113,19 @@ def latest_documents() -> Documents | None:
         folder = latest_index()
     except UsageError:
         return None
-    pdfs = json.loads((ROOT / LATEST_INDEX).read_text(encoding="utf-8")).get("pdfs") or ""
-    here = Path(pdfs) if pdfs and "://" not in pdfs else None
+    latest = json.loads((ROOT / LATEST_INDEX).read_text(encoding="utf-8"))
+    model = _folder_here(latest.get("model"))
+    tokenizer = Path(model) / "model" if model else None
     return Documents(
-        index=str(folder.absolute()), pdfs=str(here.absolute()) if here and here.is_dir() else ""
+        index=str(folder.absolute()),
+        pdfs=_folder_here(latest.get("pdfs")),
+        tokenizer=str(tokenizer) if tokenizer and (tokenizer / "tokenizer.json").is_file() else "",
     )
+
+
+def _folder_here(name: str | None) -> str:
+    here = Path(name) if name and "://" not in name else None
+    return str(here.absolute()) if here and here.is_dir() else ""
 
 
 def _agent(index: Path | None) -> Agent:

@@ -20,13 +20,14 @@ from doctune.agent.conversations import (
     NoConversationError,
     OpenTurn,
 )
-from doctune.agent.messages import Message, Reply
+from doctune.agent.messages import Message, Reply, ToolCall
 from doctune.agent.page_picture import PageUnavailableError, page_picture
 from doctune.agent.stages import Said, StageError
 from doctune.chat_schema import ChatRequest, ChatTurn
 from doctune.chat_wire import event
 from doctune.database.engine import DatabaseError
 from doctune.dataset.text import sentences
+from doctune.errors import UsageError
 from doctune.gateway.keys import Principal
 from doctune.gateway.options import AgentModelOptions, ModelOptions
 from doctune.gateway.problems import GatewayError
@@ -38,10 +39,12 @@ from doctune.knowledge.filters import Filter
 
 if TYPE_CHECKING:
     from doctune.agent.core import Agent
+    from doctune.agent.gemini_stage import GeminiStage
 
 EVERYBODY = "everybody"  # the group of documents without one of their own
 CONVERSATION, EDITS = "conversation_id", "edit_message_id"
 DOCUMENTS, LANGUAGES = "documents", "languages"  # each a list with commas
+SINCE, UNTIL = "since", "until"  # dates
 _TURN_MARGIN_SECONDS = 30.0
 _FINISHED = "stop"
 
@@ -49,9 +52,10 @@ _FINISHED = "stop"
 class UpstreamStage:
     """A stage of an agent: one of the gateway's upstreams."""
 
-    def __init__(self, upstream: Upstream, seconds: float) -> None:
+    def __init__(self, upstream: Upstream, seconds: float, *, calls_tools: bool = False) -> None:
         self.name = upstream.name
         self.seconds = seconds
+        self.calls_tools = calls_tools
         self._upstream = upstream
 
     @property
@@ -61,17 +65,34 @@ class UpstreamStage:
 
     async def ask(self, messages: Sequence[Message], most_tokens: int) -> Said:
         """Returns what the model says at temperature 0."""
+        return await self._ask(messages, most_tokens, {})
+
+    async def ask_with_tools(
+        self, messages: Sequence[Message], most_tokens: int, tools: Sequence[Mapping[str, Any]]
+    ) -> Said:
+        """Returns what the model says at temperature 0, or which tools it wants called."""
+        beside = {"messages": [_wired(one) for one in messages], "tools": list(tools)}
+        return await self._ask(messages, most_tokens, beside)
+
+    async def _ask(
+        self, messages: Sequence[Message], most_tokens: int, beside: Mapping[str, Any]
+    ) -> Said:
         chat = ChatRequest(
-            messages=[ChatTurn(role=one.role, content=one.content) for one in messages],
+            messages=[
+                ChatTurn(role=one.role, content=one.content)
+                for one in messages
+                if one.role != "tool" and not one.calls
+            ],
             temperature=0.0,
             max_tokens=most_tokens,
         )
         try:
-            answer = await self._upstream.ask(chat)
+            answer = await self._upstream.ask(chat, beside)
         except (UpstreamError, RefusedError) as error:
             raise StageError(str(error)) from error
         return Said(
             text=answer.text,
+            calls=tuple(ToolCall(one.id, one.name, one.arguments) for one in answer.calls),
             model_version=answer.source.model_version,
             deployed_model_id=answer.source.deployed_model_id,
             prompt_tokens=answer.prompt_tokens,
@@ -87,7 +108,7 @@ class AgentModel(Model):
         name: str,
         options: AgentModelOptions,
         agent: Agent,
-        stages: Sequence[UpstreamStage],
+        stages: Sequence[UpstreamStage | GeminiStage],
         conversations: Conversations,
     ) -> None:
         queue = ModelOptions(
@@ -155,14 +176,14 @@ class BoundAgent:
         metadata = exchange.chat.metadata or {}
         self._conversation = metadata.get(CONVERSATION, "")[:64]
         self._edits = metadata.get(EDITS) or None
-        self._only = Filter(_listed(metadata, DOCUMENTS), _listed(metadata, LANGUAGES))
+        self._only = _filter(metadata)
 
     def versions(self) -> str:
         """Returns what an equal request's answer depends on; "" in a conversation that is kept."""
         known = self._model.versions()
         if self._conversation or not known:
             return ""
-        return f"{known} {' '.join(sorted(self._groups))}"
+        return f"{known} {json.dumps(sorted(self._groups))}"
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -260,9 +281,43 @@ class WithExtra:
         yield from rest
 
 
+def _wired(message: Message) -> dict[str, Any]:
+    """Returns a message as OpenAI's wire has it, with calls of tools and their results."""
+    if message.role == "tool":
+        return {"role": "tool", "content": message.content, "tool_call_id": message.answers}
+    document: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.calls:
+        document["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.calls
+        ]
+    return document
+
+
 def groups_of(principal: Principal) -> frozenset[str]:
     """Returns the groups whose documents somebody may find: their own, and everybody's."""
     return principal.groups | {EVERYBODY}
+
+
+def _filter(metadata: Mapping[str, str]) -> Filter:
+    """Returns the documents to which a request limits itself.
+
+    Raises:
+        GatewayError: A date is none.
+    """
+    try:
+        return Filter(
+            documents=_listed(metadata, DOCUMENTS),
+            languages=_listed(metadata, LANGUAGES),
+            since=metadata.get(SINCE, "").strip(),
+            until=metadata.get(UNTIL, "").strip(),
+        )
+    except UsageError as error:
+        raise GatewayError(400, str(error), code="invalid_date", param="metadata") from error
 
 
 def _listed(metadata: Mapping[str, str], name: str) -> tuple[str, ...]:
@@ -278,6 +333,7 @@ def _extra(reply: Reply) -> dict[str, Any]:
         "sources": [one.document() for one in reply.sources],
         "closest": [one.document() for one in reply.closest],
         "answered_by": reply.speaker.stage,
+        "tools": [one.document() for one in reply.tools],
         "standalone_question": reply.question,
         "unsupported": list(reply.unsupported),
         "confidence": round(reply.confidence, 4),

@@ -26,6 +26,9 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_GEMINI = "gemini:"
+
+
 def _check_upstream(upstream: str) -> None:
     if not upstream.startswith((VERTEX, "http://", "https://")):
         raise ValueError(f"upstream {upstream!r}: use vertex:ENDPOINT or http(s)://…")
@@ -120,13 +123,28 @@ class OidcOptions(_Section):
 class StageOptions(_Section):
     """A model that an agent asks."""
 
-    upstream: str = Field(description="As an upstream of a model.")
+    upstream: str = Field(
+        description="As an upstream of a model; or gemini:MODEL, where allow_gemini is true."
+    )
     seconds: float = Field(20.0, gt=0, description="Its time limit; then the next one is asked.")
+    tokenizer: str = Field(
+        "",
+        description="Folder of its model's tokenizer: where the chat template there shows tools, "
+        "the model is offered the agent's.",
+    )
 
     @model_validator(mode="after")
     def _is_an_address(self) -> StageOptions:
-        _check_upstream(self.upstream)
+        if not self.is_gemini:
+            _check_upstream(self.upstream)
+        elif not self.upstream.removeprefix(_GEMINI):
+            raise ValueError("a stage of Gemini names its model: gemini:gemini-2.5-flash")
         return self
+
+    @property
+    def is_gemini(self) -> bool:
+        """Whether it is a model of Google's that serves everybody."""
+        return self.upstream.startswith(_GEMINI)
 
 
 class AgentModelOptions(_Section):
@@ -138,10 +156,23 @@ class AgentModelOptions(_Section):
         default_factory=list,
         description="Who is asked, in order; the documents' own words come last in any case.",
     )
+    tools: str = Field(
+        "",
+        description="What the model may call: a doctune.agent.Toolbox of Python, as module:name.",
+    )
+    allow_gemini: bool = Field(
+        False, description="Whether stages of Gemini are allowed: they see questions and passages."
+    )
     settings: AgentOptions = AgentOptions()
     max_in_flight: int = Field(16, ge=1, description="Most requests that are answered at once.")
     max_waiting: int = Field(128, ge=0, description="Most requests that wait for a place.")
     queue_seconds: float = Field(10.0, gt=0, description="Longest wait for a place.")
+
+    @model_validator(mode="after")
+    def _gemini_is_allowed(self) -> AgentModelOptions:
+        if not self.allow_gemini and any(stage.is_gemini for stage in self.stages):
+            raise ValueError("a stage of Gemini needs allow_gemini: true")
+        return self
 
 
 class ConversationOptions(_Section):
@@ -191,10 +222,11 @@ class GatewayOptions(_Section):
 
 @dataclass(frozen=True)
 class Documents:
-    """An index and the PDFs that it was made of; "" where these are not here."""
+    """An index, its PDFs, and the folder of the model's tokenizer; "" for what is not here."""
 
     index: str
     pdfs: str = ""
+    tokenizer: str = ""
 
 
 def _agents_beside(models: Any, documents: Documents) -> dict[str, Any]:
@@ -205,6 +237,7 @@ def _agents_beside(models: Any, documents: Documents) -> dict[str, Any]:
             "index": documents.index,
             "pdfs": documents.pdfs,
             "stages": [{"upstream": upstream} for upstream in model.get("upstreams", [])],
+            "settings": {"tokenizer": documents.tokenizer},
         }
         for name, model in models.items()
         if isinstance(model, dict) and f"{name}-agent" not in models

@@ -110,6 +110,9 @@ class Services:
         # The image without torch holds nothing of what reads an index.
         from doctune.agent import Agent
         from doctune.agent.conversations import Conversations
+        from doctune.agent.gemini_stage import GeminiStage
+        from doctune.agent.model_facts import read_model_facts
+        from doctune.agent.toolbox import load_toolbox
         from doctune.gateway.agents import AgentModel, UpstreamStage
         from doctune.knowledge import Answerer
 
@@ -120,10 +123,17 @@ class Services:
                 folder = Path(options.index)
                 opened[options.index] = await asyncio.to_thread(Answerer.open, folder)
             stages = [
-                UpstreamStage(await self._upstream(stage.upstream), stage.seconds)
+                await asyncio.to_thread(GeminiStage, stage.upstream, stage.seconds)
+                if stage.is_gemini
+                else UpstreamStage(
+                    await self._upstream(stage.upstream),
+                    stage.seconds,
+                    calls_tools=read_model_facts(stage.tokenizer).calls_tools,
+                )
                 for stage in options.stages
             ]
-            agent = Agent(opened[options.index], stages, options.settings)
+            tools = load_toolbox(options.tools) if options.tools else None
+            agent = Agent(opened[options.index], stages, options.settings, tools)
             self.models[name] = AgentModel(name, options, agent, stages, conversations)
 
     async def _keep_house(self) -> None:

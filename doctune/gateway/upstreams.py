@@ -57,6 +57,15 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Call:
+    """A tool that a model wants called; `arguments` is JSON, as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """A whole answer."""
 
@@ -66,6 +75,7 @@ class Answer:
     completion_tokens: int
     source: Source
     extra: Mapping[str, Any] = field(default_factory=dict)  # beside OpenAI's fields
+    calls: tuple[Call, ...] = ()  # only where tools were offered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,18 +125,23 @@ class Upstream:
         """The upstream as the settings name it."""
         return self.address.name
 
-    async def ask(self, chat: ChatRequest) -> Answer:
+    async def ask(self, chat: ChatRequest, beside: Mapping[str, Any] | None = None) -> Answer:
         """Returns the answer.
+
+        Args:
+            beside: Fields of the body that replace the request's own, or are none of its own.
 
         Raises:
             UpstreamError, RefusedError: There is none.
         """
-        async with self._post(chat, stream=False) as response:
+        async with self._post(chat, stream=False, beside=beside) as response:
             try:
                 document = json.loads(await response.read())
                 choice, usage = document["choices"][0], document.get("usage") or {}
+                message = choice["message"]
                 return Answer(
-                    text=choice["message"]["content"] or "",
+                    text=message["content"] or "",
+                    calls=_calls(message) if beside else (),
                     finish_reason=choice["finish_reason"] or "stop",
                     prompt_tokens=usage.get("prompt_tokens", 0),
                     completion_tokens=usage.get("completion_tokens", 0),
@@ -149,10 +164,11 @@ class Upstream:
 
     @asynccontextmanager
     async def _post(
-        self, chat: ChatRequest, *, stream: bool
+        self, chat: ChatRequest, *, stream: bool, beside: Mapping[str, Any] | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         target = await self.address.target(stream)
         body = chat.model_dump(mode="json", exclude_none=True, exclude={"user", "metadata"})
+        body |= beside or {}
         body["model"] = target.model
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -320,6 +336,17 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
                 yield line[5:].strip()
         if len(rest) > _MOST_EVENT_BYTES:
             raise ValueError("an event without an end")
+
+
+def _calls(message: Mapping[str, Any]) -> tuple[Call, ...]:
+    return tuple(
+        Call(
+            id=str(one.get("id") or ""),
+            name=str(one["function"]["name"]),
+            arguments=str(one["function"].get("arguments") or ""),
+        )
+        for one in message.get("tool_calls") or ()
+    )
 
 
 def _error_of(text: str) -> dict[str, Any]:

@@ -74,7 +74,12 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
     # Before anything can refuse the model: the documents answer whether or not it was released.
     write_json(
         job.root / LATEST_INDEX,
-        {"index": _index(result), "pdfs": job.pdfs, "answering": _answering(result)},
+        {
+            "index": _index(result),
+            "pdfs": job.pdfs,
+            "answering": _answering(result),
+            "model": str(_artifact(result, "tune-model", "model")["uri"]),
+        },
     )
     with console.status("Asking the endpoint and the base model"):
         summary = _summarise(job, result)

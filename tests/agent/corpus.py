@@ -1,4 +1,4 @@
-"""Two manuals, a price list for some people only, and PDFs that try to give orders."""
+"""Two manuals, documents for some people only, and PDFs that try to give orders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
 
 from doctune.documents import ParseOptions, parse_corpus
 from doctune.knowledge import KnowledgeOptions, build_index
@@ -45,6 +48,12 @@ _PARTNERS = (
         "A partner pays 412 crowns for an Arlo 3. The margin of a partner is 23 percent.",
     ),
 )
+_MINUTES = (
+    (
+        "Minutes of the board",
+        "The board moves the workshop to Skarsund in autumn. The move costs 86000 crowns.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,10 @@ def make_corpus(folder: Path) -> Corpus:
     write_pdf(pdfs / "arlo-3-manual.pdf", "Arlo Manual", _MANUAL, page_each=True)
     write_pdf(pdfs / "warranty.pdf", "Warranty", _WARRANTY)
     write_pdf(pdfs / "partners" / "prices.pdf", "Partner Prices", _PARTNERS)
+    write_pdf(pdfs / "board" / "minutes.pdf", "Board Minutes", _MINUTES)
+    # Rules of the settings are for partners, sidecars for the board and for a date.
+    (pdfs / "board.doctune.yaml").write_text("groups: [board, owners]\ndate: 2026-05-04\n")
+    (pdfs / "warranty.pdf.doctune.yaml").write_text("date: 2024-02-01\n")
     hoods = [
         (f"Hood {name}", f"The visor of the hood {name} is oiled every 30 hours. {order}")
         for name, order in ORDERS.items()
@@ -83,3 +96,11 @@ def write_pdf(path: Path, title: str, sections: "tuple | list", *, page_each: bo
             story.append(PageBreak())
         story += [Paragraph(heading, styles["Heading1"]), Paragraph(text, styles["BodyText"])]
     SimpleDocTemplate(str(path), pagesize=A4, title=title, invariant=1).build(story)
+
+
+def character_tokenizer() -> Tokenizer:
+    """Returns a tokenizer that takes each character for a token."""
+    letters = {chr(number): number for number in range(32, 127)} | {"[UNK]": 0}
+    tokenizer = Tokenizer(WordLevel(letters, unk_token="[UNK]"))  # noqa: S106
+    tokenizer.pre_tokenizer = Split(Regex("."), "isolated")
+    return tokenizer

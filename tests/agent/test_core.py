@@ -1,18 +1,21 @@
 """Finding, asking, citing, admitting, falling back: a real index, models told what to say."""
 
 import asyncio
+import json
 import time
+from pathlib import Path
 
 import pytest
 
 from doctune.agent import Agent, Message, Reply, Turn
-from doctune.agent.context import build_context, estimate
+from doctune.agent.context import build_context, message_tokens
 from doctune.agent.messages import EXTRACTIVE
+from doctune.agent.model_facts import read_model_facts
 from doctune.agent.options import AgentOptions
-from doctune.errors import UsageError
+from doctune.errors import DatasetError, UsageError
 from doctune.knowledge.filters import Filter
 from tests.agent.conftest import FakeStage
-from tests.agent.corpus import ORDERS
+from tests.agent.corpus import ORDERS, character_tokenizer
 
 QUESTION = "How often is the filter of the Arlo 3 rinsed?"
 
@@ -171,7 +174,7 @@ def test_the_context_holds_its_budget_and_says_what_was_left_out(agent: Agent) -
     earlier = [Turn(f"Question {n}?", f"Answer {n}. " + "More of it. " * 20) for n in range(12)]
     options = AgentOptions(context_tokens=500, turns=2)
     context = build_context(QUESTION, places, earlier, options)
-    assert sum(estimate(one.content) for one in context.messages) <= 500
+    assert sum(message_tokens(one.content) for one in context.messages) <= 500
     assert "left out" in context.left_out
     assert context.messages[-1].content.endswith(QUESTION)
     roomy = build_context(QUESTION, places, earlier, AgentOptions(context_tokens=8000, turns=2))
@@ -179,3 +182,61 @@ def test_the_context_holds_its_budget_and_says_what_was_left_out(agent: Agent) -
     assert roomy.messages[0].role == "system"
     assert "- Question 0? Answer 0." in roomy.messages[0].content
     assert [one.content for one in roomy.messages[1:5:2]] == ["Question 10?", "Question 11?"]
+
+
+def test_the_models_own_tokenizer_counts_and_its_context_is_a_limit(
+    agent: Agent, tmp_path: Path
+) -> None:
+    (tmp_path / "tokenizer.json").write_text(character_tokenizer().to_str())
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 1200}))
+    facts = read_model_facts(str(tmp_path))
+    assert facts.count("four") == 4
+    places = agent.answerer.places(QUESTION, 8)
+    options = AgentOptions(context_tokens=4000, answer_tokens=200)
+    context = build_context(QUESTION, places, [Turn("Why?", "x" * 500)], options, facts)
+    used = sum(len(one.content) for one in context.messages)
+    assert 500 < used <= 1000
+    estimated = build_context(QUESTION, places, [], options)
+    assert len(estimated.shown) > len(context.shown)
+
+
+def test_a_tokenizer_that_is_not_there_is_said(agent: Agent, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no tokenizer\.json"):
+        Agent(agent.answerer, [], AgentOptions(tokenizer=str(tmp_path)))
+
+
+TALK = ("How loud is the Arlo 3?", "62 decibels.", "And the Arlo 5?", "70 decibels.", QUESTION)
+
+
+@pytest.mark.parametrize(
+    ("summary", "shown"),
+    [
+        ("The Arlo 3 makes 62 decibels and the Arlo 5 makes 70.", True),
+        ("The Arlo 3 makes 99 decibels.", False),  # which nobody said
+        ("", False),
+    ],
+)
+def test_old_turns_are_summarised_by_the_model_or_by_their_key_sentences(
+    asking, summary: str, shown: bool
+) -> None:
+    stage = FakeStage(says=[summary, "The filter is rinsed every 14 days."])
+    agent = asking(stage, turns=0)
+    for _ in range(2):
+        assert "14 days" in answer(agent, *TALK).text
+    assert [asked[-1].content[:9] for asked in stage.asked] == [
+        "Summarise",
+        "Answer th",
+        "Answer th",
+    ]
+    kept = stage.asked[1][0].content
+    assert ("- How loud is the Arlo 3? 62 decibels." in kept) != shown
+    assert (summary in kept) == (shown or not summary)
+
+
+def test_without_a_summary_in_time_the_key_sentences_stand(asking) -> None:
+    stage = FakeStage(mode="error")
+    spare = FakeStage("spare", says=["The filter is rinsed every 14 days."])
+    reply = answer(asking(stage, spare, turns=0), *TALK)
+    assert reply.speaker.stage == "spare"
+    assert "- How loud is the Arlo 5? 70 decibels." in spare.asked[0][0].content
+    assert len(spare.asked) == 1

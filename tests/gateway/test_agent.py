@@ -16,36 +16,61 @@ import pytest
 from PIL import Image
 
 from doctune.database import conversations as kept
+from doctune.gateway.keys import create_key
 from doctune.localvertex.ports import free_port
 from doctune.processes import stop_process
-from tests.agent.corpus import Corpus
+from tests.agent.corpus import Corpus, character_tokenizer
 from tests.gateway.conftest import Gateway, start_gateway, stop_gateway
+from tests.gateway.upstream import FakeUpstream
 from tests.serving.conftest import Server, start_server
 from tests.serving.tiny_model import write_tiny_model
 
 QUESTION = "How often is the filter of the Arlo 3 rinsed?"
 PARTNERS = "What does a partner pay for an Arlo 3?"
+BOARD = "Where does the board move the workshop?"
 
 
-def options(corpus: Corpus, upstream: str) -> dict[str, Any]:
+def options(corpus: Corpus, upstream: str, **agents: Any) -> dict[str, Any]:
     files = {"index": str(corpus.index), "pdfs": str(corpus.pdfs)}
     stages = [{"upstream": upstream, "seconds": 15}]
+    others = {
+        name: {**files, "settings": {"answering": "model"}, **a} for name, a in agents.items()
+    }
     return {
         "models": {"handbook": {"upstreams": [upstream]}},
         "agents": {
             "handbook-agent": {**files, "stages": stages},
             "model-agent": {**files, "stages": stages, "settings": {"answering": "model"}},
+            **others,
         },
         "conversations": {"wait_seconds": 0.3},
     }
 
 
 @pytest.fixture(scope="module")
-def front(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway whose endpoint is down: all that is left are the documents."""
+def calling() -> Iterator[FakeUpstream]:
+    """An address whose model calls tools."""
+    with FakeUpstream.run() as upstream:
+        upstream.mode = "tools"
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+def front(
+    corpus: Corpus, calling: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A gateway whose endpoint is down: all that is left are the documents, and a shop."""
     dead = f"http://127.0.0.1:{free_port()}/v1#tuned"
     folder = tmp_path_factory.mktemp("agent-gateway")
-    started = start_gateway(folder, options(corpus, dead))
+    agents = {}
+    for name, template in (("can-call", "{{ tools }}"), ("cannot-call", "{{ messages }}")):
+        tokenizer = folder / name
+        tokenizer.mkdir()
+        (tokenizer / "tokenizer.json").write_text(character_tokenizer().to_str())
+        (tokenizer / "chat_template.jinja").write_text(template)
+        stage = {"upstream": calling.address, "seconds": 15, "tokenizer": str(tokenizer)}
+        agents[name] = {"tools": "tests.agent.shop:tools", "stages": [stage]}
+    started = start_gateway(folder, options(corpus, dead, **agents))
     try:
         yield started
     finally:
@@ -99,6 +124,21 @@ def test_a_request_names_the_documents_to_search(front: Gateway) -> None:
     assert {place["document"] for place in places} <= {"warranty.pdf"}
 
 
+def test_a_model_that_can_call_tools_gets_them_on_openais_wire_and_no_other(
+    front: Gateway, calling: FakeUpstream
+) -> None:
+    question = "How many spare filters of the Arlo 3 are in stock in Lisbon?"
+    answer = ask(client(front), question, model="can-call")
+    assert answer.choices[0].message.content == "There are 137 pieces."
+    assert [one["name"] for one in answer.tools] == ["stock"]
+    first, second = calling.bodies
+    assert [one["function"]["name"] for one in first["tools"]] == ["stock", "price"]
+    assert second["messages"][-2]["tool_calls"][0]["id"] == second["messages"][-1]["tool_call_id"]
+    refused = ask(client(front), question, model="cannot-call")
+    assert refused.choices[0].message.content.startswith("The documents do not say.")
+    assert len(calling.bodies) == 2
+
+
 def test_a_gateway_without_agents_loads_no_library_of_an_index() -> None:
     heavy = "{'numpy', 'pyarrow', 'torch', 'transformers', 'bm25s', 'Stemmer'}"
     code = f"import sys, doctune.gateway.app; print(sorted({heavy} & set(sys.modules)))"
@@ -108,7 +148,7 @@ def test_a_gateway_without_agents_loads_no_library_of_an_index() -> None:
 
 def test_the_agent_is_listed_beside_its_model(front: Gateway) -> None:
     names = {model.id for model in client(front).models.list()}
-    assert names == {"handbook", "handbook-agent", "model-agent"}
+    assert names == {"handbook", "handbook-agent", "model-agent", "can-call", "cannot-call"}
 
 
 def test_with_no_endpoint_the_documents_own_words_answer(front: Gateway) -> None:
@@ -158,6 +198,44 @@ def test_tenants_and_groups_never_cross_not_even_in_the_cache(
         max_tokens=None,
     )
     assert "412 crowns" in again.text
+
+
+def test_a_sidecar_decides_for_each_key_what_can_be_found(
+    front: Gateway, partner: str, stranger: str
+) -> None:
+    board = create_key(front.engine, "board", owner="tests", groups=["board"])
+    owner = front.new_key("owner", owner="other", groups=["owners", "partners"])
+
+    def asked(key: str, **more: Any) -> str:
+        messages = [{"role": "user", "content": BOARD}]
+        said = front.chat(key, model="handbook-agent", messages=messages, max_tokens=None, **more)
+        assert said.status_code == 200
+        return said.text
+
+    for key in (board, owner, board):  # the last one from the cache
+        assert "Skarsund" in asked(key)
+        assert "board/minutes.pdf" in asked(key)
+    for key in ("", partner, stranger):
+        for stream in (False, True):
+            assert "Skarsund" not in asked(key, stream=stream)
+            assert "minutes.pdf" not in asked(key, metadata={"documents": "board/*"})
+
+
+def test_a_request_names_the_dates_to_search(front: Gateway) -> None:
+    who = client(front)
+    question = "How long is the motor covered?"  # by a warranty of 1 February 2024
+    for dates, found in (
+        ({"since": "2024-02-01", "until": "2024-02-01"}, True),
+        ({"since": "2024-02-02"}, False),
+        ({"until": "2024-01-31"}, False),
+    ):
+        answer = ask(who, question, metadata=dates)
+        assert ("36 months" in answer.choices[0].message.content) == found
+        places = {place["document"] for place in [*answer.sources, *answer.closest]}
+        assert ("warranty.pdf" in places) == found
+    for wrong in ({"since": "yesterday"}, {"since": "2024-02-02", "until": "2024-02-01"}):
+        with pytest.raises(openai.BadRequestError, match="since"):
+            ask(who, question, metadata=wrong)
 
 
 def test_conversations_are_listed_exported_and_deleted_by_their_owner_alone(

@@ -12,7 +12,7 @@ WORDS = ["the ", "pump ", "has ", "a ", "seal"]
 
 
 class FakeUpstream:
-    """Speaks OpenAI's wire in a thread. `mode`: ok, error, echo, slow, break, endless."""
+    """Speaks OpenAI's wire in a thread. `mode`: ok, error, echo, slow, break, endless, tools."""
 
     def __init__(self) -> None:
         self.mode = "ok"
@@ -22,6 +22,7 @@ class FakeUpstream:
         self.delay = 0.0
         self.pause = 0.02  # between the pieces of an endless stream
         self.address = ""
+        self.bodies: list[dict] = []  # of requests in the mode tools
 
     @classmethod
     @contextlib.contextmanager
@@ -67,6 +68,8 @@ class FakeUpstream:
             return web.json_response({"error": {"message": str(body)}}, status=500)
         if self.mode == "slow":
             await asyncio.sleep(30)
+        if self.mode == "tools":
+            return self._with_tools(body)
         await asyncio.sleep(self.delay)
         if not body.get("stream"):
             message = {"role": "assistant", "content": "".join(WORDS)}
@@ -74,6 +77,19 @@ class FakeUpstream:
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             return web.json_response({"choices": [choice], "usage": usage})
         return await self._stream(request, str(body))
+
+    def _with_tools(self, body: dict) -> web.Response:
+        """Calls the tool `stock`, and says what it returned."""
+        self.bodies.append(body)
+        last = body["messages"][-1]
+        if last["role"] == "tool":
+            said = f"There are {json.loads(last['content'])['pieces']} pieces."
+            message = {"role": "assistant", "content": said}
+        else:
+            call = {"name": "stock", "arguments": '{"part": "filter", "town": "Lisbon"}'}
+            calls = [{"id": "call_1", "type": "function", "function": call}]
+            message = {"role": "assistant", "content": None, "tool_calls": calls}
+        return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})
 
     async def _stream(self, request: web.Request, asked: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})

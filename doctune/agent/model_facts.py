@@ -1,0 +1,105 @@
+"""What is known of the model that answers, from the files of its tokenizer where these are at hand.
+
+A model behind an endpoint says nothing of itself. `AgentOptions.tokenizer` names a folder with its
+`tokenizer.json`: then tokens are counted by it. `config.json` beside it says how long its context
+is, and its chat template whether it can call tools.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from doctune.dataset.tokens import TokenCounter
+
+_CHARACTERS_PER_TOKEN = 3
+
+
+def estimate(text: str) -> int:
+    """Returns about how many tokens a text has, rather too many than too few."""
+    return -(-len(text) // _CHARACTERS_PER_TOKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model.
+
+    Attributes:
+        count: Returns the number of tokens of a text.
+        context_tokens: The length of its context; None where it is not known.
+        calls_tools: Whether its chat template shows tools to it.
+    """
+
+    count: Callable[[str], int] = estimate
+    context_tokens: int | None = None
+    calls_tools: bool = False
+
+
+UNKNOWN = ModelFacts()
+
+
+def read_model_facts(tokenizer: str) -> ModelFacts:
+    """Returns what the files beside a tokenizer say.
+
+    Args:
+        tokenizer: A folder with `tokenizer.json`, or that file; "" where there is none.
+
+    Raises:
+        DatasetError: There is no tokenizer.
+    """
+    if not tokenizer:
+        return UNKNOWN
+    path = Path(tokenizer).expanduser()
+    counter = TokenCounter(path)
+    folder = path if path.is_dir() else path.parent
+    return ModelFacts(counter.count, _context(folder), _calls_tools(folder))
+
+
+def _context(folder: Path) -> int | None:
+    config = _json(folder / "config.json")
+    found = config.get("max_position_embeddings")
+    if found is None and isinstance(config.get("text_config"), dict):
+        found = config["text_config"].get("max_position_embeddings")
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def _calls_tools(folder: Path) -> bool:
+    return any(map(_uses_tools, _templates(folder)))
+
+
+def _templates(folder: Path) -> list[str]:
+    """Returns the chat templates of a tokenizer, in each of the forms in which they are kept."""
+    found: list[str] = []
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        found.append(file.read_text(encoding="utf-8"))
+    kept = _json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(kept, str):
+        found.append(kept)
+    elif isinstance(kept, list):  # several, by name: "default", "tool_use"
+        found += [str(one.get("template", "")) for one in kept if isinstance(one, dict)]
+    return found
+
+
+def _uses_tools(template: str) -> bool:
+    """Returns whether a template reads the variable `tools`."""
+    from jinja2 import Environment, TemplateError
+    from jinja2.meta import find_undeclared_variables
+
+    try:
+        # Parsed, never rendered: it is a file of a model.
+        tree = Environment(extensions=["jinja2.ext.loopcontrols"], autoescape=True).parse(template)
+    except TemplateError:
+        return False
+    return "tools" in find_undeclared_variables(tree)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,199 @@
+"""Tools given to the agent: typed Python functions that a model may call while it answers.
+
+    tools = Toolbox()
+
+    @tools.add
+    def stock(part: str) -> int:
+        '''Returns how many of a spare part are in stock.'''
+        ...
+
+    Agent.open(index, stages, tools=tools)
+
+Only a stage whose model can call tools, by its chat template, is ever offered them. Arguments are
+checked against the function's types before it is called; what it returns is data, as passages are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import inspect
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import (
+    ArgsKwargs,
+    PydanticSerializationError,
+    from_json,
+    to_json,
+    to_jsonable_python,
+)
+
+from doctune.agent.context import readable
+from doctune.agent.messages import ToolCall
+from doctune.agent.orders import without_orders
+from doctune.errors import ConfigurationError, UsageError
+
+TOOL_SECONDS = 10.0
+_MOST_CHARACTERS = 4000
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+logger = logging.getLogger("doctune.agent")
+
+
+@dataclass(frozen=True)
+class _Tool:
+    asynchronous: bool
+    adapter: TypeAdapter[Any]
+    schema: dict[str, Any]
+
+
+class Toolbox:
+    """A registry of functions that a model may call."""
+
+    def __init__(self, functions: Iterable[Callable[..., Any]] = ()) -> None:
+        """Registers functions.
+
+        Raises:
+            UsageError: One lacks a docstring or the type of a parameter.
+        """
+        self._tools: dict[str, _Tool] = {}
+        for function in functions:
+            self.add(function)
+
+    def __bool__(self) -> bool:
+        return bool(self._tools)
+
+    def add(self, function: _Function) -> _Function:
+        """Registers a function, which may be asynchronous; usable as a decorator.
+
+        Raises:
+            UsageError: It lacks a docstring or the type of a parameter, or its name is taken.
+        """
+        name = function.__name__
+        description = inspect.getdoc(function)
+        if not description:
+            raise UsageError(f"the tool {name} needs a docstring: it tells the model what it does.")
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.annotation is parameter.empty:
+                raise UsageError(f"the tool {name} needs a type for {parameter.name}.")
+            if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+                raise UsageError(f"the tool {name} must take {parameter.name} by its name.")
+        if name in self._tools:
+            raise UsageError(f"there is a tool {name} already.")
+        adapter: TypeAdapter[Any] = TypeAdapter(_guarded(function))
+        schema = {
+            "type": "function",
+            "function": {
+                "name": name,
+                "description": description,
+                "parameters": adapter.json_schema(),
+            },
+        }
+        self._tools[name] = _Tool(inspect.iscoroutinefunction(function), adapter, schema)
+        return function
+
+    @property
+    def schemas(self) -> tuple[dict[str, Any], ...]:
+        """The tools as OpenAI's wire has them."""
+        return tuple(tool.schema for tool in self._tools.values())
+
+    async def call(self, call: ToolCall) -> str:
+        """Returns what a tool says, as text for the model; an error is text, too."""
+        tool = self._tools.get(call.name)
+        if tool is None:
+            return f"Error: there is no tool {call.name!r}."
+        try:
+            async with asyncio.timeout(TOOL_SECONDS):
+                found = await _called(tool, call.arguments)
+        except (ValidationError, ValueError) as error:
+            return f"Error: wrong arguments: {_problem(error)}"
+        except TimeoutError:
+            logger.warning("The tool %s took more than %g s", call.name, TOOL_SECONDS)
+            return "Error: the tool took too long."
+        except _ToolError:
+            # What went wrong is the operator's to know, not the model's.
+            logger.exception("The tool %s failed", call.name)
+            return "Error: the tool failed."
+        return found[:_MOST_CHARACTERS]
+
+
+def load_toolbox(name: str) -> Toolbox:
+    """Returns a toolbox that stands in a Python module.
+
+    Args:
+        name: `module:name`.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"tools: {name} cannot be loaded: {error}.") from error
+    if not isinstance(found, Toolbox):
+        raise ConfigurationError(f"tools: {name} must be a doctune.agent.Toolbox.")
+    return found
+
+
+class _ToolError(Exception):
+    """A tool raised an error of its own, or returned what is no JSON."""
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function whose own errors cannot be taken for those of its arguments."""
+
+    @functools.wraps(function)
+    def plain(*args: Any, **named: Any) -> Any:
+        try:
+            return function(*args, **named)
+        except Exception as error:
+            raise _ToolError from error
+
+    @functools.wraps(function)
+    async def awaited(*args: Any, **named: Any) -> Any:
+        try:
+            return await function(*args, **named)
+        except Exception as error:
+            raise _ToolError from error
+
+    return awaited if inspect.iscoroutinefunction(function) else plain
+
+
+async def _called(tool: _Tool, arguments: str) -> str:
+    given = from_json(arguments or "{}")
+    if not isinstance(given, dict):
+        raise ValueError("they are no JSON object")
+    run = tool.adapter.validate_python  # checks the arguments, and calls
+    if tool.asynchronous:
+        found = await run(ArgsKwargs((), given))
+    else:
+        found = await asyncio.to_thread(run, ArgsKwargs((), given))
+    try:
+        plain = _cleaned(to_jsonable_python(found))
+    except PydanticSerializationError as error:
+        raise _ToolError from error
+    return plain if isinstance(plain, str) else to_json(plain).decode()
+
+
+def _cleaned(value: Any) -> Any:
+    """Returns JSON whose texts have no invisible characters and no orders to a model."""
+    if isinstance(value, str):
+        return without_orders(readable(value))[0]
+    if isinstance(value, list):
+        return [_cleaned(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _cleaned(one) for name, one in value.items()}
+    return value
+
+
+def _problem(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)
