@@ -1,24 +1,27 @@
 """The agent beside the model alone and a plain RAG chain: the same questions, the same model.
 
-    python benchmarks/agent.py [--json] [--index FOLDER] [--model NAME] [--model-questions N]
+    python benchmarks/agent.py [--json] [--index FOLDER] [--most N] [--model-questions N]
 
 The agent answers in the way that its index names. The chain is LangChain's usual one: a document a
 page, `RecursiveCharacterTextSplitter` with its defaults, `BM25Retriever` with its defaults, the
 passages before the question, the model at temperature 0. Where a model must answer, generation
 costs seconds a question on a CPU: `--model-questions` takes every k-th question for those two
-alone, and the figures say how many there were. All answers are marked by the same rules
-(`doctune.evaluation.answer_accuracy`).
+alone, and the figures say how many there were and how many of the same ones the agent answers
+right. `--most` takes every k-th question for all three. All answers are marked by the same rules
+(`doctune.evaluation.answer_accuracy`). Each part says on standard error when it begins.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from doctune.agent import Agent
 from doctune.agent.measure import Case, Figures, load_cases, measure
@@ -31,6 +34,7 @@ from doctune.inference.options import GenerationOptions
 from doctune.knowledge import build_index
 
 ROOT = Path(__file__).parents[1]
+_Thing = TypeVar("_Thing")
 _ANSWER_TOKENS = 96
 _BATCH = 4
 _CHAIN_PROMPT = (
@@ -45,12 +49,17 @@ def main() -> None:
     given = _arguments()
     with tempfile.TemporaryDirectory() as folder:
         index = given.index or _index(Path(folder))
-        cases = [case for file in given.questions for case in load_cases(file)]
-        _, figures = measure(Agent.open(index), cases)
-    asked = _every(cases, given.model_questions)
+        every = [case for file in given.questions for case in load_cases(file)]
+        cases = _every(every, given.most)
+        _say(f"the agent: {len(cases)} questions")
+        marked, figures = measure(Agent.open(index), cases)
+    chosen = _every(range(len(cases)), given.model_questions)
+    asked = [cases[at] for at in chosen]
+    beside = sum(marked[at].right for at in chosen) / len(chosen)
     generator = TextGenerator.load(resolve_base_model(given.model))
     chain = _Chain(ROOT / "samples/pdfs")
     found = [chain.passages(case.question.question) for case in asked]
+    _say(f"the plain chain: {len(asked)} questions")
     by_chain = _generate(
         generator,
         [
@@ -58,8 +67,10 @@ def main() -> None:
             for case, texts in zip(asked, found, strict=True)
         ],
     )
+    _say(f"the model alone: {len(asked)} questions")
     alone = _generate(generator, [case.question.question for case in asked])
     result = _result(figures, asked, by_chain, found, alone)
+    result["right_of_model_questions"] = round(beside, 4)
     if given.json:
         print(json.dumps(result))
     else:
@@ -72,6 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.add_argument("--index", type=Path, help="an index of samples/pdfs; else one is made")
     parser.add_argument("--model", default="smollm2-135m-instruct", help="name or folder")
+    parser.add_argument("--most", type=int, default=0, help="most questions; 0 for all")
     parser.add_argument(
         "--model-questions", type=int, default=0, help="questions to the model; 0 for all"
     )
@@ -91,10 +103,15 @@ def _index(folder: Path) -> Path:
     return folder / "index"
 
 
-def _every(cases: Sequence[Case], most: int) -> list[Case]:
-    if not most or most >= len(cases):
-        return list(cases)
-    return [cases[at * len(cases) // most] for at in range(most)]
+def _every(things: Sequence[_Thing], most: int) -> list[_Thing]:
+    """Returns so many of some things, spread over all of them; 0 for all."""
+    if not most or most >= len(things):
+        return list(things)
+    return [things[at * len(things) // most] for at in range(most)]
+
+
+def _say(what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 
 class _Chain:

@@ -27,7 +27,7 @@ def cite(
     too, except those that a passage contains: an answer may lead only to its sources.
 
     Args:
-        always: Whether the best passage is cited where none shares enough words.
+        always: Whether to cite the best passage if none shares enough words with the text.
     """
     text = without_links(without_marks(text), places)
     order: list[Source] = []
@@ -53,12 +53,12 @@ def cite(
 
 
 def without_marks(text: str) -> str:
-    """Returns a text without its `[1]`."""
+    """Removes citation marks such as `[1]` from a text."""
     return _MARK.sub("", text)
 
 
 def without_links(text: str, places: Sequence[Source]) -> str:
-    """Returns a text without links that no passage has."""
+    """Removes links that appear in none of the passages."""
 
     def kept(match: re.Match[str]) -> str:
         if any(match[0] in one.text for one in places):
@@ -73,7 +73,7 @@ def _with_mark(sentence: str, number: int) -> str:
 
 
 def _joined(marked: Sequence[str]) -> str:
-    """Returns sentences as a line; of those in a row with one mark, the last keeps it."""
+    """Joins sentences into a line; in a run with the same mark, only the last keeps it."""
     kept = list(marked)
     for at in range(len(kept) - 1):
         here, after = _MARK.search(kept[at]), _MARK.search(kept[at + 1])

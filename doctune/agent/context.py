@@ -30,11 +30,11 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The messages for a model, and what did not fit.
+    """The messages for the model, and what was left out.
 
     Attributes:
-        shown: The passages in the prompt, in its order.
-        left_out: For the log; "" where all fitted.
+        shown: The passages in the prompt, in order.
+        left_out: A description for the log; "" if everything fits.
     """
 
     messages: tuple[Message, ...]
@@ -44,7 +44,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A model's summary of the first turns of a conversation, and how many they are."""
+    """A model's summary of the first turns of a conversation, and their number."""
 
     text: str
     turns: int
@@ -61,10 +61,10 @@ def build_context(
     model: ModelFacts = UNKNOWN,
     summary: Summary = NO_SUMMARY,
 ) -> Context:
-    """Returns what to send, within `options.context_tokens` and the model's context.
+    """Builds the messages within `options.context_tokens` and the model's context length.
 
     Args:
-        summary: Stands for the turns that it is of, where these are not shown whole.
+        summary: Replaces the turns it covers if they are not shown in full.
     """
     most = options.context_tokens
     if model.context_tokens is not None:
@@ -100,12 +100,12 @@ def build_context(
 
 
 def message_tokens(text: str, model: ModelFacts = UNKNOWN) -> int:
-    """Returns how many tokens a message takes, with what a chat template puts around it."""
+    """Returns the number of tokens of a message, including what the chat template adds."""
     return model.count(text) + _PER_MESSAGE if text else 0
 
 
 def readable(text: str) -> str:
-    """Returns a text without control characters and those that no reader sees."""
+    """Removes control characters and invisible characters from a text."""
     return _UNSEEN.sub("", text)
 
 
@@ -128,7 +128,7 @@ def _passages(
 
 
 def _cut(text: str, budget: int, model: ModelFacts) -> str:
-    """Returns the beginning of a text that fits, though never less than a few words."""
+    """Truncates a text to the budget, but never below a minimum length."""
     while len(text) > _LEAST_CHARACTERS and (needed := message_tokens(text, model)) > budget:
         share = max(0.1, min(0.95, budget / needed))
         text = text[: max(_LEAST_CHARACTERS, int(len(text) * share))]
@@ -137,14 +137,14 @@ def _cut(text: str, budget: int, model: ModelFacts) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Short:
-    """Old turns in short: the lines for the prompt, and how many turns they stand for."""
+    """Condensed old turns: the lines for the prompt, and the number of turns they cover."""
 
     lines: tuple[str, ...] = ()
     turns: int = 0
 
 
 def _in_short(older: Sequence[Turn], budget: int, model: ModelFacts, summary: Summary) -> _Short:
-    """Returns the summary and a line for each turn after it that fits, the newest ones."""
+    """Returns the summary, then one line for each newer turn, as many as fit."""
     lines: list[str] = []
     summarised = 0
     if summary.text and summary.turns <= len(older):

@@ -26,20 +26,20 @@ _POLL_SECONDS = (0.05, 0.5)
 
 
 class ConversationBusyError(DoctuneError):
-    """Another turn of the conversation is being answered."""
+    """Another turn of this conversation is in progress."""
 
 
 class NoConversationError(DoctuneError):
-    """The owner has no such conversation, or no such message in it."""
+    """The owner has no such conversation, or it has no such message."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTurn:
-    """A turn that is being answered.
+    """A turn in progress.
 
     Attributes:
-        messages: What was said before it, oldest first.
-        after: The message that it follows; "" for the beginning.
+        messages: The messages before it, oldest first.
+        after: The id of the message that it follows; "" at the start of a conversation.
     """
 
     owner: str
@@ -50,13 +50,13 @@ class OpenTurn:
 
 
 class Conversations:
-    """The conversations of all owners."""
+    """Stores the conversations of all owners."""
 
     def __init__(self, engine: Engine, wait_seconds: float = 10.0) -> None:
-        """Prepares it.
+        """Uses the tables of a database.
 
         Args:
-            wait_seconds: How long a second turn waits for the first.
+            wait_seconds: How long a second turn waits for the first one.
         """
         self._engine = engine
         self._wait_seconds = wait_seconds
@@ -76,12 +76,12 @@ class Conversations:
         """Locks a conversation for one turn; creates it if the owner has none with that id.
 
         Args:
-            seconds: The longest that the turn may take.
-            edits: The message of the user's that this one replaces, as a branch of its own.
+            seconds: Maximum duration of the turn.
+            edits: The id of the user's message that this one replaces, on a new branch.
 
         Raises:
-            ConversationBusyError: Another turn does not end in time.
-            NoConversationError: There is no message to edit.
+            ConversationBusyError: Another turn does not finish in time.
+            NoConversationError: The message to edit does not exist.
         """
         lease = secrets.token_hex(8)
         title = " ".join(question.split())[:_TITLE_CHARACTERS]
@@ -115,7 +115,7 @@ class Conversations:
         """Stores the question and the answer; returns the ids of both messages.
 
         Raises:
-            ConversationBusyError: The turn took so long that it is no longer held.
+            ConversationBusyError: The turn took too long and has lost its lock.
         """
         asked, answered = secrets.token_hex(12), secrets.token_hex(12)
         now = datetime.now(UTC)
@@ -130,7 +130,7 @@ class Conversations:
 
 
 def _path(engine: Engine, place: kept.Place, edits: str | None) -> Sequence[kept.Said]:
-    """Returns the messages that a new one follows."""
+    """Returns the messages that precede a new one."""
     if edits is None:
         return kept.path(engine, place)
     edited = kept.message(engine, place, edits)

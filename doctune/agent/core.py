@@ -45,7 +45,7 @@ _SEARCHING = threading.Lock()
 
 
 class Agent:
-    """Answers conversations from an index, with models or without."""
+    """Answers conversations from an index, with or without models."""
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class Agent:
         options: AgentOptions | None = None,
         tools: Toolbox | None = None,
     ) -> None:
-        """Prepares it.
+        """Prepares an agent.
 
         Args:
-            stages: Models to ask, in order; the documents' own words come last in any case.
-            tools: What those stages are offered whose models can call tools.
+            stages: The models to ask, in order; quoting the documents always comes last.
+            tools: Functions that are offered to stages whose model can call tools.
 
         Raises:
-            DatasetError: `options.tokenizer` is none.
+            DatasetError: `options.tokenizer` is not a tokenizer.
         """
         self.answerer = answerer
         self.stages = Stages(stages)
@@ -81,18 +81,18 @@ class Agent:
         """Opens the index in a folder.
 
         Raises:
-            StorageError: There is none.
+            StorageError: The folder has no index.
         """
         return cls(Answerer.open(index), stages, options, tools)
 
     def warm_up(self) -> None:
-        """Loads encoder and index before the first question; may take seconds."""
+        """Loads the encoder and the index; blocks for some seconds."""
         with _SEARCHING:
             self.answerer.index.warm_up()
 
     @property
     def asks_models(self) -> bool:
-        """Whether models are asked: by the options, or as the evaluation decided."""
+        """Whether models are asked, by the options or by the evaluation's decision."""
         way = self.options.answering
         if way == "auto":
             way = "quote" if self.answerer.index.record.answering == "quote" else "model"
@@ -105,7 +105,7 @@ class Agent:
         groups: Collection[str] | None = None,
         only: Filter = EVERYTHING,
     ) -> Reply:
-        """Answers one question; for callers without an event loop."""
+        """Answers one question, for callers without an event loop."""
         messages = [Message("user", question)]
         for turn in reversed(earlier):
             messages[:0] = [Message("user", turn.question), Message("assistant", turn.answer)]
@@ -121,7 +121,7 @@ class Agent:
 
         Args:
             messages: The conversation; the last one is the user's.
-            groups: The access groups of who asks; None sees everything.
+            groups: The access groups of the asker; None sees everything.
             only: The documents to search.
 
         Raises:
@@ -153,10 +153,10 @@ class Agent:
         groups: Collection[str] | None = None,
         only: Filter = EVERYTHING,
     ) -> tuple[Source, ...]:
-        """Returns the passages that fit a question best, without orders to a model; may block.
+        """Returns the best passages for a question, without instructions to a model. Blocks.
 
         Args:
-            groups: The access groups of who asks; None sees everything.
+            groups: The access groups of the asker; None sees everything.
         """
         with _SEARCHING:
             places = self.answerer.places(question, top, groups, only)
@@ -201,7 +201,7 @@ class Agent:
         return replace(reply, left_out=left_out)
 
     async def _summary(self, earlier: Sequence[Turn]) -> Summary:
-        """Returns the summary of the turns that are too old to be shown whole."""
+        """Returns a summary of the turns that are too old to be shown in full."""
         older = earlier[: max(0, len(earlier) - self.options.turns)]
         if self.options.summaries == "sentences" or not older:
             return NO_SUMMARY
@@ -225,7 +225,7 @@ class Agent:
         )
 
     async def _without_model(self, ask: _Ask, quoted: Answer, *, fallback: bool = False) -> Reply:
-        """Returns the documents' own words, or says that they do not say."""
+        """Quotes the documents, or refuses."""
         speaker = Speaker(stage=EXTRACTIVE, fallback=fallback)
         if quoted.refused:
             return await self._refusal(ask, quoted.confidence, speaker)
@@ -289,7 +289,7 @@ def _clean(text: str) -> str:
 
 
 def _texts(sources: Sequence[Source]) -> list[str]:
-    """Returns all that an answer may take from sources: their headings say what they are of."""
+    """Returns the text that an answer may draw on: titles, headings and passages."""
     return [" ".join([one.title, *one.heading, one.text]) for one in sources]
 
 
@@ -306,7 +306,7 @@ class _Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Adds the time of the block to a part."""
+        """Adds the duration of the block to a part."""
         started = time.perf_counter()
         try:
             yield
@@ -316,7 +316,7 @@ class _Clock:
 
 @dataclass(frozen=True)
 class _Ask:
-    """One question: what is asked, by whom, of which documents, after which turns."""
+    """One question, with the earlier turns, the asker's access groups and the search filter."""
 
     question: str
     earlier: Sequence[Turn]

@@ -85,7 +85,7 @@ class Turn:
 
 
 def standalone(question: str, earlier: Sequence[Turn]) -> str:
-    """Returns the question rewritten so that it needs no earlier turn."""
+    """Rewrites a question so that it can be understood without the earlier turns."""
     question = collapse(question)
     if not earlier:
         return question
@@ -112,7 +112,7 @@ def _with_question_word(wh: str, before: str) -> str:
 
 
 def _in_place(phrase: str, last: Turn) -> str:
-    """Returns the question before with a phrase in place of the one of its kind."""
+    """Returns the previous question, with a phrase in place of the one of the same kind."""
     before = last.question.rstrip("?!. ")
     if (new := NUMBERED.search(phrase)) and (old := NUMBERED.search(before)):
         return f"{before[: old.start()]}{new[0]}{before[old.end() :]}?"
@@ -154,7 +154,7 @@ def _with_antecedent(question: str, earlier: Sequence[Turn]) -> str:
 
 
 def _topic(earlier: Sequence[Turn]) -> str:
-    """Returns what the conversation is about; "" where no rule can tell."""
+    """Returns the topic of the conversation; "" if no rule finds one."""
     for turn in reversed(earlier):
         if _ASKS_FOR_ONE.match(turn.question):
             known = turn.question.casefold()
@@ -176,7 +176,7 @@ def _topic(earlier: Sequence[Turn]) -> str:
 
 
 def _nouns(question: str) -> str:
-    """Returns the words of a question that name something without an article: spare parts."""
+    """Returns a noun phrase without an article, such as "spare parts"."""
     rest = _WH_PHRASE.sub("", question.rstrip("?!. "), count=1)
     runs = re.split(rf"\b(?:{_STOPS}|tell|me|us|my|our|their)\b", rest, flags=re.IGNORECASE)
     return max((run.strip(" ,") for run in reversed(runs)), key=len, default="")

@@ -20,10 +20,10 @@ GEMINI = "gemini:"
 
 
 class GeminiStage:
-    """A Gemini model."""
+    """Asks a Gemini model."""
 
     def __init__(self, name: str, seconds: float) -> None:
-        """Prepares it.
+        """Creates the client.
 
         Args:
             name: `gemini:MODEL`.
@@ -38,7 +38,7 @@ class GeminiStage:
 
     @property
     def versions(self) -> str:
-        """Which model answers; its version is known only once it has answered."""
+        """The model's name; its version is known only from an answer."""
         return self.name
 
     async def ask(self, messages: Sequence[Message], most_tokens: int) -> Said:

@@ -22,7 +22,7 @@ def make_server(agent: Agent, groups: Collection[str] | None = None) -> MCPServe
     """Returns the server; `run("stdio")` serves it.
 
     Args:
-        groups: The access groups of those whom it serves; None sees everything.
+        groups: The access groups of the users it serves; None sees everything.
     """
     from mcp.server.mcpserver import MCPServer
 

@@ -34,7 +34,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Case:
-    """A question, and those that were asked before it."""
+    """A question, with the earlier questions of its conversation."""
 
     question: Question
     earlier: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Case:
 
 @dataclass(frozen=True)
 class MarkedReply:
-    """One answer with its marks; None where a mark does not apply."""
+    """A graded answer; a grade that does not apply is None."""
 
     question: str
     standalone: str
@@ -70,7 +70,9 @@ class Figures:
         refused_wrong: Of those with an answer, refused.
         retrieval_ms: Median of finding the passages of a question.
         answer_ms: Median of the whole answer.
-        stage_ms: Median of each part, of the answers that had it: find, closest, model.
+        stage_ms: Median of each part, of the answers that had it: find, closest, summary, model.
+        plain_chain_right: Of a plain RAG chain on the same model; None where none was asked
+            (`benchmarks/agent.py` asks one).
     """
 
     questions: int
@@ -87,13 +89,14 @@ class Figures:
     answer_ms_p95: float
     passages: int
     stage_ms: Mapping[str, float] = field(default_factory=dict)
+    plain_chain_right: float | None = None
 
 
 def load_cases(file: Path) -> tuple[Case, ...]:
     """Reads a JSONL file of cases.
 
     Raises:
-        EvaluationError: It is missing, empty, or a line is no case.
+        EvaluationError: The file is missing or empty, or a line is not a case.
     """
     cases = []
     try:
@@ -192,7 +195,7 @@ def _marked(agent: Agent, case: Case) -> MarkedReply:
 
 
 def _names_page(reply: Reply, asked: Question) -> bool:
-    """Says whether a source is the fact's page, or holds all words of the fact elsewhere."""
+    """Returns whether a source is the fact's page, or contains all words of the fact."""
     for one in reply.sources:
         source = one.source
         if Path(source.file).name == asked.source and source.page == asked.page:

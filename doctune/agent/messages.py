@@ -16,10 +16,10 @@ EXTRACTIVE = "extractive"  # the stage that needs no model: the documents' own w
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a model asks of a tool.
+    """A model's call of a tool.
 
     Attributes:
-        id: As the result names it.
+        id: The id that the result refers to.
         arguments: A JSON object, as the model wrote it.
     """
 
@@ -30,13 +30,13 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A call with its result."""
+    """A call of a tool, and its result."""
 
     call: ToolCall
     result: str
 
     def document(self) -> dict[str, Any]:
-        """Returns it as JSON has it."""
+        """Returns it as a JSON object."""
         return {"name": self.call.name, "arguments": self.call.arguments, "result": self.result}
 
 
@@ -45,8 +45,8 @@ class Message:
     """One message.
 
     Attributes:
-        calls: Of the assistant's, the tools that it calls.
-        answers: Of a tool's, the id of the call.
+        calls: The tools that an assistant's message calls.
+        answers: The id of the call that a tool's message answers.
     """
 
     role: Role
@@ -57,17 +57,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A source as a reply shows it.
+    """A source of a reply.
 
     Attributes:
-        number: As the text names it, in brackets.
+        number: Its number in the text, in brackets.
     """
 
     number: int
     source: Source
 
     def document(self) -> dict[str, Any]:
-        """Returns it as JSON has it; `picture` is a path of the gateway."""
+        """Returns it as a JSON object; `picture` is a path on the gateway."""
         one = self.source
         return {
             "number": self.number,
@@ -85,7 +85,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speaker:
-    """Who answered: a stage, and the model's version where a model did."""
+    """The stage that answered, and the version of its model."""
 
     stage: str
     model_version: str = ""
@@ -95,17 +95,17 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the agent says.
+    """The agent's answer.
 
     Attributes:
-        text: With `[1]` after each sentence that a source supports.
-        question: What was asked, put so that it can be read alone.
-        sources: What the text stands on; none where the documents do not say.
-        closest: Where to look, where the documents do not say.
-        unsupported: Numbers, names and dates of the text that no passage holds.
-        tools: The tools that the model called for it.
-        left_out: What of the conversation the model was not shown; "" for nothing.
-        seconds: How long each part took.
+        text: The answer, with `[1]` after each sentence that a source supports.
+        question: The question in self-contained form.
+        sources: The sources of the text; empty if the documents do not say.
+        closest: The closest passages, if the documents do not say.
+        unsupported: Numbers, names and dates of the text that no passage contains.
+        tools: The tools that the model called.
+        left_out: What the model was not shown of the conversation; "" for nothing.
+        seconds: Duration of each part.
     """
 
     text: str
@@ -123,5 +123,5 @@ class Reply:
 
     @property
     def refused(self) -> bool:
-        """Whether neither the documents nor a tool say."""
+        """Whether neither the documents nor a tool have the answer."""
         return not self.sources and not self.tools

@@ -1,8 +1,8 @@
-"""What is known of the model that answers, from the files of its tokenizer where these are at hand.
+"""Facts about the model that answers, read from its tokenizer's files if these are available.
 
-A model behind an endpoint says nothing of itself. `AgentOptions.tokenizer` names a folder with its
-`tokenizer.json`: then tokens are counted by it. `config.json` beside it says how long its context
-is, and its chat template whether it can call tools.
+An endpoint does not describe its model. `AgentOptions.tokenizer` names a folder with the model's
+`tokenizer.json`, which then counts the tokens. `config.json` in the same folder has the context
+length, and the chat template shows whether the model can call tools.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _CHARACTERS_PER_TOKEN = 3
 
 
 def estimate(text: str) -> int:
-    """Returns about how many tokens a text has, rather too many than too few."""
+    """Estimates the number of tokens of a text, on the high side."""
     return -(-len(text) // _CHARACTERS_PER_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known of a model.
+    """Facts about a model.
 
     Attributes:
-        count: Returns the number of tokens of a text.
-        context_tokens: The length of its context; None where it is not known.
-        calls_tools: Whether its chat template shows tools to it.
+        count: Counts the tokens of a text.
+        context_tokens: Its context length; None if unknown.
+        calls_tools: Whether its chat template supports tools.
     """
 
     count: Callable[[str], int] = estimate
@@ -42,13 +42,13 @@ UNKNOWN = ModelFacts()
 
 
 def read_model_facts(tokenizer: str) -> ModelFacts:
-    """Returns what the files beside a tokenizer say.
+    """Reads the facts from the files next to a tokenizer.
 
     Args:
-        tokenizer: A folder with `tokenizer.json`, or that file; "" where there is none.
+        tokenizer: A folder with `tokenizer.json`, or that file; "" if there is none.
 
     Raises:
-        DatasetError: There is no tokenizer.
+        DatasetError: The path holds no tokenizer.
     """
     if not tokenizer:
         return UNKNOWN
@@ -71,7 +71,7 @@ def _calls_tools(folder: Path) -> bool:
 
 
 def _templates(folder: Path) -> list[str]:
-    """Returns the chat templates of a tokenizer, in each of the forms in which they are kept."""
+    """Returns the chat templates of a tokenizer, in any of the formats of transformers."""
     found: list[str] = []
     file = folder / "chat_template.jinja"
     if file.is_file():
@@ -85,7 +85,7 @@ def _templates(folder: Path) -> list[str]:
 
 
 def _uses_tools(template: str) -> bool:
-    """Returns whether a template reads the variable `tools`."""
+    """Returns whether a template uses the variable `tools`."""
     from jinja2 import Environment, TemplateError
     from jinja2.meta import find_undeclared_variables
 

@@ -31,17 +31,17 @@ _FILL, _LINE = (255, 213, 0, 70), (214, 118, 0, 255)
 
 
 class PageUnavailableError(StorageError):
-    """The page cannot be shown."""
+    """The page cannot be rendered."""
 
 
 def page_picture(pdfs: Path, source: Source) -> bytes:
-    """Returns a PNG of a source's page with a frame around the source.
+    """Renders a source's page as a PNG with a frame around the source.
 
     Args:
         pdfs: The folder of the PDFs that were indexed.
 
     Raises:
-        PageUnavailableError: The file is not there, is another by now, or cannot be drawn.
+        PageUnavailableError: The file is missing, has changed, or cannot be rendered.
     """
     path = find_pdf(pdfs, source)
     request = {"path": str(path), "page": source.page, "box": list(source.box)}
@@ -55,23 +55,23 @@ def page_picture(pdfs: Path, source: Source) -> bytes:
         )
     except subprocess.TimeoutExpired as error:
         raise PageUnavailableError(
-            f"page {source.page} of {source.file} takes longer than {_SECONDS:.0f} s to draw."
+            f"page {source.page} of {source.file} takes longer than {_SECONDS:.0f} s to render."
         ) from error
     if done.returncode or not done.stdout.startswith(b"\x89PNG"):
-        raise PageUnavailableError(f"page {source.page} of {source.file} cannot be drawn.")
+        raise PageUnavailableError(f"page {source.page} of {source.file} cannot be rendered.")
     return done.stdout
 
 
 def find_pdf(pdfs: Path, source: Source) -> Path:
-    """Returns the file that a source was read from.
+    """Returns the PDF of a source.
 
     Raises:
-        PageUnavailableError: It is not in the folder, or has changed since it was indexed.
+        PageUnavailableError: The file is not in the folder, or has changed since it was indexed.
     """
     root = pdfs.resolve()
     path = (root / source.file).resolve()
     if not path.is_relative_to(root) or not path.is_file():
-        raise PageUnavailableError(f"{source.file} is not among the PDFs that are kept here.")
+        raise PageUnavailableError(f"{source.file} is not in the folder of PDFs.")
     status = path.stat()
     if _digest(path, status.st_mtime_ns, status.st_size) != source.doc_id:
         raise PageUnavailableError(f"{source.file} has changed since it was indexed.")
@@ -84,7 +84,7 @@ def _digest(path: Path, _modified: int, _size: int) -> str:
 
 
 def draw(path: Path, page: int, box: Sequence[float]) -> bytes:
-    """Returns a PNG of a page with a frame around a box; a box without size is not drawn.
+    """Renders a page as a PNG with a frame around a box; an empty box is not drawn.
 
     Args:
         box: Left, top, right and bottom in points, from the page's top left corner.

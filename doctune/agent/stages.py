@@ -22,16 +22,16 @@ logger = logging.getLogger("doctune.agent")
 
 
 class StageError(Exception):
-    """A stage did not answer; the next one may."""
+    """A stage failed to answer; the next one is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a model said.
+    """A model's answer.
 
     Attributes:
-        calls: The tools that it wants called before it goes on.
-        used: The tools that were called for it.
+        calls: The tools that the model asks to call before it answers.
+        used: The tools that were called.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Stage(Protocol):
     """A model that can be asked.
 
     Attributes:
-        name: As replies name it.
+        name: The name that replies show.
         seconds: Its time limit.
     """
 
@@ -55,10 +55,10 @@ class Stage(Protocol):
     seconds: float
 
     async def ask(self, messages: Sequence[Message], most_tokens: int) -> Said:
-        """Returns what the model says at temperature 0.
+        """Returns the model's answer at temperature 0.
 
         Raises:
-            StageError: It does not answer.
+            StageError: There is no answer.
         """
 
 
@@ -67,7 +67,7 @@ class ToolStage(Stage, Protocol):
     """A stage whose model may be able to call tools.
 
     Attributes:
-        calls_tools: Whether its chat template shows tools to it; otherwise it is never offered any.
+        calls_tools: Whether the model's chat template supports tools; if not, none are offered.
     """
 
     calls_tools: bool
@@ -75,10 +75,10 @@ class ToolStage(Stage, Protocol):
     async def ask_with_tools(
         self, messages: Sequence[Message], most_tokens: int, tools: Sequence[Mapping[str, Any]]
     ) -> Said:
-        """Returns what the model says, or which tools it wants called.
+        """Returns the model's answer, or the tools that it calls.
 
         Raises:
-            StageError: It does not answer.
+            StageError: There is no answer.
         """
 
 
@@ -91,7 +91,7 @@ class Stages:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The stages in their order."""
+        """The names of the stages, in order."""
         return tuple(stage.name for stage in self._stages)
 
     @property
@@ -101,16 +101,16 @@ class Stages:
 
     @property
     def seconds(self) -> float:
-        """The longest that all of them together may take."""
+        """The sum of the time limits of all stages."""
         return sum(stage.seconds for stage in self._stages)
 
     async def ask(
         self, messages: Sequence[Message], most_tokens: int, tools: Toolbox | None = None
     ) -> tuple[Said, Speaker] | None:
-        """Returns the first answer and whose it is; None where no stage answers.
+        """Returns the first answer and its stage; None if no stage answers.
 
         Args:
-            tools: What stages that can call tools are offered.
+            tools: The functions that are offered to stages that can call tools.
         """
         for number, stage in enumerate(self._stages):
             breaker = self._breakers[number]
@@ -138,9 +138,9 @@ class Stages:
     async def ask_briefly(
         self, messages: Sequence[Message], most_tokens: int, seconds: float
     ) -> str | None:
-        """Returns what the first stage that is not left alone says, or None where it fails.
+        """Asks the first stage whose breaker is closed; returns None if it fails.
 
-        For what an answer can do without: no other stage is asked, and no failure is counted.
+        For optional work such as summaries: no other stage is asked, and failures are not counted.
         """
         for stage, breaker in zip(self._stages, self._breakers, strict=True):
             if breaker.open:
@@ -149,7 +149,7 @@ class Stages:
                 async with asyncio.timeout(min(seconds, stage.seconds)):
                     return (await stage.ask(messages, most_tokens)).text
             except (StageError, TimeoutError) as error:
-                logger.info("Stage %s says nothing in short: %s", stage.name, error or "too slow")
+                logger.info("Stage %s gives no summary: %s", stage.name, error or "too slow")
                 return None
         return None
 
@@ -157,7 +157,7 @@ class Stages:
 async def _ask_with_tools(
     stage: ToolStage, messages: Sequence[Message], most_tokens: int, tools: Toolbox
 ) -> Said:
-    """Asks a stage, calling the tools that it names, until it answers without one."""
+    """Asks a stage and runs the tools that it calls, until it answers without a call."""
     said_so_far = [Message("system", _TOOLS), *messages]
     if messages and messages[0].role == "system":
         said_so_far[:2] = [Message("system", f"{_TOOLS}\n\n{messages[0].content}")]

@@ -1,7 +1,7 @@
-"""Summaries of old turns by the model; where it gives none, their key sentences stand instead.
+"""Summaries of old turns, written by the model; without one, key sentences are used instead.
 
-A summary that holds a number or name of none of its turns is not used. One is made for each
-beginning of a conversation, so a turn costs one request at most, within a time limit of its own.
+A summary with a number or name that occurs in none of its turns is discarded. Summaries are cached
+by the turns that they cover, so each turn costs at most one request, with its own time limit.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ logger = logging.getLogger("doctune.agent")
 
 
 class Summaries:
-    """Makes and keeps the summaries of conversations."""
+    """Requests and caches summaries of conversations."""
 
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
         self._kept: OrderedDict[str, str] = OrderedDict()
 
     async def of(self, turns: Sequence[Turn]) -> str:
-        """Returns a model's summary of turns; "" where there is none that can be used."""
+        """Returns the model's summary of turns; "" if there is no usable one."""
         if not turns:
             return ""
         said = "\n".join(

@@ -9,8 +9,8 @@
 
     Agent.open(index, stages, tools=tools)
 
-Only a stage whose model can call tools, by its chat template, is ever offered them. Arguments are
-checked against the function's types before it is called; what it returns is data, as passages are.
+Tools are offered only to stages whose model supports tools in its chat template. Arguments are
+validated against the function's types before the call; results are treated as data, like passages.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ class Toolbox:
             if parameter.annotation is parameter.empty:
                 raise UsageError(f"the tool {name} needs a type for {parameter.name}.")
             if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
-                raise UsageError(f"the tool {name} must take {parameter.name} by its name.")
+                raise UsageError(f"the tool {name} must accept {parameter.name} by name.")
         if name in self._tools:
-            raise UsageError(f"there is a tool {name} already.")
+            raise UsageError(f"a tool named {name} already exists.")
         adapter: TypeAdapter[Any] = TypeAdapter(_guarded(function))
         schema = {
             "type": "function",
@@ -99,11 +99,11 @@ class Toolbox:
 
     @property
     def schemas(self) -> tuple[dict[str, Any], ...]:
-        """The tools as OpenAI's wire has them."""
+        """The tools in OpenAI's format."""
         return tuple(tool.schema for tool in self._tools.values())
 
     async def call(self, call: ToolCall) -> str:
-        """Returns what a tool says, as text for the model; an error is text, too."""
+        """Runs a tool and returns its result, or the error, as text for the model."""
         tool = self._tools.get(call.name)
         if tool is None:
             return f"Error: there is no tool {call.name!r}."
@@ -123,13 +123,13 @@ class Toolbox:
 
 
 def load_toolbox(name: str) -> Toolbox:
-    """Returns a toolbox that stands in a Python module.
+    """Imports a toolbox from a Python module.
 
     Args:
         name: `module:name`.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: It cannot be imported, or is not a toolbox.
     """
     module, _, attribute = name.partition(":")
     try:
@@ -137,16 +137,16 @@ def load_toolbox(name: str) -> Toolbox:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"tools: {name} cannot be loaded: {error}.") from error
     if not isinstance(found, Toolbox):
-        raise ConfigurationError(f"tools: {name} must be a doctune.agent.Toolbox.")
+        raise ConfigurationError(f"tools: {name} is not a doctune.agent.Toolbox.")
     return found
 
 
 class _ToolError(Exception):
-    """A tool raised an error of its own, or returned what is no JSON."""
+    """A tool raised an exception, or its result cannot be written as JSON."""
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a function whose own errors cannot be taken for those of its arguments."""
+    """Wraps a function so that its exceptions differ from those for invalid arguments."""
 
     @functools.wraps(function)
     def plain(*args: Any, **named: Any) -> Any:
@@ -168,7 +168,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 async def _called(tool: _Tool, arguments: str) -> str:
     given = from_json(arguments or "{}")
     if not isinstance(given, dict):
-        raise ValueError("they are no JSON object")
+        raise ValueError("not a JSON object")
     run = tool.adapter.validate_python  # checks the arguments, and calls
     if tool.asynchronous:
         found = await run(ArgsKwargs((), given))
@@ -182,7 +182,7 @@ async def _called(tool: _Tool, arguments: str) -> str:
 
 
 def _cleaned(value: Any) -> Any:
-    """Returns JSON whose texts have no invisible characters and no orders to a model."""
+    """Removes invisible characters and instructions to a model from all strings of a value."""
     if isinstance(value, str):
         return without_orders(readable(value))[0]
     if isinstance(value, list):

@@ -26,7 +26,7 @@ def as_tool(
     """Returns `ask_documents`, which answers one question from the documents.
 
     Args:
-        groups: The access groups of those for whom it is called; None sees everything.
+        groups: The access groups of the users for whom it is called; None sees everything.
     """
 
     async def ask_documents(
@@ -53,7 +53,7 @@ def as_search_tool(
     """Returns `search_documents`, which finds passages.
 
     Args:
-        groups: The access groups of those for whom it is called; None sees everything.
+        groups: The access groups of the users for whom it is called; None sees everything.
     """
 
     async def search_documents(
@@ -100,7 +100,7 @@ def _only(document: str, language: str, since: str, until: str) -> Filter:
 
 
 def reply_document(reply: Reply) -> dict[str, Any]:
-    """Returns a reply as JSON has it."""
+    """Returns a reply as a JSON object."""
     return {
         "answer": reply.text,
         "refused": reply.refused,

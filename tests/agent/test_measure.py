@@ -56,6 +56,7 @@ def test_the_command_counts_right_pages_and_refusals(corpus: Corpus, tmp_path: P
     assert figures["refused_wrong"] == 0
     assert figures["unsupported"] == 0
     assert figures["retrieval_ms"] > 0
+    assert figures["plain_chain_right"] is None  # no chain was asked
     assert set(figures["stage_ms"]) == {"closest", "find"}
     assert 0 < figures["stage_ms"]["find"] <= figures["answer_ms_p95"]
 

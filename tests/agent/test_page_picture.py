@@ -48,5 +48,5 @@ def test_a_source_never_leads_out_of_the_folder(corpus: Corpus, source) -> None:
 
 
 def test_a_page_that_is_not_there_is_an_error_of_one_line(corpus: Corpus, source) -> None:
-    with pytest.raises(PageUnavailableError, match="cannot be drawn"):
+    with pytest.raises(PageUnavailableError, match="cannot be rendered"):
         page_picture(corpus.pdfs, replace(source, page=99))

@@ -103,7 +103,7 @@ def test_a_model_that_calls_tools_without_end_gives_way_to_the_documents(agent: 
         ("price", '{"part": "lid"}', "12.5"),
         ("price", '{"part": 3}', "Error: wrong arguments: part: Input should be a valid string"),
         ("price", '{"piece": "lid"}', "Error: wrong arguments: "),
-        ("price", "[]", "Error: wrong arguments: they are no JSON object"),
+        ("price", "[]", "Error: wrong arguments: not a JSON object"),
         ("price", "{", "Error: wrong arguments: EOF"),
         ("price", '{"part": "gold"}', "Error: the tool failed."),
         ("os.system", "{}", "Error: there is no tool 'os.system'."),
@@ -124,7 +124,7 @@ def test_a_tool_says_what_it_does_and_takes(tmp_path: Path) -> None:
     for function, problem in ((silent, "a docstring"), (untyped, "a type for part")):
         with pytest.raises(UsageError, match=problem):
             Toolbox([function])
-    with pytest.raises(UsageError, match="a tool stock already"):
+    with pytest.raises(UsageError, match="a tool named stock already"):
         Toolbox([stock, stock])
 
 

@@ -5,16 +5,28 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from doctune.localvertex.ports import free_port
+from doctune.processes import start_process, stop_process
 from tests.agent.corpus import Corpus
 from tests.gateway.client_environments import AGENTS, client_python
 from tests.gateway.conftest import ROOT, Gateway, start_gateway, stop_gateway
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)  # the first run installs the packages
 
+QUESTION = "How often is the filter of the Arlo 3 rinsed?"
+_AGENT = """
+import os
+from doctune.agent.adk import make_agent
+
+root_agent = make_agent(os.environ["GATEWAY"], os.environ["GATEWAY_KEY"])
+"""
 _SCRIPT = """
 import asyncio, json, sys
 from google.adk.runners import InMemoryRunner
@@ -41,7 +53,7 @@ asyncio.run(run())
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def front(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     dead = f"http://127.0.0.1:{free_port()}/v1#tuned"
     options = {
@@ -59,7 +71,6 @@ def test_an_adk_agent_answers_by_the_gateway_and_finds_the_tools(
     front: Gateway, corpus: Corpus
 ) -> None:
     command = [sys.executable, "-m", "doctune", "mcp", "--index", str(corpus.index)]
-    question = "How often is the filter of the Arlo 3 rinsed?"
     done = subprocess.run(
         [
             str(client_python(AGENTS)),
@@ -67,7 +78,7 @@ def test_an_adk_agent_answers_by_the_gateway_and_finds_the_tools(
             _SCRIPT,
             f"{front.url}/v1",
             front.key,
-            question,
+            QUESTION,
             *command,
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -79,3 +90,95 @@ def test_an_adk_agent_answers_by_the_gateway_and_finds_the_tools(
     said = json.loads(done.stdout.splitlines()[-1])
     assert "14 days" in said["said"]
     assert said["tools"] == ["ask_documents", "search_documents"]
+
+
+@pytest.fixture
+def agents(tmp_path: Path) -> Path:
+    """A folder of agents, as ADK's commands take it."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("from . import agent\n")
+    (folder / "agent.py").write_text(_AGENT)
+    return tmp_path
+
+
+def adk(*arguments: str | Path) -> list[str]:
+    return [str(client_python(AGENTS).with_name("adk")), *map(str, arguments)]
+
+
+def environment(front: Gateway) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "GATEWAY": f"{front.url}/v1",
+        "GATEWAY_KEY": front.key,
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+
+
+def test_adk_web_serves_the_agent_with_its_page(front: Gateway, agents: Path) -> None:
+    port = free_port()
+    log = (agents / "log").open("wb")
+    process = start_process(
+        adk("web", "--port", str(port), "--no-reload", agents),
+        environment=environment(front),
+        cwd=agents,
+        stdout=log,
+        stderr=log,
+    )
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as web:
+        try:
+            wait_for(lambda: _listed(web) == ["documents"], 120, "`adk web` to list the agent")
+            assert "<html" in web.get("/dev-ui/").text
+            session = web.post("/apps/documents/users/ana/sessions", json={}).json()["id"]
+            run = {
+                "app_name": "documents",
+                "user_id": "ana",
+                "session_id": session,
+                "new_message": {"role": "user", "parts": [{"text": QUESTION}]},
+            }
+            events = web.post("/run", json=run).json()
+        finally:
+            stop_process(process.pid)
+            process.communicate(timeout=40)
+            log.close()
+    said = [part.get("text", "") for event in events for part in event["content"]["parts"]]
+    assert "14 days" in " ".join(said)
+
+
+def _listed(web: httpx.Client) -> Any:
+    try:
+        return web.get("/list-apps").json()
+    except httpx.TransportError:
+        return None
+
+
+def test_adk_eval_tells_right_answers_from_wrong_ones(front: Gateway, agents: Path) -> None:
+    right = "The filter of the Arlo 3 is rinsed every 14 days with cold water."
+    cases = [_case("right", right), _case("wrong", "It needs no care at all.")]
+    questions, criteria = agents / "questions.evalset.json", agents / "criteria.json"
+    questions.write_text(json.dumps({"eval_set_id": "questions", "eval_cases": cases}))
+    criteria.write_text(json.dumps({"criteria": {"response_match_score": 0.6}}))
+    done = subprocess.run(
+        adk("eval", agents / "documents", questions, "--config_file_path", criteria),
+        env=environment(front),
+        cwd=agents,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert "Tests passed: 1\n  Tests failed: 1" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 1
+
+
+def _case(name: str, answer: str) -> dict[str, Any]:
+    return {
+        "eval_id": name,
+        "conversation": [
+            {
+                "user_content": {"role": "user", "parts": [{"text": QUESTION}]},
+                "final_response": {"role": "model", "parts": [{"text": answer}]},
+            }
+        ],
+        "session_input": {"app_name": "documents", "user_id": "ana", "state": {}},
+    }
