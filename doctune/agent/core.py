@@ -25,9 +25,11 @@ from doctune.agent.messages import EXTRACTIVE, Citation, Message, Reply, Speaker
 from doctune.agent.model_facts import read_model_facts
 from doctune.agent.options import AgentOptions
 from doctune.agent.orders import without_orders
+from doctune.agent.rewriting import rewritten
 from doctune.agent.stages import Said, Stage, Stages
 from doctune.agent.summaries import Summaries
 from doctune.agent.support import unsupported
+from doctune.dataset.text import collapse
 from doctune.errors import UsageError
 from doctune.evaluation.answer_accuracy import says_nothing
 from doctune.knowledge import Answerer, Source
@@ -98,6 +100,10 @@ class Agent:
             way = "quote" if self.answerer.index.record.answering == "quote" else "model"
         return way == "model" and bool(self.stages.names)
 
+    @property
+    def _rewrites(self) -> bool:
+        return self.options.follow_ups == "model" and self.asks_models
+
     def ask(
         self,
         question: str,
@@ -129,6 +135,9 @@ class Agent:
         """
         earlier, asked = read_turns(messages)
         ask = _Ask(standalone(asked, earlier), earlier, groups, only)
+        if self._rewrites and earlier and ask.question == collapse(asked):
+            with ask.clock.part("rewrite"):
+                ask = replace(ask, question=await rewritten(ask.question, earlier, self.stages))
         with ask.clock.part("find"):
             quoted = await asyncio.to_thread(self._quoted, ask)
         if self.asks_models and (self._tools or not quoted.refused):

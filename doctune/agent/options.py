@@ -46,6 +46,11 @@ class AgentOptions(BaseModel):
     )
     answer_tokens: int = Field(256, ge=16, description="Most tokens of an answer.")
     turns: int = Field(2, ge=0, le=20, description="Earlier turns that a model is shown whole.")
+    follow_ups: Literal["rules", "model"] = Field(
+        "rules",
+        description="Who makes follow-ups self-contained: rules, or also the model where the rules "
+        "change nothing; only for models that are able to.",
+    )
     summaries: Literal["model", "sentences"] = Field(
         "model",
         description="How older turns are kept: in a summary by the model where it gives one, or by "

@@ -233,6 +233,30 @@ def test_old_turns_are_summarised_by_the_model_or_by_their_key_sentences(
     assert (summary in kept) == (shown or not summary)
 
 
+@pytest.mark.parametrize(
+    ("rewritten", "used"),
+    [
+        ("Is the filter of the Arlo 3 covered against leaves?", True),
+        ("Is the filter of the Arlo 9 covered against leaves?", False),  # of which nobody spoke
+        ("The filter is not covered.", False),
+        ("Who rules Norway?", False),
+        ("", False),
+    ],
+)
+def test_a_follow_up_that_no_rule_changes_is_rewritten_by_the_model_where_that_is_asked(
+    asking, rewritten: str, used: bool
+) -> None:
+    asked = "Against leaves covered?"
+    talk = (QUESTION, "Every 14 days.", asked)
+    stage = FakeStage(says=[rewritten, "The filter is not covered."])
+    reply = answer(asking(stage, follow_ups="model"), *talk)
+    assert reply.question == (rewritten if used else asked)
+    assert stage.asked[0][-1].content.startswith("Rewrite the last question")
+    by_rules = FakeStage(says=["The filter is not covered."])
+    assert answer(asking(by_rules), *talk).question == asked
+    assert not any("Rewrite" in said[-1].content for said in by_rules.asked)
+
+
 def test_without_a_summary_in_time_the_key_sentences_stand(asking) -> None:
     stage = FakeStage(mode="error")
     spare = FakeStage("spare", says=["The filter is rinsed every 14 days."])

@@ -1,5 +1,6 @@
 """Gemini as a stage: through Google's own client, against a Gemini on this machine."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -67,3 +68,19 @@ def test_a_stage_of_gemini_must_be_allowed(upstream: str, allowed: bool, problem
             GatewayOptions.model_validate(options)
     else:
         assert GatewayOptions.model_validate(options).agents["m-agent"].stages[0].is_gemini
+
+
+def test_without_any_network_the_documents_own_words_answer(
+    asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setenv("GOOGLE_API_KEY", "not-a-real-key")
+    agent = asking(GeminiStage("gemini:gemini-2.5-flash", 20))
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    reply = answer(agent, QUESTION)
+    assert (reply.speaker.stage, reply.speaker.fallback) == ("extractive", True)
+    assert "14 days" in reply.text

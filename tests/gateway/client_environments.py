@@ -11,8 +11,15 @@ from filelock import FileLock
 from doctune.artifacts import cache_folder
 from tests.conftest import OUTSIDE
 
-# The last two are what `adk eval` needs of the extra google-adk[eval] to compare answers by words.
-AGENTS = ("litellm==1.110.2", "google-adk==2.13.0", "mcp", "rouge-score", "pandas")
+# The last three are what `adk eval` needs of google-adk[eval] to compare answers by words.
+AGENTS = (
+    "litellm==1.110.2",
+    "google-adk==2.13.0",
+    "mcp",
+    "rouge-score==0.1.2",
+    "pandas",
+    "google-cloud-aiplatform==2.7.0",
+)
 OPEN_WEBUI = ("open-webui==0.12.4",)
 
 _INSTALL_SECONDS = 240

@@ -30,7 +30,9 @@ root_agent = make_agent(os.environ["GATEWAY"], os.environ["GATEWAY_KEY"])
 _SCRIPT = """
 import asyncio, json, sys
 from google.adk.runners import InMemoryRunner
+from google.adk.tools import FunctionTool
 from google.genai import types
+from doctune.agent import as_tool
 from doctune.agent.adk import make_agent
 
 gateway, key, question, *command = sys.argv[1:]
@@ -44,10 +46,12 @@ async def run():
         user_id="ana", session_id=session.id, new_message=message
     ):
         said += [part.text for part in event.content.parts if part.text]
+    declared = FunctionTool(as_tool(None))._get_declaration()
     (tools,) = make_agent(gateway, key, mcp_command=command).tools
     names = sorted(tool.name for tool in await tools.get_tools())
     await tools.close()
-    print(json.dumps({"said": " ".join(said), "tools": names}))
+    taken = {declared.name: sorted(declared.parameters_json_schema["properties"])}
+    print(json.dumps({"said": " ".join(said), "tools": names, "taken": taken}))
 
 asyncio.run(run())
 """
@@ -90,6 +94,8 @@ def test_an_adk_agent_answers_by_the_gateway_and_finds_the_tools(
     said = json.loads(done.stdout.splitlines()[-1])
     assert "14 days" in said["said"]
     assert said["tools"] == ["ask_documents", "search_documents"]
+    arguments = ["document", "language", "question", "since", "until"]
+    assert said["taken"] == {"ask_documents": arguments}
 
 
 @pytest.fixture
