@@ -85,7 +85,8 @@ class Toolbox:
                 raise UsageError(f"the tool {name} must accept {parameter.name} by name.")
         if name in self._tools:
             raise UsageError(f"a tool named {name} already exists.")
-        adapter: TypeAdapter[Any] = TypeAdapter(_guarded(function))
+        guarded: Any = _guarded(function)
+        adapter: TypeAdapter[Any] = TypeAdapter(guarded)
         schema = {
             "type": "function",
             "function": {
