@@ -253,7 +253,9 @@ def plan(
 
 
 def _show(rows: "Sequence[Row]") -> None:
-    table = Table("metric", "role", "control", "treatment", "effect", "interval", "guardrail")
+    table = Table(
+        "metric", "arm", "role", "control", "treatment", "effect", "interval", "guardrail"
+    )
     for row in rows:
         table.add_row(*row.cells)
     Console().print(table)

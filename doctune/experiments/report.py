@@ -77,6 +77,8 @@ def most_different(engine: Engine, plan: Plan) -> list[Pair]:
             treatment = answers.get(arm)
             if control is None or treatment is None:
                 continue
+            if control == treatment:
+                continue
             texts = control[:_MOST_CHARACTERS], treatment[:_MOST_CHARACTERS]
             alike = SequenceMatcher(None, *texts).ratio()
             pairs.append(Pair(question[:_MOST_CHARACTERS], arm, *texts, alike))

@@ -123,6 +123,9 @@ class ParquetSource:
 
         Args:
             files: A file, or a pattern of several.
+
+        Raises:
+            UsageError: There is none, or it holds no exposures.
         """
         import duckdb
 
@@ -131,9 +134,19 @@ class ParquetSource:
             config={"memory_limit": MEMORY_LIMIT, "threads": str(threads)}
         )
         self._connection.execute("SET preserve_insertion_order = false")
-        self._rows = self._connection.read_parquet(str(files)).filter(
-            duckdb.ColumnExpression("experiment") == duckdb.ConstantExpression(experiment)
-        )
+        try:
+            self._rows = self._connection.read_parquet(str(files)).filter(
+                duckdb.ColumnExpression("experiment") == duckdb.ConstantExpression(experiment)
+            )
+            known = self._rows.columns
+        except duckdb.Error as error:
+            said = str(error).splitlines()[0]
+            raise UsageError(
+                f"the exposures {files} cannot be read: {said}. `doctune experiment export` writes "
+                "them."
+            ) from error
+        if missing := {"arm", "unit"} - set(known):
+            raise UsageError(f"{files} has no column {min(missing)}: it holds no exposures.")
 
     def users(self) -> dict[str, int]:
         """Returns how many users each arm has had."""

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from doctune.database.engine import Engine
-from doctune.database.experiments import ENDED, ENDING, PREPARING, decisions_of, get_experiment
+from doctune.database.experiments import (
+    ENDED,
+    ENDING,
+    PREPARING,
+    ExperimentState,
+    decisions_of,
+    get_experiment,
+)
 from doctune.experiments.assignment import BUCKETS
 from doctune.experiments.plan import Plan
 
@@ -31,10 +39,10 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The row for a table: metric, role, control, treatment, effect, interval, guardrail."""
+        """The row for a table: metric, arm, role, its values, effect, interval, guardrail."""
         interval = "" if self.lower is None else f"{self.lower:+.4g} to {self.upper:+.4g}"
         numbers = [_number(self.control), _number(self.treatment), _number(self.effect)]
-        return (self.metric, self.role, *numbers, interval, self.guard)
+        return (self.metric, self.arm, self.role, *numbers, interval, self.guard)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ def standing_of(engine: Engine, name: str) -> StandingNow:
     percent = {arm: 100 * share / BUCKETS for arm, share in state.shares.items()}
     shares = ", ".join(f"{arm} {part:g} %" for arm, part in percent.items()) or "none has traffic"
     said = decisions_of(engine, name, last=1)
+    controller = _controller(state, datetime.now(UTC))
     headline = (
         f"{name}: {state.verdict or state.state}; {shares}. {said[0].sentence if said else ''}"
     )
@@ -78,14 +87,20 @@ def standing_of(engine: Engine, name: str) -> StandingNow:
         percent=percent,
         users=numbers.get("users", {}),
         findings=tuple(row_of(found) for found in numbers.get("findings", ())),
-        health=_health(numbers, state.lease_owner),
-        next_step=_next(plan, state.state, state.stage, state.lease_owner),
+        health=_health(numbers, controller),
+        next_step=_next(plan, state.state, state.stage, controller),
     )
 
 
 def row_of(found: Mapping[str, Any]) -> Row:
     """Returns a finding as it is kept, as a row."""
     return Row(**{name: found[name] for name in Row.__dataclass_fields__})
+
+
+def _controller(state: ExperimentState, now: datetime) -> str | None:
+    """Returns who controls it; None where nobody does any more."""
+    alive = state.lease_until is not None and state.lease_until > now
+    return state.lease_owner if alive else None
 
 
 def _health(numbers: Mapping[str, Any], controller: str | None) -> str:
@@ -108,10 +123,14 @@ def _next(plan: Plan, state: str, stage: int, controller: str | None) -> str:
     rules = plan.rules
     if stage + 1 < len(plan.ramp):
         return (
-            f"Next: {plan.ramp[stage + 1]:g} % after {rules.stage_days:g} days and "
+            f"Next: {plan.ramp[stage + 1]:g} % after {_days(rules.stage_days)} and "
             f"{rules.min_users} users an arm, if no guardrail is breached."
         )
-    return f"Next: a verdict, or a tie after {rules.max_days:g} days."
+    return f"Next: a verdict, or a tie after {_days(rules.max_days)}."
+
+
+def _days(days: float) -> str:
+    return "a day" if days == 1 else f"{days:g} days"
 
 
 def _number(value: float | None) -> str:

@@ -190,6 +190,15 @@ def test_an_arm_that_is_served_already_is_neither_deployed_nor_promoted(engine) 
     assert platform.calls == []
 
 
+def test_a_controller_that_has_died_is_not_shown_as_one(engine, created) -> None:
+    Controller(engine, "tone", Recording(), "one", lease_seconds=30).step()
+    assert "Controller: one." in standing_of(engine, "tone").health
+    assert take_lease(engine, "tone", "one", NOW - timedelta(hours=1), 30)
+    found = standing_of(engine, "tone")
+    assert "Controller: none." in found.health
+    assert "until a controller runs" in found.next_step
+
+
 def test_two_controllers_never_act_at_once_and_the_second_goes_on(engine, created) -> None:
     first = Controller(engine, "tone", Recording(), "one", lease_seconds=0.4)
     second = Controller(engine, "tone", Recording(), "two", lease_seconds=30)

@@ -160,10 +160,13 @@ def begin(front: Front, name: str, model: str, treatment: str, **more: object) -
         model=model,
         endpoint=model,
         registered=model,
-        treatments=(ArmChoice("treatment", treatment),),
         metric="helpful",
         smoke_prompt=QUESTION,
-        **{"guardrails": ("error_rate",), **more},  # type: ignore[arg-type]
+        **{
+            "treatments": (ArmChoice("treatment", treatment),),
+            "guardrails": ("error_rate",),
+            **more,
+        },  # type: ignore[arg-type]
     )
     create_experiment(front.engine, load_experiment_options(front.config), request)
 
@@ -400,3 +403,6 @@ def test_a_control_that_does_not_serve_is_refused(gateway: Front, versions: Vers
         begin(gateway, "wrong", NAME, versions.equal, control=versions.worse)
     with pytest.raises(UsageError, match="same as the control"):
         begin(gateway, "same", NAME, versions.good)
+    arm = ArmChoice("treatment", "same", {"temprature": 0.2})
+    with pytest.raises(UsageError, match="temprature cannot be set: temperature, top_p"):
+        begin(gateway, "wrong", NAME, "same", treatments=(arm,))

@@ -176,6 +176,17 @@ def test_what_is_exported_gives_what_the_database_gives(engine, log, tmp_path: P
             assert other.lower == pytest.approx(one.lower, rel=1e-6), one.metric
 
 
+def test_files_that_hold_no_exposures_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read: IO Error: No files found"):
+        ParquetSource(tmp_path / "none.parquet", "tone")
+    pq.write_table(pa.table({"experiment": ["tone"]}), tmp_path / "other.parquet")
+    with pytest.raises(UsageError, match="no column arm"):
+        ParquetSource(tmp_path / "other.parquet", "tone")
+    (tmp_path / "text.parquet").write_text("no Parquet")
+    with pytest.raises(UsageError, match="cannot be read"):
+        ParquetSource(tmp_path / "text.parquet", "tone")
+
+
 def test_a_plan_from_the_logs_own_variance(engine, log) -> None:
     for number in range(100):
         at = NOW - timedelta(hours=number + 1)
