@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, delete, func, insert, select
+from sqlalchemy import Engine, delete, func, insert, or_, select
 from sqlalchemy.orm import Session, defer
 
 from doctune.database.conversations import forget_conversations
@@ -66,6 +66,29 @@ def usage_by_day(engine: Engine, days: int) -> list[Usage]:
                 statement
             )
         ]
+
+
+def endpoint_requests(
+    engine: Engine, model: str, upstream: str, since: datetime
+) -> tuple[int, int]:
+    """Returns how many requests of a model there were, and how many an upstream did not answer.
+
+    Answers from the cache do not count, nor do requests that an experiment gave to an arm.
+
+    Args:
+        upstream: The one that should answer, such as vertex:handbook; where another one did in its
+            place, it had failed.
+    """
+    failed = or_(Prediction.status >= 500, func.coalesce(Prediction.upstream, upstream) != upstream)
+    statement = select(func.count(), func.count().filter(failed)).where(
+        Prediction.model == model,
+        Prediction.created_at >= since,
+        Prediction.cache != "hit",
+        Prediction.arm.is_(None),
+    )
+    with engine.connect() as connection:
+        asked, wrong = connection.execute(statement).one()
+    return int(asked), int(wrong)
 
 
 def latest_predictions(

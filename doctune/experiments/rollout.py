@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from doctune.experiments.options import ExperimentOptions
     from doctune.experiments.plan import Plan
     from doctune.vertex import Canary, ServingMachine
+    from doctune.vertex.canary import UserCounts
 
 _SMOKE_PARAMETERS = {"max_new_tokens": 16}
 _SAID_IN = "the parameter experiment"
@@ -90,6 +91,7 @@ def roll_out(release: Release, rollout: str, experiment: Mapping[str, Any]) -> R
         machine=release.machine,
         traffic_percentage=release.traffic_percentage,
         canary=release.canary if rollout == "canary" else None,
+        user_counts=_user_counts(release, experiment) if rollout == "canary" else None,
         smoke_instances=[{"prompt": release.smoke_prompt}],
         smoke_parameters=_SMOKE_PARAMETERS,
         judged_against=release.judged_against,
@@ -127,6 +129,21 @@ def run_to_its_end(
     write_text(report, render_report(engine, name))
     looks = [step.numbers for step in decisions_of(engine, name) if step.numbers]
     return state, _flat(looks[-1]) if looks else {}
+
+
+def _user_counts(release: Release, experiment: Mapping[str, Any]) -> UserCounts | None:
+    """Returns what counts the users' requests in the gateway's log; None where it is not known."""
+    from doctune.database.usage import endpoint_requests
+    from doctune.experiments.options import experiment_options
+    from doctune.experiments.service_database import is_known
+
+    if not experiment or not is_known(experiment_options(experiment, _SAID_IN).release.database):
+        logger.info("The canary sees its own predictions only: the gateway's log is not known.")
+        return None
+    options, engine = _opened(experiment)
+    model = options.release.model or release.endpoint_name
+    upstream = f"vertex:{release.endpoint_name}"
+    return lambda since: endpoint_requests(engine, model, upstream, since)
 
 
 def _deploy_treatment(release: Release, experiment: Mapping[str, Any]) -> RolledOut:

@@ -30,6 +30,11 @@ class DatabasePlace(BaseModel):
         return self
 
 
+def is_known(place: DatabasePlace) -> bool:
+    """Returns whether a place, or the environment, names the database of the gateway."""
+    return bool(place.instance or any(map(os.environ.get, (URL_VARIABLE, INSTANCE_VARIABLE))))
+
+
 def open_service_database(place: DatabasePlace | None = None, default_url: str = "") -> Engine:
     """Returns an engine for the database of a place, or else the one that the environment names.
 

@@ -4,15 +4,17 @@ A client cannot address one deployed model behind a traffic split, and a failed 
 say which of them failed. So the release sends predictions of its own through the endpoint, and
 compares how many of them fail with how many would fail if the new version were as good as
 `max_error_rate` allows and the others failed as often as before (a one-sided binomial test, looked
-at after every prediction). Errors of the users' own requests are not seen.
+at after every prediction). Errors of the users' own requests are held against the same test where
+somebody counts them, as the gateway's log does.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from doctune.errors import DeploymentError
@@ -25,6 +27,11 @@ _FALSE_ALARM = 1e-4
 # How many predictions a step sends to the new version itself, on average.
 _PREDICTIONS_OF_ITS_OWN = 20
 _LEAST_PREDICTIONS = 20
+_BEFORE = timedelta(hours=1)  # how far back the users' errors are counted that were there before
+
+
+# Returns how many requests users have sent since a moment, and how many the endpoint failed.
+UserCounts = Callable[[datetime], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -69,22 +76,28 @@ class Watch:
         instances: Sequence[Mapping[str, Any]],
         parameters: Mapping[str, Any] | None,
         canary: Canary,
+        users: UserCounts | None = None,
     ) -> None:
         """Prepares it.
 
         Args:
             endpoint: Resource name.
+            users: Counts the users' own requests; None where nobody does.
         """
         from google.cloud import aiplatform
 
         self._endpoint = aiplatform.Endpoint(endpoint)
         self._instances, self._parameters, self._canary = instances, parameters, canary
-        self._others_rate = 0.0
+        self._users = users
+        self._others_rate = self._users_rate = 0.0
 
     def see_others(self) -> None:
         """Counts the errors before the new version has traffic."""
         failed = sum(self._ask() is not None for _ in range(_LEAST_PREDICTIONS))
         self._others_rate = failed / _LEAST_PREDICTIONS
+        if self._users is not None:
+            asked, failed = self._users(datetime.now(UTC) - _BEFORE)
+            self._users_rate = failed / max(asked, 1)
 
     def see(self, deployed_id: str, share: int) -> None:
         """Watches one step.
@@ -99,6 +112,7 @@ class Watch:
         allowed = part * self._canary.max_error_rate + (1 - part) * self._others_rate
         needed = max(_LEAST_PREDICTIONS, math.ceil(_PREDICTIONS_OF_ITS_OWN / part))
         pause, end = self._canary.seconds / needed, time.monotonic() + self._canary.seconds
+        began = datetime.now(UTC)
         asked = failed = 0
         with progress(f"Watching {share} % of the traffic", None, "predictions") as bar:
             while asked < needed or time.monotonic() < end:
@@ -111,6 +125,19 @@ class Watch:
                         f"predictions failed; {allowed:.1%} were allowed: {explain(error)}"
                     )
                 time.sleep(pause)
+                self._see_users(began, share)
+
+    def _see_users(self, began: datetime, share: int) -> None:
+        if self._users is None:
+            return
+        asked, failed = self._users(began)
+        part = share / 100
+        allowed = part * self._canary.max_error_rate + (1 - part) * self._users_rate
+        if failed and chance_of_failures(failed, asked, allowed) < _FALSE_ALARM:
+            raise DeploymentError(
+                f"with {share} % of the traffic for the new version, {failed} of {asked} requests "
+                f"of users failed; {allowed:.1%} were allowed."
+            )
 
     def _ask(self, deployed_id: str = "") -> BaseException | None:
         """Sends one prediction; returns its error. An answer of the new version is checked."""
@@ -125,8 +152,15 @@ class Watch:
 
 def chance_of_failures(failed: int, asked: int, rate: float) -> float:
     """Returns the chance of so many failures or more, where each happens at a rate."""
+    # By logarithms: of many thousands of requests, the factors are beyond what a float holds.
     fewer = sum(
-        math.comb(asked, count) * rate**count * (1 - rate) ** (asked - count)
+        math.exp(
+            math.lgamma(asked + 1)
+            - math.lgamma(count + 1)
+            - math.lgamma(asked - count + 1)
+            + count * math.log(rate)
+            + (asked - count) * math.log1p(-rate)
+        )
         for count in range(failed)
     )
     return max(0.0, 1.0 - fewer)

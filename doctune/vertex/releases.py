@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctune.errors import DeploymentError
 from doctune.vertex import release_journal as journal
-from doctune.vertex.canary import Canary, Watch
+from doctune.vertex.canary import Canary, UserCounts, Watch
 from doctune.vertex.endpoints import endpoint_name as find_name
 from doctune.vertex.endpoints import same_version
 from doctune.vertex.errors import google_errors
@@ -59,6 +59,7 @@ def deploy_model(
     traffic_percentage: int = 10,
     smoke_parameters: Mapping[str, Any] | None = None,
     canary: Canary | None = None,
+    user_counts: UserCounts | None = None,
     judged_against: str | None = None,
     owner: str = "",
     wait_seconds: float = 3600.0,
@@ -77,6 +78,7 @@ def deploy_model(
         smoke_parameters: The `parameters` of the test's predictions.
         canary: The traffic goes up in these steps, each tested and watched, instead of at once;
             `traffic_percentage` does not count then.
+        user_counts: Counts the users' own requests through the endpoint while a canary goes up.
         judged_against: Artifact URI of the champion that the model was compared with, "" where
             there was none. It is an error if the champion is another by now; None skips that check.
         owner: Who releases, such as the name of a run: a killed release of the same owner is
@@ -98,7 +100,7 @@ def deploy_model(
             _check_champion(version, judged_against)
             variant, created = release.deploy(name, machine or ServingMachine())
             deployed = variant.deployed_model_id
-            tested = _Test(release, deployed, smoke_instances, smoke_parameters)
+            tested = _Test(release, deployed, smoke_instances, smoke_parameters, user_counts)
             answers = tested.in_steps(canary) if canary else tested.at(traffic_percentage)
             _check_champion(version, judged_against)
             release.commit(deployed)
@@ -115,6 +117,7 @@ class _Test:
     deployed: str
     instances: Sequence[Mapping[str, Any]]
     parameters: Mapping[str, Any] | None
+    user_counts: UserCounts | None = None
 
     def at(self, share: int, watched_seconds: float = 0.0) -> list[dict[str, Any]]:
         """Gives it a share of the traffic; returns its answers."""
@@ -123,7 +126,9 @@ class _Test:
 
     def in_steps(self, canary: Canary) -> list[dict[str, Any]]:
         """Gives it one share after the other, each watched; returns its last answers."""
-        watch = Watch(self.release.endpoint, self.instances, self.parameters, canary)
+        watch = Watch(
+            self.release.endpoint, self.instances, self.parameters, canary, self.user_counts
+        )
         if self._shares().keys() - {self.deployed}:
             watch.see_others()
         answers: list[dict[str, Any]] = []

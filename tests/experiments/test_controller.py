@@ -1,6 +1,7 @@
 """A controller takes an experiment to its end, on a real database."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
@@ -23,7 +24,9 @@ from doctune.experiments.options import (
 from doctune.experiments.outages import worst_stretch
 from doctune.experiments.plan import ArmPlan, Plan
 from doctune.experiments.report import render_report
+from doctune.experiments.rollout import Release, roll_out
 from doctune.experiments.status import standing_of
+from doctune.vertex import Canary, Deployment, ServingMachine
 from tests.experiments.records import NOW, Log, Recording, fill
 from tests.experiments.test_decision import PLAN
 from tests.gateway.conftest import ROOT
@@ -250,3 +253,35 @@ def test_retention_leaves_what_an_experiment_still_needs(engine, log, created) -
     controller.run()
     delete_predictions(engine, NOW - timedelta(days=7))
     assert kept() == {"of now"}
+
+
+def test_a_canary_counts_users_errors_where_the_gateways_database_is_known(
+    sqlite, monkeypatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def deployed(version: str, **options: Any) -> Deployment:
+        given.update(options)
+        return Deployment("endpoint", "1", version, (), "", created=True)
+
+    monkeypatch.setattr("doctune.vertex.deploy_model", deployed, raising=False)
+    release = Release(
+        model_version="projects/p/locations/l/models/m@2",
+        endpoint_name="handbook",
+        judged_against="",
+        owner="run",
+        smoke_prompt="?",
+        machine=ServingMachine(),
+        canary=Canary(),
+        traffic_percentage=10,
+    )
+    declared = load_experiment_options(ROOT / "config").model_dump(mode="json")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    roll_out(release, "canary", declared)
+    assert given["user_counts"] is None
+    monkeypatch.setenv("DATABASE_URL", str(sqlite.url))
+    log = Log(sqlite)
+    log.ask(None, "u1", None, upstream="vertex:handbook", cache="miss")
+    log.ask(None, "u1", None, upstream=None, cache="miss", status=503)
+    roll_out(release, "canary", declared)
+    assert given["user_counts"](NOW - timedelta(minutes=1)) == (2, 1)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine
 
+from doctune.database.usage import endpoint_requests
 from doctune.errors import UsageError
 from doctune.experiments.analysis import evaluate
 from doctune.experiments.moments import Moments, ratio_value
@@ -174,6 +175,24 @@ def test_what_is_exported_gives_what_the_database_gives(engine, log, tmp_path: P
         if one.effect is not None and other.effect is not None:
             assert other.effect == pytest.approx(one.effect, rel=1e-9, abs=1e-12)
             assert other.lower == pytest.approx(one.lower, rel=1e-6), one.metric
+
+
+def test_a_canary_counts_the_requests_that_its_endpoint_failed(engine, log) -> None:
+    def ask(upstream: str | None, **more: Any) -> None:
+        values = {"cache": "miss", "upstream": upstream, **more}
+        log.ask(None, "u1", None, **values)
+
+    before = NOW - timedelta(minutes=1)
+    ask("vertex:handbook", at=before - timedelta(hours=1))
+    ask("vertex:handbook")
+    ask("vertex:handbook", cache="hit")
+    ask("https://backup", model="other")
+    assert endpoint_requests(engine, "handbook", "vertex:handbook", before) == (1, 0)
+    ask("https://backup")  # answered in its place
+    ask(None, status=503)
+    ask(None, status=400)
+    log.ask("treatment", "u2", "failed", status=503)
+    assert endpoint_requests(engine, "handbook", "vertex:handbook", before) == (4, 2)
 
 
 def test_files_that_hold_no_exposures_are_refused(tmp_path: Path) -> None:

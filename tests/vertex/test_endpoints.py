@@ -1,6 +1,7 @@
 """Deployments through Google's SDK, against localvertex, which starts real servers."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from doctune.vertex import (
     releases,
     rollback,
 )
-from doctune.vertex.canary import chance_of_failures
+from doctune.vertex.canary import UserCounts, chance_of_failures
 from doctune.vertex.registry import get_version
 from doctune.vertex.smoke_test import most_predictions
 from tests.vertex.conftest import IMAGES
@@ -317,6 +318,23 @@ def test_a_canary_that_begins_to_fail_after_its_smoke_test_is_rolled_back(
     assert aliases(two) == {"candidate"}
 
 
+def test_a_canary_whose_users_requests_fail_is_rolled_back(register, unique) -> None:
+    one, two = register("light:1"), register("light:2")
+    deploy(one, unique)
+    with pytest.raises(DeploymentError, match=r"with 20 % .* 12 of 40 requests of users failed"):
+        deploy(two, unique, canary=CANARY, user_counts=failing_after(0, 12))
+    assert state_of(unique) == {"1": 100}
+    # As many had failed before.
+    deploy(two, unique, canary=Canary(steps=(20,), seconds=0), user_counts=failing_after(12, 12))
+    assert state_of(unique) == {"1": 0, "2": 100}
+
+
+def failing_after(before: int, after: int) -> UserCounts:
+    """Counts 40 requests in the hour before, and as many since."""
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    return lambda since: (40, before if since < began else after)
+
+
 @pytest.mark.parametrize(
     ("canary", "says"),
     [
@@ -332,6 +350,9 @@ def test_a_canary_that_makes_no_sense_is_refused(canary: Canary, says: str, uniq
 
 def test_failures_are_as_likely_as_the_binomial_says() -> None:
     assert chance_of_failures(0, 20, 0.1) == 1.0
+    assert chance_of_failures(1000, 100_000, 0.01) == pytest.approx(
+        scipy.stats.binom.sf(999, 100_000, 0.01), rel=1e-6
+    )
     assert chance_of_failures(1, 20, 0.1) == pytest.approx(1 - 0.9**20)
     assert chance_of_failures(20, 20, 0.1) == pytest.approx(0.1**20, abs=1e-15)
     assert chance_of_failures(3, 100, 0.005) == pytest.approx(
