@@ -16,6 +16,12 @@ import pytest
 from doctune.processes import start_process, stop_process
 from tests.serving.tiny_model import write_tiny_model
 
+ROOT = Path(__file__).parents[2]
+# The environment in which a program of the tests is what `--engine vllm` starts.
+IN_VLLMS_PLACE = {
+    "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "programs"), str(ROOT)])
+}
+
 
 @dataclass
 class Server:

@@ -1,7 +1,6 @@
 """The vLLM launcher: its command line, and the contract tests over an engine behind the front."""
 
 import ast
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from doctune.processes import stop_process
 from doctune.serving.options import ServingOptions, options_from
 from doctune.serving.vllm_command import vllm_command, vllm_environment
-from tests.serving.conftest import Server, start_server
+from tests.serving.conftest import IN_VLLMS_PLACE, ROOT, Server, start_server
 from tests.serving.test_chat import (  # noqa: F401 - the contract, over this module's server
     client,
     test_a_body_that_is_no_request_is_answered_400,
@@ -35,15 +34,11 @@ from tests.serving.test_serving_program import (  # noqa: F401
     test_what_the_chat_template_refuses_is_answered_400,
 )
 
-PROGRAMS = Path(__file__).parent / "programs"
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def server(artifact: Path) -> Iterator[Server]:
     """`--engine vllm`, with a program of the tests in vLLM's place."""
-    path = os.pathsep.join([str(PROGRAMS), str(ROOT)])
-    started = start_server(str(artifact), "--engine", "vllm", environment={"PYTHONPATH": path})
+    started = start_server(str(artifact), "--engine", "vllm", environment=IN_VLLMS_PLACE)
     try:
         started.wait_until_ready()
         yield started
