@@ -12,7 +12,7 @@ from doctune.documents.tables.pieces import has_gaps, part_of
 _MIN_ROWS = 8
 _MIN_SHARE = 0.8  # of the rows have a gap at a gutter
 _LEAST_GUTTER = 1.2  # em
-_PROSE_CHARS = 18  # a narrower column is one of a table, whose rows must stay together
+PROSE_CHARS = 18  # a narrower column is one of a table, whose rows must stay together
 
 
 def cut_columns(lines: list[Line], tables: Sequence[BBox], text: PageText) -> list[Line]:
@@ -35,7 +35,7 @@ def cut_columns(lines: list[Line], tables: Sequence[BBox], text: PageText) -> li
     gutters = _gutters(rows, words)
     cut = {row: _cut(row, of_row, gutters) for row, of_row in zip(rows, words, strict=True)}
     pieces = [piece for parts in cut.values() for piece in parts]
-    if not gutters or median(len(piece.text) for piece in pieces) < _PROSE_CHARS:
+    if not gutters or median(len(piece.text) for piece in pieces) < PROSE_CHARS:
         return lines
     return [piece for line in lines for piece in cut.get(line, [line])]
 

@@ -45,8 +45,8 @@ class Block:
             cells that it covers are empty in `rows`.
         header_rows: For a table, the number of header rows.
         size: Its font size in points.
-        engine: The engine that read its text: "pdfium", "tesseract" for a scanned page, or "tags"
-            for the description of a figure.
+        engine: The engine that read its text: "pdfium", "rapidocr" or "tesseract" for a scanned
+            page, or "tags" for the description of a figure.
         confidence: Mean OCR confidence in per cent; None for other text.
         caption: For a table or figure, the text of its caption.
         links: The addresses outside the file that it links to.

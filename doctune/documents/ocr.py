@@ -1,19 +1,15 @@
-"""OCR of pages without text, by Tesseract if it is installed.
+"""OCR of pages without text, by the engine that is installed.
 
-PDFium renders the page in grey, and it is piped to the `tesseract` program. The resulting lines go
-through the same layout analysis as any other. A skewed page is deskewed first; Tesseract detects
-the orientation. Nothing is written to disk, and no model is downloaded.
+PDFium renders the page in grey; a skewed page is deskewed first. The resulting lines go through the
+same layout analysis as any other. What an engine is unsure of is no text. Nothing is written to
+disk, and no model is downloaded.
 """
 
-import os
-import shutil
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-from doctune import limits
+from doctune.documents import ocr_rapid, ocr_tesseract
 from doctune.documents.geometry import PageSpace, turn_box
 from doctune.documents.layers import set_sizes
 from doctune.documents.lines import ScannedLine
@@ -22,17 +18,34 @@ from doctune.documents.model import BBox
 if TYPE_CHECKING:
     from PIL import Image
 
-ENGINE = "tesseract"
-ADVICE = "Install Tesseract (Debian: tesseract-ocr) to read scans."
-_DPI = 250
+ADVICE = "Install doctune[ocr] or Tesseract (Debian: tesseract-ocr) to read scans."
 _MAX_PIXELS = 40_000_000
-_MIN_CONFIDENCE = 30.0  # per cent: words below are specks
-# Least confidence of a line and of a page: below are handwriting, drawings or noise.
-_SURE_LINE, _SURE_PAGE = 55.0, 65.0
 _LEFT_OUT = 0.25  # of a page's characters, above which there is a warning
 
 # Called after each page, since a page takes seconds and the parent watches for progress.
 listeners: list[Callable[[], None]] = []
+
+
+class Engine(Protocol):
+    """A module that reads pictures.
+
+    Attributes:
+        NAME: What `engine` of its blocks says.
+        DPI: What pages are rendered at.
+        SURE_LINE, SURE_PAGE: Least confidence of a line and of a page, in per cent.
+    """
+
+    NAME: str
+    DPI: int
+    SURE_LINE: float
+    SURE_PAGE: float
+
+    def is_installed(self) -> bool: ...
+
+    def read(self, picture: "Image.Image", dpi: float) -> tuple[list[ScannedLine], int] | None: ...
+
+
+ENGINES: dict[str, Engine] = {engine.NAME: engine for engine in (ocr_rapid, ocr_tesseract)}
 
 
 @dataclass(frozen=True)
@@ -40,122 +53,79 @@ class OcrResult:
     """Lines of a page, and the mean confidence of their words in per cent.
 
     Attributes:
+        engine: Name of the engine that read them.
         unsure: Whether much of the page was left out because of low confidence, as for handwriting
             and drawings.
         lines: Their boxes are on the deskewed page.
         shown: Maps such a box to the page as it is shown; None where both are the same.
     """
 
+    engine: str
     lines: list[ScannedLine]
     confidence: float
     unsure: bool = False
     shown: Callable[[BBox], BBox] | None = None
 
 
-@cache
-def find_program() -> str | None:
-    """Returns the path of the `tesseract` program; None if it is not installed."""
-    return shutil.which("tesseract")
+def find_engine(choice: str) -> Engine | None:
+    """Returns the engine for a value of the option `ocr`; None if it is off or not installed.
 
-
-@cache
-def _languages(program: str) -> str:
-    """Returns all installed languages, English first, except `osd` (orientation detection)."""
-    done = subprocess.run(
-        [program, "--list-langs"], capture_output=True, text=True, timeout=limits.OCR.seconds
+    "auto" is the first one of `ENGINES` that is installed.
+    """
+    wanted = (
+        ENGINES.values() if choice == "auto" else [ENGINES[choice]] if choice in ENGINES else []
     )
-    names = [name for name in done.stdout.splitlines()[1:] if name and name != "osd"]
-    return "+".join(sorted(names, key=lambda name: (name != "eng", name))[:4]) or "eng"
+    return next((engine for engine in wanted if engine.is_installed()), None)
 
 
-def read_page(page: Any, space: PageSpace) -> OcrResult | None:
-    """Reads a PDFium page; None if Tesseract is missing, fails or finds no text."""
-    program = find_program()
+def read_page(page: Any, space: PageSpace, engine: Engine) -> OcrResult | None:
+    """Reads a PDFium page; None if the engine fails or finds no text."""
     # Imported here: only workers that read scans need it.
     from doctune.documents import raster, scans
 
-    if program is None:
-        return None
-    dpi = 72 * raster.fitting_scale(space, _DPI / 72, _MAX_PIXELS)
-    command = [program, "stdin", "stdout", "-l", _languages(program), "--psm", "1"]
-    command += ["--dpi", str(max(1, round(dpi))), "tsv"]
+    dpi = 72 * raster.fitting_scale(space, engine.DPI / 72, _MAX_PIXELS)
     picture = raster.draw_grey(page, space, dpi / 72)
     skew = scans.skew_of(picture)
     if skew:
         picture = scans.straighten(picture, skew)
     try:
-        done = subprocess.run(
-            command,
-            input=_as_pnm(picture),
-            capture_output=True,
-            timeout=limits.OCR.seconds,
-            # One thread each, since several workers run Tesseract in parallel.
-            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+        found = engine.read(picture, dpi)
     finally:
         for listener in listeners:
             listener()
-    result = _lines_of(done.stdout.decode("utf-8", "replace"), 72 / dpi)
-    return None if result is None else _upright(result, skew, space)
+    if found is None or not found[0]:
+        return None
+    lines, quarters = found
+    for line in lines:
+        line.x0, line.y0 = line.x0 * 72 / dpi, line.y0 * 72 / dpi
+        line.x1, line.y1 = line.x1 * 72 / dpi, line.y1 * 72 / dpi
+    return _judged(_upright(lines, quarters, space), skew, quarters, space, engine)
 
 
-def _upright(result: OcrResult, skew: float, space: PageSpace) -> OcrResult:
-    """Rotates the lines of a page that is on its side or upside down."""
+def _upright(lines: list[ScannedLine], quarters: int, space: PageSpace) -> list[ScannedLine]:
+    """Turns the boxes of a page that is on its side or upside down."""
+    for line in lines:
+        box = (line.x0, line.y0, line.x1, line.y1)
+        if quarters:
+            line.x0, line.y0, line.x1, line.y1 = turn_box(box, quarters, space.width, space.height)
+        line.hyphen = line.text.endswith("-")
+    set_sizes(lines)
+    return lines
+
+
+def _judged(
+    lines: list[ScannedLine], skew: float, quarters: int, space: PageSpace, engine: Engine
+) -> OcrResult:
+    """Leaves out what the engine is unsure of."""
     from doctune.documents import scans
 
-    quarters = scans.quarters_of(result.lines) if result.lines else 0
-    if not quarters and not skew:
-        return result
-    for line in result.lines:
-        box = (line.x0, line.y0, line.x1, line.y1)
-        line.x0, line.y0, line.x1, line.y1 = turn_box(box, quarters, space.width, space.height)
-    if quarters % 2:
-        set_sizes(result.lines)
-    shown = scans.back_to_page(skew, quarters, space.width, space.height)
-    return replace(result, shown=shown)
-
-
-def _as_pnm(picture: "Image.Image") -> bytes:
-    return b"P5 %d %d 255\n" % picture.size + picture.tobytes()
-
-
-def _lines_of(table: str, scale: float) -> OcrResult | None:
-    """Joins the words of Tesseract's table into lines."""
-    lines: dict[tuple[str, ...], ScannedLine] = {}
-    confidences = []
-    for row in table.splitlines()[1:]:
-        fields = row.split("\t")
-        if len(fields) < 12 or fields[0] != "5" or not fields[11].strip():
-            continue
-        confidence = float(fields[10])
-        if confidence < _MIN_CONFIDENCE:
-            continue
-        confidences.append(confidence)
-        x, y, width, height = (float(value) * scale for value in fields[6:10])
-        key = tuple(fields[1:5])
-        line = lines.get(key)
-        if line is None:
-            line = lines[key] = ScannedLine(fields[11], confidence)
-            line.x0, line.y0, line.x1, line.y1 = x, y, x + width, y + height
-        else:
-            words = line.text.count(" ") + 1
-            line.confidence += (confidence - line.confidence) / (words + 1)
-            line.text += " " + fields[11]
-            line.x0, line.x1 = min(line.x0, x), max(line.x1, x + width)
-            line.y0, line.y1 = min(line.y0, y), max(line.y1, y + height)
-    if not lines:
-        return None
-    found = list(lines.values())
-    set_sizes(found)
-    for line in found:
-        line.hyphen = line.text.endswith("-")
-    sure = [line for line in found if line.confidence >= _SURE_LINE]
-    chars = sum(len(line.text) for line in found)
-    left_out = chars - sum(len(line.text) for line in sure)
-    mean = sum(line.confidence * len(line.text) for line in sure)
-    mean /= max(1, sum(len(line.text) for line in sure))
-    if mean < _SURE_PAGE:
-        return OcrResult([], 0.0, unsure=True)
-    return OcrResult(sure, mean, unsure=left_out > _LEFT_OUT * chars)
+    sure = [line for line in lines if line.confidence >= engine.SURE_LINE]
+    all_chars, chars = (sum(len(line.text) for line in some) for some in (lines, sure))
+    mean = sum(line.confidence * len(line.text) for line in sure) / max(1, chars)
+    if mean < engine.SURE_PAGE:
+        return OcrResult(engine.NAME, [], 0.0, unsure=True)
+    shown = None
+    if skew or quarters:
+        shown = scans.back_to_page(skew, quarters, space.width, space.height)
+    unsure = all_chars - chars > _LEFT_OUT * all_chars
+    return OcrResult(engine.NAME, sure, mean, unsure, shown)

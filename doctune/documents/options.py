@@ -43,9 +43,10 @@ class ParseOptions(BaseModel):
         default="all",
         description="Which tables to look for: ruled tables have drawn lines.",
     )
-    ocr: Literal["auto", "off"] = Field(
+    ocr: Literal["auto", "rapidocr", "tesseract", "off"] = Field(
         default="auto",
-        description="Whether Tesseract reads pages without text, if it is installed.",
+        description="What reads pages without text: auto takes RapidOCR (the extra `ocr`), or else "
+        "Tesseract, whichever is installed.",
     )
     attachments: bool = Field(
         default=False,

@@ -6,14 +6,18 @@ up and down the page or across gutters. Only then is the page cut into columns a
 
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import median
+from typing import TypeVar
 
-from doctune.documents.columns import cut_columns
+from doctune.documents.columns import PROSE_CHARS, cut_columns
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
 
 _DISORDER_LIMIT, _TURNED_LIMIT = 0.25, 0.1
 _MIN_GUTTER = 6.0
 _MAX_CUTS = 12
+
+AnyLine = TypeVar("AnyLine", bound=Line)
 
 
 def reading_order(
@@ -35,6 +39,11 @@ def reading_order(
     if cut is not lines or (len(lines) > least and disorder(lines) > limit):
         return _cut(cut, 0)
     return lines
+
+
+def cut_into_columns(lines: list[AnyLine]) -> list[AnyLine]:
+    """Returns lines whose order is unknown in reading order; tables stay in rows."""
+    return _cut(lines, 0, PROSE_CHARS)
 
 
 def beside_labels(lines: list[Line]) -> list[Line]:
@@ -61,23 +70,31 @@ def disorder(lines: list[Line]) -> float:
     return ups / max(1, len(lines) - 1)
 
 
-def _cut(lines: list[Line], depth: int) -> list[Line]:
-    """Cuts at the widest gutter between columns, or else at the widest gap between bands."""
+def _cut(lines: list[AnyLine], depth: int, least_chars: int = 0) -> list[AnyLine]:
+    """Cuts at the widest gutter between columns, or else at the widest gap between bands.
+
+    Args:
+        least_chars: Least median length of a column's lines.
+    """
     if len(lines) <= 1 or depth > _MAX_CUTS:
         return lines
     gutter = _widest_gap([(line.x0, line.x1) for line in lines], _MIN_GUTTER)
     if gutter is not None:
         left = [line for line in lines if line.x1 <= gutter]
         right = [line for line in lines if line.x0 >= gutter]
-        if len(left) >= 3 and len(right) >= 3:
-            return _cut(left, depth + 1) + _cut(right, depth + 1)
+        if all(len(side) >= 3 and _usual_chars(side) >= least_chars for side in (left, right)):
+            return _cut(left, depth + 1, least_chars) + _cut(right, depth + 1, least_chars)
     gap = _widest_gap([(line.y0, line.y1) for line in lines], -1.0)
     if gap is not None:
         above = [line for line in lines if line.y0 + line.y1 < 2 * gap]
         below = [line for line in lines if line.y0 + line.y1 >= 2 * gap]
         if above and below:
-            return _cut(above, depth + 1) + _cut(below, depth + 1)
+            return _cut(above, depth + 1, least_chars) + _cut(below, depth + 1, least_chars)
     return sorted(lines, key=lambda line: (round(line.y0 / 3), line.x0))
+
+
+def _usual_chars(lines: Sequence[Line]) -> float:
+    return median(len(line.text) for line in lines)
 
 
 def _widest_gap(intervals: list[tuple[float, float]], least: float) -> float | None:

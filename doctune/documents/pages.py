@@ -98,8 +98,11 @@ class _Reader:
             line.text.count("\ufffd") + line.text.count("\x00") for line in lines
         )
         result.lines = lines
-        if self._options.ocr == "auto":
-            step = partial(_read_scan, self._page, self._space, lines, drawing.images, result)
+        if self._options.ocr != "off":
+            choice = self._options.ocr
+            step = partial(
+                _read_scan, self._page, self._space, lines, drawing.images, result, choice
+            )
             if run("a scan", step, False):
                 return
         if lines:
@@ -235,7 +238,12 @@ def _plain_lines(text: str, space: PageSpace) -> list[Line]:
 
 
 def _read_scan(
-    page: Any, space: PageSpace, lines: list[Line], images: list[BBox], result: PageLines
+    page: Any,
+    space: PageSpace,
+    lines: list[Line],
+    images: list[BBox],
+    result: PageLines,
+    choice: str,
 ) -> bool:
     """Reads a page by OCR if its own text is missing or worse; returns whether it did."""
     from doctune.documents import legibility
@@ -252,14 +260,15 @@ def _read_scan(
         return False
     from doctune.documents import ocr
 
-    read = ocr.read_page(page, space)
-    result.unread = read is None and ocr.find_program() is None
+    engine = ocr.find_engine(choice)
+    read = ocr.read_page(page, space, engine) if engine else None
+    result.unread = engine is None
     if not lines and not result.unread:
         # It shows rows of strokes, but little or nothing of them can be read.
         result.unsure = read is None or read.unsure
     if read is None or not read.lines or (lines and not legibility.is_better(read, lines)):
         return False
-    result.confidence, result.engine = read.confidence, ocr.ENGINE
+    result.confidence, result.engine = read.confidence, read.engine
     result.lines, result.shown = list(read.lines), read.shown
     result.text = ""  # the page's own text is discarded
     result.char_count = sum(len(line.text) for line in read.lines)

@@ -20,7 +20,7 @@ from doctune.documents.wire import unpack_facts, unpack_part
 from doctune.progress import Bar, progress
 
 # Raise it when the same file gives other blocks than before, so that stored results are not reused.
-_LAYOUT_VERSION = 6
+_LAYOUT_VERSION = 7
 
 
 @dataclass
@@ -80,8 +80,9 @@ def read_files(
 def settings_digest(options: ParseOptions) -> str:
     """Returns the digest of the settings that affect a file's result."""
     settings = options.model_dump(exclude={"workers", "max_failure_share", "password"})
-    can_ocr = options.ocr == "auto" and ocr.find_program() is not None
-    return digest_value({**settings, "can_ocr": can_ocr, "version": _LAYOUT_VERSION})
+    engine = ocr.find_engine(options.ocr)
+    name = engine.NAME if engine else ""
+    return digest_value({**settings, "ocr_engine": name, "version": _LAYOUT_VERSION})
 
 
 def worker_count(options: ParseOptions) -> int:

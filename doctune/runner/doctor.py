@@ -129,11 +129,13 @@ def _spec(spec: Path) -> Finding:
 
 
 def _ocr() -> Finding:
-    found = shutil.which("tesseract")
+    rapid = importlib.util.find_spec("rapidocr") is not None
+    found = "RapidOCR" if rapid else shutil.which("tesseract")
     return Finding(
         "OCR for scanned pages",
         found is not None,
-        found or "tesseract is not installed",
-        "install Debian's tesseract-ocr, or go without: scanned pages are then reported",
+        found or "neither RapidOCR nor Tesseract is installed",
+        "install doctune[ocr] or Debian's tesseract-ocr, or go without: scanned pages are then "
+        "reported",
         required=False,
     )

@@ -1,8 +1,9 @@
-"""Scanned pages: read by Tesseract where it is, said plainly where it is not."""
+"""Scanned pages: read by the OCR engine that is installed, said plainly where none is."""
 
 import random
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import pypdfium2
 import pytest
@@ -11,8 +12,20 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from doctune.documents import ParseOptions, ocr, parse_corpus, parse_pdf, scans
+from doctune.documents import (
+    ParseOptions,
+    ocr,
+    ocr_rapid,
+    ocr_tesseract,
+    parse_corpus,
+    parse_pdf,
+    scans,
+)
 from doctune.errors import CorpusError
+
+needs_tesseract = pytest.mark.skipif(
+    not ocr_tesseract.is_installed(), reason="Tesseract is not installed"
+)
 
 
 @pytest.fixture
@@ -45,10 +58,10 @@ def write_scan(path: Path, manual: Path, angle: float, layer: str = "", mode: in
     return path
 
 
-def test_without_tesseract_the_warning_says_what_to_install(
+def test_without_an_engine_the_warning_says_what_to_install(
     scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ocr, "find_program", lambda: None)
+    monkeypatch.setattr(ocr, "find_engine", lambda choice: None)
     document = parse_pdf(scan)
     assert document.text == ""
     assert "tesseract-ocr" in document.warnings[0]
@@ -73,9 +86,10 @@ def test_the_advice_is_given_once_for_a_folder_and_not_for_blank_pages(
     shutil.copy(manual, scan.with_name("manual.pdf"))
     # A worker looks for the program where this process says that programs are.
     monkeypatch.setenv("PATH", str(tmp_path))
-    ocr.find_program.cache_clear()
-    summary = parse_corpus(scan.parent, tmp_path / "out", ParseOptions(workers=1))
-    ocr.find_program.cache_clear()
+    ocr_tesseract.find_program.cache_clear()
+    options = ParseOptions(workers=1, ocr="tesseract")
+    summary = parse_corpus(scan.parent, tmp_path / "out", options)
+    ocr_tesseract.find_program.cache_clear()
     assert summary.warnings == [
         f"2 files have pages that only OCR can read. {ocr.ADVICE}",
         "again.pdf: 1 of 1 pages show text that only OCR can read.",
@@ -84,22 +98,25 @@ def test_the_advice_is_given_once_for_a_folder_and_not_for_blank_pages(
     ]
 
 
-@pytest.mark.skipif(ocr.find_program() is None, reason="Tesseract is not installed")
 def test_a_scanned_page_gives_the_same_blocks_marked_as_ocr(scan: Path, tmp_path: Path) -> None:
     document = parse_pdf(scan)
-    assert {block.engine for block in document.blocks} == {"tesseract"}
+    assert {block.engine for block in document.blocks} == {"rapidocr"}
     assert "The pump starts when the pressure in the tank falls" in document.text
     assert any(b.kind == "heading" and "The Alba pump" in b.text for b in document.blocks)
     assert "read by OCR" in document.warnings[0]
     assert parse_corpus(scan.parent, tmp_path / "out", ParseOptions(workers=1)).pages == 1
 
 
-@pytest.mark.skipif(ocr.find_program() is None, reason="Tesseract is not installed")
-@pytest.mark.parametrize("angle", [0, 4, 90, 180])
+@needs_tesseract
+@pytest.mark.parametrize(
+    ("engine", "angle"),
+    [*(("tesseract", angle) for angle in (0, 4, 90, 180)), ("rapidocr", 90)],
+)
 def test_a_scan_that_lies_askew_reads_as_a_straight_one(
-    tmp_path: Path, manual: Path, angle: float
+    tmp_path: Path, manual: Path, engine: Literal["rapidocr", "tesseract"], angle: float
 ) -> None:
-    document = parse_pdf(write_scan(tmp_path / "scan.pdf", manual, angle))
+    path = write_scan(tmp_path / "scan.pdf", manual, angle)
+    document = parse_pdf(path, ParseOptions(ocr=engine))
     (page,) = document.pages
     title = next(block for block in page.blocks if "The Alba pump" in block.text)
     prose = next(block for block in page.blocks if block.text.startswith("The pump starts"))
@@ -124,7 +141,7 @@ SOUND = "The pump was read before, by whoever made this scan, and well enough.\n
 SHIFTED = "".join(chr(ord(char) - 29) if char > " " else char for char in SOUND)
 
 
-@pytest.mark.skipif(ocr.find_program() is None, reason="Tesseract is not installed")
+@needs_tesseract
 @pytest.mark.parametrize(
     ("layer", "mode"),
     [(SHIFTED, 3), ("Received 12 May 2031", 0)],
@@ -133,7 +150,8 @@ SHIFTED = "".join(chr(ord(char) - 29) if char > " " else char for char in SOUND)
 def test_a_scan_whose_text_layer_is_broken_or_sparse_is_read_by_ocr(
     tmp_path: Path, manual: Path, layer: str, mode: int
 ) -> None:
-    document = parse_pdf(write_scan(tmp_path / "scan.pdf", manual, 0, layer, mode))
+    path = write_scan(tmp_path / "scan.pdf", manual, 0, layer, mode)
+    document = parse_pdf(path, ParseOptions(ocr="tesseract"))
     assert {block.engine for block in document.blocks} == {"tesseract"}
     assert "The pump starts when the pressure in the tank falls" in document.text
 
@@ -147,7 +165,7 @@ def test_a_sound_hidden_text_layer_is_kept(tmp_path: Path, manual: Path) -> None
 def test_a_broken_text_layer_is_said_where_nothing_can_read_it(
     tmp_path: Path, manual: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ocr, "find_program", lambda: None)
+    monkeypatch.setattr(ocr, "find_engine", lambda choice: None)
     document = parse_pdf(write_scan(tmp_path / "scan.pdf", manual, 0, SHIFTED))
     assert document.warnings == (f"1 of 1 pages show text that only OCR can read. {ocr.ADVICE}",)
 
@@ -171,8 +189,51 @@ def draw_scribble(path: Path) -> Path:
     return path
 
 
-@pytest.mark.skipif(ocr.find_program() is None, reason="Tesseract is not installed")
-def test_what_ocr_is_unsure_of_is_no_text_and_is_told(tmp_path: Path) -> None:
-    document = parse_pdf(draw_scribble(tmp_path / "letter.pdf"))
+@needs_tesseract
+@pytest.mark.parametrize("engine", ["rapidocr", "tesseract"])
+def test_what_ocr_is_unsure_of_is_no_text_and_is_told(
+    tmp_path: Path, engine: Literal["rapidocr", "tesseract"]
+) -> None:
+    path = draw_scribble(tmp_path / "letter.pdf")
+    document = parse_pdf(path, ParseOptions(ocr=engine))
     assert document.text == ""
     assert document.warnings == ("1 page has handwriting or drawings that were not read: page 1.",)
+
+
+def test_an_engine_can_be_chosen_and_the_first_installed_one_is_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ocr_tesseract, "find_program", lambda: "/usr/bin/tesseract")
+    assert ocr.find_engine("auto") is ocr_rapid
+    assert ocr.find_engine("tesseract") is ocr_tesseract
+    assert ocr.find_engine("off") is None
+    monkeypatch.setattr(ocr_rapid, "is_installed", lambda: False)
+    assert ocr.find_engine("auto") is ocr_tesseract
+    assert ocr.find_engine("rapidocr") is None
+
+
+def test_rows_of_a_scan_stay_rows_and_columns_of_prose_are_read_one_by_one(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    canvas.setFont("Helvetica", 11)
+    for row in range(6):
+        canvas.drawString(60, 780 - 16 * row, f"Left column in its sentence {row} of six.")
+        canvas.drawString(310, 777 - 16 * row, f"Right column in its sentence {row} of six.")
+    canvas.drawString(
+        60, 640, "The parts of both units in one list, each with its price in crowns:"
+    )
+    for row, (name, price) in enumerate((("Belt", "125"), ("Lens", "308"), ("Motor", "977"))):
+        canvas.drawString(60, 600 - 22 * row, f"\u2022 {name} of the unit")
+        canvas.drawString(420, 600 - 22 * row, price)
+    canvas.save()
+    with pypdfium2.PdfDocument(tmp_path / "a.pdf") as document:
+        picture = document[0].render(scale=200 / 72).to_pil().convert("L")
+    lines, quarters = ocr_rapid.read(picture, 200) or ([], -1)
+    assert quarters == 0
+    assert [line.text for line in lines] == [
+        *(f"Left column in its sentence {row} of six." for row in range(6)),
+        *(f"Right column in its sentence {row} of six." for row in range(6)),
+        "The parts of both units in one list, each with its price in crowns:",
+        "\u2022 Belt of the unit 125",
+        "\u2022 Lens of the unit 308",
+        "\u2022 Motor of the unit 977",
+    ]
