@@ -33,6 +33,8 @@ typedef struct {
 static int (*char_box)(void *, int, Rect *);
 static double (*char_size)(void *, int);
 static int (*char_matrix)(void *, int, Matrix *);
+static int (*char_ink)(void *, int, double *, double *, double *, double *);
+static int (*char_origin)(void *, int, double *, double *);
 static int (*char_index)(void *, int);
 static void *(*char_object)(void *, int);
 static int (*text_render_mode)(void *);
@@ -57,6 +59,8 @@ static const struct {
     {"FPDFText_GetLooseCharBox", (void **)&char_box},
     {"FPDFText_GetFontSize", (void **)&char_size},
     {"FPDFText_GetMatrix", (void **)&char_matrix},
+    {"FPDFText_GetCharBox", (void **)&char_ink},
+    {"FPDFText_GetCharOrigin", (void **)&char_origin},
     {"FPDFText_GetCharIndexFromTextIndex", (void **)&char_index},
     {"FPDFText_GetTextObject", (void **)&char_object},
     {"FPDFTextObj_GetTextRenderMode", (void **)&text_render_mode},
@@ -378,6 +382,74 @@ static PyObject *find_words(PyObject *module, PyObject *const *args, Py_ssize_t 
     return found;
 }
 
+enum { NOTHING = 0x200b };
+
+/* Box of a character's ink, its baseline, its size; 0 where PDFium does not know it. */
+static void measure_ink(const Text *text, int index, double *values) {
+    double left, right, bottom, top, x = 0, y = 0;
+    if (index < 0 || !char_ink(text->handle, index, &left, &right, &bottom, &top))
+        return;
+    char_origin(text->handle, index, &x, &y);
+    Box box = shown_box(&text->space, left, bottom, right, top);
+    values[0] = box.x0, values[1] = box.y0, values[2] = box.x1, values[3] = box.y1;
+    values[4] = shown_box(&text->space, x, y, x, y).y1;
+}
+
+static double em_at(const Text *text, int index) {
+    Matrix matrix;
+    if (index < 0 || !char_matrix(text->handle, index, &matrix))
+        return 0;
+    return char_size(text->handle, index) * hypot(matrix.c, matrix.d);
+}
+
+static int add_inks(const Text *text, PyObject *line, int position, PyObject *found) {
+    Py_ssize_t length = PyUnicode_GET_LENGTH(line);
+    void *last = NULL, *font = NULL;
+    double size = 0;
+    for (Py_ssize_t place = 0; place < length; place++) {
+        Py_UCS4 character = PyUnicode_READ_CHAR(line, place);
+        if (Py_UNICODE_ISSPACE(character) || character == NOTHING)
+            continue;
+        int at = position + (int)place, index = text->maps ? char_index(text->handle, at) : at;
+        void *object = index < 0 ? NULL : char_object(text->handle, index);
+        if (!object || object != last) {
+            font = object ? object_font(object) : NULL;
+            size = em_at(text, index);
+            last = object;
+        }
+        double values[5] = {0, 0, 0, 0, 0};
+        measure_ink(text, index, values);
+        PyObject *ink = Py_BuildValue("Cddddddn", (int)character, values[0], values[1], values[2],
+                                      values[3], values[4], size, (Py_ssize_t)font);
+        int failed = !ink || PyList_Append(found, ink) < 0;
+        Py_XDECREF(ink);
+        if (failed)
+            return 0;
+    }
+    return 1;
+}
+
+static PyObject *read_inks(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    Text text;
+    if (count != 4 || !PyList_Check(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "read_inks(handle, maps, space, spans)");
+        return NULL;
+    }
+    if (!read_text(args[0], args[1], args[2], &text))
+        return NULL;
+    PyObject *found = PyList_New(0);
+    for (Py_ssize_t index = 0; found && index < PyList_GET_SIZE(args[3]); index++) {
+        PyObject *line;
+        int position;
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(args[3], index), "Ui", &line, &position) ||
+            !add_inks(&text, line, position, found)) {
+            Py_DECREF(found);
+            return NULL;
+        }
+    }
+    return found;
+}
+
 /* Drawings: drawing.py */
 
 enum { TEXT = 1, PATH = 2, IMAGE = 3, FORM = 5 };
@@ -608,18 +680,20 @@ static PyObject *read_drawing(PyObject *module, PyObject *const *args, Py_ssize_
 
 enum { INVISIBLE_MODE = 3, PAPER = 245, LEAST_ALPHA = 8, INVISIBLE = 1, WHITE = 2 };
 
-static long style_of(void *item) {
+static Py_ssize_t style_of(void *item) {
     unsigned int red, green, blue, alpha;
-    long style = text_render_mode(item) == INVISIBLE_MODE ? INVISIBLE : 0;
+    Py_ssize_t style = text_render_mode(item) == INVISIBLE_MODE ? INVISIBLE : 0;
     if (fill_colour(item, &red, &green, &blue, &alpha) &&
         ((red >= PAPER && green >= PAPER && blue >= PAPER) || alpha < LEAST_ALPHA))
         style |= WHITE;
     return style;
 }
 
-static PyObject *read_styles(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+/* What `ask` says of the text object at each position; 0 where there is none. */
+static PyObject *ask_objects(PyObject *const *args, Py_ssize_t count,
+                             Py_ssize_t (*ask)(void *)) {
     if (count != 3 || !PyList_Check(args[2])) {
-        PyErr_SetString(PyExc_TypeError, "read_styles(handle, maps, positions)");
+        PyErr_SetString(PyExc_TypeError, "it takes handle, maps, positions");
         return NULL;
     }
     void *handle = PyLong_AsVoidPtr(args[0]);
@@ -636,14 +710,24 @@ static PyObject *read_styles(PyObject *module, PyObject *const *args, Py_ssize_t
         }
         int index = maps ? char_index(handle, (int)position) : (int)position;
         void *item = index >= 0 ? char_object(handle, index) : NULL;
-        PyObject *style = PyLong_FromLong(item ? style_of(item) : 0);
-        if (!style) {
+        PyObject *answer = PyLong_FromSsize_t(item ? ask(item) : 0);
+        if (!answer) {
             Py_DECREF(found);
             return NULL;
         }
-        PyList_SET_ITEM(found, place, style);
+        PyList_SET_ITEM(found, place, answer);
     }
     return found;
+}
+
+static Py_ssize_t font_of(void *item) { return (Py_ssize_t)object_font(item); }
+
+static PyObject *read_styles(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    return ask_objects(args, count, style_of);
+}
+
+static PyObject *read_fonts(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    return ask_objects(args, count, font_of);
 }
 
 /* How often each character occurs: account.py */
@@ -695,6 +779,8 @@ static PyMethodDef METHODS[] = {
     {"bind", bind, METH_O, "Takes the addresses of the functions, in that order."},
     {"read_lines", (PyCFunction)(void (*)(void))read_lines, METH_FASTCALL, "See characters.py."},
     {"find_words", (PyCFunction)(void (*)(void))find_words, METH_FASTCALL, "See characters.py."},
+    {"read_inks", (PyCFunction)(void (*)(void))read_inks, METH_FASTCALL, "See characters.py."},
+    {"read_fonts", (PyCFunction)(void (*)(void))read_fonts, METH_FASTCALL, "See characters.py."},
     {"read_drawing", (PyCFunction)(void (*)(void))read_drawing, METH_FASTCALL, "See drawing.py."},
     {"read_styles", (PyCFunction)(void (*)(void))read_styles, METH_FASTCALL, "See hidden.py."},
     {"count_codes", count_codes, METH_O, "See account.py."},

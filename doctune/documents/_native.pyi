@@ -1,6 +1,6 @@
 """The functions of _native.c; what they do stands beside their twins in Python."""
 
-from doctune.documents.characters import Reading, Word
+from doctune.documents.characters import Ink, Reading, Word
 from doctune.documents.drawing import Edge, Fill
 from doctune.documents.geometry import PageSpace
 from doctune.documents.model import BBox
@@ -11,6 +11,10 @@ def read_lines(handle: int, maps: bool, space: PageSpace, text: str, /) -> list[
 def find_words(
     handle: int, maps: bool, space: PageSpace, spans: list[tuple[str, int]], word: type[Word], /
 ) -> list[Word]: ...
+def read_inks(
+    handle: int, maps: bool, space: PageSpace, spans: list[tuple[str, int]], /
+) -> list[Ink]: ...
+def read_fonts(handle: int, maps: bool, positions: list[int], /) -> list[int]: ...
 def read_drawing(
     page: int, space: PageSpace, edge: type[Edge], fill: type[Fill], /
 ) -> tuple[list[Edge], list[Edge], list[BBox], list[BBox], list[Fill]]: ...

@@ -27,6 +27,10 @@ _LEAST_HEIGHT, _MOST_HEIGHT = 0.7, 1.9
 # continues in another row; the font handles of its first and last character.
 Reading = tuple[str, int, bool, float, float, float, float, float, int, bool, int, int]
 
+# A character: itself, the box of its ink, its baseline and size in points, its font handle.
+Ink = tuple[str, float, float, float, float, float, float, int]
+NOTHING = "\u200b"  # stands for a character that was dropped
+
 
 class Word(NamedTuple):
     """A word and its box on the page as it is shown."""
@@ -92,6 +96,30 @@ class Characters:
             for text, position in spans
             for found in _WORD.finditer(text)
         ]
+
+    def read_inks(self, spans: list[tuple[str, int]]) -> list[Ink]:
+        """Returns the characters of pieces of text, without white space."""
+        if self._native and hasattr(self._native, "read_inks"):
+            return self._native.read_inks(self._handle, self._maps, self._space, spans)
+        found = []
+        last, font, size = 0, 0, 0.0
+        for part, start in spans:
+            for position, char in enumerate(part, start):
+                if char.isspace() or char == NOTHING:
+                    continue
+                index = self.index(position)
+                item = (foreign.char_object(self._handle, index) or 0) if index >= 0 else 0
+                if not item or item != last:
+                    last, font, size = item, self.font(position), self.em(position)
+                box, base = self.ink(position)
+                found.append((char, *box, base, size, font))
+        return found
+
+    def fonts(self, positions: list[int]) -> list[int]:
+        """Returns the font handle at each position of the text."""
+        if self._native and hasattr(self._native, "read_fonts"):
+            return self._native.read_fonts(self._handle, self._maps, positions)
+        return [self.font(position) for position in positions]
 
     def styles(self, positions: list[int]) -> list[int]:
         """Returns how the characters at positions are painted: bits of INVISIBLE and WHITE."""

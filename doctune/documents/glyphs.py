@@ -8,10 +8,11 @@ accent that was moved leaves a zero-width space, which `clean_text` drops.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from doctune.documents import fonts
-from doctune.documents.lines import NOTHING, Line, PageText, Word
+from doctune.documents.characters import NOTHING
+from doctune.documents.lines import Line, PageText, Word
 
 _COMBINING = {
     "`": "\u0300",
@@ -50,27 +51,34 @@ def fix_glyphs(lines: Iterable[Line], text: PageText, tex: bool) -> None:
     Args:
         tex: Whether the file was made by TeX, so that its symbol fonts may have no map.
     """
+    zeros: list[tuple[Line, list[int]]] = []
     for line in lines:
         found = line.text
         if (not found.isascii() or "`" in found) and _ACCENT.search(found):
             _attach_accents(line, text)
         if tex and "0" in found:
-            _fix_primes(line, text)
+            places = [at for match in _ZEROS.finditer(line.text) for at in range(*match.span())]
+            if places:
+                zeros.append((line, places))
         elif tex and line.font & fonts.TEX_EXTENSION and len(found) <= 2:
             replace_text(line, "".join(_EXTENSION.get(char, char) for char in found))
+    if zeros:
+        _fix_primes(zeros, text)
 
 
-def _fix_primes(line: Line, text: PageText) -> None:
-    """Replaces zeros in TeX's symbol font by primes."""
-    chars: list[str] = []
-    start = line.spans[0][1]
-    for match in _ZEROS.finditer(line.text):
-        for index in range(match.start(), match.end()):
-            if text.font_at(start + index) & fonts.TEX_SYMBOLS:
-                chars = chars or list(line.text)
-                chars[index] = _PRIME
-    if chars:
-        replace_text(line, "".join(chars))
+def _fix_primes(zeros: Sequence[tuple[Line, list[int]]], text: PageText) -> None:
+    """Replaces zeros in TeX's symbol font by primes.
+
+    Args:
+        zeros: Lines with the places of their zeros.
+    """
+    found = text.fonts_at([line.spans[0][1] + at for line, places in zeros for at in places])
+    of_zero = iter(found)
+    for line, places in zeros:
+        primes = {at for at in places if next(of_zero) & fonts.TEX_SYMBOLS}
+        if primes:
+            chars = [_PRIME if at in primes else char for at, char in enumerate(line.text)]
+            replace_text(line, "".join(chars))
 
 
 def _attach_accents(line: Line, text: PageText) -> None:

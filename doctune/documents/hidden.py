@@ -54,7 +54,7 @@ def split_hidden(
     styles = text.styles(lines)
     in_boxes = may_be_hidden(page, lines, drawing.boxes, text) if drawing.boxes else []
     plain = not in_boxes and not drawing.images and not any(styles)
-    if plain and all(map(partial(_is_plain, space), lines)):
+    if plain and all(map(partial(_is_plain, space.width, space.height), lines)):
         return VisibleText(lines)
     checker = _Checker(page, space, drawing.images + drawing.figures)
     area = space.width * space.height
@@ -84,7 +84,7 @@ class _Checker:
         self._picture: Image.Image | None = None
 
     def hides(self, line: Line, style: int) -> bool:
-        if not _is_plain(self._space, line):
+        if not _is_plain(self._space.width, self._space.height, line):
             return True
         if not style:
             return False
@@ -201,11 +201,13 @@ def _pixels(line: Line, scale: float, size: tuple[int, int]) -> tuple[int, int, 
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def _is_plain(space: PageSpace, line: Line) -> bool:
-    """Returns whether a line is on the page and large enough to be visible."""
-    on_page = -1 <= line.x0 + line.x1 <= 2 * space.width + 2
-    on_page = on_page and -1 <= line.y0 + line.y1 <= 2 * space.height + 2
-    return on_page and (line.size >= _LEAST_SIZE or line.y1 - line.y0 >= _LEAST_SIZE)
+def _is_plain(width: float, height: float, line: Line) -> bool:
+    """Returns whether a line is on a page of this size and large enough to be visible."""
+    return (
+        -1 <= line.x0 + line.x1 <= 2 * width + 2
+        and -1 <= line.y0 + line.y1 <= 2 * height + 2
+        and (line.size >= _LEAST_SIZE or line.y1 - line.y0 >= _LEAST_SIZE)
+    )
 
 
 def _area(box: BBox) -> float:

@@ -5,7 +5,6 @@ and height, limits by their place over or under an operator. Where that does not
 LaTeX, and the formula stays text.
 """
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -387,13 +386,14 @@ def _symbol(glyph: Glyph) -> str:
     raise UnsureError
 
 
-_WORD_END = re.compile(r"\\[a-zA-Z]+$")
-
-
 def _joined(parts: Sequence[str]) -> str:
     """Joins parts, with a space after a command before a letter."""
-    text = ""
+    joined: list[str] = []
+    command = False  # whether the text so far ends in one
     for part in parts:
-        space = _WORD_END.search(text) is not None and part[:1].isalpha()
-        text += f"{' ' * space}{part}"
-    return text
+        if command and part[:1].isalpha():
+            joined.append(" ")
+        joined.append(part)
+        _, sign, name = part.rpartition("\\")
+        command = bool(sign) and name.isascii() and name.isalpha()
+    return "".join(joined)

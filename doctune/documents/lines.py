@@ -20,7 +20,6 @@ from doctune.documents.geometry import PageSpace
 from doctune.documents.latex import Glyph
 
 # A bullet or number on its own is followed by its item, a tab further on.
-NOTHING = "\u200b"  # stands for a character that was dropped
 _MARKER = re.compile(r"^(?:[^\w\s(]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
 _FRAGMENT_GAP, _MARKER_GAP = 1.2, 4.0  # em
 _OVERLAP_GAP, _PRIME_GAP = -0.35, -1.0
@@ -264,20 +263,13 @@ class PageText:
     def glyphs(self, line: Line) -> list[Glyph]:
         """Returns the characters of a line with their ink, baseline and size."""
         found = []
-        styles: dict[int, tuple[int, float]] = {}  # of each text object
-        for part, position in line.spans:
-            for index, char in enumerate(part, position):
-                if not char.isspace() and char != NOTHING:
-                    item = self.object_at(index)
-                    if item not in styles:
-                        styles[item] = self.font_at(index), self._characters.em(index)
-                    font, size = styles[item]
-                    box, base = self._characters.ink(index)
-                    # Italic fonts often state a weight that is not theirs.
-                    bold = font & (fonts.BOLD | fonts.ITALIC) == fonts.BOLD
-                    if font & (fonts.TEX_SYMBOLS | fonts.TEX_EXTENSION) and char.isalnum():
-                        char = "\ufffd"  # a symbol by its code, without a map
-                    found.append(Glyph(char, *box, base, size, bold))
+        for char, x0, y0, x1, y1, base, size, handle in self._characters.read_inks(line.spans):
+            font = self._font(handle) if handle else 0
+            # Italic fonts often state a weight that is not theirs.
+            bold = font & (fonts.BOLD | fonts.ITALIC) == fonts.BOLD
+            if font & (fonts.TEX_SYMBOLS | fonts.TEX_EXTENSION) and char.isalnum():
+                char = "\ufffd"  # a symbol by its code, without a map
+            found.append(Glyph(char, x0, y0, x1, y1, base, size, bold))
         return found
 
     def em(self, line: Line) -> float:
@@ -292,6 +284,10 @@ class PageText:
     def font_at(self, position: int) -> int:
         """Returns the font of the character at a position of PDFium's text."""
         return self._font(self._characters.font(position))
+
+    def fonts_at(self, positions: list[int]) -> list[int]:
+        """Returns the fonts of the characters at positions of PDFium's text."""
+        return [self._font(handle) for handle in self._characters.fonts(positions)]
 
     def _font(self, handle: int) -> int:
         font = self._fonts.get(handle)

@@ -117,18 +117,19 @@ def _trim(lines: Sequence[ScannedLine], picture: "Image.Image") -> None:
     At the top and bottom by the same share of their height, since a line may have no high or low
     letters.
     """
-    above, below = [], []
+    above: list[float] = []
+    below: list[float] = []
     for line in lines:
         area = picture.crop((round(line.x0), round(line.y0), round(line.x1), round(line.y1)))
-        width, height = area.size
-        if width < 1 or height < _LEAST_PIXELS:
+        wide, high = area.size
+        if wide < 1 or high < _LEAST_PIXELS:
             continue
-        rows = _blank_ends(area.resize((1, height), _BOX).tobytes(), _ROW_INK)
-        columns = _blank_ends(area.resize((width, 1), _BOX).tobytes(), _COLUMN_INK)
-        above.append(rows[0] / height)
-        below.append(rows[1] / height)
-        line.x0 += min(columns[0], height)
-        line.x1 -= min(columns[1], height)
+        rows = _blank_ends(area.resize((1, high), _BOX).tobytes(), _ROW_INK)
+        columns = _blank_ends(area.resize((wide, 1), _BOX).tobytes(), _COLUMN_INK)
+        above.append(rows[0] / high)
+        below.append(rows[1] / high)
+        line.x0 += min(columns[0], high)
+        line.x1 -= min(columns[1], high)
     if above:
         top, bottom = sorted(above)[len(above) // 4], sorted(below)[len(below) // 4]
         for line in lines:
@@ -159,7 +160,8 @@ def _add_bullets(lines: Sequence[ScannedLine], picture: "Image.Image") -> None:
 
 def _shows_bullet(area: "Image.Image", height: float) -> bool:
     """Returns whether an area shows a dot alone: square, full, and smaller than a letter."""
-    darkest, lightest = area.getextrema()
+    levels = area.tobytes()
+    darkest, lightest = min(levels), max(levels)
     if lightest - darkest < _CONTRAST:
         return False
     level = (darkest + lightest) / 2

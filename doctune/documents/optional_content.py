@@ -22,6 +22,7 @@ _KEY = b"/OCProperties"
 _OBJECT_STREAM = b"/ObjStm"
 _ROOT = re.compile(rb"/Root\s+(\d+)\s+\d+\s+R")
 _HEADER_BYTES, _MAX_STREAM_BYTES = 4_096, 4 << 20
+_SEARCHED_BYTES = 1 << 18  # at once
 _MAX_GROUPS = 24  # of a page; each costs a rendering
 _MAX_OBJECTS, _MAX_DEPTH = 20_000, 6
 _SCALE, _MOST_PIXELS = 1.0, 1_000_000
@@ -36,7 +37,7 @@ def has_optional_content(path: Path) -> bool:
         except (OSError, ValueError):
             return False
         with content:
-            if content.find(_KEY) >= 0:
+            if _find(content, _KEY, 0) >= 0:
                 return True
             # The root is named in the last kilobytes, or in the first ones of a linearized file.
             ends = content[: 2 * _HEADER_BYTES], content[-8 * _HEADER_BYTES :]
@@ -46,10 +47,19 @@ def has_optional_content(path: Path) -> bool:
 
 def _streams(content: mmap.mmap) -> Iterator[int]:
     """Yields the positions of object streams."""
-    place = content.find(_OBJECT_STREAM)
+    place = _find(content, _OBJECT_STREAM, 0)
     while place >= 0:
         yield place
-        place = content.find(_OBJECT_STREAM, place + 1)
+        place = _find(content, _OBJECT_STREAM, place + 1)
+
+
+def _find(content: mmap.mmap, key: bytes, begin: int) -> int:
+    """Returns the first position of a key; mmap's own search compares byte by byte."""
+    for start in range(begin, len(content), _SEARCHED_BYTES):
+        place = content[start : start + _SEARCHED_BYTES + len(key) - 1].find(key)
+        if place >= 0:
+            return start + place
+    return -1
 
 
 def _declares(content: mmap.mmap, place: int, roots: set[int]) -> bool:

@@ -7,7 +7,6 @@ line of a text is larger, or continues in the next line, or has no such form.
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -125,9 +124,13 @@ class _Page:
     @cached_property
     def _size(self) -> float:
         """The font size of most characters."""
-        sizes: Counter[float] = Counter()
+        exact: dict[float, int] = {}
         for line in self._lines:
-            sizes[round(line.size, 1)] += len(line.text)
+            exact[line.size] = exact.get(line.size, 0) + len(line.text)
+        sizes: dict[float, int] = {}
+        for size, chars in exact.items():
+            rounded = round(size, 1)
+            sizes[rounded] = sizes.get(rounded, 0) + chars
         return max(sizes, key=lambda size: sizes[size], default=10.0)
 
     def mark(self, side: str, rows: Sequence[Row]) -> None:
@@ -161,6 +164,9 @@ class _Page:
             len(row) == 1 and not has_gaps(row[0])
         ):
             return False  # could be the first line of the text
+        within = self._is_within(row, side, _BAND)
+        if not within and (side == "header" or len(row) > 1 or not row[0].text.isdecimal()):
+            return False  # before the costly look for gaps; a page number may be farther in
         pieces = [piece for line in row for piece in split_line(line, self._text)]
         # On covers and forms most text is small print, so a clear form allows a larger size.
         forms = [piece.text.strip() for piece in pieces]
@@ -168,8 +174,8 @@ class _Page:
         largest = (_LARGEST if formal else _MAX_SIZE) * self._size
         if any(line.size > largest for line in row):
             return False
-        if not self._is_within(row, side, _BAND):
-            return side == "footer" and self._is_far_number(pieces, inner, gap, high)
+        if not within:
+            return self._is_far_number(pieces, inner, gap, high)
         texts = [piece.text.strip() for piece in pieces]
         if any(map(_is_stamp, texts)):
             return True

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import pypdfium2.raw as pdfium
 
 from doctune.documents import foreign
+from doctune.documents.characters import NOTHING
 from doctune.documents.geometry import PageSpace
 from doctune.documents.glyphs import replace_text
-from doctune.documents.lines import NOTHING, Line, PageText, Word
+from doctune.documents.lines import Line, PageText, Word
 from doctune.documents.model import BBox
 
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from doctune.documents import fonts
+from doctune.documents.characters import NOTHING
 from doctune.documents.glyphs import replace_text
-from doctune.documents.lines import NOTHING, Line, PageText
+from doctune.documents.lines import Line, PageText
 
 # Without ideographs and Hangul, which have words of one or two characters.
 _LETTERS = re.compile(r"(?<!\S)[^\W\d_\u1100-\uffff]{1,2}(?!\S)")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,11 @@ READABLE = ["installation-guide", "price-table-2031", "nimbrel-12-site-manual", 
 needs_native = pytest.mark.skipif(native.module is None, reason="no compiler was at hand")
 
 
-def read(path: Path) -> list[tuple[list[tuple[object, ...]], list[list[Word]], Drawing]]:
-    """The lines, words and drawing of each page."""
+Look = tuple[list[tuple[object, ...]], list[list[Word]], list[object], Drawing]
+
+
+def read(path: Path) -> list[Look]:
+    """The lines, words, characters with their fonts, and drawing of each page."""
     found = []
     with PdfFile(path) as file:
         for index in range(file.page_count):
@@ -33,7 +37,10 @@ def read(path: Path) -> list[tuple[list[tuple[object, ...]], list[list[Word]], D
                 with PageText(page, space) as text:
                     lines = text.lines()
                     words = [text.words(line) for line in lines]
-                found.append(([values(line) for line in lines], words, read_drawing(page, space)))
+                    chars: list[object] = [asdict(g) for line in lines for g in text.glyphs(line)]
+                    chars += text.fonts_at([line.spans[0][1] for line in lines])
+                drawing = read_drawing(page, space)
+                found.append(([values(line) for line in lines], words, chars, drawing))
     return found
 
 
@@ -46,11 +53,15 @@ def assert_same_without_native(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(native, "module", None)
     plain = read(path)
     assert len(compiled) == len(plain) > 0
-    for (lines, words, drawing), (other_lines, other_words, other_drawing) in zip(
-        compiled, plain, strict=True
-    ):
+    for (lines, words, chars, drawing), (
+        other_lines,
+        other_words,
+        other_chars,
+        other_drawing,
+    ) in zip(compiled, plain, strict=True):
         assert lines == other_lines
         assert words == other_words
+        assert chars == other_chars
         assert vars(drawing) == vars(other_drawing)
 
 
