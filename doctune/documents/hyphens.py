@@ -1,6 +1,7 @@
 """Hyphens at line ends: decides which ones break a word and which ones belong to it."""
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
@@ -82,6 +83,10 @@ class Vocabulary:
         return set("\n".join(parts).split())
 
     @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self._words)
+
+    @cached_property
     def _beginnings(self) -> Counter[str]:
         """Returns how many words begin with each prefix and a hyphen."""
         compounds = [word.partition("-") for word in self._words if "-" in word]
@@ -95,8 +100,12 @@ class Vocabulary:
 
     def _surplus_apart(self, one: str) -> int:
         """Returns how many more words have a hyphen after a prefix than continue without one."""
-        length = len(one)
-        joined = sum(1 for word in self._words if word.startswith(one) and word[length:].isalpha())
+        words, length = self._sorted, len(one)
+        joined = 0
+        for place in range(bisect_left(words, one), len(words)):
+            if not words[place].startswith(one):
+                break
+            joined += words[place][length:].isalpha()
         return self._beginnings[one] - joined
 
 

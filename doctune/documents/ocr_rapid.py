@@ -3,6 +3,7 @@
 It reads Latin letters, Chinese and Japanese. Nothing is downloaded.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -74,6 +75,8 @@ def read(picture: "Image.Image", dpi: float) -> tuple[list[ScannedLine], int] | 
 
 @cache
 def _engine() -> Any:
+    # Before it is loaded: it would write files into the home folder and send what it counts.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     from rapidocr import RapidOCR
 
     # One thread each, since several workers read pages in parallel.

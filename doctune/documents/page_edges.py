@@ -168,20 +168,21 @@ class _Page:
         if not within and (side == "header" or len(row) > 1 or not row[0].text.isdecimal()):
             return False  # before the costly look for gaps; a page number may be farther in
         pieces = [piece for line in row for piece in split_line(line, self._text)]
+        texts = [piece.text.strip() for piece in pieces]
+        highest = max(line.size for line in row)
         # On covers and forms most text is small print, so a clear form allows a larger size.
-        forms = [piece.text.strip() for piece in pieces]
-        formal = all(map(_is_formal, forms)) and (len(forms) > 1 or _is_stated(forms[0]))
-        largest = (_LARGEST if formal else _MAX_SIZE) * self._size
-        if any(line.size > largest for line in row):
+        if highest > _MAX_SIZE * self._size and (
+            highest > _LARGEST * self._size or not _are_formal(texts)
+        ):
             return False
         if not within:
             return self._is_far_number(pieces, inner, gap, high)
-        texts = [piece.text.strip() for piece in pieces]
         if any(map(_is_stamp, texts)):
             return True
         if len(pieces) == 1:
             return self._is_lone(row, texts[0], apart, side)
         numbered = _is_number(texts[0]) or _is_number(texts[-1])
+        formal = _are_formal(texts)
         worded = formal or any(_is_worded(text) or _PAGE_OF.match(text) for text in texts)
         wide = pieces[-1].x1 - pieces[0].x0 > _MIN_WIDTH * (self._right - self._left)
         if formal and wide and any(map(_is_worded, texts)):
@@ -242,6 +243,11 @@ def _is_formal(text: str) -> bool:
     """Returns whether a part of a row has the form of a running line's."""
     forms = (_is_worded, _PAGE_OF.match, _DATE.match, _PAGE_NUMBER.match, _is_stamp)
     return any(form(text) for form in forms)
+
+
+def _are_formal(texts: Sequence[str]) -> bool:
+    """Returns whether all parts of a row have the form of a running line's, or one only its own."""
+    return all(map(_is_formal, texts)) and (len(texts) > 1 or _is_stated(texts[0]))
 
 
 def _are_values(texts: Sequence[str]) -> bool:
