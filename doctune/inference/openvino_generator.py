@@ -34,7 +34,7 @@ from doctune.inference.options import GenerationOptions
 # Most tokens that a step computes: prompts are read in such pieces between the tokens of others.
 CHUNK_TOKENS = 128
 # Tokens of the cache for each answer at once, where memory has room; at least one whole context.
-_TOKENS_A_ROW = 1024
+_TOKENS_A_ROW = 512
 _SHARE_OF_MEMORY = 0.5
 _CONVERSION = 1  # part of the cache's key: raise it when what `write_gguf` writes changes
 
