@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,40 @@ class Workspace:
     @property
     def last_run(self) -> dict[str, Any]:
         return json.loads((self.folder / ".doctune/last_run.json").read_text())
+
+
+def copy_project(
+    folder: Path, compiled: Path, base: Path, pdfs: str, **changes: Mapping[str, Any]
+) -> Workspace:
+    """Makes a workspace whose pipelines tune a tiny model in one epoch.
+
+    Args:
+        base: The model that is tuned.
+        changes: Sections of config.yaml, whose keys go before those that are there.
+    """
+    shutil.copytree(compiled, folder / "dist")
+    shutil.copytree(ROOT / "config", folder / "config")
+    shutil.rmtree(folder / "config/environments/laptop")  # submitted runs know it not
+    path = folder / "config/config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["pdfs"] = pdfs
+    config["training"] = {
+        "base_model": str(base),
+        "learning_rate": 0.01,
+        "num_train_epochs": 1,
+        "lora_r": 4,
+        "warmup_ratio": 0.0,
+    }
+    config["evaluation"] |= {
+        "max_new_tokens": 4,
+        "min_examples": 3,
+        "first_release": "better",
+        "slice_regressions": "report",
+    }
+    for section, values in changes.items():
+        config[section] = {**config.get(section, {}), **values}
+    path.write_text(yaml.safe_dump(config))
+    return Workspace(folder)
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from doctune.publishing import MANIFEST_FILE
 from doctune.runner.events import EventReader
-from tests.e2e.conftest import ROOT, Workspace
+from tests.e2e.conftest import ROOT, Workspace, copy_project
 from tests.evaluation.tiny_models import write_model
 
 BUCKET = "doctune-local"
@@ -110,32 +109,19 @@ def test_the_weights_are_among_what_was_compared(outcomes: dict[str, Any]) -> No
 
 
 def _workspace(folder: Path, compiled: Path, base: Path, pdfs: Path) -> Workspace:
-    shutil.copytree(compiled, folder / "dist")
-    shutil.copytree(ROOT / "config", folder / "config")
-    shutil.rmtree(folder / "config/environments/laptop")  # submitted runs know it not
-    path = folder / "config/config.yaml"
-    config = yaml.safe_load(path.read_text())
-    config["pdfs"] = str(pdfs)
-    config["documents"] = {**config.get("documents", {}), "max_failure_share": 0.9}
-    config["dataset"] |= {"max_examples": 60}
-    config["training"] = {
-        "base_model": str(base),
-        "learning_rate": 0.01,
-        "num_train_epochs": 1,
-        "lora_r": 4,
-        "warmup_ratio": 0.0,
-    }
-    config["evaluation"] |= {
-        "max_new_tokens": 4,
-        "max_examples": 8,
-        "min_examples": 3,
-        "first_release": "better",
-        "slice_regressions": "report",
-        # Of eight examples, one that is wrongly refused is 12 %, over the default bound.
-        "bounds": {"least_right": 0.3, "most_unsupported": 0.5, "most_refused_wrong": 0.5},
-    }
-    path.write_text(yaml.safe_dump(config))
-    return Workspace(folder)
+    return copy_project(
+        folder,
+        compiled,
+        base,
+        str(pdfs),
+        documents={"max_failure_share": 0.9},
+        dataset={"max_examples": 60},
+        evaluation={
+            "max_examples": 8,
+            # Of eight examples, one that is wrongly refused is 12 %, over the default bound.
+            "bounds": {"least_right": 0.3, "most_unsupported": 0.5, "most_refused_wrong": 0.5},
+        },
+    )
 
 
 def _cache(space: Workspace) -> dict[str, str]:

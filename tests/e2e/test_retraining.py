@@ -24,7 +24,7 @@ from doctune.database.engine import open_database
 from doctune.database.reviews import claim, decide
 from doctune.database.schema import prepare
 from tests.database.rows import write_prediction
-from tests.e2e.conftest import ROOT, Workspace
+from tests.e2e.conftest import ROOT, Workspace, copy_project
 from tests.evaluation.tiny_models import write_model
 from tests.feedback.corpus import correct
 
@@ -140,46 +140,29 @@ class Loop:
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Iterator[Loop]:
     folder = tmp_path_factory.mktemp("retraining")
-    shutil.copytree(compiled, folder / "dist")
-    shutil.copytree(ROOT / "config", folder / "config")
-    shutil.rmtree(folder / "config/environments/laptop")
-    (folder / "pdfs").mkdir()
+    space = _workspace(folder, compiled, write_model(tmp_path_factory.mktemp("base"), seed=0))
     for name in ("faq.pdf", "warranty-and-returns.pdf"):
         shutil.copy(ROOT / "samples/pdfs" / name, folder / "pdfs" / name)
-    _configure(folder, write_model(tmp_path_factory.mktemp("base"), seed=0))
     engine = open_database(f"sqlite:///{folder}/gateway.db")
     prepare(engine)
-    space = Workspace(folder)
     yield Loop(space, engine)
     space.doctune("local", "down", check=False)
     engine.dispose()
 
 
-def _configure(folder: Path, base: Path) -> None:
-    path = folder / "config/config.yaml"
-    config = yaml.safe_load(path.read_text())
-    config["pdfs"] = "pdfs"
-    config["dataset"] |= {"max_examples": 40}
-    config["training"] = {
-        "base_model": str(base),
-        "learning_rate": 0.01,
-        "num_train_epochs": 1,
-        "lora_r": 4,
-        "warmup_ratio": 0.0,
-    }
-    config["evaluation"] |= {
+def _workspace(folder: Path, compiled: Path, base: Path) -> Workspace:
+    evaluation = {
         "primary_metric": "perplexity",  # a few steps are enough for it
-        "first_release": "better",
-        "max_new_tokens": 4,
         "max_examples": 6,
-        "min_examples": 3,
         "bootstrap_resamples": 200,
         "general_prompts": False,
         "semantic_similarity": False,
-        "slice_regressions": "report",
         "bounds": {"least_right": 0.0, "most_unsupported": 1.0, "most_refused_wrong": 1.0},
     }
-    path.write_text(yaml.safe_dump(config))
+    space = copy_project(
+        folder, compiled, base, "pdfs", dataset={"max_examples": 40}, evaluation=evaluation
+    )
+    (folder / "pdfs").mkdir()
     trigger: dict[str, float | None] = {
         "reviewed_items": 2,
         "debounce_hours": 0,
@@ -190,6 +173,7 @@ def _configure(folder: Path, base: Path) -> None:
     }
     rules = {"trigger": trigger, "augment": {"regression_share": 0.0}}
     (folder / "config/retraining.yaml").write_text(yaml.safe_dump(rules))
+    return space
 
 
 @pytest.fixture(scope="module")
