@@ -41,7 +41,7 @@ class IndexKnowledge:
             answer=answer.answer,
             cited=answer.quoted,
             sources=tuple(
-                Passage(file=source.file, pages=(source.page,), text=source.text)
+                _passage(source.file, source.title, (source.page,), source.heading, source.text)
                 for source in answer.sources
             ),
         )

@@ -9,6 +9,8 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from doctune.cli import app
+from doctune.compute.costs import estimate
+from doctune.compute.prices import load_prices
 from doctune.configuration.environments import choose_laptop
 from doctune.configuration.settings import load_settings, load_vertex_settings
 from doctune.errors import ConfigurationError, UsageError
@@ -45,6 +47,18 @@ def test_the_projects_own_environments_are_valid(environment: str) -> None:
 
     assert vertex.project.endswith(environment)
     assert vertex.images.tag == "dev"
+
+
+def test_a_base_of_eight_billion_parameters_is_tuned_and_served_on_one_l4_each() -> None:
+    settings = load_settings(ROOT / "config", "l4-8b")
+    vertex = load_vertex_settings(ROOT / "config", "l4-8b")
+
+    assert settings.training.load_in_4bit
+    assert settings.training.gradient_checkpointing
+    for machine in (vertex.machines.training, vertex.endpoint):
+        assert (machine.accelerator_type, machine.accelerator_count) == ("NVIDIA_L4", 1)
+    run = estimate(vertex, load_prices(ROOT / "config"), {"tune-model": 1, "evaluate-model": 1})
+    assert run.total == pytest.approx(1.99, abs=0.01)
 
 
 # What makes a run short, or lets more pass: fit for a laptop alone.
@@ -121,7 +135,7 @@ def test_a_variable_wins_over_the_environment(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("prd", "did you mean prod?"), ("../../etc", "there are: dev, laptop, prod")],
+    [("prd", "did you mean prod?"), ("../../etc", "there are: dev, l4-8b, laptop, prod")],
 )
 def test_an_unknown_environment_is_refused(folder: Path, name: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
@@ -136,7 +150,7 @@ def test_an_error_names_the_file_that_holds_the_bad_value(folder: Path) -> None:
 
 
 def test_every_environment_is_validated(folder: Path) -> None:
-    assert "dev, laptop, prod, staging" in _doctune("config", "validate").output
+    assert "dev, l4-8b, laptop, prod, staging" in _doctune("config", "validate").output
     _lay(folder, "test", "vertex_config.yaml", "colour: blue\n")
 
     done = _doctune("config", "validate")
