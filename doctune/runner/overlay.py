@@ -59,6 +59,17 @@ if runs_pip:
         for name in {NETWORK_VARIABLES!r}:
             os.environ.pop(name, None)
         os.environ.update(json.loads(os.environ[{OUTSIDE_VARIABLE!r}]))
+if "-m" in arguments and arguments[arguments.index("-m") + 1 :][:1] == ["venv"]:
+    # The pip of an environment that a step makes for itself reaches its index in the same way.
+    import atexit, glob, shutil
+
+    def pass_on(names=arguments[arguments.index("-m") + 2 :], here=os.path.dirname(__file__)):
+        for name in names:
+            for packages in glob.glob(os.path.join(name, "lib", "python*", "site-packages")):
+                for file in ("_localvertex_pip.py", "_localvertex_pip.pth"):
+                    shutil.copy(os.path.join(here, file), packages)
+
+    atexit.register(pass_on)
 """
 
 
