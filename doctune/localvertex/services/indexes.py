@@ -32,7 +32,8 @@ def create_index(call: Call, request: Document) -> Document:
     resources.check_display_name(given)
     resources.check_labels(given)
     about = given.get("metadata") or {}
-    config = about.get("config", {})
+    # The SDK sends null for what its caller left out.
+    config = {key: value for key, value in about.get("config", {}).items() if value is not None}
     if int(config.get("dimensions", 0)) < 1:
         raise invalid("index.metadata.config.dimensions must be at least 1.")
     distance = config.get("distanceMeasureType", DISTANCES[0])
@@ -41,7 +42,7 @@ def create_index(call: Call, request: Document) -> Document:
     name = f"{request['parent']}/indexes/{names.new_id()}"
     index = resources.stamp(given, call.type(KIND)) | {"name": name, "metadata": {"config": config}}
     index.setdefault("index_update_method", "BATCH_UPDATE")
-    vertex, folder = call.vertex, about.get("contentsDeltaUri", "")
+    vertex, folder = call.vertex, about.get("contentsDeltaUri") or ""
 
     async def work() -> Document:
         changes = await _read(vertex, folder, int(config["dimensions"])) if folder else ([], [])
@@ -75,7 +76,7 @@ def update_index(call: Call, request: Document) -> Document:
     change, paths = request["index"], request.get("update_mask", [])
     name = call.vertex.projects.canonical(change.get("name", ""))
     about = change.get("metadata") or {}
-    folder, config = about.get("contentsDeltaUri", ""), call.transaction.get(KIND, name)
+    folder, config = about.get("contentsDeltaUri") or "", call.transaction.get(KIND, name)
     if "metadata" not in paths and not folder:
         updated = resources.update(call, KIND, change, paths, _MUTABLE)
         return call.finished(name, with_stats(call.transaction, updated))
