@@ -9,8 +9,9 @@ Each is one process on a core of its own; the load and the model that answers af
 check the request and write what was asked and answered: doctune to SQLite; LiteLLM, which keeps its
 keys in Postgres only, by its `custom_auth` hook, its own limits and a callback that writes a line.
 The overhead is the latency less the median latency of the model asked directly with as many
-connections. CPU is that of the process and its children, by what was answered. Each measure is one
-closed loop: every connection asks again once it is answered.
+connections; that of the first token likewise, of streams. CPU is that of the process and its
+children, by what was answered. Each measure is one closed loop: every connection asks again once it
+is answered.
 
 Then doctune's gateway is measured in front of an endpoint of the local Vertex AI that runs the same
 model, and 10,000 requests at 128 connections ask with a key that may ask 2,500 times a minute and
@@ -42,6 +43,8 @@ CONNECTIONS = (1, 16, 128)
 _WARM_UP_SECONDS = 1.5
 _UPSTREAM = Path(__file__).with_name("gateway_upstream.py")
 
+_Direct = dict[tuple[int, bool], Load]  # by connections, and whether streamed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
@@ -54,6 +57,7 @@ class Measure:
     cpu_ms: float
     p50_overhead_ms: float
     p99_overhead_ms: float
+    first_token_overhead_ms: float  # p50
     failed: int
     rss_mb: float
 
@@ -76,7 +80,7 @@ def main() -> int:
             if ours is not None:
                 os.sched_setaffinity(0, {ours})
             upstream = f"http://127.0.0.1:{port}/v1"
-            direct = _direct(upstream, options.seconds)
+            direct = _ask_directly(upstream, options.seconds)
             measures, limits = _all(folder, upstream, direct, options, theirs)
     _print(measures, direct, limits)
     summary = _summary(measures, limits)
@@ -88,7 +92,7 @@ def main() -> int:
 def _all(
     folder: Path,
     upstream: str,
-    direct: dict[tuple[int, bool], float],
+    direct: _Direct,
     options: argparse.Namespace,
     core: int | None,
 ) -> tuple[list[Measure], dict[str, dict[str, int]]]:
@@ -116,35 +120,36 @@ def _all(
     return measures, limits
 
 
-def _measure(
-    peer: Peer, direct: dict[tuple[int, bool], float], seconds: float
-) -> Iterator[Measure]:
+def _measure(peer: Peer, direct: _Direct, seconds: float) -> Iterator[Measure]:
     for stream in (False, True):
         _ask(peer, CONNECTIONS[1], stream, _WARM_UP_SECONDS)
         for connections in CONNECTIONS:
             before = peer.cpu_seconds()
             load = _ask(peer, connections, stream, seconds)
             used = peer.cpu_seconds() - before
-            base = direct[connections, stream]
+            alone = direct[connections, stream]
+            base = _quantile(alone.latencies, 50)
+            first = _quantile(load.first_words, 50) - _quantile(alone.first_words, 50)
             yield Measure(
                 peer=peer.name,
                 connections=connections,
                 stream=stream,
                 rps=round(load.rate, 1),
                 cpu_ms=round(1000 * used / max(1, load.answered), 3),
-                p50_overhead_ms=round(1000 * (_quantile(load, 50) - base), 2),
-                p99_overhead_ms=round(1000 * (_quantile(load, 99) - base), 2),
+                p50_overhead_ms=round(1000 * (_quantile(load.latencies, 50) - base), 2),
+                p99_overhead_ms=round(1000 * (_quantile(load.latencies, 99) - base), 2),
+                first_token_overhead_ms=round(1000 * first, 2),
                 failed=load.failed,
                 rss_mb=round(peer.mebibytes(), 1),
             )
 
 
-def _direct(upstream: str, seconds: float) -> dict[tuple[int, bool], float]:
-    """Returns the median latency of the model itself, by connections and streaming."""
+def _ask_directly(upstream: str, seconds: float) -> _Direct:
+    """Returns what the model itself answers, by connections and streaming."""
     found = {}
     for stream in (False, True):
         for connections in CONNECTIONS:
-            load = run_load(
+            found[connections, stream] = run_load(
                 upstream,
                 "none",
                 MODEL,
@@ -152,7 +157,6 @@ def _direct(upstream: str, seconds: float) -> dict[tuple[int, bool], float]:
                 stream=stream,
                 seconds=min(2.0, seconds),
             )
-            found[connections, stream] = _quantile(load, 50)
     return found
 
 
@@ -162,10 +166,10 @@ def _ask(peer: Peer, connections: int, stream: bool, seconds: float) -> Load:
     )
 
 
-def _quantile(load: Load, percent: int) -> float:
-    if len(load.latencies) < 2:
+def _quantile(seconds: list[float], percent: int) -> float:
+    if len(seconds) < 2:
         return float("nan")
-    return statistics.quantiles(load.latencies, n=100, method="inclusive")[percent - 1]
+    return statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]
 
 
 def _summary(measures: list[Measure], limits: dict[str, dict[str, int]]) -> dict[str, object]:
@@ -188,6 +192,8 @@ def _summary(measures: list[Measure], limits: dict[str, dict[str, int]]) -> dict
             f"{prefix}rps_128": found[peer, 128, False].rps,
             f"{prefix}stream_cpu_ms": streamed.cpu_ms,
             f"{prefix}stream_p99_overhead_ms_16": streamed.p99_overhead_ms,
+            f"{prefix}first_token_overhead_ms_1": found[peer, 1, True].first_token_overhead_ms,
+            f"{prefix}first_token_overhead_ms_16": streamed.first_token_overhead_ms,
             f"{prefix}rss_mb": max(m.rss_mb for m in measures if m.peer == peer),
         }
     return summary | {
@@ -199,7 +205,7 @@ def _summary(measures: list[Measure], limits: dict[str, dict[str, int]]) -> dict
 
 def _print(
     measures: list[Measure],
-    direct: dict[tuple[int, bool], float],
+    direct: _Direct,
     limits: dict[str, dict[str, int]],
 ) -> None:
     rows = [[str(value) for value in asdict(measure).values()] for measure in measures]
@@ -207,8 +213,8 @@ def _print(
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-    for (connections, stream), median in direct.items():
-        kind = "streamed" if stream else "whole"
+    for (connections, stream), load in direct.items():
+        kind, median = "streamed" if stream else "whole", _quantile(load.latencies, 50)
         print(f"model alone, {connections} connections, {kind}: {1000 * median:.2f} ms")
     for name, case in limits.items():
         print(f"limit of {name}: {case}")

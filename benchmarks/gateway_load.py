@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ PROMPT = "How often is the filter of the pump cleaned, and what is it cleaned wi
 MAX_TOKENS = 32
 
 _REQUEST_SECONDS = 60.0
+_WORD = b"water"  # what the answers of `gateway_upstream.py` consist of
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Load:
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)  # of what was answered, in seconds
+    first_words: list[float] = field(default_factory=list)  # until the first word of each came
     broken: int = 0  # connections that ended or answers that were no answers
 
     @property
@@ -113,6 +116,7 @@ async def _run(
             load.statuses[status] += 1
             if status == 200:
                 load.latencies.append(time.perf_counter() - before)
+                load.first_words.append(client.first_word_at - before)
         client.close()
 
     await asyncio.gather(*(one() for _ in range(connections)))
@@ -133,6 +137,7 @@ class _Client(asyncio.Protocol):
         self._transport: Any = transport
         self._answer: asyncio.Future[int] | None = None
         self._tail = b""
+        self.first_word_at = float("nan")
 
     async def ask(self, request: bytes) -> int:
         """Sends a request and returns the status once the whole answer is there."""
@@ -141,6 +146,7 @@ class _Client(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._answer = asyncio.get_running_loop().create_future()
         self._tail = b""
+        self.first_word_at = float("nan")
         self._transport.write(request)
         return await self._answer
 
@@ -157,6 +163,8 @@ class _Client(asyncio.Protocol):
         self._end(error if isinstance(error, ConnectionError) else ConnectionError())
 
     def on_body(self, data: bytes) -> None:
+        if math.isnan(self.first_word_at) and _WORD in data:
+            self.first_word_at = time.perf_counter()
         self._tail = (self._tail + data)[-64:]
 
     def on_message_complete(self) -> None:

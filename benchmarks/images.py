@@ -1,4 +1,4 @@
-"""How large the images of the steps are, as the container engine counts them.
+"""How large the images are, as the container engine counts them.
 
     python benchmarks/images.py [--json]
 
@@ -15,7 +15,8 @@ from components import images
 from doctune.errors import DoctuneError
 from doctune.runner import engine
 
-_IMAGES = (images.OPS, images.DOCUMENTS, images.SERVING, images.TRAINING)
+_GATEWAY = images.OPS.replace("/ops:", "/gateway:")
+_IMAGES = (images.OPS, images.DOCUMENTS, _GATEWAY, images.SERVING, images.TRAINING)
 _LAYERS = {"/opt/venv": "packages", "/opt/doctune": "source"}
 
 

@@ -35,10 +35,8 @@ ALLOWED: dict[str, str] = {
     ),
     "doctune/inference/batching.py::Batcher._wait: "
     "self._changed.wait_for(lambda: len(flight) or self._waiting ": _SERVICE,
-    "doctune/cli/gateway.py::tail: while True": _FOLLOWS,
-    "doctune/gateway/cache.py::AnswerCache.alone: event.wait()": (
-        "another request computes the same answer, within the limits that all requests have"
-    ),
+    "doctune/database/usage.py::follow_predictions: while True": _FOLLOWS,
+    "doctune/gateway/identity.py::_Issuer._away: cached.get()": "reads a variable",
     "doctune/gateway/shared_cache.py::SharedAnswers._acquired: "
     "lock.acquire(blocking_timeout=self._wait_seconds)": (
         "its limit is cache.wait_seconds; the check knows only the name timeout"

@@ -132,7 +132,7 @@ class AgentModel(Model):
         return f"{index} {' '.join(known)}" if all(known) else ""
 
     async def refresh(self) -> None:
-        """Does nothing: the documents answer although no model does."""
+        """Does nothing: the documents answer even if no model does."""
 
     @property
     def turn_seconds(self) -> float:
@@ -256,7 +256,7 @@ class BoundAgent:
 
 
 class WithExtra:
-    """A wire whose answers also hold what an agent says beside the text."""
+    """Adds an agent's fields, such as `sources`, to the answers of a wire."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire

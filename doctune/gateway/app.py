@@ -140,10 +140,10 @@ def _add_feedback(app: FastAPI, services: Services) -> None:
                 services.log.flush(_FLUSH_SECONDS)
                 return keep(services.engine, services.keeping, principal, said)
             except DatabaseError as error:
-                logger.warning("Feedback cannot be kept: %s", type(error).__name__)
+                logger.warning("Feedback cannot be stored: %s", type(error).__name__)
                 raise GatewayError(
                     503,
-                    "The feedback was not kept: the database is away. Try again.",
+                    "The feedback was not stored: the database is unavailable. Try again.",
                     code="database_unavailable",
                     retry_after=5,
                 ) from error
@@ -225,7 +225,7 @@ def _model(services: Services, principal: Principal, name: str) -> Model:
     if model is None or not principal.may_ask(name):
         raise GatewayError(
             404,
-            f"There is no model {name[:256]} for this key: GET /v1/models lists what it may ask.",
+            f"There is no model {name[:256]} for this key: GET /v1/models lists those it may use.",
             code="model_not_found",
             param="model",
         )

@@ -1,6 +1,6 @@
 """Exact cache of answers to deterministic requests; equal concurrent requests wait for the first.
 
-They are in this process' memory and, where there is Redis, there too for all processes.
+Answers are kept in this process' memory and, if Redis is configured, there for all processes.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class AnswerCache:
     """Answers by key; the least recently used are dropped first."""
 
     def __init__(self, options: CacheOptions, redis_url: str = "") -> None:
-        """Prepares it.
+        """Creates an empty cache.
 
         Args:
-            redis_url: Where processes share answers; "" keeps them in this process.
+            redis_url: Where processes share answers; "" keeps them in this process only.
         """
         self._shared: SharedAnswers | None = None
         if redis_url and options.max_mebibytes:
@@ -51,7 +51,7 @@ class AnswerCache:
         self._computing: dict[str, asyncio.Event] = {}
 
     async def get(self, key: str) -> Answer | None:
-        """Returns what is kept under a key."""
+        """Returns the cached answer to a key, if there is one."""
         kept = self._own(key)
         if kept is None and self._shared is not None:
             kept = await self._shared.get(key)
@@ -68,7 +68,7 @@ class AnswerCache:
         return entry.answer
 
     async def put(self, key: str, answer: Answer) -> None:
-        """Keeps an answer."""
+        """Caches an answer."""
         self._put_own(key, answer)
         if self._shared is not None:
             await self._shared.put(key, answer)
@@ -126,7 +126,7 @@ def cache_key(owner: str, chat: ChatRequest, versions: str) -> str | None:
 
     Args:
         owner: The tenant: no tenant is answered from another's cache.
-        versions: Which model versions answer, so that a new one never speaks with old words.
+        versions: The versions in service, so that a new one never returns an old one's answer.
     """
     deterministic = not chat.temperature or chat.seed is not None
     if not deterministic or not versions:
@@ -136,6 +136,6 @@ def cache_key(owner: str, chat: ChatRequest, versions: str) -> str | None:
 
 
 def cache_control(header: str) -> tuple[bool, bool]:
-    """Returns whether a kept answer may be given, and whether the answer may be kept."""
+    """Returns whether the cache may be read, and whether it may be written."""
     directives = {part.strip().lower() for part in header.split(",")}
     return not directives & {"no-cache", "no-store"}, "no-store" not in directives

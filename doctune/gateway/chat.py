@@ -33,10 +33,10 @@ logger = logging.getLogger("doctune.gateway")
 async def answer(
     services: Services, request: Request, exchange: Exchange, model: Asked, wire: Wire
 ) -> Response:
-    """Answers one request; what became of it is logged and counted when it has ended.
+    """Answers one request; its outcome is logged and counted when it ends.
 
     Raises:
-        GatewayError: It is not answered.
+        GatewayError: The request is refused, or no upstream answers.
     """
     stack = AsyncExitStack()
     admission = Admission()
@@ -95,7 +95,7 @@ async def _asked(exchange: Exchange, model: Asked) -> Answer:
 async def _keep(
     services: Services, exchange: Exchange, model: Asked, key: str | None, result: Answer
 ) -> None:
-    """Keeps an answer, if those versions still answer that it was asked of."""
+    """Caches an answer, unless other versions are in service by now."""
     owner, chat = exchange.principal.owner, exchange.chat
     if (
         key is not None
@@ -114,7 +114,7 @@ async def _streamed(
     admission: Admission,
     stack: AsyncExitStack,
 ) -> Response:
-    """Returns a streamed response; an answer that is kept is streamed from the cache."""
+    """Returns a streamed response, from the cache if it has the answer."""
     may_read, may_keep = cache_control(request.headers.get("cache-control", ""))
     key = cache_key(exchange.principal.owner, exchange.chat, model.versions())
     kept = None
@@ -138,7 +138,7 @@ async def _streamed(
 
 
 async def _kept_or_alone(services: Services, key: str, stack: AsyncExitStack) -> Answer | None:
-    """Returns the answer that is kept, or None where this request is to compute it.
+    """Returns the cached answer, or None if this request is to compute it.
 
     In that case equal requests wait until the stack is closed.
     """
@@ -152,7 +152,7 @@ async def _kept_or_alone(services: Services, key: str, stack: AsyncExitStack) ->
 
 
 class _OwningStream(StreamingResponse):
-    """A stream that closes what it holds however it ends."""
+    """A streaming response that releases its resources however it ends."""
 
     def __init__(
         self, events: AsyncGenerator[bytes], headers: dict[str, str], owned: AsyncExitStack
@@ -186,7 +186,7 @@ async def _relayed(
     wire: Wire,
     key: str | None,
 ) -> AsyncGenerator[bytes]:
-    """Yields an upstream's stream in our form; an error within it is an event, not a cut."""
+    """Relays an upstream's stream; an error within it becomes an event, not a broken connection."""
     parts: list[str] = []
     try:
         yield wire.start(exchange)
@@ -241,7 +241,7 @@ async def _end(services: Services, exchange: Exchange) -> None:
 
 
 def most_tokens(chat: ChatRequest) -> int:
-    """Returns what is reserved of a key's tokens for a request."""
+    """Returns how many of the key's tokens a request reserves."""
     characters = sum(len(turn.text) for turn in chat.messages)
     return characters // _CHARACTERS_PER_TOKEN + 8 + (chat.limit or DEFAULT_ANSWER_TOKENS)
 

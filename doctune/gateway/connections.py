@@ -1,4 +1,4 @@
-"""Limits on connections that uvicorn lacks: for slow, endless and unread ones."""
+"""Connection limits that uvicorn lacks: slow clients, endless headers, unread answers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ logger = logging.getLogger("doctune.gateway")
 
 
 def bounded_protocol(head_seconds: float, unread_seconds: float) -> type[BoundedProtocol]:
-    """Returns the protocol with its limits of time, for uvicorn to make connections of.
+    """Returns uvicorn's protocol class with time limits.
 
     Args:
-        head_seconds: From the first byte, or from the connection where none comes.
+        head_seconds: For the headers, from the first byte or, before one comes, from connecting.
+        unread_seconds: For a client to go on reading its answer.
     """
     limits = {"head_seconds": head_seconds, "unread_seconds": unread_seconds}
     return type("LimitedProtocol", (BoundedProtocol,), limits)
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which lets go of who sends too slowly, too much, or never reads."""
+    """Closes connections whose client sends too slowly or too much, or stops reading."""
 
     head_seconds: float
     unread_seconds: float
@@ -41,12 +42,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes: int | None = 0  # of a head that has not ended; None within a body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Waits for a first request, for so long."""
+        """Starts the timer for the first request's headers."""
         super().connection_made(transport)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Reads; a head without an end is refused."""
+        """Parses data; headers that exceed the limit are refused."""
         seen = -1
         if self._head_bytes is not None:
             self._head_bytes = seen = self._head_bytes + len(data)
@@ -59,33 +60,33 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Begins a request; one that was pipelined begins within the data of the last."""
+        """Starts the timer for a request's headers, also if it was pipelined."""
         super().on_message_begin()
         if self._head_bytes is None:
             self._head_bytes = 0
             self._await_head()
 
     def on_headers_complete(self) -> None:
-        """Ends the wait for a head."""
+        """Stops the timer: the headers are complete."""
         self._head_bytes = None
         self._cancel_timers(unread=False)
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
-        """Waits for the client to read, for so long."""
+        """Starts the timer for a client that does not read."""
         super().pause_writing()
         if self._unread_timer is None:
             self._unread_timer = self.loop.call_later(self.unread_seconds, self._give_up, "unread")
 
     def resume_writing(self) -> None:
-        """Goes on."""
+        """Stops that timer."""
         super().resume_writing()
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leaves no timer behind."""
+        """Cancels all timers."""
         self._cancel_timers()
         super().connection_lost(exc)
 

@@ -53,7 +53,7 @@ class Experiments:
         """Prepares it.
 
         Args:
-            log: Takes what was asked out of sight.
+            log: Receives the exchanges of shadow requests.
         """
         self._engine, self._options = engine, options
         self._open_upstream, self._log = open_upstream, log
@@ -64,12 +64,12 @@ class Experiments:
         self._failing = False
 
     async def open(self) -> None:
-        """Reads the experiments and goes on doing so."""
+        """Loads the experiments and starts reloading them."""
         await self._refresh()
         self._task = asyncio.create_task(self._keep_fresh())
 
     async def close(self) -> None:
-        """Ends the reading; what is asked out of sight is given up."""
+        """Stops reloading and cancels shadow requests."""
         for task in (self._task, *self._shadows):
             if task is not None:
                 task.cancel()
@@ -99,7 +99,7 @@ class Experiments:
         return model
 
     def ended(self, exchange: Exchange) -> None:
-        """Asks the treatment out of sight, if the exchange is of the sample and was answered."""
+        """Sends the treatment a shadow request if the exchange is sampled and was answered."""
         active = next((a for a in self._active.get(exchange.chat.model, ()) if a.plan.shadow), None)
         sampled = exchange.exposure == SHADOWED
         if active is None or not sampled or exchange.status != 200:

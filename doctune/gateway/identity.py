@@ -1,4 +1,4 @@
-"""Who asks: a key of the gateway, or a token of an issuer that the settings name."""
+"""Authentication: by a key of the gateway, or by an identity token of a configured issuer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_NAME = 128  # characters, as the column of the owner has
 
 
 class Identities:
-    """Finds out who asks."""
+    """Authenticates requests."""
 
     def __init__(self, keys: KeyStore, issuers: Sequence[OidcOptions]) -> None:
         self._keys = keys
@@ -34,7 +34,7 @@ class Identities:
         self._reading: asyncio.Future[None] | None = None
 
     async def of(self, headers: Mapping[str, str], scope: str) -> Principal:
-        """Returns who asks.
+        """Returns the authenticated caller.
 
         Raises:
             GatewayError: 401 if nobody is known by that key or token, 403 if the scope is missing,
@@ -69,7 +69,7 @@ class Identities:
         return principal
 
     async def _read_keys(self) -> None:
-        """Reads the keys again; a database that hangs is waited for a moment only."""
+        """Reloads the keys; waits only briefly for a database that hangs."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.ensure_future(asyncio.to_thread(self._keys.refresh))
         if not self._keys.failing:
@@ -110,7 +110,7 @@ class _Issuer:
         return frozenset(map(str, named)) if isinstance(named, list) else frozenset()
 
     def check(self, token: str) -> Principal | None:
-        """Returns whom a token names, or None if it is not valid. May block.
+        """Returns the caller that a token identifies, or None if it is not valid. May block.
 
         Raises:
             GatewayError: 503: the issuer's keys cannot be fetched, so nobody can say.

@@ -1,4 +1,4 @@
-"""Keys: made once and shown once, kept as salted digests, checked in constant time."""
+"""API keys: shown once when created, stored as salted digests, compared in constant time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("doctune.gateway")
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks. `owner` is the tenant: what belongs to one is never shown to another."""
+    """The authenticated caller. `owner` is the tenant; tenants never see each other's data."""
 
     id: str
     name: str
@@ -61,7 +61,7 @@ def create_key(
     limits: LimitOptions | None = None,
     expires_at: datetime | None = None,
 ) -> str:
-    """Makes a key and returns it; it cannot be shown again.
+    """Creates a key and returns it; it cannot be shown again.
 
     Args:
         owner: The tenant; the name where none is given.
@@ -90,9 +90,9 @@ def create_key(
 
 
 class KeyStore:
-    """All valid keys in memory, read again every two seconds.
+    """All valid keys, in memory, reloaded every two seconds.
 
-    While the database is away, the keys that were valid last go on.
+    While the database is unavailable, the last known keys remain valid.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -103,7 +103,7 @@ class KeyStore:
         self._reading = threading.Lock()
 
     def find(self, token: str) -> Principal | None:
-        """Returns whom a key belongs to; None where it is not valid. Does not block."""
+        """Returns the caller that a key belongs to, or None if it is not valid. Does not block."""
         prefix, _, rest = token.partition("_")
         key_id, _, secret = rest.partition("_")
         known = self._known.get(key_id) if prefix == PREFIX else None
@@ -118,16 +118,16 @@ class KeyStore:
 
     @property
     def stale(self) -> bool:
-        """Whether the keys should be read again."""
+        """Whether the keys should be reloaded."""
         return time.monotonic() - self._read_at >= REFRESH_SECONDS
 
     @property
     def failing(self) -> bool:
-        """Whether the keys could not be read the last time."""
+        """Whether the last attempt to load the keys failed."""
         return self._failing
 
     def refresh(self) -> None:
-        """Reads the keys; blocks. A fault of the database is logged, once."""
+        """Reloads the keys; blocks. A failure of the database is logged once."""
         with self._reading:
             self._read_at = time.monotonic()
             try:
@@ -135,7 +135,7 @@ class KeyStore:
                 self._failing = False
             except DatabaseError as error:
                 if not self._failing:
-                    logger.warning("The keys cannot be read again: %s", type(error).__name__)
+                    logger.warning("The keys cannot be reloaded: %s", type(error).__name__)
                 self._failing = True
 
 

@@ -2,8 +2,8 @@
 
 A request reserves the tokens that it may take and gives back what it did not, so that no number of
 requests at once goes over a limit. Counters are in memory, or in Redis where many processes share
-them; while Redis is away each process counts for itself, and says so. Requests in flight are
-counted by each process.
+them; while Redis is unavailable, each process counts for itself and logs that it does. Requests in
+flight are counted by each process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Admission:
 
 
 class Limiter:
-    """Counts what keys ask of models."""
+    """Enforces the limits of each key on each model."""
 
     def __init__(self, defaults: LimitOptions, redis_url: str = "") -> None:
         self._defaults = defaults
@@ -51,7 +51,7 @@ class Limiter:
 
     @property
     def degraded(self) -> bool:
-        """Whether this process counts for itself, since Redis is away."""
+        """Whether this process counts for itself because Redis is unavailable."""
         return self._redis is not None and time.monotonic() < self._redis_away_until
 
     @contextlib.asynccontextmanager
@@ -114,12 +114,12 @@ class _Counters(Protocol):
     async def take(
         self, place: tuple[str, str], limits: LimitOptions, tokens: int
     ) -> tuple[Admission, list[_Reservation]]:
-        """Counts a request, or nothing of it where a limit is met."""
+        """Counts a request; counts nothing if it would exceed a limit."""
 
     async def settle(
         self, place: tuple[str, str], reserved: list[_Reservation], difference: int
     ) -> None:
-        """Corrects what was reserved, where its window still runs."""
+        """Adjusts a reservation to what was used, if its window is still open."""
 
 
 class _MemoryCounters:
@@ -220,7 +220,7 @@ _ITEMS: dict[str, Callable[[int], RateLimitItem]] = {
 
 
 def _token_limits(limits: LimitOptions) -> list[tuple[int, str, float]]:
-    """Returns the limits of tokens, each with its window's name and length."""
+    """Returns the token limits, each with the name and length of its window."""
     found: list[tuple[int, str, float]] = []
     if limits.tokens_per_day is not None:
         found.append((limits.tokens_per_day, "day", _DAY))

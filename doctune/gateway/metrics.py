@@ -1,4 +1,4 @@
-"""What the gateway counts, in Prometheus' form."""
+"""The gateway's metrics, in Prometheus' format."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Metrics:
         )
 
     def observe(self, exchange: Exchange) -> None:
-        """Counts an exchange that has ended; its model is one that exists."""
+        """Counts an exchange that has ended; its model must exist."""
         model = exchange.chat.model
         self.count_answer(model, exchange.status, kind_of(exchange.text, exchange.extra))
         self._tokens.labels(model, "prompt").inc(exchange.prompt_tokens)
@@ -114,9 +114,9 @@ class Metrics:
             self._answers.labels(model, kind).inc()
 
     def count_vote(self, vote: str) -> None:
-        """Counts what a user said of an answer: up or down."""
+        """Counts a user's rating of an answer: up or down."""
         self._votes.labels(vote).inc()
 
     def render(self) -> bytes:
-        """Returns all of them as text."""
+        """Returns all metrics as text."""
         return generate_latest(self._registry)

@@ -1,8 +1,8 @@
-"""The log of predictions: written behind the answers, in batches, by a thread of its own.
+"""The log of predictions, written in batches by a background thread.
 
-What `kill -9` can lose is what came within the last `FLUSH_SECONDS`. While the database is away,
-rows wait in memory, up to `MOST_ROWS`; on SIGTERM what cannot be written goes to a file beside,
-which the next start reads.
+`kill -9` can lose the rows of the last `FLUSH_SECONDS`. While the database is unavailable, rows
+wait in memory, up to `MOST_ROWS`; on SIGTERM those that cannot be written go to a file, which the
+next start reads.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger("doctune.gateway")
 
 
 class PredictionLog:
-    """Takes rows at once and writes them soon."""
+    """Buffers rows and writes them to the database."""
 
     def __init__(
         self, engine: Engine, spill: Path | None = None, retention_days: int | None = None
@@ -62,11 +62,11 @@ class PredictionLog:
 
     @property
     def waiting(self) -> int:
-        """How many rows are not yet written."""
+        """The number of rows not yet written."""
         return self._pending
 
     def add(self, row: Row) -> None:
-        """Takes a row; never blocks. When too many wait, the oldest is dropped and counted."""
+        """Adds a row; never blocks. If too many wait, the oldest is dropped and counted."""
         with self._changed:
             if len(self._rows) >= MOST_ROWS:
                 self._rows.popleft()
@@ -84,7 +84,7 @@ class PredictionLog:
             return self._written.wait_for(lambda: not self._pending, seconds)
 
     def close(self, seconds: float) -> None:
-        """Writes what waits, to the file where the database does not take it, and ends."""
+        """Writes the waiting rows, to the file if the database does not take them, and stops."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -159,7 +159,7 @@ class PredictionLog:
             self._from_spill += 1
 
     def _forget_spill(self, written: int) -> None:
-        """Deletes the file once the database holds its rows: whom it names may be forgotten."""
+        """Deletes the file once its rows are in the database, so that an erasure is complete."""
         if self._spill is None or not self._from_spill:
             return
         with self._changed:

@@ -10,7 +10,7 @@ from doctune.chat_wire import encoded, error_document
 
 
 class GatewayError(Exception):
-    """A request that is not answered. `status` is the HTTP status."""
+    """An error response. `status` is the HTTP status."""
 
     def __init__(
         self,
@@ -22,7 +22,7 @@ class GatewayError(Exception):
         retry_after: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Describes the refusal.
+        """Describes the error.
 
         Args:
             code: OpenAI's short name of the problem, for programs.
@@ -37,7 +37,7 @@ class GatewayError(Exception):
         self._more = dict(headers or {})
 
     def add_headers(self, headers: Mapping[str, str]) -> None:
-        """Adds headers to the response; those that it has already stay."""
+        """Adds headers to the response; existing ones are kept."""
         self._more = {**headers, **self._more}
 
     def document(self) -> dict[str, Any]:
@@ -59,5 +59,5 @@ class GatewayError(Exception):
 
 
 def whole_seconds(seconds: float) -> int:
-    """Returns a wait as clients are told it: rounded up, so that nobody comes back too early."""
+    """Returns the seconds that `Retry-After` gives: rounded up, so that no retry is too early."""
     return max(1, math.ceil(seconds))

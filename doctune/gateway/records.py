@@ -24,7 +24,7 @@ from doctune.gateway.upstreams import Answer, Source
 
 @dataclass
 class Exchange:
-    """The facts of a request that the log will hold, collected while it is answered."""
+    """A request and its answer: what the log will record, collected along the way."""
 
     principal: Principal
     chat: ChatRequest
@@ -51,14 +51,14 @@ class Exchange:
     exposure: str | None = None  # where it is known beforehand
 
     def take(self, answer: Answer) -> None:
-        """Takes a whole answer."""
+        """Records a complete answer."""
         self.text, self.finish_reason = answer.text, answer.finish_reason
         self.prompt_tokens = answer.prompt_tokens
         self.completion_tokens = answer.completion_tokens
         self.source, self.extra = answer.source, answer.extra
 
     def note_first_token(self) -> None:
-        """Notes that the answer has begun."""
+        """Records when the first token arrived."""
         if self.first_token_at is None:
             self.first_token_at = time.monotonic()
 
@@ -78,26 +78,26 @@ def exposure_of(exchange: Exchange) -> str | None:
 
 
 class Recorder:
-    """Makes rows as the settings of the log say."""
+    """Builds rows according to the log settings."""
 
     def __init__(self, options: LogOptions, user_key: bytes) -> None:
-        """Prepares it.
+        """Prepares redaction.
 
         Args:
-            user_key: What end users' names are hashed with.
+            user_key: The key that end users' names are hashed with.
         """
         self._options = options
         self._redactor = Redactor(options.redact_patterns)
         self._user_key = user_key
 
     def end_user(self, name: str | None) -> str | None:
-        """Returns what is kept of an end user's name."""
+        """Returns an end user's name as it is stored."""
         if not name or not self._options.hash_end_users:
             return name or None
         return hmac.new(self._user_key, name.encode(), hashlib.sha256).hexdigest()
 
     def text(self, text: str | None) -> str | None:
-        """Returns what is kept of a text that a user wrote beside a request."""
+        """Returns a user's text as it is stored, or None if content is not logged."""
         if text is None or self._options.content == "off":
             return None
         return self._redactor.redact(text) if self._options.content == "redacted" else text

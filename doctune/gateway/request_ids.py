@@ -11,12 +11,12 @@ REQUEST_ID = "x-request-id"
 
 
 def new_request_id() -> str:
-    """Returns an id for a request that is not a prediction, whose own id would be taken."""
+    """Returns an id for a request that is not a prediction; those have ids of their own."""
     return f"req-{uuid.uuid4().hex}"
 
 
 class RequestIds:
-    """Middleware that names a response, unless the route has: an answer has its prediction's id."""
+    """Middleware that adds the header unless the route did: an answer has its prediction's id."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Routes a request to the first upstream that is up; the queue in front is bounded."""
+"""Routes requests to the first healthy upstream, behind a bounded queue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RETRY_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class OpenStream:
-    """A stream that has begun: where it comes from, and its pieces, the first one included."""
+    """A stream that has begun: its source, and all its pieces, the first one included."""
 
     source: Source
     pieces: AsyncIterator[Piece]
@@ -40,12 +40,12 @@ class OpenStream:
 
 
 class Asked(Protocol):
-    """What answers a request: a model, or an agent for who asks."""
+    """What answers a request: a model, or an agent on behalf of the caller."""
 
     name: str
 
     def versions(self) -> str:
-        """Returns a text that changes when others answer; "" where unknown."""
+        """Returns a text that changes with the versions in service; "" if unknown."""
 
     def place(self) -> AbstractAsyncContextManager[None]:
         """Holds a place in the queue for the block."""
@@ -70,14 +70,14 @@ class Model:
         self._waiting = 0
 
     def versions(self) -> str:
-        """Returns which versions answer now; "" where it is not known."""
+        """Returns the versions in service; "" if unknown."""
         return self._upstreams[0].address.versions()
 
     async def refresh(self) -> None:
-        """Finds out what is served.
+        """Checks that an upstream is available.
 
         Raises:
-            UpstreamError: No upstream can say.
+            UpstreamError: None is.
         """
         problem: UpstreamError | None = None
         for upstream in self._upstreams:
@@ -106,10 +106,10 @@ class Model:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Holds one of the places in front of the upstreams for the block.
+        """Holds one of the model's places for the block, after a bounded wait.
 
         Raises:
-            GatewayError: 503: too many wait, or none gets free in time.
+            GatewayError: 503: too many requests wait, or no place becomes free in time.
         """
         options = self._options
         if self._places.locked():
@@ -120,7 +120,7 @@ class Model:
                 async with asyncio.timeout(options.queue_seconds):
                     await self._places.acquire()
             except TimeoutError as error:
-                raise _unavailable("no place got free in time", "queue_timeout", 1.0) from error
+                raise _unavailable("no place became free in time", "queue_timeout", 1.0) from error
             finally:
                 self._waiting -= 1
         else:
@@ -159,7 +159,7 @@ class Model:
         raise self._nobody()
 
     async def _tried(self, number: int, upstream: Upstream, chat: ChatRequest) -> Answer | None:
-        """Returns an upstream's answer; None where it gives none in time.
+        """Returns an upstream's answer, or None if it gives none in time.
 
         Raises:
             GatewayError: The request is refused.

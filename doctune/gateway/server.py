@@ -58,10 +58,10 @@ def gateway_options(
 
 
 def vertex_place() -> VertexPlace:
-    """Returns where endpoints are.
+    """Returns the project, region and endpoint.
 
-    Without `vertex_config.yaml`, as in the gateway's image, the environment says it alone: the rest
-    of that file is about training.
+    Without `vertex_config.yaml`, as in the gateway's image, they come from the environment: the
+    rest of that file is about training.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -80,7 +80,7 @@ def surroundings(state_dir: Path = STATE_FOLDER) -> Surroundings:
     """Opens the database, whose schema is made or checked, and finds the project.
 
     Raises:
-        ConfigurationError: The database's schema is another, or its URL is wrong.
+        ConfigurationError: The database's schema is of another version, or its URL is wrong.
     """
     vertex = vertex_place()
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -99,7 +99,7 @@ def surroundings(state_dir: Path = STATE_FOLDER) -> Surroundings:
 def gateway_database(state_dir: Path = STATE_FOLDER) -> Engine:
     """Returns an engine for the database that the environment names.
 
-    Without one it is a file of SQLite's in the state folder.
+    By default, it is an SQLite file in the state folder.
 
     Raises:
         ConfigurationError: A variable is missing, or the URL is wrong.
@@ -108,14 +108,14 @@ def gateway_database(state_dir: Path = STATE_FOLDER) -> Engine:
 
 
 def check_somebody_may_ask(options: GatewayOptions, around: Surroundings) -> None:
-    """Refuses an address that others can reach while nobody has a key.
+    """Refuses a public address while there are no keys.
 
     Raises:
-        ConfigurationError: That is so.
+        ConfigurationError: The address is public, and there is neither a key nor an issuer.
     """
     if options.public and not has_valid_keys(around.engine) and not options.identity:
         raise ConfigurationError(
-            f"nobody has a key, and {options.host} can be reached from elsewhere: make one with "
+            f"nobody has a key, and {options.host} can be reached from elsewhere: create one with "
             "doctune gateway keys create --name NAME."
         )
 
@@ -123,7 +123,7 @@ def check_somebody_may_ask(options: GatewayOptions, around: Surroundings) -> Non
 def serve(
     options: GatewayOptions, around: Surroundings, on_listening: Callable[[str], None]
 ) -> None:
-    """Serves until SIGTERM or SIGINT; requests in flight are answered, the log is written.
+    """Serves until SIGTERM or SIGINT; then finishes requests in flight and writes the log.
 
     Args:
         on_listening: Called with the address.
@@ -181,7 +181,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
 
 
 def _user_key(state_dir: Path) -> bytes:
-    """Returns what end users' names are hashed with: given, or made once and kept."""
+    """Returns the key that end users' names are hashed with: given, or generated once."""
     given = os.environ.get(USER_KEY_VARIABLE)
     if given:
         return given.encode()

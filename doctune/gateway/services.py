@@ -41,7 +41,7 @@ logger = logging.getLogger("doctune.gateway")
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the gateway stands on beside its settings."""
+    """What the gateway depends on besides its settings."""
 
     engine: Engine
     state_dir: Path
@@ -52,7 +52,7 @@ class Surroundings:
 
 
 class Services:
-    """Everything that a route may need."""
+    """Everything that the routes share."""
 
     def __init__(self, options: GatewayOptions, surroundings: Surroundings) -> None:
         self.options = options
@@ -95,7 +95,7 @@ class Services:
         self._housekeeping = asyncio.create_task(self._keep_house())
 
     async def close(self) -> None:
-        """Writes what is to be kept, and lets go of the rest."""
+        """Writes the log and releases all resources."""
         self._housekeeping.cancel()
         await self.experiments.close()
         await asyncio.to_thread(self.log.close, self.options.shutdown_seconds)

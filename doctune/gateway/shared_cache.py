@@ -1,6 +1,6 @@
-"""Answers that several processes share in Redis, and the locks by which one process computes each.
+"""Answers that processes share in Redis, with locks so that only one process computes each.
 
-Nothing here is needed to answer: while Redis is away, each process keeps and computes for itself.
+None of it is needed to answer: while Redis is unavailable, each process caches for itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SharedAnswers:
     """The answers in Redis."""
 
     def __init__(self, url: str, seconds: float, wait_seconds: float) -> None:
-        """Prepares it; the first request connects.
+        """Configures the client; the first request connects.
 
         Args:
             seconds: How long an answer is kept.
@@ -49,14 +49,14 @@ class SharedAnswers:
         self._away_until = float("-inf")
 
     async def get(self, key: str) -> Answer | None:
-        """Returns what is kept under a key; None also while Redis is away."""
+        """Returns the cached answer to a key; None also while Redis is unavailable."""
         with self._tolerated():
             kept = await self._redis.get(_ANSWERS + key) if self._here else None
             return _read(kept) if kept else None
         return None
 
     async def put(self, key: str, answer: Answer) -> None:
-        """Keeps an answer."""
+        """Caches an answer."""
         with self._tolerated():
             if self._here:
                 text = json.dumps(asdict(answer))
@@ -101,7 +101,7 @@ class SharedAnswers:
 
     @contextlib.contextmanager
     def _tolerated(self) -> Iterator[None]:
-        """Goes on without Redis where it fails, and leaves it alone for a while."""
+        """Suppresses failures of Redis, which is then not used for a while."""
         from redis.exceptions import LockError, RedisError
 
         try:

@@ -71,12 +71,12 @@ class Traces:
         span.end(started + int((time.monotonic() - exchange.started) * 1e9))
 
     def close(self) -> None:
-        """Sends what waits. Blocks, for seconds where the collector does not answer."""
+        """Sends the waiting spans. Blocks, for seconds if the collector does not answer."""
         self._provider.shutdown()
 
 
 def open_traces() -> Traces | None:
-    """Returns what sends traces; None where no collector is configured.
+    """Returns the exporter of traces, or None if no collector is configured.
 
     Raises:
         ConfigurationError: One is, but OpenTelemetry is not installed.

@@ -1,4 +1,4 @@
-"""Where models are asked: a Vertex AI endpoint, or any OpenAI-compatible address."""
+"""Upstreams: an endpoint of Vertex AI, or any OpenAI-compatible address."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class UpstreamError(Exception):
 
 
 class RefusedError(Exception):
-    """An upstream says that the request itself is wrong: no other will take it."""
+    """An upstream refused the request as invalid: no other will accept it."""
 
     def __init__(self, message: str, status: int, param: str = "", code: str = "") -> None:
         super().__init__(message)
@@ -104,17 +104,17 @@ class Address(Protocol):
         """Returns where to send a request."""
 
     def versions(self) -> str:
-        """Returns a text that changes when other model versions answer; "" where unknown."""
+        """Returns a text that changes with the versions in service; "" if unknown."""
 
     def source(self, headers: Any) -> Source:
-        """Returns where an answer with these headers came from."""
+        """Returns the source of an answer with these headers."""
 
     async def refresh(self) -> None:
-        """Finds out again what is served."""
+        """Refreshes what is known of the versions in service."""
 
 
 class Upstream:
-    """Asks one address, whole answers or streams. Holds its connections open."""
+    """Sends requests to one address and keeps its connections open."""
 
     def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
         self.address = address
@@ -226,7 +226,7 @@ class OpenAIAddress:
         return Source(upstream=self.name, model_version=self._model)
 
     async def refresh(self) -> None:
-        """Does nothing: there is nothing to find out."""
+        """Does nothing: what serves behind the address is not known."""
 
 
 class VertexAddress:
@@ -287,7 +287,7 @@ class VertexAddress:
         return Source(upstream=self.name, model_version=version or "", deployed_model_id=deployed)
 
     async def refresh(self) -> None:
-        """Asks Vertex AI what is served; what was known stays where it does not answer."""
+        """Asks Vertex AI what is served; keeps what was known if it does not answer."""
         async with self._reading:
             if time.monotonic() - self._read_at < STATE_SECONDS and self._state is not None:
                 return

@@ -1,9 +1,9 @@
 """Counts of requests and tokens over time, in this process' memory.
 
-They go by the monotonic clock, so that a step of the machine's clock neither frees nor locks a key,
-and nothing awaits within a change, so that counts are exact however many requests come at once. The
-library `limits`, which counts in Redis, does in memory as well: with its clock and its sweep over
-all keys, which a thread does at each call, that was half of the gateway's own time.
+They use the monotonic clock, so that a step of the system clock neither frees nor locks a key, and
+no update awaits, so that counts are exact under concurrency. The library `limits`, which counts in
+Redis, can count in memory as well, but its clock and its sweep over all keys, in a thread at each
+call, took half of the gateway's own time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class FixedWindow:
 
 @dataclass
 class _MovingWindow:
-    """When the requests of the last seconds came."""
+    """The times of the requests within the last seconds."""
 
     seconds: float
     moments: deque[float] = field(default_factory=deque)
@@ -50,7 +50,7 @@ class Windows:
         return len(self._fixed) + len(self._moving)
 
     def fixed(self, name: tuple[str, ...], seconds: float) -> tuple[FixedWindow, float]:
-        """Returns the window that runs now, and for how long it still does."""
+        """Returns the current window and the seconds until it ends."""
         now = self._now()
         window = self._fixed.get(name)
         if window is None or window.ends_at <= now:
@@ -58,7 +58,7 @@ class Windows:
         return window, window.ends_at - now
 
     def hit(self, name: tuple[str, ...], most: int, seconds: float) -> tuple[bool, int, float]:
-        """Counts a request unless as many have come within the time.
+        """Counts a request unless the limit within the time is reached.
 
         Returns:
             Whether it was counted, how many more may come, and in how long one leaves the window.

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-IMAGES = {
+STEPS = {
     "documents": images.DOCUMENTS,
     "training": images.TRAINING,
     "serving": images.SERVING,
     "ops": images.OPS,
 }
+# The gateway is a service, no step of a pipeline.
+IMAGES = {**STEPS, "gateway": images.OPS.replace("/ops:", "/gateway:")}
 # Nobody that an image or this machine knows.
 RANDOM_USER = "54321:54321"
 
@@ -41,6 +43,7 @@ class Engine:
 
     def start(self, name: str, command: list[str] | None = None, **options: Any) -> "Container":
         """Starts a container with a read-only root, for a user that nobody knows."""
+        engine.require_images(self.client, [IMAGES[name]])
         return self.client.containers.run(
             IMAGES[name],
             command[1:] if command else None,
@@ -55,7 +58,7 @@ class Engine:
             **options,
         )
 
-    def run(self, name: str, command: list[str], **options: Any) -> Ended:
+    def run(self, name: str, command: list[str] | None, **options: Any) -> Ended:
         """Runs a container to its end."""
         container = self.start(name, command, **options)
         try:
@@ -68,7 +71,6 @@ class Engine:
 @pytest.fixture(scope="session")
 def containers() -> Iterator[Engine]:
     with engine.connect() as client:
-        engine.require_images(client, IMAGES.values())
         yield Engine(client)
 
 

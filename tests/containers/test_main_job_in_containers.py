@@ -11,7 +11,7 @@ import docker
 import pytest
 
 from doctune.runner import engine
-from tests.containers.conftest import IMAGES, Engine
+from tests.containers.conftest import STEPS, Engine
 from tests.e2e.conftest import Workspace, compiled, workspace
 
 pytestmark = pytest.mark.containers
@@ -94,7 +94,7 @@ def test_the_steps_and_the_server_ran_in_containers(
 ) -> None:
     (server,) = in_containers.folder.glob(".doctune/localvertex/logs/endpoints/*/*.log")
 
-    assert contained_run[1] == set(IMAGES.values())
+    assert contained_run[1] == set(STEPS.values())
     assert '"message": "Uvicorn running on http://0.0.0.0:' in server.read_text()
     assert _ours(containers) == []
 

@@ -22,7 +22,7 @@ from tests.gateway.conftest import MESSAGES, ROOT, Gateway, start_gateway, stop_
 from tests.gateway.upstream import WORDS, FakeUpstream
 
 TEXT = "".join(WORDS)
-WAIT_SECONDS = 15
+WAIT_SECONDS = 30
 
 
 def until(condition: Callable[[], object], what: str) -> None:

@@ -14,7 +14,7 @@ from doctune.localvertex.ports import free_port
 from tests.gateway.client_environments import AGENTS, OPEN_WEBUI, client_python, run_client
 from tests.gateway.conftest import MESSAGES, Gateway
 
-_START_SECONDS = 200
+_START_SECONDS = 400  # it loads torch, and migrates its database
 
 pytestmark = pytest.mark.timeout(600)  # the first run installs the clients
 

@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import openai
@@ -16,9 +17,10 @@ from doctune.database.keys import list_keys, revoke_key
 from doctune.errors import UsageError
 from doctune.gateway.keys import create_key
 from doctune.localvertex.ports import free_port
+from doctune.processes import start_process, stop_process
 from tests.database.servers import redis
 from tests.gateway.conftest import MESSAGES, ROOT, Gateway, start_gateway, stop_gateway
-from tests.gateway.test_answers import logged
+from tests.gateway.test_answers import logged, until
 from tests.gateway.upstream import FakeUpstream
 
 
@@ -200,3 +202,39 @@ def test_without_keys_it_refuses_a_public_address(tmp_path) -> None:
     )
     assert result.returncode == 2
     assert "nobody has a key" in result.stderr
+
+
+def test_the_first_start_prints_the_address_the_page_and_a_key_that_works(
+    faulty: FakeUpstream, tmp_path: Path
+) -> None:
+    (tmp_path / "gateway.yaml").write_text(f"models: {{m: {{upstreams: ['{faulty.address}']}}}}\n")
+    environment = {**os.environ, "DOCTUNE_CONFIG": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment["DATABASE_URL"] = f"sqlite:///{tmp_path}/gateway.db"
+    command = [sys.executable, "-m", "doctune", "gateway", "up", "--port", "0"]
+    keys = []
+    for number in range(2):
+        printed = tmp_path / f"printed-{number}"
+        with printed.open("wb") as output:
+            process = start_process(command, environment=environment, cwd=tmp_path, stdout=output)
+        try:
+            until(lambda: printed.read_text().count("\n") == 4, "four lines")  # noqa: B023 - called at once
+            lines = printed.read_text().replace("Chat page", "Page").splitlines()
+            said = dict(line.split(maxsplit=1) for line in lines)
+            keys.append(said["Key"])
+            if number == 0:
+                key = said["Key"].split()[0]
+                until(lambda: answers(said["Address"], key), "an answer to the first key")  # noqa: B023 - called at once
+                assert "chat.js" in httpx.get(said["Page"], timeout=20).text
+        finally:
+            stop_process(process.pid)
+            process.wait(40)
+    assert keys[0].endswith("(shown once)")
+    assert keys[1] == "as made before"
+
+
+def answers(address: str, key: str) -> bool:
+    try:
+        client = openai.OpenAI(base_url=address, api_key=key, max_retries=0)
+        return client.models.list().data[0].id == "m"
+    except openai.APIConnectionError:
+        return False

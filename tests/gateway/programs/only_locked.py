@@ -1,4 +1,6 @@
-"""Runs doctune's command with the packages of an image's lock alone: others cannot be imported.
+"""Runs doctune's command with the packages of an image alone: others cannot be imported.
+
+They are those of its lock, less what `unused.txt` beside it leaves out.
 
 python only_locked.py REQUIREMENTS ARGUMENT...
 """
@@ -22,8 +24,12 @@ class OnlyLocked(MetaPathFinder):
         held = re.findall(r"^([A-Za-z0-9][\w.-]*)==", requirements.read_text(), re.MULTILINE)
         self._held = {_plain(name) for name in held} | {"doctune", "pip", "setuptools"}
         self._owners = importlib.metadata.packages_distributions()
+        left_out = requirements.with_name("unused.txt").read_text().splitlines()
+        self._left_out = {line.replace("/", ".") for line in left_out if re.match(r"[\w/]+$", line)}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name in self._left_out:
+            raise ModuleNotFoundError(f"the image leaves out {name}", name=name)
         owners = self._owners.get(name.partition(".")[0])
         if owners and not self._held & {_plain(owner) for owner in owners}:
             raise ModuleNotFoundError(f"the image holds no {owners[0]}", name=name)
