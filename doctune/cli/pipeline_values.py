@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from doctune.cli.upload_pdfs import reachable_pdfs
+from doctune.cli.upload_pdfs import reachable_pdfs, reachable_questions
 from doctune.configuration.settings import VertexSettings, load_settings
 from doctune.errors import UsageError
 
@@ -49,6 +49,9 @@ def run_parameters(
     source, digest = "", ""
     if "pdfs" in signature.parameters and "pdfs" not in chosen:
         source, digest = reachable_pdfs(pdfs or settings.pdfs, vertex.staging_bucket, yes=yes)
+    if "evaluation_advanced" in signature.parameters:
+        evaluation = reachable_questions(settings.evaluation, vertex.staging_bucket)
+        settings = settings.model_copy(update={"evaluation": evaluation})
     configured = pipeline_arguments(
         settings,
         vertex,

@@ -62,6 +62,7 @@ def create(
         )
         # The digest is of the folder as it is today; later runs read what is there then.
         values.pop("corpus_digest", None)
+        values.get("evaluation_advanced", {}).pop("questions_digest", None)
         made = create_schedule(
             name,
             cron,

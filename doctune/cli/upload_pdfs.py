@@ -1,11 +1,17 @@
-"""The PDFs of a folder here, uploaded for runs elsewhere with their sidecars, listed before."""
+"""What runs elsewhere read of this machine: PDFs with their sidecars, listed before, questions."""
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from doctune.errors import UsageError
+
+if TYPE_CHECKING:
+    from doctune.evaluation.options import EvaluationOptions
 
 # More than these look like the wrong folder, and are asked about.
 EXPECTED_FILES = 200
@@ -41,6 +47,38 @@ def reachable_pdfs(pdfs: str, staging_bucket: str, *, yes: bool = False) -> tupl
     _ask_where_many(folder, found, yes=yes)
     upload_folder(folder, uri, only=found)
     return uri, digest
+
+
+def reachable_questions(options: EvaluationOptions, staging_bucket: str) -> EvaluationOptions:
+    """Returns the options with a file of questions that steps on other machines find.
+
+    Without it a run would train for hours before its evaluation missed the file; without the
+    digest, a step that was judged by other questions would be reused.
+
+    Raises:
+        UsageError: There is no such file.
+        StorageError: A gs:// object cannot be read.
+    """
+    from doctune.artifacts import local_file
+    from doctune.digests import digest_file
+    from doctune.vertex import upload_folder
+
+    uri = options.questions
+    if not uri:
+        return options
+    if "://" in uri:
+        digest = digest_file(local_file(uri))
+    else:
+        path = Path(uri).expanduser().absolute()
+        if not path.is_file():
+            raise UsageError(
+                f"evaluation.questions: {path} is not a file: give one, or leave it empty."
+            )
+        digest = digest_file(path)
+        folder = f"{staging_bucket}/questions/{digest[:16]}"
+        upload_folder(path.parent, folder, only=[path])
+        uri = f"{folder}/{path.name}"
+    return options.model_copy(update={"questions": uri, "questions_digest": digest})
 
 
 def _list(folder: Path, found: list[Path], uri: str) -> None:

@@ -117,3 +117,39 @@ def test_a_folder_without_pdfs_is_refused(project: Project, spec, tmp_path: Path
     done = project("submit", spec, "--pdfs", str(tmp_path))
     assert done.returncode == 1
     assert "holds no PDF" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def asking(project: Project) -> str:
+    """A pipeline that reads the file of questions, as the evaluation does."""
+
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    def read(advanced: dict) -> str:
+        from doctune.artifacts import local_file
+        from doctune.digests import digest_file
+
+        path = local_file(advanced["questions"])
+        assert digest_file(path) == advanced["questions_digest"]
+        return path.read_text()
+
+    @dsl.pipeline(name="asking")
+    def pipeline(evaluation_advanced: dict) -> None:
+        read(advanced=evaluation_advanced)
+
+    compiler.Compiler().compile(pipeline, str(project.folder / "asking.yaml"))
+    return "asking.yaml"
+
+
+def test_questions_here_go_with_the_run_and_a_missing_file_is_refused_before_it(
+    project: Project, asking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = tmp_path / "questions.jsonl"
+    monkeypatch.setenv("DOCTUNE_EVALUATION__QUESTIONS", str(questions))
+    refused = project("submit", asking)
+    assert refused.returncode == 2
+    assert f"evaluation.questions: {questions} is not a file" in refused.stderr
+    questions.write_text('{"question": "What is the sill?"}')
+
+    done = project("submit", asking, "--wait")
+
+    assert done.returncode == 0, done.stderr
