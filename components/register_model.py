@@ -30,13 +30,14 @@ def register_model(
 ) -> None:
     """Registers the model with the alias `candidate`, and imports its evaluation with all slices.
 
-    The model, and the data and results of its evaluation, are copied to buckets that retain them.
+    The model, its index, and the data and results of its evaluation are copied to buckets that
+    retain them.
     Registering the same model again returns the same version.
 
     Args:
         model: The output of tune_model.
         scores: The output of evaluate_model.
-        index: The output of build_index, whose digest becomes a label.
+        index: The output of build_index; its digest becomes a label.
         model_version: The version in the Model Registry.
         model_name: Display name in the Model Registry.
         serving_image: The image that serves the model.
@@ -52,9 +53,16 @@ def register_model(
         data_bucket: The same for training and test sets.
     """
     from doctune.artifacts import local_file
-    from doctune.vertex import ServingContainer, init_session, keep_evaluation, register_model
+    from doctune.vertex import (
+        ServingContainer,
+        init_session,
+        keep_evaluation,
+        keep_index,
+        register_model,
+    )
 
     init_session(project, location, staging_bucket)
+    kept_index = keep_index(index.uri, evaluation_bucket=evaluation_bucket)
     registered = register_model(
         model.uri,
         model_name=model_name,
@@ -79,14 +87,17 @@ def register_model(
             "documents_kept_out": model.metadata.get("documents_kept_out", ""),
             "capped": bool(scores.metadata.get("capped")),
         },
-        scores=keep_evaluation(
-            {**scores.metadata, "run": run},
-            evaluation_bucket=evaluation_bucket,
-            data_bucket=data_bucket,
-        ),
+        scores={
+            **keep_evaluation(
+                {**scores.metadata, "run": run},
+                evaluation_bucket=evaluation_bucket,
+                data_bucket=data_bucket,
+            ),
+            "index": kept_index,
+        },
         scores_path=local_file(scores.uri),
     )
     model_version.uri = registered.artifact_uri
     model_version.metadata.update(
-        resourceName=registered.version_name, version_id=registered.version_id
+        resourceName=registered.version_name, version_id=registered.version_id, index=kept_index
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         register_model,
     )
     from doctune.vertex.releases import Deployment, deploy_model, rollback
-    from doctune.vertex.retention import keep_evaluation
+    from doctune.vertex.retention import keep_evaluation, keep_index
     from doctune.vertex.session import init_session
     from doctune.vertex.storage import (
         StoredObject,
@@ -60,6 +60,7 @@ _MODULES = {
     "import_evaluation": "evaluations",
     "init_session": "session",
     "keep_evaluation": "retention",
+    "keep_index": "retention",
     "list_folder": "storage",
     "list_variants": "variants",
     "model_versions": "history",
@@ -97,6 +98,7 @@ __all__ = [
     "import_evaluation",
     "init_session",
     "keep_evaluation",
+    "keep_index",
     "list_folder",
     "list_variants",
     "model_versions",

@@ -1,9 +1,9 @@
 """Buckets with long retention: the staging bucket deletes its contents after 30 days.
 
 Runs write to `staging_bucket`, where a lifecycle rule of Terraform deletes objects after 30 days.
-What a registered version refers to has to outlive that: its model, and the data and results of its
-evaluation are copied to buckets of their own. Each copy lies under the digest of its contents, so
-the same file is stored once and is never replaced by another.
+What a registered version refers to has to outlive that: its model, the index that it answers from,
+and the data and results of its evaluation are copied to buckets of their own. Each copy lies under
+the digest of its contents, so the same file is stored once and is never replaced by another.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from doctune.artifacts import local_file
-from doctune.digests import digest_file
+from doctune.artifacts import local_file, local_folder
+from doctune.digests import digest_file, digest_folder
 from doctune.errors import ConfigurationError
+from doctune.publishing import MANIFEST_FILE, require_whole
 from doctune.vertex.session import current_session
 from doctune.vertex.storage import list_folder, upload_folder
 
@@ -72,6 +73,26 @@ def keep_file(uri: str, folder: str) -> str:
             (Path(scratch) / name).symlink_to(path.resolve())
             upload_folder(Path(scratch), target)
     return f"{target}/{name}"
+
+
+def keep_index(uri: str, *, evaluation_bucket: str = "") -> str:
+    """Copies the index that a version answers from to a retained bucket; returns its gs:// URI.
+
+    A version that is rolled back to, or a gateway that starts again, needs it as long as the model.
+
+    Args:
+        uri: Its folder, local or gs://, with its manifest.
+        evaluation_bucket: gs://NAME; derived where empty. The gateway may read that one.
+
+    Raises:
+        StorageError: It is incomplete, or cannot be read or copied.
+    """
+    path = local_folder(uri)
+    require_whole(path, "build the index again")
+    bucket = retention_bucket(Retained.EVALUATIONS, evaluation_bucket)
+    target = f"{bucket}/indexes/{digest_folder(path)[:32]}"
+    upload_folder(path, target, last=MANIFEST_FILE)
+    return target
 
 
 def keep_evaluation(

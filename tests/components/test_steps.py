@@ -15,6 +15,7 @@ from components.find_champion import find_champion
 from components.plan_shards import plan_shards
 from components.register_model import register_model
 from doctune.errors import PipelineError
+from doctune.publishing import write_manifest
 from tests.components.conftest import CLOUD, Outputs, as_input, read_in_shards
 from tests.components.one_step import Artifact, run_component
 
@@ -94,13 +95,16 @@ def registered(
     evaluated: Outputs,
     local_vertex: dict[str, str],
 ) -> Outputs:
+    index = tmp_path_factory.mktemp("index")
+    (index / "index.json").write_text("{}")
+    write_manifest(index)
     return run_component(
         register_model,
         tmp_path_factory.mktemp("register"),
         artifacts={
             "model": as_input(tuned["model"], dsl.Model),
             "scores": as_input(evaluated["scores"], dsl.Metrics),
-            "index": Artifact("gs://bucket/index", dsl.Artifact, {"digest": "c" * 64}),
+            "index": Artifact(index, dsl.Artifact, {"digest": "c" * 64}),
         },
         environment=local_vertex,
         model_name="handbook",
@@ -115,6 +119,8 @@ def test_register_model_gives_a_vertex_model_artifact(registered: Outputs) -> No
     version = registered["model_version"]
 
     assert version["metadata"]["resourceName"].endswith("@1")
+    kept = f"{CLOUD['staging_bucket']}-evaluation-results/indexes/"
+    assert version["metadata"]["index"].startswith(kept)
     assert version["uri"].startswith("https://us-central1-aiplatform.googleapis.com/v1/projects/")
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from doctune.errors import ConfigurationError, ModelError, RegistryError, StorageError
+from doctune.publishing import MANIFEST_FILE, write_manifest
 from doctune.vertex import (
     RegisteredModel,
     ServingContainer,
     find_champion,
     keep_evaluation,
+    keep_index,
     list_folder,
     register_model,
     upload_folder,
@@ -234,6 +236,23 @@ def test_the_files_of_an_evaluation_are_kept_once_each(tmp_path: Path, unique: s
     assert keep_evaluation(kept) == kept == keep_evaluation(scores)
     with pytest.raises(StorageError):
         keep_evaluation({"predictions": f"{BUCKET}/{unique}/gone.jsonl"})
+
+
+def test_an_index_is_kept_whole_where_nothing_is_deleted_after_a_month(
+    tmp_path: Path, unique: str
+) -> None:
+    (tmp_path / "bm25").mkdir()
+    (tmp_path / "bm25" / "words").write_text(unique)
+    with pytest.raises(StorageError, match="incomplete: build the index again"):
+        keep_index(str(tmp_path))
+    write_manifest(tmp_path)
+    upload_folder(tmp_path, f"{BUCKET}/runs/{unique}")
+
+    kept = keep_index(f"{BUCKET}/runs/{unique}")
+
+    assert kept.startswith(f"{BUCKET}-evaluation-results/indexes/")
+    assert {item.relative for item in list_folder(kept)} == {"bm25/words", MANIFEST_FILE}
+    assert keep_index(kept) == kept
 
 
 def test_what_is_no_model_is_refused_before_anything_is_registered(
