@@ -68,6 +68,9 @@ if "-m" in arguments and arguments[arguments.index("-m") + 1 :][:1] == ["venv"]:
             for packages in glob.glob(os.path.join(name, "lib", "python*", "site-packages")):
                 for file in ("_localvertex_pip.py", "_localvertex_pip.pth"):
                     shutil.copy(os.path.join(here, file), packages)
+                if "--system-site-packages" in names:  # in a container, those are the step's
+                    with open(os.path.join(packages, "_localvertex_outer.pth"), "w") as file:
+                        file.write("import site; site.addsitedir(%r)\\n" % here)
 
     atexit.register(pass_on)
 """

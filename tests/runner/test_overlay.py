@@ -35,4 +35,19 @@ def test_the_pip_of_an_environment_within_an_overlay_reaches_its_index_too(tmp_p
         ).stdout.strip()
         for module in ("pip", "other")
     ]
+    assert not any(packages.glob("*outer*"))
     assert shown == ["http://outside:1", PROXY]
+
+
+def test_an_environment_that_asks_for_the_systems_packages_sees_the_overlays(
+    tmp_path: Path,
+) -> None:
+    overlay, inner = tmp_path / "overlay", tmp_path / "inner"
+    make_overlay(overlay)
+    (packages,) = overlay.glob("lib/python*/site-packages")
+    (packages / "installed_before.py").write_text("")
+    environment = overlay_environment({"PATH": os.defpath}, overlay)
+    make = [overlay / "bin" / "python", "-m", "venv", "--without-pip", inner]
+    subprocess.run([*make, "--system-site-packages"], env=environment, check=True, timeout=60)
+    look = "import installed_before, kfp"
+    subprocess.run([inner / "bin" / "python", "-c", look], env=environment, check=True, timeout=60)
