@@ -254,11 +254,11 @@ def _learn(
 
 def _complain(engine: Any, unknown: Sequence[Fact], given: Sequence[Sequence[str]]) -> None:
     """Three people ask of each fact in words of their own, and correct what they are told."""
-    from doctune.feedback.collect import Keeping, Sayer, keep
+    from doctune.feedback.collect import FeedbackAuthor, StorageRules, keep
     from doctune.feedback.request import FeedbackRequest
     from tests.database.rows import write_prediction
 
-    keeping = Keeping(lambda text: text, lambda name: name)
+    keeping = StorageRules(lambda text: text, lambda name: name)
     said = ("{answer}", "It is {value}.", "{value}")
     for number, (form, words) in enumerate(zip(_ASKED, said, strict=True)):
         for fact, answer in zip(unknown, given[number], strict=True):
@@ -268,7 +268,7 @@ def _complain(engine: Any, unknown: Sequence[Fact], given: Sequence[Sequence[str
                 request = FeedbackRequest.model_validate(
                     {"prediction_id": prediction, "kind": kind, kind: value, "user": f"u{number}"}
                 )
-                keep(engine, keeping, Sayer("key1", "ana"), request)
+                keep(engine, keeping, FeedbackAuthor("key1", "ana"), request)
 
 
 def _by_meaning(questions: Sequence[str]) -> list[list[int]]:

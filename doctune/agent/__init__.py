@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from doctune.agent.core import Agent
     from doctune.agent.followups import Turn
     from doctune.agent.messages import Citation, Message, Reply, Speaker
-    from doctune.agent.stages import Said, Stage, StageError
+    from doctune.agent.stages import Stage, StageAnswer, StageError
     from doctune.agent.toolbox import Toolbox
     from doctune.agent.tools import as_tool
 
@@ -22,7 +22,7 @@ _HOMES = {
     "Citation": "messages",
     "Message": "messages",
     "Reply": "messages",
-    "Said": "stages",
+    "StageAnswer": "stages",
     "Speaker": "messages",
     "Stage": "stages",
     "StageError": "stages",
@@ -37,9 +37,9 @@ __all__ = [
     "Citation",
     "Message",
     "Reply",
-    "Said",
     "Speaker",
     "Stage",
+    "StageAnswer",
     "StageError",
     "Toolbox",
     "Turn",

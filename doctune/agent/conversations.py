@@ -90,7 +90,7 @@ class Conversations:
         while not await asyncio.to_thread(
             kept.take_turn,
             self._engine,
-            kept.Place(owner, conversation),
+            kept.ConversationKey(owner, conversation),
             kept.NewConversation(agent, title, end_user),
             lease,
             timedelta(seconds=seconds),
@@ -101,7 +101,7 @@ class Conversations:
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _POLL_SECONDS[1])
-        place = kept.Place(owner, conversation)
+        place = kept.ConversationKey(owner, conversation)
         try:
             rows = await asyncio.to_thread(_path, self._engine, place, edits)
             said = tuple(Message(row.role, row.content) for row in rows)
@@ -120,16 +120,22 @@ class Conversations:
         asked, answered = secrets.token_hex(12), secrets.token_hex(12)
         now = datetime.now(UTC)
         said = [
-            kept.Said(asked, turn.after, "user", question, now, {"standalone": reply.question}),
-            kept.Said(answered, asked, "assistant", reply.text, now, _details(reply, versions)),
+            kept.NewMessage(
+                asked, turn.after, "user", question, now, {"standalone": reply.question}
+            ),
+            kept.NewMessage(
+                answered, asked, "assistant", reply.text, now, _details(reply, versions)
+            ),
         ]
-        place = kept.Place(turn.owner, turn.conversation)
+        place = kept.ConversationKey(turn.owner, turn.conversation)
         if not await asyncio.to_thread(kept.add_messages, self._engine, place, turn.lease, said):
             raise ConversationBusyError("the turn took too long: the conversation went on.")
         return asked, answered
 
 
-def _path(engine: Engine, place: kept.Place, edits: str | None) -> Sequence[kept.Said]:
+def _path(
+    engine: Engine, place: kept.ConversationKey, edits: str | None
+) -> Sequence[kept.NewMessage]:
     """Returns the messages that precede a new one."""
     if edits is None:
         return kept.path(engine, place)

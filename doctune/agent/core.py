@@ -26,7 +26,7 @@ from doctune.agent.model_facts import read_model_facts
 from doctune.agent.options import AgentOptions
 from doctune.agent.orders import without_orders
 from doctune.agent.rewriting import rewritten
-from doctune.agent.stages import Said, Stage, Stages
+from doctune.agent.stages import Stage, StageAnswer, Stages
 from doctune.agent.summaries import Summaries
 from doctune.agent.support import unsupported
 from doctune.dataset.text import collapse
@@ -217,7 +217,7 @@ class Agent:
         return Summary(await self._summaries.of(older), len(older))
 
     def _of_model(
-        self, question: str, said: Said, speaker: Speaker, context: Context, quoted: Answer
+        self, question: str, said: StageAnswer, speaker: Speaker, context: Context, quoted: Answer
     ) -> Reply:
         text = readable(said.text).strip()
         text, sources = cite(text, context.shown, always=not said.used)

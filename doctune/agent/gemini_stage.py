@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from doctune.agent.messages import Message
-from doctune.agent.stages import Said, StageError
+from doctune.agent.stages import StageAnswer, StageError
 from doctune.errors import ConfigurationError
 from doctune.gemini import gemini_client
 
@@ -41,7 +41,7 @@ class GeminiStage:
         """The model's name; its version is known only from an answer."""
         return self.name
 
-    async def ask(self, messages: Sequence[Message], most_tokens: int) -> Said:
+    async def ask(self, messages: Sequence[Message], most_tokens: int) -> StageAnswer:
         """Returns what the model says at temperature 0."""
         from google.genai import errors, types
 
@@ -66,7 +66,7 @@ class GeminiStage:
             status = f" {error.code}" if isinstance(error, errors.APIError) else ""
             raise StageError(f"{self.name}: {type(error).__name__}{status}") from error
         used = answer.usage_metadata
-        return Said(
+        return StageAnswer(
             text=answer.text or "",
             model_version=answer.model_version or self._model,
             prompt_tokens=(used.prompt_token_count or 0) if used else 0,

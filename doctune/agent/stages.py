@@ -26,7 +26,7 @@ class StageError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class StageAnswer:
     """A model's answer.
 
     Attributes:
@@ -54,7 +54,7 @@ class Stage(Protocol):
     name: str
     seconds: float
 
-    async def ask(self, messages: Sequence[Message], most_tokens: int) -> Said:
+    async def ask(self, messages: Sequence[Message], most_tokens: int) -> StageAnswer:
         """Returns the model's answer at temperature 0.
 
         Raises:
@@ -74,7 +74,7 @@ class ToolStage(Stage, Protocol):
 
     async def ask_with_tools(
         self, messages: Sequence[Message], most_tokens: int, tools: Sequence[Mapping[str, Any]]
-    ) -> Said:
+    ) -> StageAnswer:
         """Returns the model's answer, or the tools that it calls.
 
         Raises:
@@ -106,7 +106,7 @@ class Stages:
 
     async def ask(
         self, messages: Sequence[Message], most_tokens: int, tools: Toolbox | None = None
-    ) -> tuple[Said, Speaker] | None:
+    ) -> tuple[StageAnswer, Speaker] | None:
         """Returns the first answer and its stage; None if no stage answers.
 
         Args:
@@ -156,7 +156,7 @@ class Stages:
 
 async def _ask_with_tools(
     stage: ToolStage, messages: Sequence[Message], most_tokens: int, tools: Toolbox
-) -> Said:
+) -> StageAnswer:
     """Asks a stage and runs the tools that it calls, until it answers without a call."""
     said_so_far = [Message("system", _TOOLS), *messages]
     if messages and messages[0].role == "system":

@@ -15,7 +15,7 @@ Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Glance:
+class MetricsDelta:
     """What happened between two looks; NaN where nothing did or nobody counts it."""
 
     service: str  # server or gateway
@@ -63,7 +63,7 @@ def parse(text: str) -> Samples:
     }
 
 
-def glance(before: Samples, after: Samples, seconds: float) -> Glance:
+def glance(before: Samples, after: Samples, seconds: float) -> MetricsDelta:
     """Returns what happened between two looks at the same service."""
     prefix = next((p for p in _PREFIXES if any(n.startswith(p) for n, _ in after)), _PREFIXES[0])
 
@@ -99,7 +99,7 @@ def glance(before: Samples, after: Samples, seconds: float) -> Glance:
         if name == f"{prefix}_requests_total" and dict(labels).get("status", "").startswith("5")
     )
     steps, prompts = grown("steps_total"), grown("tokens_total", kind="prompt")
-    return Glance(
+    return MetricsDelta(
         service=prefix.removeprefix("doctune_"),
         requests=grown("requests_total") / seconds,
         errors=errors / seconds,

@@ -18,7 +18,7 @@ from doctune.cli.session import AsJson
 from doctune.errors import UsageError
 
 if TYPE_CHECKING:
-    from doctune.capacity.scrape import Glance, Samples
+    from doctune.capacity.scrape import MetricsDelta, Samples
     from doctune.capacity.served import Served
     from doctune.vertex import Variant
 
@@ -138,7 +138,7 @@ def _look(url: str) -> Samples:
     return read_metrics(url)
 
 
-def _line(one: Glance) -> str:
+def _line(one: MetricsDelta) -> str:
     parts = [
         f"{one.requests:.2f} requests/s",
         f"{one.errors:.2f} errors/s",

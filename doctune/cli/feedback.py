@@ -16,9 +16,9 @@ from doctune.errors import UsageError
 
 if TYPE_CHECKING:
     from doctune.database.engine import Engine
-    from doctune.database.feedback_rows import FeedbackRow, Wanted
+    from doctune.database.feedback_rows import FeedbackFilter, FeedbackRow
     from doctune.feedback.analysis import Analysis
-    from doctune.feedback.collect import Keeping
+    from doctune.feedback.collect import StorageRules
 
 feedback = typer.Typer(help="What people say of answers, in and out.", no_args_is_help=True)
 app.add_typer(feedback, name="feedback")
@@ -73,10 +73,10 @@ def show(
     prediction_id: Annotated[str, typer.Argument(help="Id of the answer.")], as_json: AsJson = False
 ) -> None:
     """Show an answer, every version of what was said of it, and its review."""
-    from doctune.database.feedback_rows import Wanted, read_feedback
+    from doctune.database.feedback_rows import FeedbackFilter, read_feedback
     from doctune.feedback.exports import as_json as row_as_json
 
-    wanted = Wanted(prediction_id=prediction_id, all_versions=True)
+    wanted = FeedbackFilter(prediction_id=prediction_id, all_versions=True)
     rows = list(read_feedback(open_database(), wanted))
     if not rows:
         raise UsageError(f"nothing is said of {prediction_id}: doctune feedback list.")
@@ -211,10 +211,12 @@ def _what(row: "FeedbackRow") -> str:
     return f"{said} ({row.reason})" if row.reason else said
 
 
-def _wanted(since: str, kinds: list[str] | None, owner: str, states: list[str] | None) -> "Wanted":
-    from doctune.database.feedback_rows import Wanted
+def _wanted(
+    since: str, kinds: list[str] | None, owner: str, states: list[str] | None
+) -> "FeedbackFilter":
+    from doctune.database.feedback_rows import FeedbackFilter
 
-    return Wanted(
+    return FeedbackFilter(
         since=_moment(since),
         kinds=tuple(kinds or ()),
         owner=owner or None,
@@ -236,14 +238,14 @@ def _moment(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _keeping() -> "Keeping":
-    from doctune.feedback.collect import Keeping
+def _keeping() -> "StorageRules":
+    from doctune.feedback.collect import StorageRules
     from doctune.gateway.records import Recorder
     from doctune.gateway.server import gateway_options, surroundings
 
     options = gateway_options()
     recorder = Recorder(options.log, surroundings().user_key)
-    return Keeping(recorder.text, recorder.end_user, options.feedback.labels)
+    return StorageRules(recorder.text, recorder.end_user, options.feedback.labels)
 
 
 def open_database() -> "Engine":

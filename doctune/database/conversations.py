@@ -16,7 +16,7 @@ from doctune.database.tables import Conversation, ConversationMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ConversationKey:
     """The key of a conversation: its id is unique per owner."""
 
     owner: str
@@ -45,7 +45,7 @@ class NewConversation:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class NewMessage:
     """A message; `parent_id` is the one that it follows, "" for the beginning."""
 
     id: str
@@ -57,7 +57,7 @@ class Said:
 
 
 def take_turn(
-    engine: Engine, place: Place, new: NewConversation, lease: str, length: timedelta
+    engine: Engine, place: ConversationKey, new: NewConversation, lease: str, length: timedelta
 ) -> bool:
     """Holds a conversation for a turn, and creates it if needed; False if another turn holds it."""
     now = datetime.now(UTC)
@@ -87,7 +87,7 @@ def take_turn(
     return True
 
 
-def end_turn(engine: Engine, place: Place, lease: str) -> None:
+def end_turn(engine: Engine, place: ConversationKey, lease: str) -> None:
     """Releases a conversation after a turn; an empty one is deleted."""
     held = (place.is_it) & (Conversation.held_by == lease)
     with engine.begin() as connection:
@@ -95,7 +95,9 @@ def end_turn(engine: Engine, place: Place, lease: str) -> None:
         connection.execute(update(Conversation).where(held).values(held_by=None, held_until=None))
 
 
-def add_messages(engine: Engine, place: Place, lease: str, messages: Sequence[Said]) -> bool:
+def add_messages(
+    engine: Engine, place: ConversationKey, lease: str, messages: Sequence[NewMessage]
+) -> bool:
     """Adds messages, all or none; False where the turn is no longer held."""
     statement = (
         update(Conversation)
@@ -110,7 +112,7 @@ def add_messages(engine: Engine, place: Place, lease: str, messages: Sequence[Sa
     return True
 
 
-def message(engine: Engine, place: Place, message_id: str) -> Said | None:
+def message(engine: Engine, place: ConversationKey, message_id: str) -> NewMessage | None:
     """Returns a message; None where the conversation has none of that id."""
     statement = select(ConversationMessage).where(
         place.is_in_it, ConversationMessage.id == message_id
@@ -120,7 +122,7 @@ def message(engine: Engine, place: Place, message_id: str) -> Said | None:
         return _said(row) if row is not None else None
 
 
-def messages(engine: Engine, place: Place) -> list[Said]:
+def messages(engine: Engine, place: ConversationKey) -> list[NewMessage]:
     """Returns all messages of a conversation with all branches, the earliest first."""
     statement = (
         select(ConversationMessage)
@@ -131,20 +133,20 @@ def messages(engine: Engine, place: Place) -> list[Said]:
         return [_said(row) for row in session.scalars(statement)]
 
 
-def path(engine: Engine, place: Place, last: str | None = None) -> list[Said]:
+def path(engine: Engine, place: ConversationKey, last: str | None = None) -> list[NewMessage]:
     """Returns the messages that lead to one, that one included; None takes the latest."""
     if last is None:
         row = find(engine, place)
         last = row.last_message if row is not None else ""
     known = {one.id: one for one in messages(engine, place)}
-    found: list[Said] = []
+    found: list[NewMessage] = []
     while last and last in known:
         found.insert(0, known[last])
         last = known[last].parent_id
     return found
 
 
-def find(engine: Engine, place: Place) -> Conversation | None:
+def find(engine: Engine, place: ConversationKey) -> Conversation | None:
     """Returns a conversation; None where its owner has none of that id."""
     with Session(engine) as session:
         row = session.scalars(select(Conversation).where(place.is_it)).one_or_none()
@@ -168,7 +170,7 @@ def list_conversations(
     return rows
 
 
-def delete_conversation(engine: Engine, place: Place) -> bool:
+def delete_conversation(engine: Engine, place: ConversationKey) -> bool:
     """Deletes a conversation with all that was said; False where its owner has none of that id."""
     with engine.begin() as connection:
         connection.execute(delete(ConversationMessage).where(place.is_in_it))
@@ -187,7 +189,7 @@ def expire_conversations(engine: Engine, before: datetime) -> int:
                 ),
             )
         ).all()
-    return sum(delete_conversation(engine, Place(owner, name)) for owner, name in old)
+    return sum(delete_conversation(engine, ConversationKey(owner, name)) for owner, name in old)
 
 
 def forget_conversations(engine: Engine, end_user: str) -> int:
@@ -200,10 +202,10 @@ def forget_conversations(engine: Engine, end_user: str) -> int:
         theirs = session.execute(
             select(Conversation.owner, Conversation.id).where(Conversation.end_user == end_user)
         ).all()
-    return sum(delete_conversation(engine, Place(owner, name)) for owner, name in theirs)
+    return sum(delete_conversation(engine, ConversationKey(owner, name)) for owner, name in theirs)
 
 
-def _row(place: Place, one: Said) -> ConversationMessage:
+def _row(place: ConversationKey, one: NewMessage) -> ConversationMessage:
     return ConversationMessage(
         owner=place.owner,
         conversation_id=place.conversation,
@@ -216,6 +218,6 @@ def _row(place: Place, one: Said) -> ConversationMessage:
     )
 
 
-def _said(row: ConversationMessage) -> Said:
+def _said(row: ConversationMessage) -> NewMessage:
     role: Literal["user", "assistant"] = "user" if row.role == "user" else "assistant"
-    return Said(row.id, row.parent_id, role, row.content, row.created_at, row.details)
+    return NewMessage(row.id, row.parent_id, role, row.content, row.created_at, row.details)

@@ -19,7 +19,7 @@ NEAR = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class NewFeedback:
     """One piece of feedback, as it is to be kept."""
 
     prediction_id: str
@@ -59,7 +59,7 @@ class IdempotencyError(Exception):
     """The idempotency key was used for something else before."""
 
 
-def keep_feedback(engine: Engine, said: Said, judge: Judge | None = None) -> str:
+def keep_feedback(engine: Engine, said: NewFeedback, judge: Judge | None = None) -> str:
     """Keeps what was said and returns its id; said twice with one idempotency key, the first one's.
 
     Args:
@@ -168,7 +168,7 @@ def _queue(session: Session, prediction: Prediction, judge: Judge) -> None:
     item.updated_at = datetime.now(UTC)
 
 
-def _already(session: Session, said: Said) -> str | None:
+def _already(session: Session, said: NewFeedback) -> str | None:
     if said.idempotency_key is None:
         return None
     known = session.scalars(
@@ -187,7 +187,7 @@ def _already(session: Session, said: Said) -> str | None:
     return known.id
 
 
-def _row(session: Session, said: Said) -> Feedback:
+def _row(session: Session, said: NewFeedback) -> Feedback:
     of_user = Feedback.end_user == said.end_user if said.end_user else Feedback.end_user.is_(None)
     of_label = label_of(Feedback) == str(said.value.get("label", ""))
     earlier = session.scalars(

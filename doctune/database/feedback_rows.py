@@ -16,7 +16,7 @@ _ROWS = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class FeedbackFilter:
     """A filter of feedback. None and empty tuples match everything."""
 
     since: datetime | None = None
@@ -72,12 +72,12 @@ def last_question(messages: Sequence[Any] | None) -> str:
     return ""
 
 
-def read_feedback(engine: Engine, wanted: Wanted | None = None) -> Iterator[FeedbackRow]:
+def read_feedback(engine: Engine, wanted: FeedbackFilter | None = None) -> Iterator[FeedbackRow]:
     """Yields feedback, earliest first; of feedback that was changed, only the last version.
 
     Rows are streamed, so memory does not grow with their number.
     """
-    wanted = wanted or Wanted()
+    wanted = wanted or FeedbackFilter()
     newest = (
         func.row_number()
         .over(
@@ -127,7 +127,7 @@ _OF_PREDICTION = (
 )
 
 
-def _conditions(wanted: Wanted) -> list[Any]:
+def _conditions(wanted: FeedbackFilter) -> list[Any]:
     found: list[Any] = []
     if wanted.since is not None:
         found.append(Feedback.created_at >= wanted.since)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from doctune.database.engine import Engine
-from doctune.database.feedback import NoSuchPredictionError, Said, keep_feedback
+from doctune.database.feedback import NewFeedback, NoSuchPredictionError, keep_feedback
 from doctune.database.ids import moment_of
 from doctune.errors import UsageError
 from doctune.feedback.queue import review_need
@@ -16,7 +16,7 @@ from doctune.feedback.request import FAITHFULNESS, FeedbackRequest
 
 
 @dataclass(frozen=True)
-class Keeping:
+class StorageRules:
     """How what people write is kept.
 
     Attributes:
@@ -31,7 +31,7 @@ class Keeping:
 
 
 @dataclass(frozen=True)
-class Sayer:
+class FeedbackAuthor:
     """Who says it: the id of a key (or of an import), and the tenant whose answers it may rate."""
 
     key_id: str
@@ -40,8 +40,8 @@ class Sayer:
 
 def keep(
     engine: Engine,
-    keeping: Keeping,
-    sayer: Sayer,
+    keeping: StorageRules,
+    sayer: FeedbackAuthor,
     request: FeedbackRequest,
     said_at: datetime | None = None,
 ) -> str:
@@ -63,7 +63,7 @@ def keep(
     other = preference.other_prediction_id if preference else None
     return keep_feedback(
         engine,
-        Said(
+        NewFeedback(
             prediction_id=request.prediction_id,
             predicted_at=_moment(request.prediction_id),
             key_id=sayer.key_id,
@@ -81,7 +81,7 @@ def keep(
     )
 
 
-def _kept(request: FeedbackRequest, keeping: Keeping) -> dict[str, Any]:
+def _kept(request: FeedbackRequest, keeping: StorageRules) -> dict[str, Any]:
     value = request.value()
     if request.kind in ("correction", "comment"):
         return {request.kind: keeping.text(value[request.kind])}

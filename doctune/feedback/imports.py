@@ -23,7 +23,7 @@ from doctune.database.feedback import IdempotencyError, NoSuchPredictionError, o
 from doctune.database.ids import moment_of
 from doctune.digests import digest_value
 from doctune.errors import DoctuneError, UsageError
-from doctune.feedback.collect import Keeping, Sayer, keep
+from doctune.feedback.collect import FeedbackAuthor, StorageRules, keep
 from doctune.feedback.request import KINDS, FeedbackRequest
 
 Format = Literal["jsonl", "csv", "langfuse", "label-studio", "argilla"]
@@ -55,7 +55,7 @@ class ImportSummary:
 
 
 def import_feedback(
-    engine: Engine, path: Path, form: Format, keeping: Keeping, owner: str | None = None
+    engine: Engine, path: Path, form: Format, keeping: StorageRules, owner: str | None = None
 ) -> ImportSummary:
     """Keeps the feedback in a file; what is wrong is counted, and the rest kept.
 
@@ -70,7 +70,7 @@ def import_feedback(
         try:
             request = FeedbackRequest.model_validate(_keyed(item.fields))
             of = owner or _owner(engine, request.prediction_id)
-            keep(engine, keeping, Sayer(f"import:{form}", of), request, item.said_at)
+            keep(engine, keeping, FeedbackAuthor(f"import:{form}", of), request, item.said_at)
             summary.kept += 1
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]

@@ -22,7 +22,7 @@ from doctune.agent.conversations import (
 )
 from doctune.agent.messages import Message, Reply, ToolCall
 from doctune.agent.page_picture import PageUnavailableError, page_picture
-from doctune.agent.stages import Said, StageError
+from doctune.agent.stages import StageAnswer, StageError
 from doctune.chat_schema import ChatRequest, ChatTurn
 from doctune.chat_wire import event
 from doctune.database.engine import DatabaseError
@@ -63,20 +63,20 @@ class UpstreamStage:
         """Which versions answer now."""
         return self._upstream.address.versions()
 
-    async def ask(self, messages: Sequence[Message], most_tokens: int) -> Said:
+    async def ask(self, messages: Sequence[Message], most_tokens: int) -> StageAnswer:
         """Returns what the model says at temperature 0."""
         return await self._ask(messages, most_tokens, {})
 
     async def ask_with_tools(
         self, messages: Sequence[Message], most_tokens: int, tools: Sequence[Mapping[str, Any]]
-    ) -> Said:
+    ) -> StageAnswer:
         """Returns what the model says at temperature 0, or which tools it wants called."""
         beside = {"messages": [_wired(one) for one in messages], "tools": list(tools)}
         return await self._ask(messages, most_tokens, beside)
 
     async def _ask(
         self, messages: Sequence[Message], most_tokens: int, beside: Mapping[str, Any]
-    ) -> Said:
+    ) -> StageAnswer:
         chat = ChatRequest(
             messages=[
                 ChatTurn(role=one.role, content=one.content)
@@ -90,7 +90,7 @@ class UpstreamStage:
             answer = await self._upstream.ask(chat, beside)
         except (UpstreamError, RefusedError) as error:
             raise StageError(str(error)) from error
-        return Said(
+        return StageAnswer(
             text=answer.text,
             calls=tuple(ToolCall(one.id, one.name, one.arguments) for one in answer.calls),
             model_version=answer.source.model_version,

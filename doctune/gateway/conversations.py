@@ -36,7 +36,7 @@ def add_conversations(app: FastAPI, services: Services) -> None:
     @app.get("/v1/conversations/{name}")
     async def conversation(request: Request, name: str) -> JSONResponse:
         principal = await services.identities.of(request.headers, "chat")
-        place = kept.Place(principal.owner, name)
+        place = kept.ConversationKey(principal.owner, name)
         row = await _asked(kept.find, services.engine, place)
         if row is None:
             raise _unknown(name)
@@ -49,7 +49,7 @@ def add_conversations(app: FastAPI, services: Services) -> None:
     @app.delete("/v1/conversations/{name}")
     async def delete(request: Request, name: str) -> JSONResponse:
         principal = await services.identities.of(request.headers, "chat")
-        place = kept.Place(principal.owner, name)
+        place = kept.ConversationKey(principal.owner, name)
         if not await _asked(kept.delete_conversation, services.engine, place):
             raise _unknown(name)
         return JSONResponse({"id": name, "object": "conversation.deleted", "deleted": True})
@@ -114,7 +114,7 @@ def _card(row: Conversation) -> dict[str, Any]:
     }
 
 
-def _message(one: kept.Said, on_path: bool) -> dict[str, Any]:
+def _message(one: kept.NewMessage, on_path: bool) -> dict[str, Any]:
     return {
         "id": one.id,
         "after": one.parent_id or None,

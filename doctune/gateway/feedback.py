@@ -6,13 +6,15 @@ from doctune.database.engine import Engine
 from doctune.database.feedback import IdempotencyError, NoSuchPredictionError
 from doctune.errors import UsageError
 from doctune.feedback import collect
-from doctune.feedback.collect import Keeping, Sayer
+from doctune.feedback.collect import FeedbackAuthor, StorageRules
 from doctune.feedback.request import FeedbackRequest
 from doctune.gateway.keys import Principal
 from doctune.gateway.problems import GatewayError
 
 
-def keep(engine: Engine, keeping: Keeping, principal: Principal, request: FeedbackRequest) -> str:
+def keep(
+    engine: Engine, keeping: StorageRules, principal: Principal, request: FeedbackRequest
+) -> str:
     """Keeps what was said, as the log's settings say, and returns its id.
 
     Raises:
@@ -21,7 +23,7 @@ def keep(engine: Engine, keeping: Keeping, principal: Principal, request: Feedba
         DatabaseError: It is not kept.
     """
     try:
-        return collect.keep(engine, keeping, Sayer(principal.id, principal.owner), request)
+        return collect.keep(engine, keeping, FeedbackAuthor(principal.id, principal.owner), request)
     except NoSuchPredictionError as error:
         raise GatewayError(
             404,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from doctune.database.conversations import expire_conversations
 from doctune.database.engine import DatabaseError, Engine
 from doctune.errors import ConfigurationError
-from doctune.feedback.collect import Keeping
+from doctune.feedback.collect import StorageRules
 from doctune.gateway.cache import AnswerCache
 from doctune.gateway.experiments import Experiments
 from doctune.gateway.identity import Identities
@@ -62,7 +62,9 @@ class Services:
         self.limiter = Limiter(options.limits, surroundings.redis_url)
         self.cache = AnswerCache(options.cache, surroundings.redis_url)
         self.recorder = Recorder(options.log, surroundings.user_key)
-        self.keeping = Keeping(self.recorder.text, self.recorder.end_user, options.feedback.labels)
+        self.keeping = StorageRules(
+            self.recorder.text, self.recorder.end_user, options.feedback.labels
+        )
         self.metrics = Metrics()
         self.traces = open_traces()
         self.experiments = Experiments(

@@ -13,7 +13,7 @@ from doctune.knowledge.options import KnowledgeOptions
 if TYPE_CHECKING:
     from doctune.knowledge.answering import Answer, Answerer, Source
     from doctune.knowledge.build import IndexSummary, build_index
-    from doctune.knowledge.index import Found, KnowledgeIndex
+    from doctune.knowledge.index import FoundPassage, KnowledgeIndex
     from doctune.knowledge.prompt import REFUSAL
     from doctune.knowledge.tuning import TuningSummary, tune_retriever
 
@@ -21,7 +21,7 @@ _MODULES = {
     "REFUSAL": "prompt",
     "Answer": "answering",
     "Answerer": "answering",
-    "Found": "index",
+    "FoundPassage": "index",
     "IndexSummary": "build",
     "KnowledgeIndex": "index",
     "Source": "answering",
@@ -34,7 +34,7 @@ __all__ = [
     "REFUSAL",
     "Answer",
     "Answerer",
-    "Found",
+    "FoundPassage",
     "IndexSummary",
     "KnowledgeIndex",
     "KnowledgeOptions",

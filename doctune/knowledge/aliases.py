@@ -1,4 +1,4 @@
-"""Synonyms that the documents define themselves: their terms for what users call something else.
+"""Synonyms that the documents themselves define for terms that users call something else.
 
 A glossary says "Skeen: the ceramic filter cartridge between sill and cistern", a report "research
 and development (R&D)". Who asks for the filter, or for R and D, means the skeen and the long name:
@@ -47,7 +47,7 @@ _MOST = 2  # terms added to a question
 
 
 class Alias(BaseModel):
-    """A term of the documents, and the words by which a user may mean it."""
+    """A term of the documents, and the words with which a user may describe it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -104,7 +104,7 @@ def _abbreviated(text: str, stems: Stems) -> Iterable[Alias]:
 def implied_terms(
     words: Collection[str], aliases: Iterable[Alias], stems: Stems, rarity: Callable[[str], float]
 ) -> list[str]:
-    """Returns the terms that a question means without naming them, the likeliest first.
+    """Returns the terms that a question describes without naming them, most likely first.
 
     Args:
         words: The question's stems.

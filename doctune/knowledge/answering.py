@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from doctune.inference.sentence_encoder import encode
-from doctune.knowledge.compose import Composed, compose
+from doctune.knowledge.compose import ComposedAnswer, compose
 from doctune.knowledge.confidence import Signals, confidence
 from doctune.knowledge.evidence import CANDIDATES, TYPED, Evidence, gather, names_unknown, suits
 from doctune.knowledge.expectation import has_kind, named, wanted_noun
 from doctune.knowledge.filters import EVERYTHING, Filter
-from doctune.knowledge.index import Found, KnowledgeIndex
+from doctune.knowledge.index import FoundPassage, KnowledgeIndex
 from doctune.knowledge.lexical import tokens
 from doctune.knowledge.passages import BBox, Passage
 from doctune.knowledge.prompt import REFUSAL
 from doctune.knowledge.questions import Question, read_question
-from doctune.knowledge.steps import Named
+from doctune.knowledge.steps import HeadingMatch
 from doctune.knowledge.vocabulary import AskedWord
 
 _SAME_QUESTION = 0.62  # cosine from which two questions ask the same
@@ -70,7 +70,7 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """Whether the documents do not say."""
+        """Whether the documents do not answer the question."""
         return not self.sources
 
 
@@ -110,7 +110,7 @@ class Answerer:
         quoted = len({one.hit.passage for one in composed.used})
         return Answer(text, composed.text, sources, sure, min(quoted, len(sources)))
 
-    def composed(self, question: Question, evidence: Sequence[Evidence]) -> Composed:
+    def composed(self, question: Question, evidence: Sequence[Evidence]) -> ComposedAnswer:
         """Returns the answer that evidence gives, whether or not the documents say enough."""
         return compose(
             question,
@@ -125,13 +125,13 @@ class Answerer:
         first, second = self.index.vector(question.text), self.index.vector(heading)
         return float(np.dot(first, second)) >= _SAME_QUESTION
 
-    def _names(self, asked: Sequence[AskedWord], heading: str) -> Named:
+    def _names(self, asked: Sequence[AskedWord], heading: str) -> HeadingMatch:
         words = self.index.words(heading)
         said = {
             word: max((one.near.get(word, 0.0) for one in asked), default=0.0) for word in words
         }
         weight = sum(self.index.passage_words.idf(word) * near for word, near in said.items())
-        return Named(sum(said.values()) / len(words) if words else 0.0, weight)
+        return HeadingMatch(sum(said.values()) / len(words) if words else 0.0, weight)
 
     def _sources(
         self, used: Sequence[Evidence], evidence: Sequence[Evidence]
@@ -145,7 +145,7 @@ class Answerer:
         return tuple(found.values())
 
     def source(self, name: str, groups: Collection[str] | None = None) -> Source | None:
-        """Returns a source by its id; None where there is none, or none that these may see."""
+        """Returns a source by its id; None if it does not exist or these groups may not see it."""
         passage, _, unit = name.rpartition(".")
         number = self.index.numbers.get(passage)
         if number is None or not unit.isdecimal() or not self.index.may_see(number, groups):
@@ -177,7 +177,7 @@ class Answerer:
         groups: Collection[str] | None = None,
         only: Filter = EVERYTHING,
     ) -> tuple[Source, ...]:
-        """Returns the passages that fit a question best, best first, each once.
+        """Returns the passages that match a question best, best first, each once.
 
         Args:
             groups: The access groups of who asks; None sees everything.
@@ -191,7 +191,7 @@ class Answerer:
         top: int = 5,
         groups: Collection[str] | None = None,
         only: Filter = EVERYTHING,
-    ) -> tuple[Found, ...]:
+    ) -> tuple[FoundPassage, ...]:
         """Returns what `places` does, as passages with their scores."""
         return tuple(
             replace(self.index.found(one.hit), best=one.unit, page=one.unit.page, score=one.score)
@@ -201,7 +201,7 @@ class Answerer:
     def _best_of_passages(
         self, text: str, top: int, groups: Collection[str] | None, only: Filter
     ) -> list[Evidence]:
-        """Returns the best unit of each of the best passages, in the order that answers take."""
+        """Returns the best unit of each of the best passages, in the order that answers use."""
         found: dict[int, Evidence] = {}
         most = max(CANDIDATES, _UNITS_A_PASSAGE * top)
         for one in gather(self.index, read_question(text), groups, only, most):
@@ -211,7 +211,7 @@ class Answerer:
         return list(found.values())
 
     def signals(self, question: Question, evidence: Sequence[Evidence]) -> Signals:
-        """Returns what tells whether the documents answer a question."""
+        """Returns the signals that show whether the documents answer a question."""
         index = self.index
         near = evidence[:_NEAR]
         asked = index.asked(question.text)

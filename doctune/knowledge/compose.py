@@ -30,7 +30,7 @@ from doctune.knowledge.polarity import (
 from doctune.knowledge.questions import Question
 from doctune.knowledge.steps import (
     NEAR,
-    Named,
+    HeadingMatch,
     Stems,
     goes_together,
     list_asked,
@@ -55,7 +55,7 @@ _LEANS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
+class ComposedAnswer:
     """An answer's text and the evidence that it quotes."""
 
     text: str
@@ -68,9 +68,9 @@ def compose(
     stems: Stems,
     asked_before: Callable[[str], bool],
     rarity: Callable[[str], float],
-    names: Callable[[str], Named],
-) -> Composed:
-    """Returns the answer that evidence gives.
+    names: Callable[[str], HeadingMatch],
+) -> ComposedAnswer:
+    """Returns the answer that the evidence supports.
 
     Args:
         question: What is asked.
@@ -88,7 +88,7 @@ def compose(
     evidence = _denial_first(question, evidence, stems)
     first = evidence[0]
     if (denied := _denied_beside(question, first, stems)) is not None:
-        return Composed(f"No. {denied}", (first,))
+        return ComposedAnswer(f"No. {denied}", (first,))
     heading = first.passage.heading[-1] if first.passage.heading else ""
     refuted = first.unit.kind == "sentence" and _denied(question, first, stems)
     listed = None if refuted else list_asked(question, evidence, stems, rarity)
@@ -96,13 +96,13 @@ def compose(
         listed = named_steps(evidence, names) or listed
     if listed is not None:
         one, text = listed
-        return Composed(_with_side(question, text, one, stems), (one,))
+        return ComposedAnswer(_with_side(question, text, one, stems), (one,))
     if (
         question.form in ("open", "definition", "how_to", "reason")
         and heading
         and names_code(question.text, heading)
     ):
-        return Composed(f"{heading}: {_lead(first.passage)}", (first,))
+        return ComposedAnswer(f"{heading}: {_lead(first.passage)}", (first,))
     quoted, used = _first_quoted(question, evidence, stems, names)
     words = sum(len(text.split()) for text in quoted)
     for one in evidence[:6]:
@@ -114,14 +114,14 @@ def compose(
         quoted.append(text)
         used.append(one)
         words += len(text.split())
-    return Composed(_with_side(question, " ".join(quoted), first, stems), tuple(used))
+    return ComposedAnswer(_with_side(question, " ".join(quoted), first, stems), tuple(used))
 
 
 def _first_quoted(
     question: Question,
     evidence: Sequence[Evidence],
     stems: Stems,
-    names: Callable[[str], Named],
+    names: Callable[[str], HeadingMatch],
 ) -> tuple[list[str], list[Evidence]]:
     """Returns what an answer begins with: the steps asked for, the rows compared, or the best."""
     first = evidence[0]
@@ -176,7 +176,7 @@ def _denial_first(
 
 
 def _denied_beside(question: Question, one: Evidence, stems: Stems) -> str | None:
-    """Returns a sentence with the one beside it that denies what a yes/no question asks.
+    """Returns a sentence and its neighbour, if the neighbour denies what a yes/no question asks.
 
     "Scrape a sting out sideways. Do not pull it with two fingers" answers whether one may pull.
     """
@@ -197,8 +197,10 @@ def _denied_beside(question: Question, one: Evidence, stems: Stems) -> str | Non
     return None
 
 
-def _answered_in_text(question: Question, first: Evidence, heading: str, stems: Stems) -> Composed:
-    """Quotes the passage under a heading that asks the same question."""
+def _answered_in_text(
+    question: Question, first: Evidence, heading: str, stems: Stems
+) -> ComposedAnswer:
+    """Quotes the passage whose heading asks the same question."""
     text = ""
     for unit in first.passage.units:
         if unit.kind == "list" or not text:
@@ -211,8 +213,8 @@ def _answered_in_text(question: Question, first: Evidence, heading: str, stems: 
         if asks_opposite != contradicts(question.asking, heading, stems):
             rest = re.sub(r"^\W*(?:yes|no)\b[\s,.:;]*", "", text, flags=re.IGNORECASE)
             text = f"{opposite(side).capitalize()}. {rest[:1].upper()}{rest[1:]}"
-        return Composed(text, (first,))
-    return Composed(_with_side(question, text, first, stems), (first,))
+        return ComposedAnswer(text, (first,))
+    return ComposedAnswer(_with_side(question, text, first, stems), (first,))
 
 
 def _lead(passage: Passage, most: int = _MOST_WORDS) -> str:
@@ -267,7 +269,7 @@ def _stated(one: Evidence) -> str:
 
 
 def _chooses(question: Question, text: str) -> bool:
-    """Whether a question offers a choice of which the answer names one: `A or B?`."""
+    """Whether a question offers a choice, `A or B?`, and the answer names one of the two."""
     match = re.search(
         r"\b([\w.,-]+)(?: \w+)? or (?:an? |the |by |with )?([\w.,-]+)", question.asking
     )
@@ -299,7 +301,7 @@ def _continued(question: Question, one: Evidence) -> str:
 
 
 def _quote(question: Question, one: Evidence) -> str:
-    """Returns a unit as it is quoted."""
+    """Returns the text of a unit as answers quote it."""
     unit = one.unit
     if unit.kind == "row":
         return _row_text(question, unit)
@@ -321,7 +323,7 @@ def _row_text(question: Question, unit: Unit) -> str:
 
 
 def _asked_columns(question: Question, unit: Unit) -> frozenset[int] | None:
-    """Returns the cells whose heads a question names, where heads are things and not properties."""
+    """Returns the cells whose heads a question names, if the heads are things, not properties."""
     if len(unit.cells) < 2:
         return None
     asked = question.text.casefold()
@@ -335,7 +337,7 @@ def _asked_columns(question: Question, unit: Unit) -> frozenset[int] | None:
 
 
 def _adds(one: Evidence, first: Evidence) -> bool:
-    """Whether a further unit belongs into the answer: it is nearly as good, and no other row."""
+    """Whether a further unit belongs in the answer: a score nearly as high, and no other row."""
     if one.unit.kind == "list" or one.score < first.score - _NEAR_ENOUGH:
         return False
     same_table = one.unit.kind == first.unit.kind == "row"
@@ -343,6 +345,6 @@ def _adds(one: Evidence, first: Evidence) -> bool:
 
 
 def passage_text(passage: Passage, most: int = 120) -> str:
-    """Returns the beginning of a passage, cut between words."""
+    """Returns the beginning of a passage, cut at a word boundary."""
     words = passage.text.split(" ")
     return passage.text if len(words) <= most else " ".join(words[:most]) + " …"

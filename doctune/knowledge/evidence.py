@@ -94,7 +94,7 @@ class Evidence:
 
     @property
     def context(self) -> str:
-        """What says where it stands: headings and lead-in."""
+        """The context of the unit: its headings and its lead-in."""
         return " ".join([*self.passage.heading, self.unit.lead])
 
 
@@ -105,7 +105,7 @@ def gather(
     only: Filter = EVERYTHING,
     most: int = CANDIDATES,
 ) -> list[Evidence]:
-    """Returns the best units for a question, best first, none that says the same as another.
+    """Returns the best units for a question, best first, without duplicates in content.
 
     Args:
         groups: The access groups of who asks; None sees everything.
@@ -138,7 +138,7 @@ def gather(
 
 
 def _answering(passage: Passage, at: int) -> int:
-    """Returns the unit that answers where the one found asks or announces: the next one."""
+    """Returns the next unit, if the unit found only asks a question or introduces the answer."""
     last = len(passage.units) - 1
     text = passage.units[at].text
     if text.endswith("?") and at < last and passage.units[at].kind == "sentence":
@@ -200,7 +200,7 @@ def in_span(question: str, unit: Unit) -> bool | None:
 
 
 def suits(question: Question, text: str) -> bool:
-    """Whether a text holds the kind of thing that a question asks for."""
+    """Whether a text contains the kind of answer that a question asks for."""
     match question.form:
         case "time":
             timed = any(figure.dimension == "time" for figure in figures(text))
@@ -224,7 +224,7 @@ def suits(question: Question, text: str) -> bool:
 
 
 def defines(term: str, text: str) -> bool:
-    """Whether a text says what a term means: `Sill: the gutter ...`, `A wring is a shake ...`."""
+    """Whether a text defines a term: `Sill: the gutter ...`, `A wring is a shake ...`."""
     name = rf"{re.escape(term)}s?"
     return bool(
         re.match(
@@ -249,7 +249,7 @@ def _is_instruction(clause: str) -> bool:
 
 
 def conflicts(question: str, text: str, context: str) -> bool:
-    """Whether a text is about another of the things that a question names by number or code."""
+    """Whether a text names another number or code than the question: another model or error."""
     for name, number in NUMBERED.findall(question):
         if _other_number(name, number, text, context):
             return True
@@ -262,7 +262,7 @@ def conflicts(question: str, text: str, context: str) -> bool:
 
 
 def names_code(question: str, text: str) -> bool:
-    """Whether a text holds a code that a question names: `R13`, `SK-2040`."""
+    """Whether a text contains a code that the question names: `R13`, `SK-2040`."""
     asked = set(_CODE.findall(question.upper()))
     return bool(asked & set(_CODE.findall(text)))
 

@@ -103,7 +103,7 @@ _NO_NOUN = re.compile(
 
 
 def has_kind(question: Question, texts: Sequence[str]) -> bool:
-    """Whether texts hold what a question asks for, where that is known by its looks."""
+    """Whether texts contain the kind of answer asked for, where its form shows it (a date)."""
     if _NAMED_BY.search(question.asking):
         own = question.text.casefold()
         names = (match[0] for text in texts for match in _NAME.finditer(text))
@@ -115,7 +115,7 @@ def has_kind(question: Question, texts: Sequence[str]) -> bool:
 
 
 def wanted_noun(question: Question) -> list[str]:
-    """Returns the words of the noun that a question asks for: `which breed`, `how many eggs`."""
+    """Returns the noun phrase that a question asks for: `which breed`, `how many eggs`."""
     for pattern in _WANTED:
         if match := pattern.search(question.asking):
             return [

@@ -1,4 +1,4 @@
-"""Figures in text, with what they count: `180 days`, `a full year`, `12 %`, `$11.0 billion`.
+"""Figures in text with their units: `180 days`, `a full year`, `12 %`, `$11.0 billion`.
 
 Figures of one dimension can be compared: days with months, grams with kilograms. Numbers written as
 words count as figures where a unit follows.
@@ -166,7 +166,7 @@ def span_at_start(text: str) -> Span | None:
 
 
 def same(first: Figure, second: Figure) -> bool:
-    """Whether two figures say the same, months and years taken as calendars do."""
+    """Whether two figures are equal, with months and years converted as calendars do."""
     scale = max(abs(first.value), abs(second.value), 1e-9)
     tolerance = 0.02 if first.dimension == "time" else 1e-6
     return first.dimension == second.dimension and abs(first.value - second.value) <= (

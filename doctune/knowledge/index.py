@@ -65,7 +65,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundPassage:
     """A passage that was found, with its best unit."""
 
     file: str
@@ -105,7 +105,7 @@ class KnowledgeIndex:
         self._last_vector: tuple[str, Floats] | None = None
 
     def warm_up(self) -> None:
-        """Loads what the first question would wait for; may block for seconds."""
+        """Loads everything that the first question needs; may block for seconds."""
         self.vector("warm up")
         if len(self.owners) > _EXACT_UNITS:
             self._sketches.products(self.vector("warm up"))
@@ -158,7 +158,7 @@ class KnowledgeIndex:
 
     @cached_property
     def numbered(self) -> dict[str, frozenset[str]]:
-        """The numbers by which the documents tell things of one name apart: Nimbrel, 3, 7, 12."""
+        """The numbers that distinguish things of the same name: Nimbrel 3, 7, 12."""
         found: dict[str, set[str]] = {}
         for text in self._passages.column("text").to_pylist():
             for name, number in NUMBERED.findall(text):
@@ -191,7 +191,7 @@ class KnowledgeIndex:
         return list(dict.fromkeys(map(self.passage_words.nearest, found)))
 
     def asked(self, text: str) -> list[AskedWord]:
-        """Returns the words of a question, with the documents' own for each."""
+        """Returns the words of a question, each with the similar words of the documents."""
         found: dict[str, AskedWord] = {}
         foreign = self.foreign_names(text)
         for language in self.languages:
@@ -209,18 +209,18 @@ class KnowledgeIndex:
         return foreign_names(text, lambda stem: words.knows(words.nearest(stem)))
 
     def vector(self, text: str) -> Floats:
-        """Returns a text's vector; the last one is kept, since a question is asked for again."""
+        """Returns the vector of a text; the last one is cached: questions are asked again."""
         if self._last_vector is None or self._last_vector[0] != text:
             self._last_vector = (text, encode([text], self.encoder)[0])
         return self._last_vector[1]
 
     def expanded(self, question: str) -> str:
-        """Returns a question with the documents' own names of what it means."""
+        """Returns a question extended by the documents' own terms for what it describes."""
         terms = implied_terms(self.words(question), self._aliases, tokens, self.passage_words.idf)
         return f"{question} ({', '.join(terms)})" if terms else question
 
     def scores(self, question: str, groups: Collection[str] | None = None) -> tuple[Floats, Floats]:
-        """Returns the score of each unit, and the vectors' part of it.
+        """Returns the score of each unit, and the part of it that comes from vectors.
 
         Args:
             groups: The access groups of who asks; None sees everything.
@@ -230,7 +230,7 @@ class KnowledgeIndex:
         return likeness + self._words_part(question, groups, EVERYTHING), likeness
 
     def _words_part(self, question: str, groups: Collection[str] | None, only: Filter) -> Floats:
-        """Returns what a question's words add to the score of each unit; -inf where hidden."""
+        """Returns the part of each unit's score that comes from words; -inf for hidden units."""
         words = self._weighted(question)
         total = _words_share(self.unit_words.scores(words))
         total += _words_share(self.passage_words.scores(words))[self.owners]
@@ -257,7 +257,7 @@ class KnowledgeIndex:
         return rows[order], exact[order]
 
     def _weighted(self, question: str) -> dict[str, float]:
-        """Returns a question's stems with what each counts, near words of the documents too."""
+        """Returns the stems of a question and of similar words in the documents, with weights."""
         weights: dict[str, float] = {}
         for word in self.asked(question):
             share = _NEAR_KNOWN if self.passage_words.knows(word.stem) else _NEAR_UNKNOWN
@@ -268,7 +268,7 @@ class KnowledgeIndex:
         return weights
 
     def _hidden(self, asker: _Asker) -> npt.NDArray[np.bool_]:
-        """Returns for each unit whether it is not searched."""
+        """Returns, for each unit, whether the search must leave it out."""
         if asker not in self._hidden_units:
             groups, only = asker
             every = zip(
@@ -306,23 +306,23 @@ class KnowledgeIndex:
         top: int = 5,
         groups: Collection[str] | None = None,
         only: Filter = EVERYTHING,
-    ) -> list[Found]:
+    ) -> list[FoundPassage]:
         """Returns the passages of the best units, best first, each passage once.
 
         Args:
             groups: The access groups of who asks; None sees everything.
             only: The documents to search.
         """
-        found: dict[int, Found] = {}
+        found: dict[int, FoundPassage] = {}
         for hit in self.best(question, top * 12, groups, only):
             if hit.passage not in found and len(found) < top:
                 found[hit.passage] = self.found(hit)
         return list(found.values())
 
-    def found(self, hit: Hit) -> Found:
+    def found(self, hit: Hit) -> FoundPassage:
         """Returns a unit's passage."""
         passage = self.passage(hit.passage)
-        return Found(
+        return FoundPassage(
             file=self.sources[hit.passage],
             title=self.titles[hit.passage],
             pages=passage.pages,
@@ -374,7 +374,7 @@ def _unit(row: dict[str, Any]) -> Unit:
 
 
 def _highest(scores: Floats, top: int) -> npt.NDArray[np.intp]:
-    """Returns the rows of the highest scores, highest first, of equal ones the first row first."""
+    """Returns the rows of the highest scores, highest first; ties are ordered by row."""
     if len(scores) > top:
         least = np.partition(scores, len(scores) - top)[len(scores) - top]
         rows = np.flatnonzero(scores >= least)
@@ -394,7 +394,7 @@ def _candidates(rough: Floats) -> npt.NDArray[np.intp]:
 
 
 def _words_share(scores: Floats) -> Floats:
-    """Returns scores as shares of the best one, times what words count; changes them in place."""
+    """Scales scores in place to shares of the best one, times the weight of words."""
     best = float(scores.max(initial=0.0))
     if best > 0:
         scores /= best

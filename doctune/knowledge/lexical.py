@@ -1,4 +1,4 @@
-"""Words as BM25 counts them: stemmed by the language's Snowball rules, without stop words.
+"""BM25 over words that are stemmed by the language's Snowball rules, without stop words.
 
 Part numbers and figures are kept whole and in their pieces (`SK-2040`, `sk`, `2040`), so that a
 number typed without its hyphen is found.
@@ -122,7 +122,7 @@ class Bm25:
         self._nearest: dict[str, str] = {}
 
     def scores(self, query: Mapping[str, float]) -> npt.NDArray[np.float32]:
-        """Returns the score of each document, 0 where none of the words stands in it.
+        """Returns the score of each document, 0 if it contains none of the words.
 
         Args:
             query: Stems with what each counts: 1, or less for one that only means nearly the same.
@@ -136,11 +136,11 @@ class Bm25:
         return total
 
     def knows(self, word: str) -> bool:
-        """Whether a stem stands in any document."""
+        """Whether any document contains a stem."""
         return word in self._index.vocab_dict
 
     def nearest(self, word: str) -> str:
-        """Returns the stem that a misspelt one most likely means; itself where none is near."""
+        """Returns the most likely correction of a misspelt stem, or the stem itself."""
         if self.knows(word) or len(word) < _LEAST_LETTERS or not word.isalpha():
             return word
         if word not in self._nearest:
@@ -156,7 +156,7 @@ class Bm25:
         return next(iter(difflib.get_close_matches(word, near, n=1, cutoff=_ALIKE)), word)
 
     def idf(self, word: str) -> float:
-        """Returns how rare a stem is; the highest for one that stands nowhere."""
+        """Returns the inverse document frequency of a stem; an unknown stem has the highest."""
         frequency = 0
         if self.knows(word):
             at = self._index.vocab_dict[word]

@@ -67,7 +67,7 @@ def _answering_unit(
     index: KnowledgeIndex,
     words: dict[int, list[tuple[int, frozenset[str]]]],
 ) -> int | None:
-    """Returns the unit that has most of an answer's words, the shortest of them."""
+    """Returns the shortest of the units that contain the most words of an answer."""
     wanted = frozenset(tokens(answer))
     best: tuple[float, int, int] | None = None
     for passage in passages:

@@ -1,4 +1,4 @@
-"""Splits a document into passages to read, and into smaller units to rank.
+"""Splits a document into passages, which are read, and smaller units, which are ranked.
 
 A passage holds 60 to 200 words of one section: whole paragraphs, whole lists with the sentence that
 leads in, rows of a table under its heads. It never crosses a heading; a section with fewer words is
@@ -58,7 +58,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of one section that can be read alone."""
+    """A part of one section that can be understood on its own."""
 
     heading: tuple[str, ...]
     text: str
@@ -69,7 +69,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A piece that is kept within one passage if it fits."""
+    """Text that is kept within one passage if it fits."""
 
     text: str
     block: Block
@@ -100,7 +100,7 @@ def cut_document(
 
 
 def _unit_notes(document: Document) -> dict[str, str]:
-    """Returns units by what they hold for, where a document says so: "All prices are in crowns"."""
+    """Returns the units of measure that a document states: "All prices are in crowns"."""
     notes: dict[str, str] = {}
     for block in document.blocks:
         if block.kind == "paragraph":
@@ -126,7 +126,7 @@ def _cut_section(
 
 
 def _starts_topic(piece: _Piece, held: list[_Piece]) -> bool:
-    """Whether a new passage may begin here: a list or table stays with the text before it."""
+    """Whether a new passage may begin here; a list or table stays with the text before it."""
     return piece.block.kind == "paragraph" or held[-1].block.kind == "table"
 
 
@@ -217,7 +217,7 @@ def _whole_list(blocks: tuple[Block, ...], lead: str) -> Unit | None:
 
 
 def _items(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, str, str]]:
-    """Yields each item without its mark, with the item above it that it is part of."""
+    """Yields each list item without its bullet, with the item that it is nested in."""
     parents: dict[int, str] = {}
     for block in blocks:
         text = _BULLET.sub("", collapse(block.text))
@@ -288,7 +288,7 @@ def _heads_above(blocks: tuple[Block, ...], at: int) -> tuple[tuple[str, ...], .
 
 
 def _scale(section: Section, at: int, caption: str) -> str:
-    """Returns what the figures of a table are counted in, where it is said beside it."""
+    """Returns the unit or scale of a table's figures, if the text beside the table states it."""
     near = [caption, *(cell for row in section.blocks[at].rows[:3] for cell in row)]
     near += [block.text for block in reversed(section.blocks[:at]) if block.kind != "table"]
     near.append(section.heading)

@@ -118,18 +118,18 @@ _LESS = re.compile(
 
 
 def leading_side(text: str) -> Side | None:
-    """Returns the side that a text states as its first word."""
+    """Returns the side that the first word of a text states: yes or no."""
     match = _LEADING.match(text)
     return None if match is None else ("yes" if match[1].casefold() == "yes" else "no")
 
 
 def opposite(side: Side) -> Side:
-    """Returns the other side."""
+    """Returns the opposite side."""
     return "no" if side == "yes" else "yes"
 
 
 def is_negated(question: Question) -> bool:
-    """Whether a question asks for what is not."""
+    """Whether a question is negated."""
     return bool(_QUESTION_NEGATION.search(question.asking))
 
 
@@ -151,7 +151,7 @@ def side_of(question: Question, evidence: str, stems: Stems) -> Side:
 
 
 def denies(question: Question, evidence: str, stems: Stems) -> bool:
-    """Whether evidence speaks against a question in so many words, not by leaving it out."""
+    """Whether evidence contradicts a question explicitly, and not by omission."""
     said = _NO_DENIAL.sub("", evidence)
     opposed = contradicts(question.asking, said, stems)
     return harms(question, said) or opposed or _denies(question, said, stems)
@@ -163,7 +163,7 @@ def harms(question: Question, evidence: str) -> bool:
 
 
 def _denies(question: Question, evidence: str, stems: Stems) -> bool:
-    """Whether words of the question stand in negated clauses of the evidence and in no other."""
+    """Whether the question's words appear in negated clauses of the evidence and in no others."""
     asked = set(stems(question.asking))
     denied: set[str] = set()
     affirmed: set[str] = set()
@@ -175,7 +175,7 @@ def _denies(question: Question, evidence: str, stems: Stems) -> bool:
 
 
 def _negated_part(clause: str, asked: set[str], stems: Stems) -> tuple[str, str]:
-    """Returns the parts of a clause outside and within its negation.
+    """Returns the part of a clause outside the scope of its negation, and the part within.
 
     A negated verb takes the whole clause with it, "no", "not the" and "without" what follows.
     """
@@ -193,7 +193,7 @@ def _negated_part(clause: str, asked: set[str], stems: Stems) -> tuple[str, str]
 
 
 def contradicts(question: str, clause: str, stems: Stems) -> bool:
-    """Whether a clause says the opposite of a word of the question."""
+    """Whether a clause contains an antonym of a word of the question."""
     asked = stems(question)
     parts = [stems(part) for part in _CLAUSES.split(clause) if part]
     for pair in _OPPOSITES:
@@ -223,7 +223,7 @@ def _has(found: Collection[str], pattern: str) -> bool:
 
 
 def denies_premise(question: Question, evidence: str, stems: Stems) -> bool:
-    """Whether evidence forbids or denies what a question takes for granted.
+    """Whether evidence forbids or denies what a question presupposes.
 
     A negation counts where words of the question follow it closely, or stand right before it.
     """
@@ -255,7 +255,7 @@ def forbids_beside(question: Question, evidence: str, beside: str, stems: Stems)
 
 
 def wrong_detail(question: Question, evidence: str) -> bool:
-    """Whether a question states a figure, a colour, a day where the evidence has another."""
+    """Whether a question states another figure, colour or day than the evidence."""
     if other_of_its_kind(question.text, evidence):
         return True
     if span_at_start(evidence) is not None:
@@ -270,7 +270,7 @@ def wrong_detail(question: Question, evidence: str) -> bool:
 
 
 def _figures_side(question: str, evidence: str) -> Side | None:
-    """Returns the side by figures: the question's own against those of the same kind."""
+    """Returns the side by comparing the question's figures with those of the same dimension."""
     if (named := by_place(question, evidence)) is not None:
         return None if named and _NEGATION.search(evidence) else ("yes" if named else "no")
     stated = [figure for figure in figures(question) if figure.dimension]

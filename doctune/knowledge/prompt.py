@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from doctune.knowledge.index import Found
+    from doctune.knowledge.index import FoundPassage
 
 PROMPT_VERSION = 1
 SHOWN = 3  # passages in a prompt
@@ -25,7 +25,7 @@ _TASK = (
 
 @dataclass(frozen=True, slots=True)
 class PromptPassage:
-    """What a prompt shows of a passage."""
+    """A passage as a prompt shows it."""
 
     title: str
     page: int
@@ -33,13 +33,13 @@ class PromptPassage:
 
 
 def headed_text(heading: Sequence[str], text: str) -> str:
-    """Returns a passage's text under the headings that it stands below."""
+    """Returns the text of a passage, preceded by its headings."""
     path = " > ".join(heading)
     return f"{path}: {text}" if path else text
 
 
-def prompt_passage(found: Found) -> PromptPassage:
-    """Returns what a prompt shows of a passage that the index found."""
+def prompt_passage(found: FoundPassage) -> PromptPassage:
+    """Returns a passage that the index found as prompts show it."""
     return PromptPassage(found.title, found.pages[0], headed_text(found.heading, found.text))
 
 

@@ -155,7 +155,7 @@ def read_question(text: str) -> Question:
 
 
 def _defined_term(asking: str) -> str:
-    """Returns what a question wants explained; empty where it asks for something else."""
+    """Returns the term that a question wants explained, or "" if it asks for something else."""
     for pattern in _DEFINITIONS:
         if match := pattern.match(asking):
             return match["term"].strip(" \"'?.,")
@@ -163,7 +163,7 @@ def _defined_term(asking: str) -> str:
 
 
 def _asking_clause(text: str) -> str:
-    """Returns the sentence that asks, from its question word on where one begins a clause."""
+    """Returns the sentence that asks, from the question word that begins a clause, if any."""
     parts = sentences(text) or [text]
     asking = next((part for part in reversed(parts) if part.endswith("?")), parts[-1])
     bare = _WRAPPING.sub("", asking).strip()

@@ -34,7 +34,7 @@ _ANY = re.compile(
 
 
 def other_of_its_kind(question: str, evidence: str) -> bool:
-    """Whether evidence names other things of a kind than the question, and not the question's."""
+    """Whether evidence names a different term of the same kind (another colour, another day)."""
     if _ANY.search(evidence):
         return False
     for kind in _KINDS:

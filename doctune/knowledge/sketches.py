@@ -1,4 +1,4 @@
-"""Vectors quantised to one bit a dimension: a fast first pass that leaves few for exact products.
+"""Vectors quantised to one bit per dimension: a fast first pass that selects candidates.
 
 The share of bits in which two vectors differ estimates the angle between them. All 384 bits of
 475,000 vectors are 23 MB, which a core compares in a few milliseconds; the vectors themselves are

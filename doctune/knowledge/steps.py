@@ -25,7 +25,7 @@ _GOES_ON = re.compile(r"(?:then|next|now|after that|afterwards|finally|last)\b",
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class HeadingMatch:
     """How closely a question matches a heading.
 
     Attributes:
@@ -55,15 +55,15 @@ def list_asked(
 
 
 def named_steps(
-    evidence: Sequence[Evidence], names: Callable[[str], Named]
+    evidence: Sequence[Evidence], names: Callable[[str], HeadingMatch]
 ) -> tuple[Evidence, str] | None:
     """Returns the list under a heading that names what is to be done: "Washing the cistern".
 
     None where the heading of the best evidence is named as much.
     """
 
-    def named(one: Evidence) -> Named:
-        return names(one.passage.heading[-1]) if one.passage.heading else Named(0.0, 0.0)
+    def named(one: Evidence) -> HeadingMatch:
+        return names(one.passage.heading[-1]) if one.passage.heading else HeadingMatch(0.0, 0.0)
 
     most = named(evidence[0]).weight
     best: tuple[Evidence, str] | None = None
@@ -106,7 +106,7 @@ def list_text(unit: Unit) -> str:
 
 
 def told_steps(
-    question: Question, evidence: Sequence[Evidence], names: Callable[[str], Named]
+    question: Question, evidence: Sequence[Evidence], names: Callable[[str], HeadingMatch]
 ) -> tuple[Evidence, str] | None:
     """Returns the paragraph that tells how something is done, with those that go on from it.
 

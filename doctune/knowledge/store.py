@@ -111,7 +111,7 @@ def unit_row(passage: int, unit: Unit) -> dict[str, Any]:
 
 
 def read_record(folder: Path) -> IndexRecord:
-    """Returns what an index says of itself.
+    """Returns the record of an index.
 
     Raises:
         StorageError: There is no index, a part of one, or one of another version.

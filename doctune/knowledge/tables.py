@@ -38,7 +38,7 @@ class Row:
     cells: tuple[tuple[str, str], ...]
 
     def text(self, only: frozenset[int] | None = None) -> str:
-        """Returns the row as a person reads it out: `A02, meaning: Skeen due; ...`.
+        """Returns the row as a person would read it aloud: `A02, meaning: Skeen due; ...`.
 
         Args:
             only: Positions of the cells wanted; None for all.
@@ -121,7 +121,7 @@ def _caption_unit(caption: str) -> str:
 
 
 def is_heads_only(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a table holds nothing but the heads of another: few rows, no figures but years."""
+    """Whether a table holds only the heads of another: few rows, no figures but years."""
     cells = [collapse(cell) for row in rows for cell in row if cell.strip()]
     years = re.compile(r"(?:19|20)\d\d$|[A-Z][a-z]+ \d{1,2},?( (?:19|20)\d\d)?$")
     return len(rows) <= 4 and all(years.match(cell) or not _FIGURE.match(cell) for cell in cells)
@@ -149,7 +149,7 @@ def _is_year(cell: str) -> bool:
 
 
 def _heads(header: Sequence[Sequence[str]]) -> list[str]:
-    """Returns one head a column, those of upper rows first; a spanning head goes to the right."""
+    """Returns one head per column, upper rows first; a spanning head applies to all it spans."""
     width = max(map(len, header), default=0)
     heads = [""] * width
     for depth, row in enumerate(header):
@@ -166,7 +166,7 @@ def _heads(header: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _values(row: Sequence[str]) -> list[tuple[int, str]]:
-    """Returns (column, value) of what a row holds after its label."""
+    """Returns (column, value) of the cells after the row's label."""
     found: list[tuple[int, str]] = []
     sign = ""
     for at, cell in enumerate(row[1:], 1):
@@ -186,7 +186,7 @@ def _values(row: Sequence[str]) -> list[tuple[int, str]]:
 def _names(
     row: Sequence[str], values: list[tuple[int, str]], heads: list[str], outer: list[str]
 ) -> list[str]:
-    """Returns the head of each value."""
+    """Returns the column head of each value."""
     leaves = [head for head in outer if head]
     if leaves and len(leaves) == len(values):
         return leaves

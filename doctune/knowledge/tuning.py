@@ -56,7 +56,7 @@ class TuningSummary:
 
 
 def tune_retriever(index_dir: Path, train_set: Path, tuned_dir: Path) -> TuningSummary:
-    """Writes an index whose encoder is tuned, or a copy of the one given where that is no better.
+    """Writes an index with a tuned encoder, or a copy of the given index if tuning does not help.
 
     Args:
         index_dir: What `build_index` wrote; its settings say how many steps are made.
@@ -88,7 +88,7 @@ def tune_retriever(index_dir: Path, train_set: Path, tuned_dir: Path) -> TuningS
 
 
 def _parted(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Returns what is learnt and what is kept out, by whole facts."""
+    """Splits the pairs into training and held-out pairs; all pairs of a fact stay together."""
     judged = [pair for pair in pairs if int(pair.fact[:8], 16) % _HELD_OUT == 0]
     learnt = [pair for pair in pairs if int(pair.fact[:8], 16) % _HELD_OUT]
     return learnt, judged[:_MOST_JUDGED]
@@ -106,7 +106,7 @@ def _mean_rank(index: KnowledgeIndex, pairs: Sequence[Pair]) -> float:
 def _near_misses(
     index: KnowledgeIndex, pairs: Sequence[Pair], chance: np.random.Generator
 ) -> list[int]:
-    """Returns, for each pair, a unit of another passage that ranks high and does not answer."""
+    """Returns a hard negative for each pair: a high-ranking unit of another passage."""
     found = []
     for pair in pairs:
         scores, _ = index.scores(pair.question)
@@ -118,7 +118,7 @@ def _near_misses(
 
 
 def _tune(index: KnowledgeIndex, pairs: list[Pair], steps: int, folder: Path) -> None:
-    """Tunes the encoder, and writes it and everything that was made with it."""
+    """Tunes the encoder, then writes it and all vectors that depend on it."""
     import torch
     from safetensors.torch import save_file
 
@@ -179,7 +179,7 @@ def _trained(
 
 
 def _batch(queue: list[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Returns pairs of different units, since what answers one must not count against another."""
+    """Returns pairs with different units, so that no in-batch negative is a true answer."""
     batch: list[Pair] = []
     left: list[Pair] = []
     for pair in queue:
@@ -189,7 +189,7 @@ def _batch(queue: list[Pair]) -> tuple[list[Pair], list[Pair]]:
 
 
 def _text(index: KnowledgeIndex, unit: int, step: int) -> str:
-    """Returns a unit by itself and in its context by turns, as it is encoded in an index."""
+    """Returns a unit alternately alone and in context, since an index encodes both."""
     found = index.unit(unit)
     if step % 2:
         return found.text

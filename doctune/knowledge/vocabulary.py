@@ -1,4 +1,4 @@
-"""Word vectors of the documents' vocabulary, which match a question's words to similar ones.
+"""Word vectors of the documents' vocabulary, which match the words of a question to similar words.
 
 Who asks for a bike, kids or weekends means the bicycle, the children and the Saturday of the
 documents. The sentence encoder, given single words, knows that: of the words of the documents that
@@ -42,12 +42,12 @@ class AskedWord:
     near: dict[str, float]
 
     def said(self, stems: Iterable[str]) -> float:
-        """Returns how nearly words say this one, from 0 to 1."""
+        """Returns how similar the nearest of some words is to this word, from 0 to 1."""
         return max((self.near.get(stem, 0.0) for stem in stems), default=0.0)
 
 
 def write_vocabulary(folder: Path, texts: Iterable[tuple[str, str]], encoder: Path) -> None:
-    """Writes the words of texts with their vectors.
+    """Writes the vocabulary of texts with a vector per word.
 
     Args:
         texts: (text, language) of each passage.
@@ -65,7 +65,7 @@ def write_vocabulary(folder: Path, texts: Iterable[tuple[str, str]], encoder: Pa
 
 
 def content_words(text: str, language: str) -> list[str]:
-    """Returns the words of a text that carry meaning: letters alone, and no stop words."""
+    """Returns the content words of a text: letters only, no stop words."""
     plain = (word.replace("\u2019", "'").removesuffix("'s") for word in words(text.casefold()))
     return [
         word
@@ -96,7 +96,7 @@ class Vocabulary:
         self._known: dict[str, dict[str, float]] = {}
 
     def near(self, asked: Sequence[str]) -> list[dict[str, float]]:
-        """Returns, for each word, the stems that mean nearly the same."""
+        """Returns, for each word, the stems of similar words."""
         new = [word for word in dict.fromkeys(asked) if word not in self._known]
         if new and self._stems:
             for word, row in zip(new, self._encoded(new) @ self._vectors.T, strict=True):
@@ -109,7 +109,7 @@ class Vocabulary:
         return [self._known.get(word, {}) for word in asked]
 
     def _encoded(self, asked: Sequence[str]) -> Floats:
-        """Returns the vectors of words; those of the documents' words are there already."""
+        """Returns the vectors of words; words of the documents are not encoded again."""
         foreign = [word for word in asked if word not in self._rows]
         vectors = np.empty((len(asked), self._vectors.shape[1]), dtype=np.float32)
         made = iter(encode(foreign, self._encoder) if foreign else ())

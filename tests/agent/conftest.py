@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doctune.agent import Agent, AgentOptions, Message, Said, StageError
+from doctune.agent import Agent, AgentOptions, Message, StageAnswer, StageError
 from tests.agent.corpus import Corpus, make_corpus
 
 
@@ -21,14 +21,14 @@ class FakeStage:
     mode: str = "ok"
     asked: list[list[Message]] = field(default_factory=list)
 
-    async def ask(self, messages: Sequence[Message], most_tokens: int) -> Said:
+    async def ask(self, messages: Sequence[Message], most_tokens: int) -> StageAnswer:
         self.asked.append(list(messages))
         if self.mode == "error":
             raise StageError("broken")
         if self.mode == "slow":
             await asyncio.sleep(30)
         text = self.says.pop(0) if len(self.says) > 1 else self.says[0]
-        return Said(text=text, model_version=f"{self.name}@1")
+        return StageAnswer(text=text, model_version=f"{self.name}@1")
 
 
 @pytest.fixture(scope="session")

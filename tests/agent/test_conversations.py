@@ -50,7 +50,7 @@ def test_a_conversation_goes_on_where_it_ended(engine: Engine) -> None:
     assert say(engine, "Two?", "2.")[0] == ["One?", "1."]
     (row,) = kept.list_conversations(engine, "ana", 10)
     assert (row.id, row.title, row.agent) == ("c", "One?", "agent")
-    said = kept.messages(engine, kept.Place("ana", "c"))
+    said = kept.messages(engine, kept.ConversationKey("ana", "c"))
     assert [one.content for one in said] == ["One?", "1.", "Two?", "2."]
     assert said[1].details["versions"] == {"index": "d", "model": ""}
 
@@ -61,7 +61,7 @@ def test_editing_an_earlier_message_begins_a_branch(engine: Engine) -> None:
     before, _ = say(engine, "Deux?", "II.", edits=second)
     assert before == ["One?", "1."]
     assert say(engine, "Trois?", "III.")[0] == ["One?", "1.", "Deux?", "II."]
-    assert len(kept.messages(engine, kept.Place("ana", "c"))) == 8
+    assert len(kept.messages(engine, kept.ConversationKey("ana", "c"))) == 8
     with pytest.raises(NoConversationError):
         say(engine, "?", "!", edits="nothing")
 
@@ -71,10 +71,10 @@ def test_no_owner_reaches_anothers_conversation_of_the_same_name(engine: Engine)
     assert say(engine, "Mine?", "Yes.", owner="bo")[0] == []
     with pytest.raises(NoConversationError):
         say(engine, "?", "!", owner="bo", edits=asked)
-    assert kept.delete_conversation(engine, kept.Place("cy", "c")) is False
-    assert kept.delete_conversation(engine, kept.Place("bo", "c")) is True
+    assert kept.delete_conversation(engine, kept.ConversationKey("cy", "c")) is False
+    assert kept.delete_conversation(engine, kept.ConversationKey("bo", "c")) is True
     assert [row.title for row in kept.list_conversations(engine, "ana", 10)] == ["One?"]
-    assert kept.messages(engine, kept.Place("bo", "c")) == []
+    assert kept.messages(engine, kept.ConversationKey("bo", "c")) == []
 
 
 def test_a_second_turn_at_once_waits_and_one_that_waits_too_long_is_refused(
@@ -100,11 +100,11 @@ def test_a_second_turn_at_once_waits_and_one_that_waits_too_long_is_refused(
 
 
 def test_the_lease_of_a_turn_that_died_ends(engine: Engine) -> None:
-    place, new = kept.Place("ana", "c"), kept.NewConversation("agent", "?")
+    place, new = kept.ConversationKey("ana", "c"), kept.NewConversation("agent", "?")
     assert kept.take_turn(engine, place, new, "dead", timedelta(seconds=-1))
     assert kept.take_turn(engine, place, new, "next", timedelta(seconds=60))
     assert not kept.take_turn(engine, place, new, "third", timedelta(seconds=60))
-    late = [kept.Said("m", "", "user", "?", datetime.now(UTC), {})]
+    late = [kept.NewMessage("m", "", "user", "?", datetime.now(UTC), {})]
     assert not kept.add_messages(engine, place, "dead", late)
 
 
@@ -116,7 +116,7 @@ def test_a_turn_that_fails_leaves_nothing_behind(engine: Engine) -> None:
     with pytest.raises(RuntimeError):
         asyncio.run(run())
     assert kept.list_conversations(engine, "ana", 10) == []
-    assert kept.find(engine, kept.Place("ana", "c")) is None
+    assert kept.find(engine, kept.ConversationKey("ana", "c")) is None
 
 
 def test_old_conversations_expire_and_a_persons_are_forgotten(engine: Engine) -> None:
@@ -124,7 +124,7 @@ def test_old_conversations_expire_and_a_persons_are_forgotten(engine: Engine) ->
     now = datetime.now(UTC)
     assert kept.expire_conversations(engine, now - timedelta(days=1)) == 0
     assert kept.expire_conversations(engine, now + timedelta(days=1)) == 1
-    place = kept.Place("ana", "d")
+    place = kept.ConversationKey("ana", "d")
     kept.take_turn(engine, place, kept.NewConversation("agent", "?", "hash"), "l", timedelta())
     assert kept.forget_conversations(engine, "hash") == 1
     assert kept.find(engine, place) is None

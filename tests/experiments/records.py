@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from doctune.database.feedback import Said, keep_feedback
+from doctune.database.feedback import NewFeedback, keep_feedback
 from doctune.database.predictions import write_predictions
 from doctune.experiments.plan import ArmPlan, Plan
 from tests.database.rows import prediction_row
@@ -31,7 +31,7 @@ class Log:
         return row["id"]
 
     def say(self, prediction: str, kind: str, user: str = "u", **value: Any) -> None:
-        said = Said(
+        said = NewFeedback(
             prediction_id=prediction,
             predicted_at=self._moment,
             key_id="key1",

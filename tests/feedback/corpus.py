@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from doctune.configuration.retraining import AugmentOptions, ReviewRules
 from doctune.database.feedback_rows import read_feedback
-from doctune.feedback.collect import Keeping, Sayer, keep
+from doctune.feedback.collect import FeedbackAuthor, StorageRules, keep
 from doctune.feedback.examples import AugmentPaths, AugmentSummary, augment_dataset
 from doctune.feedback.request import FeedbackRequest
 from doctune.feedback.rules import RulesSummary, review_by_rules
@@ -24,7 +24,7 @@ PARTS = {
     "filter": ("interval", "90 days", "by the caretaker"),
     "lamp": ("power", "18 watts", "by a sealed driver"),
 }
-KEEPING = Keeping(lambda text: text, lambda name: name)
+KEEPING = StorageRules(lambda text: text, lambda name: name)
 OPTIONS = AugmentOptions(regression_share=0.0)
 
 
@@ -72,7 +72,7 @@ def correct(engine: Engine, question: str, correction: str, *, key: str = "key1"
     request = FeedbackRequest(
         prediction_id=prediction, kind="correction", correction=correction, user=user
     )
-    keep(engine, KEEPING, Sayer(key, "ana"), request)
+    keep(engine, KEEPING, FeedbackAuthor(key, "ana"), request)
     return prediction
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from doctune.database.feedback_rows import read_feedback
 from doctune.feedback.analysis import analyse, live_rates
-from doctune.feedback.collect import Sayer, keep
+from doctune.feedback.collect import FeedbackAuthor, keep
 from doctune.feedback.request import FeedbackRequest
 from tests.database.rows import NOW, write_prediction
 from tests.feedback.corpus import KEEPING
@@ -21,7 +21,7 @@ def rate(engine: Engine, version: str, *ratings: str, weeks: int = 0, user: str 
             engine, at=NOW + timedelta(weeks=weeks), model_version=f"{MODEL}@{version}"
         )
         request = FeedbackRequest(prediction_id=prediction, kind="rating", rating=rating, user=user)
-        keep(engine, KEEPING, Sayer("key1", "ana"), request)
+        keep(engine, KEEPING, FeedbackAuthor("key1", "ana"), request)
 
 
 def test_live_rates_are_by_version_and_week_with_intervals(sqlite: Engine) -> None:
@@ -52,7 +52,7 @@ def test_an_analysis_counts_a_persons_opinions_of_one_answer_once(sqlite: Engine
     request = FeedbackRequest(
         prediction_id=prediction, kind="correction", correction="140 mm", user="u"
     )
-    keep(sqlite, KEEPING, Sayer("key1", "ana"), request)
+    keep(sqlite, KEEPING, FeedbackAuthor("key1", "ana"), request)
 
     found = analyse(read_feedback(sqlite))
 

@@ -8,19 +8,19 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from doctune.database.feedback import IdempotencyError, NoSuchPredictionError
-from doctune.database.feedback_rows import Wanted, read_feedback
+from doctune.database.feedback_rows import FeedbackFilter, read_feedback
 from doctune.database.tables import Feedback, ReviewItem
 from doctune.database.usage import forget_user
 from doctune.errors import UsageError
-from doctune.feedback.collect import Keeping, Sayer, keep
+from doctune.feedback.collect import FeedbackAuthor, StorageRules, keep
 from doctune.feedback.request import LABELS, FeedbackRequest
 from tests.database.rows import prediction_id, write_prediction
 
-ANA = Sayer("key1", "ana")
-KEEPING = Keeping(lambda text: text, lambda name: name, LABELS)
+ANA = FeedbackAuthor("key1", "ana")
+KEEPING = StorageRules(lambda text: text, lambda name: name, LABELS)
 
 
-def say(engine: Engine, prediction: str, sayer: Sayer = ANA, **fields: Any) -> str:
+def say(engine: Engine, prediction: str, sayer: FeedbackAuthor = ANA, **fields: Any) -> str:
     request = FeedbackRequest.model_validate({"prediction_id": prediction, **fields})
     return keep(engine, KEEPING, sayer, request)
 
@@ -89,7 +89,7 @@ def test_whoever_changes_their_mind_leaves_every_version(engine: Engine) -> None
     for rating in ("down", "up", "down"):
         say(engine, prediction, kind="rating", rating=rating, user="u1")
     say(engine, prediction, kind="rating", rating="up", user="u2")
-    everything = list(read_feedback(engine, Wanted(all_versions=True)))
+    everything = list(read_feedback(engine, FeedbackFilter(all_versions=True)))
     assert sorted((row.end_user, row.version) for row in everything) == [
         *(("u1", version) for version in (1, 2, 3)),
         ("u2", 1),

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine
 
-from doctune.database.feedback_rows import Wanted, read_feedback
+from doctune.database.feedback_rows import FeedbackFilter, read_feedback
 from doctune.errors import UsageError
 from doctune.feedback.exports import Format, export_feedback
 from doctune.feedback.imports import Format as InFormat
@@ -110,9 +110,9 @@ def test_a_file_that_is_read_twice_is_kept_once(
     records = {"langfuse": langfuse, "label-studio": label_studio, "argilla": argilla}[form]
     path = write(tmp_path / "records.json", records(write_prediction(sqlite)))
     first = import_feedback(sqlite, path, form, KEEPING)
-    rows = len(list(read_feedback(sqlite, Wanted(all_versions=True))))
+    rows = len(list(read_feedback(sqlite, FeedbackFilter(all_versions=True))))
     assert import_feedback(sqlite, path, form, KEEPING) == first
-    assert len(list(read_feedback(sqlite, Wanted(all_versions=True)))) == rows == first.kept
+    assert len(list(read_feedback(sqlite, FeedbackFilter(all_versions=True)))) == rows == first.kept
 
 
 def test_csv_is_taken_and_what_is_wrong_is_named_by_its_line(

@@ -263,7 +263,7 @@ def test_conversations_are_listed_exported_and_deleted_by_their_owner_alone(
 def test_a_second_turn_at_once_gets_409_and_an_edit_begins_a_branch(front: Gateway) -> None:
     who = client(front)
     first = ask(who, "How many watts does the Arlo 3 need while grinding?", "branched")
-    place = kept.Place("tests", "branched")
+    place = kept.ConversationKey("tests", "branched")
     new = kept.NewConversation("handbook-agent", "?")
     assert kept.take_turn(front.engine, place, new, "other", timedelta(seconds=30))
     with pytest.raises(openai.ConflictError):
@@ -351,7 +351,7 @@ def test_twelve_turns_go_on_over_a_restart_of_gateway_and_endpoint(
             answer = ask(client(front), question, "long", model="model-agent")
             assert expected in answer.standalone_question
             spoke.append("model" if "127.0.0.1" in answer.answered_by else answer.answered_by)
-        said = kept.path(front.engine, kept.Place("tests", "long"))
+        said = kept.path(front.engine, kept.ConversationKey("tests", "long"))
         assert [one.content for one in said[::2]] == [question for question, _ in TURNS]
     finally:
         stop_gateway(front)
