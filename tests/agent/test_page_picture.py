@@ -35,7 +35,7 @@ def test_the_box_is_drawn_around_the_words(corpus: Corpus, source) -> None:
 
 
 def test_a_file_that_changed_or_is_gone_is_said(corpus: Corpus, source, tmp_path: Path) -> None:
-    with pytest.raises(PageUnavailableError, match="not among"):
+    with pytest.raises(PageUnavailableError, match="not in the folder of PDFs"):
         page_picture(tmp_path, source)
     shutil.copy(corpus.pdfs / "warranty.pdf", tmp_path / source.file)
     with pytest.raises(PageUnavailableError, match="changed"):
@@ -43,7 +43,7 @@ def test_a_file_that_changed_or_is_gone_is_said(corpus: Corpus, source, tmp_path
 
 
 def test_a_source_never_leads_out_of_the_folder(corpus: Corpus, source) -> None:
-    with pytest.raises(PageUnavailableError, match="not among"):
+    with pytest.raises(PageUnavailableError, match="not in the folder of PDFs"):
         page_picture(corpus.pdfs / "partners", replace(source, file="../warranty.pdf"))
 
 

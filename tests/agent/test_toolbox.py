@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from doctune.agent import Agent, AgentOptions, Message, Said, Toolbox
+from doctune.agent import Agent, AgentOptions, Message, StageAnswer, Toolbox
 from doctune.agent.messages import ToolCall
 from doctune.agent.model_facts import read_model_facts
 from doctune.agent.toolbox import load_toolbox
@@ -32,13 +32,13 @@ class CallingStage(FakeStage):
 
     async def ask_with_tools(
         self, messages: Sequence[Message], most_tokens: int, tools: Sequence[Mapping[str, Any]]
-    ) -> Said:
+    ) -> StageAnswer:
         self.offered.append(tools)
         if not self.calls:
             return await self.ask(messages, most_tokens)
         self.asked.append(list(messages))
         name, arguments = self.calls.pop(0)
-        return Said(text="", calls=(ToolCall(f"call-{name}", name, json.dumps(arguments)),))
+        return StageAnswer(text="", calls=(ToolCall(f"call-{name}", name, json.dumps(arguments)),))
 
 
 def given(agent: Agent, stage: FakeStage) -> Agent:

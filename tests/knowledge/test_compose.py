@@ -1,6 +1,6 @@
 """Which of the evidence becomes the answer."""
 
-from doctune.knowledge.compose import Named, compose
+from doctune.knowledge.compose import HeadingMatch, compose
 from doctune.knowledge.evidence import Evidence
 from doctune.knowledge.index import Hit
 from doctune.knowledge.lexical import tokens
@@ -15,14 +15,14 @@ def _evidence(number: int, heading: str, *units: Unit, score: float) -> Evidence
     return Evidence(Hit(number, number, units[0], score), passage, 0, score, 0.5)
 
 
-def _answer(question: str, *evidence: Evidence, named: dict[str, Named]) -> str:
+def _answer(question: str, *evidence: Evidence, named: dict[str, HeadingMatch]) -> str:
     return compose(
         read_question(question),
         evidence,
         tokens,
         lambda heading: False,
         lambda word: 1.0,
-        lambda heading: named.get(heading, Named(0.0, 0.0)),
+        lambda heading: named.get(heading, HeadingMatch(0.0, 0.0)),
     ).text
 
 
@@ -33,7 +33,7 @@ def test_steps_under_a_heading_that_names_the_task_are_quoted() -> None:
     washing = _evidence(
         1, "Washing the tank", Unit("sentence", "It takes an hour.", 2), STEPS, score=1.5
     )
-    named = {"Washing the tank": Named(0.9, 2.0)}
+    named = {"Washing the tank": HeadingMatch(0.9, 2.0)}
 
     assert STEPS.text in _answer("How can I clean the tank?", calendar, washing, named=named)
     assert STEPS.text not in _answer("How can I clean the tank?", calendar, washing, named={})
@@ -52,7 +52,7 @@ def test_the_paragraph_of_instructions_answers_how_something_is_done() -> None:
     passage = Passage(("Steaming milk",), " ".join(unit.text for unit in units), (2,), (), units)
     best = Evidence(Hit(2, 0, units[2], 2.0), passage, 2, 2.0, 0.5)
 
-    answer = _answer("How do I froth milk?", best, named={"Steaming milk": Named(0.8, 2.0)})
+    answer = _answer("How do I froth milk?", best, named={"Steaming milk": HeadingMatch(0.8, 2.0)})
 
     assert answer.startswith(f"{units[0].text} {units[1].text}")
 
