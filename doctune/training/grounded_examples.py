@@ -21,7 +21,7 @@ from doctune.dataset.tokens import TokenCounter
 from doctune.digests import digest_file
 from doctune.errors import DatasetError
 from doctune.files import atomic_path, text_lines
-from doctune.knowledge import Found, KnowledgeIndex
+from doctune.knowledge import FoundPassage, KnowledgeIndex
 from doctune.knowledge.prompt import (
     PROMPT_VERSION,
     REFUSAL,
@@ -169,7 +169,7 @@ def _citing(answer: str, number: int) -> str:
     return f"{plain.removesuffix(stop) if stop else plain} [{number}]{stop}"
 
 
-def _answering(row: Row, answer: str, found: Sequence[Found]) -> Iterator[Found]:
+def _answering(row: Row, answer: str, found: Sequence[FoundPassage]) -> Iterator[FoundPassage]:
     """Yields the passages of the row's own pages that hold its answer."""
     source = row.get("source") or {}
     pages = set(source.get("pages") or ())
@@ -178,12 +178,12 @@ def _answering(row: Row, answer: str, found: Sequence[Found]) -> Iterator[Found]
             yield one
 
 
-def _of_pages(row: Row, index: KnowledgeIndex) -> list[Found]:
+def _of_pages(row: Row, index: KnowledgeIndex) -> list[FoundPassage]:
     """Returns what the index finds for the row's own passage, where the question does not."""
     return index.search(str(row["passage"])[:300], _ASKED)
 
 
-def _holds(one: Found, answer: str) -> bool:
+def _holds(one: FoundPassage, answer: str) -> bool:
     said = set(normalise(one.text).split())
     wanted = set(normalise(answer).split()) - lexicon("small_words")
     figures = {word for word in wanted if any(map(str.isdigit, word))}
