@@ -12,7 +12,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ from doctune.inference.sentence_encoder import Floats, encode, encoder_folder
 from doctune.knowledge.aliases import implied_terms
 from doctune.knowledge.filters import EVERYTHING, Filter
 from doctune.knowledge.lexical import Bm25, tokens
-from doctune.knowledge.passages import BBox, Passage, Unit
+from doctune.knowledge.passages import Passage, Unit
 from doctune.knowledge.sketches import Sketches
 from doctune.knowledge.store import (
     BM25_PASSAGES,
@@ -34,6 +33,7 @@ from doctune.knowledge.store import (
     read_aliases,
     read_passages,
     read_record,
+    unit_of,
 )
 from doctune.knowledge.vocabulary import AskedWord, Vocabulary, content_words, foreign_names
 
@@ -343,7 +343,7 @@ class KnowledgeIndex:
         return self._units_at(np.array([number]))[0]
 
     def _units_at(self, rows: npt.NDArray[np.intp]) -> list[Unit]:
-        return list(map(_unit, self._units.take(pa.array(rows, type=pa.int64())).to_pylist()))
+        return list(map(unit_of, self._units.take(pa.array(rows, type=pa.int64())).to_pylist()))
 
     def passage(self, number: int) -> Passage:
         """Returns a passage by its row, with its units."""
@@ -354,23 +354,9 @@ class KnowledgeIndex:
             heading=tuple(row["heading"]),
             text=row["text"],
             pages=tuple(row["pages"]),
-            boxes=tuple(map(_box, row["boxes"])),
-            units=tuple(map(_unit, units)),
+            boxes=tuple((left, top, right, bottom) for left, top, right, bottom in row["boxes"]),
+            units=tuple(map(unit_of, units)),
         )
-
-
-def _unit(row: dict[str, Any]) -> Unit:
-    return Unit(
-        kind=row["kind"],
-        text=row["text"],
-        page=row["page"],
-        box=_box(row["box"]),
-        lead=row["lead"],
-        label=row["label"],
-        head=row["head"],
-        cells=tuple(zip(row["heads"], row["values"], strict=True)),
-        scale=row["scale"],
-    )
 
 
 def _highest(scores: Floats, top: int) -> npt.NDArray[np.intp]:
@@ -400,8 +386,3 @@ def _words_share(scores: Floats) -> Floats:
         scores /= best
     scores *= _WORDS_SHARE
     return scores
-
-
-def _box(values: list[float]) -> BBox:
-    left, top, right, bottom = values
-    return (left, top, right, bottom)

@@ -110,6 +110,22 @@ def unit_row(passage: int, unit: Unit) -> dict[str, Any]:
     }
 
 
+def unit_of(row: dict[str, Any]) -> Unit:
+    """Returns the unit that `unit_row` wrote as a row."""
+    left, top, right, bottom = row["box"]
+    return Unit(
+        kind=row["kind"],
+        text=row["text"],
+        page=row["page"],
+        box=(left, top, right, bottom),
+        lead=row["lead"],
+        label=row["label"],
+        head=row["head"],
+        cells=tuple(zip(row["heads"], row["values"], strict=True)),
+        scale=row["scale"],
+    )
+
+
 def read_record(folder: Path) -> IndexRecord:
     """Returns the record of an index.
 
