@@ -27,6 +27,7 @@ _SAME_QUESTION = 0.62  # cosine from which two questions ask the same
 _SOURCES = 3
 _NEAR = 3  # units among which an answer must be
 _UNITS_A_PASSAGE = 12  # looked at, so that enough passages are found
+_SENTENCE_ENDS = (".", "!", "?", '."', ".)", "…", "。")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,28 @@ class Answerer:
             only: The documents to search.
         """
         return tuple(map(self._source, self._best_of_passages(text, top, groups, only)))
+
+    def continued(self, places: Sequence[Source]) -> tuple[Source, ...]:
+        """Returns passages with the text of the next one where they break off.
+
+        A passage breaks off if the unit that was found is its last one, or if it does not end as a
+        sentence does, and the section goes on. A passage that was found by itself is not repeated.
+        """
+        found = {place.id.rpartition(".")[0] for place in places}
+        return tuple(self._continued(place, found) for place in places)
+
+    def _continued(self, place: Source, found: Collection[str]) -> Source:
+        index, (name, _, unit) = self.index, place.id.rpartition(".")
+        number = index.numbers[name]
+        following = number + 1
+        if following == len(index.ids) or index.documents[following] != index.documents[number]:
+            return place
+        passage, after = index.passage(number), index.passage(following)
+        is_last = int(unit) == len(passage.units) - 1
+        whole = not is_last and passage.text.rstrip().endswith(_SENTENCE_ENDS)
+        if whole or after.heading != passage.heading or index.ids[following] in found:
+            return place
+        return replace(place, text=f"{place.text}\n{after.text}")
 
     def search(
         self,

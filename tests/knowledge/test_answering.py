@@ -1,8 +1,11 @@
 """Answers to what users ask, from a manual that no model has seen."""
 
+from pathlib import Path
+
 import pytest
 
-from doctune.knowledge import REFUSAL, Answerer
+from doctune.knowledge import REFUSAL, Answerer, build_index
+from tests.dataset.corpora import Paper, write_corpus
 
 
 @pytest.mark.parametrize(
@@ -108,3 +111,30 @@ def test_passages_come_in_the_order_that_answers_take_them(answerer: Answerer) -
 
     assert [one.file for one in found] == [one.file for one in answerer.places(question, 3)]
     assert "every 14 days" in found[0].text
+
+
+def test_a_passage_that_breaks_off_goes_on_with_the_next_of_its_section(tmp_path: Path) -> None:
+    filler = " ".join(
+        f"Part {number} of the frame is made of brass and wood." for number in range(14)
+    )
+    paper = (
+        Paper("press.pdf", title="The press")
+        .heading("Pressing")
+        .text(f"{filler} The plum press is set by its wheel before the first pressing.")
+        .text(f"It is turned until the needle stands at 40. {filler}")
+        .heading("Storing")
+        .text("The plum press is kept dry.")
+    )
+    write_corpus(tmp_path / "documents", paper)
+    build_index(tmp_path / "documents", tmp_path / "index")
+    answerer = Answerer.open(tmp_path / "index")
+
+    (place,) = answerer.places("What sets the plum press before the first pressing?", 1)
+    (continued,) = answerer.continued([place])
+    (both, _) = answerer.continued(answerer.places("plum press wheel needle at 40", 2))
+    (last,) = answerer.continued(answerer.places("Is the plum press kept dry?", 1))
+
+    assert "needle stands" not in place.text
+    assert "needle stands at 40" in continued.text
+    assert both.text.count("needle stands at 40") <= 1
+    assert last.text == "The plum press is kept dry."
