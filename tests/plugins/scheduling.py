@@ -34,6 +34,7 @@ LONG_FILES = (
     "tests/localvertex/test_notebooks.py",
     "tests/cli/test_schedule_and_data.py",
     "tests/training/test_learning.py",
+    "tests/vertex/test_two_releases.py",
 )
 
 
