@@ -13,7 +13,7 @@ from doctune.cli.session import AsJson, Impersonate, Local, vertex_session
 if TYPE_CHECKING:
     from doctune.vertex import TransferSummary
 
-data_app = typer.Typer(help="Copy copy folders to and from Cloud Storage.", no_args_is_help=True)
+data_app = typer.Typer(help="Copy folders to and from Cloud Storage.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 Uri = Annotated[str, typer.Argument(metavar="URI", help="gs://BUCKET/FOLDER.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,7 @@ from doctune.experiments.options import Metric, Prices, Rules
 CONTROL = "control"
 TREATMENT = "treatment"
 
+_LEAST_PERCENT = 100 / BUCKETS  # of a ramp: one bucket
 _LONGEST_LAYER = 64  # of the database's column
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
@@ -113,12 +115,19 @@ def check_plan(plan: Plan) -> None:
                 f"the guardrail {guardrail} has no non-inferiority margin: give the metric "
                 "margin or relative_margin in experiments.yaml."
             )
+    for arm in plan.arms:
+        for parameter, value in arm.parameters.items():
+            if not math.isfinite(value) or value < 0:
+                raise UsageError(
+                    f"{parameter} cannot be {value:g}: no model takes it, and the arm would fail."
+                )
     most = 100 / len(plan.arms)
     rising = list(plan.ramp) == sorted(set(plan.ramp))
-    if not rising or plan.ramp[0] <= 0 or plan.ramp[-1] > most:
+    if not rising or not all(_LEAST_PERCENT <= step <= most for step in plan.ramp):
         raise UsageError(
-            f"the ramp must rise from above 0 to {most:g} at most, which is an equal share of "
-            f"{len(plan.arms)} arms; it is {', '.join(f'{step:g}' for step in plan.ramp)}."
+            f"the ramp must rise from {_LEAST_PERCENT:g} at least to {most:g} at most, which is an "
+            f"equal share of {len(plan.arms)} arms; it is "
+            f"{', '.join(f'{step:g}' for step in plan.ramp)}."
         )
     if len({arm.name for arm in plan.arms}) < len(plan.arms):
         raise UsageError("two arms have the same name: rename one.")

@@ -14,7 +14,7 @@ from doctune.database.engine import Engine
 from doctune.database.exposures import Scope, answer_values, user_sums
 from doctune.errors import UsageError
 from doctune.experiments.moments import ArmValue, Moments, ratio_value
-from doctune.experiments.options import Metric, QuantileMetric, load_experiment_options
+from doctune.experiments.options import Metric, QuantileMetric, SumMetric, load_experiment_options
 from doctune.experiments.power import smallest_effect, users_needed
 from doctune.experiments.quantiles import quantile_value
 from doctune.feedback.request import FAITHFULNESS
@@ -74,9 +74,15 @@ def plan_experiment(
     if metric not in options.metrics:
         known = ", ".join(options.metrics)
         raise UsageError(f"there is no metric {metric}: experiments.yaml has {known}.")
-    if effect == 0:
+    if effect == 0 or not math.isfinite(effect):
         raise UsageError(
-            "an effect of 0 can never be detected: give the smallest effect that matters."
+            f"an effect of {effect:g} can never be detected: give the smallest effect that matters."
+        )
+    declared = options.metrics[metric]
+    if isinstance(declared, SumMetric) and declared.kind == "share" and abs(effect) >= 1:
+        raise UsageError(
+            f"{metric} is a share between 0 and 1, which cannot change by {effect:g}: three "
+            "percentage points are 0.03."
         )
     end = now or datetime.now(UTC)
     scope = Scope(
@@ -87,7 +93,7 @@ def plan_experiment(
         completion_price=options.prices.completion_tokens / 1e6,
         before=(model, end - timedelta(days=days), end),
     )
-    value = _value(engine, scope, options.metrics[metric])
+    value = _value(engine, scope, declared)
     if value is None or value.count < _LEAST_USERS:
         raise UsageError(
             f"the log has fewer than {_LEAST_USERS} users with {metric} in {days} days: wait, or "

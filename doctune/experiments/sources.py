@@ -173,8 +173,8 @@ class ParquetSource:
         return found
 
     def quantiles(self, metric: QuantileMetric) -> dict[str, ArmValue]:
-        """Returns a quantile in each arm."""
-        rows = self._columns(v=f"{ANSWER}{metric.measure}")
+        """Returns a quantile in each arm that has values."""
+        rows = self._columns(v=f"{ANSWER}{metric.measure}").filter("v IS NOT NULL")
         arms = [arm for (arm,) in rows.select("arm").distinct().fetchall()]
         return {arm: self._quantile_of(rows, arm, metric.quantile) for arm in arms}
 

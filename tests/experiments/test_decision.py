@@ -143,9 +143,18 @@ def test_the_settings_that_come_with_doctune_can_be_read() -> None:
         ({"guardrails": ("helpful",)}, "no non-inferiority margin"),
         ({"ramp": (5, 1)}, "must rise"),
         ({"ramp": (1, 60)}, "to 50 at most"),
+        ({"ramp": (float("nan"),)}, "must rise"),
+        ({"ramp": (0.001, 50)}, "from 0.01 at least"),
         ({"arms": (ArmPlan(name="control"), ArmPlan(name="control"))}, "same name"),
     ],
 )
 def test_a_plan_that_cannot_be_run_is_refused(changes, says) -> None:
     with pytest.raises(UsageError, match=says):
         check_plan(PLAN.model_copy(update=changes))
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_a_parameter_that_no_model_takes_is_refused(value) -> None:
+    arm = ArmPlan(name="treatment", parameters={"temperature": value})
+    with pytest.raises(UsageError, match="temperature cannot be"):
+        check_plan(PLAN.model_copy(update={"arms": (ArmPlan(name="control"), arm)}))

@@ -177,6 +177,21 @@ def test_what_is_exported_gives_what_the_database_gives(engine, log, tmp_path: P
             assert other.lower == pytest.approx(one.lower, rel=1e-6), one.metric
 
 
+@pytest.mark.parametrize("treated", [None, 5.0])
+def test_exported_answers_without_a_value_have_no_quantile(engine, log, tmp_path, treated) -> None:
+    path = tmp_path / "exposures.parquet"
+    for number in range(3):
+        log.ask("control", f"c{number}", first_token_ms=None)
+        log.ask("treatment", f"t{number}", first_token_ms=treated)
+    write_exposures(engine, PLAN, path)
+    metric = QuantileMetric(
+        kind="quantile", measure="first_token_ms", quantile=0.95, better="lower"
+    )
+    found = ParquetSource(path, "tone").quantiles(metric)
+    assert set(found) == set(DatabaseSource(engine, PLAN, NOW).quantiles(metric))
+    assert [float(one.value) for one in found.values()] == ([] if treated is None else [treated])
+
+
 def test_a_canary_counts_the_requests_that_its_endpoint_failed(engine, log) -> None:
     def ask(upstream: str | None, **more: Any) -> None:
         values = {"cache": "miss", "upstream": upstream, **more}
@@ -217,3 +232,7 @@ def test_a_plan_from_the_logs_own_variance(engine, log) -> None:
         plan_experiment(engine, ROOT / "config", "handbook", "helpful", 0.05, now=NOW)
     with pytest.raises(UsageError, match="never be detected"):
         plan_experiment(engine, ROOT / "config", "handbook", "tokens", 0.0, now=NOW)
+    with pytest.raises(UsageError, match="effect of nan can never be detected"):
+        plan_experiment(engine, ROOT / "config", "handbook", "tokens", float("nan"), now=NOW)
+    with pytest.raises(UsageError, match="share between 0 and 1, which cannot change by 3"):
+        plan_experiment(engine, ROOT / "config", "handbook", "helpful", 3.0, now=NOW)
