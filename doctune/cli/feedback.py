@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from doctune.cli.app import app
 from doctune.cli.session import AsJson
@@ -54,7 +54,8 @@ def list_(
         for row in rows:
             typer.echo(json.dumps(row_as_json(row), ensure_ascii=False))
         return
-    table = Table("when", "prediction", "kind", "what", "question", "version", "review")
+    whole = Column("prediction", overflow="fold")  # `show` takes it, so it must not be cut
+    table = Table("when", whole, "kind", "what", "question", "version", "review")
     for row in rows:
         table.add_row(
             f"{row.created_at:%Y-%m-%d %H:%M}",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from doctune.cli.app import app
 from doctune.cli.local_vertex import LOCAL_PROJECT, keep_local_vertex
@@ -119,8 +119,12 @@ def list_() -> None:
     """Show the keys, without their secrets."""
     from doctune.database.keys import list_keys
 
+    whole = Column("name", no_wrap=True)  # `revoke` takes it, so it must not be cut
     table = Table(
-        "name", "owner", "id", "scopes", "models", "groups", "created", "expires", "revoked"
+        *(whole, "owner", "id", "scopes", "models", "groups", "created", "expires", "revoked"),
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     for key in list_keys(_engine()):
         moments = (key.created_at, key.expires_at, key.revoked_at)
@@ -176,7 +180,9 @@ def usage(
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
         return
-    table = Table(*(name.replace("_", " ") for name in names))
+    # Without a frame, and with titles in two lines, a row fits into a terminal.
+    titles = [Column(name.replace("_", "\n"), no_wrap=True) for name in names]
+    table = Table(*titles, box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for row in rows:
         table.add_row(*map(str, asdict(row).values()))
     Console().print(table)
@@ -216,7 +222,7 @@ def tail(
 def forget(
     user: Annotated[str, typer.Option(help="The end user, as requests name them in `user`.")],
 ) -> None:
-    """Erase the predictions and the feedback of a person."""
+    """Erase the predictions, the feedback and the conversations of a person."""
     from doctune.database.usage import forget_user
     from doctune.gateway.prediction_log import SPILL_FILE, erase_spilled
     from doctune.gateway.records import Recorder
@@ -225,9 +231,11 @@ def forget(
     around = surroundings()
     kept_as = Recorder(gateway_options().log, around.user_key).end_user(user) or user
     waiting = erase_spilled(around.state_dir / SPILL_FILE, kept_as)
-    predictions, feedback = forget_user(around.engine, kept_as)
-    predictions += waiting
-    typer.echo(f"Erased {predictions} predictions and {feedback} pieces of feedback.")
+    erased = forget_user(around.engine, kept_as)
+    typer.echo(
+        f"Erased {erased.predictions + waiting} predictions, {erased.feedback} pieces of feedback "
+        f"and {erased.conversations} conversations."
+    )
 
 
 @database.command()

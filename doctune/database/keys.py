@@ -17,14 +17,15 @@ def add_key(engine: Engine, **columns: Any) -> None:
     """Keeps a key; `columns` are those of `ApiKey`.
 
     Raises:
-        UsageError: The name is taken.
+        UsageError: The name is taken, by a revoked key maybe.
     """
     try:
         with Session(engine) as session, session.begin():
             session.add(ApiKey(created_at=datetime.now(UTC), **columns))
     except IntegrityError as error:
         raise UsageError(
-            f"there is a key {columns['name']} already: revoke it, or choose another name."
+            f"there is or was a key {columns['name']} already, and the log goes by names: "
+            "choose another."
         ) from error
 
 

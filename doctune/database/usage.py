@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, delete, func, insert, or_, select
 from sqlalchemy.orm import Session, defer
@@ -137,15 +137,21 @@ def follow_predictions(
         known = {row.id for row in rows}
 
 
-def forget_user(engine: Engine, end_user: str) -> tuple[int, int]:
-    """Erases what is kept of a person, conversations too.
+class Erased(NamedTuple):
+    """How much there was of a person."""
 
-    Returns how many predictions and pieces of feedback there were.
+    predictions: int
+    feedback: int
+    conversations: int
+
+
+def forget_user(engine: Engine, end_user: str) -> Erased:
+    """Erases what is kept of a person, and returns how much that was.
 
     Args:
         end_user: As it is kept, which may be a hash.
     """
-    forget_conversations(engine, end_user)
+    conversations = forget_conversations(engine, end_user)
     of_user = select(Prediction.id).where(Prediction.end_user == end_user)
     said_of = select(Feedback.prediction_id).where(Feedback.end_user == end_user)
     still_said_of = select(Feedback.prediction_id)
@@ -172,4 +178,4 @@ def forget_user(engine: Engine, end_user: str) -> tuple[int, int]:
         ).rowcount
         # The next retraining must not go on from a model that learnt of it.
         connection.execute(insert(Erasure).values(erased_at=datetime.now(UTC)))
-    return predictions, feedback
+    return Erased(predictions, feedback, conversations)

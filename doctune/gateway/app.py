@@ -194,11 +194,11 @@ def _add_errors(app: FastAPI) -> None:
         return Response(error.body(), error.status, error.headers())
 
     @app.exception_handler(HTTPException)
-    async def no_such_route(request: Request, error: HTTPException) -> Response:
+    async def refuse_route(request: Request, error: HTTPException) -> Response:
         wrong_method = error.status_code == 405
         problem = GatewayError(
             error.status_code,
-            str(error.detail),
+            _no_such_route(request, error),
             code="method_not_allowed" if wrong_method else "unknown_route",
         )
         # Starlette names the methods of the first route with this path alone.
@@ -218,6 +218,15 @@ def _add_errors(app: FastAPI) -> None:
             headers={REQUEST_ID: named},
         )
         return Response(problem.body(), 500, problem.headers())
+
+
+def _no_such_route(request: Request, error: HTTPException) -> str:
+    path = request.scope["path"][:256]
+    if error.status_code == 404:
+        return f"There is no {path} here: GET /openapi.json lists the routes."
+    if error.status_code == 405:
+        return f"{path} takes {allowed_methods(request)}, not {request.method}."
+    return str(error.detail)
 
 
 def _model(services: Services, principal: Principal, name: str) -> Model:

@@ -68,8 +68,10 @@ def create_key(
         groups: The access groups whose documents it may find, beside everybody's.
 
     Raises:
-        UsageError: The name is taken, or a scope is unknown.
+        UsageError: The name is empty or taken, or a scope is unknown.
     """
+    if not name.strip():
+        raise UsageError("a key needs a name: it is listed, logged and revoked by it.")
     if unknown := set(scopes) - set(SCOPES):
         raise UsageError(f"there is no scope {min(unknown)}: use {', '.join(SCOPES)}.")
     key_id, secret, salt = secrets.token_hex(8), secrets.token_urlsafe(32), secrets.token_hex(16)

@@ -167,7 +167,7 @@ def test_disagreement_is_marked_and_like_questions_share_a_cluster(sqlite: Engin
 def test_an_erased_person_leaves_no_feedback_and_no_review(engine: Engine) -> None:
     prediction = write_prediction(engine)
     say(engine, prediction, kind="correction", correction="my own words", user="u1")
-    assert forget_user(engine, "u1") == (0, 1)
+    assert forget_user(engine, "u1") == (0, 1, 0)
     with Session(engine) as session:
         assert session.scalar(select(func.count()).select_from(Feedback)) == 0
         assert session.scalar(select(func.count()).select_from(ReviewItem)) == 0

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -384,8 +385,14 @@ def test_usage_tail_and_forget_read_the_log(gateway: Gateway) -> None:
     prediction = gateway.chat(user="carol", temperature=1.0, seed=31).json()["id"]
     logged(gateway, prediction)
     assert "handbook" in run("usage", "--csv")
+    day = f"{datetime.now(UTC):%Y-%m}-"
+    rows = [line.split() for line in run("usage").splitlines() if line.startswith(day)]
+    assert rows
+    assert all(len(row) == 7 and "…" not in "".join(row) for row in rows)
     assert prediction in run("tail", "-n", "50", "--json")
-    assert "Erased 1 predictions" in run("forget", "--user", "carol")
+    assert "Erased 1 predictions, 0 pieces of feedback and 0 conversations" in run(
+        "forget", "--user", "carol"
+    )
     assert prediction not in run("tail", "-n", "50", "--json")
 
 

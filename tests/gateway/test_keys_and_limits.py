@@ -81,6 +81,8 @@ def test_a_revocation_takes_effect_within_seconds(gateway: Gateway) -> None:
     assert gateway.chat(key).status_code == 401
     with pytest.raises(UsageError, match="no valid key"):
         revoke_key(gateway.engine, "to-be-revoked")
+    with pytest.raises(UsageError, match=r"was a key to-be-revoked already.* choose another"):
+        create_key(gateway.engine, "to-be-revoked")
 
 
 def test_a_name_is_taken_once_and_scopes_are_known(gateway: Gateway) -> None:
@@ -89,6 +91,8 @@ def test_a_name_is_taken_once_and_scopes_are_known(gateway: Gateway) -> None:
         create_key(gateway.engine, "twice")
     with pytest.raises(UsageError, match="no scope root"):
         create_key(gateway.engine, "thrice", scopes=("root",))
+    with pytest.raises(UsageError, match="needs a name"):
+        create_key(gateway.engine, " ")
 
 
 def test_requests_a_minute_are_exact_under_concurrency(

@@ -211,10 +211,13 @@ def test_bodies_that_are_no_request_are_refused(
 
 
 def test_unknown_routes_and_methods_have_openais_shape(gateway: Gateway) -> None:
-    assert gateway.get("/v1/nothing").json()["error"]["code"] == "unknown_route"
+    unknown = gateway.get("/v1/nothing").json()["error"]
+    assert unknown["code"] == "unknown_route"
+    assert unknown["message"] == "There is no /v1/nothing here: GET /openapi.json lists the routes."
     refused = gateway.get("/v1/chat/completions")
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
     assert refused.json()["error"]["code"] == "method_not_allowed"
+    assert refused.json()["error"]["message"] == "/v1/chat/completions takes POST, not GET."
     several = httpx.options(f"{gateway.url}/v1/conversations/c", timeout=30)
     assert several.headers["allow"] == "DELETE, GET"
 
