@@ -253,12 +253,12 @@ def plan(
 
 
 def _show(rows: "Sequence[Row]") -> None:
-    table = Table(
-        "metric", "arm", "role", "control", "treatment", "effect", "interval", "guardrail"
-    )
+    columns = ("metric", "arm", "role", "control", "treatment", "effect", "interval", "guardrail")
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row.cells)
-    Console().print(table)
+    # Cut to 80 columns, the names of several metrics are the same.
+    Console(width=150).print(table)
 
 
 def _watch(name: str, lease_seconds: float = 30.0) -> None:

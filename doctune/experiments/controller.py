@@ -257,10 +257,9 @@ class Controller:
         # Requests that an arm is answering are let finish.
         time.sleep(plan.drain_seconds)
         self._platform.remove(plan)
-        kept = state.winner or plan.control
         return self._write(
             "ended",
-            f"What was deployed for the experiment is removed; {kept} serves all users.",
+            f"What was deployed for the experiment is removed; {_serving(plan, state.winner)}.",
             {},
             state=ENDED,
             ended_at=self._clock(),
@@ -324,6 +323,18 @@ def numbers_of(known: Evaluation, decision: Decision) -> dict[str, Any]:
         "shares": dict(decision.shares),
         "findings": [asdict(found) for found in known.findings],
     }
+
+
+def _serving(plan: Plan, winner: str | None) -> str:
+    """Says what users get after the end: of a winner only its version is released."""
+    if winner is None:
+        return f"{plan.control} serves all users"
+    arm = plan.arm(winner)
+    if not (plan.endpoint and arm.model_version):
+        return f"{plan.control} serves all users until you take over what {winner} had"
+    if arm.parameters or arm.system_prompt is not None:
+        return f"the version of {winner} serves all users, its other settings are not taken over"
+    return f"{winner} serves all users"
 
 
 def _plan(state: ExperimentState) -> Plan:

@@ -193,6 +193,32 @@ def test_an_arm_that_is_served_already_is_neither_deployed_nor_promoted(engine) 
     assert platform.calls == []
 
 
+@pytest.mark.parametrize(
+    ("winner", "arm", "says"),
+    [
+        (None, {"model_version": "m@2"}, "control serves all users"),
+        ("treatment", {"model_version": "m@2"}, "treatment serves all users"),
+        ("treatment", {"parameters": {"top_p": 0.5}}, "control serves all users until"),
+        ("treatment", {"upstream": "https://host/v1#b"}, "control serves all users until"),
+        (
+            "treatment",
+            {"model_version": "m@2", "system_prompt": "Be brief."},
+            "the version of treatment serves all users, its other settings are not",
+        ),
+    ],
+)
+def test_the_last_step_says_what_users_get(engine, winner, arm, says) -> None:
+    arms = (PLAN.arms[0], ArmPlan(name="treatment", **arm))
+    plan = PLAN.model_copy(update={"arms": arms, "drain_seconds": 0.0, "endpoint": "handbook"})
+    add_experiment(engine, plan.name, plan.model, plan.layer, plan.model_dump(mode="json"), NOW)
+    controller = Controller(engine, "tone", Recording(), "one", clock=lambda: NOW)
+    controller.step()
+    request_stop(engine, "tone", winner or "control")
+    controller.run()
+    (last,) = decisions_of(engine, "tone", last=1)
+    assert f"is removed; {says}" in last.sentence
+
+
 def test_a_controller_that_has_died_is_not_shown_as_one(engine, created) -> None:
     Controller(engine, "tone", Recording(), "one", lease_seconds=30).step()
     assert "Controller: one." in standing_of(engine, "tone").health
