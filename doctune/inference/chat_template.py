@@ -62,3 +62,14 @@ class ChatTokenizer:
     def decode(self, tokens: Sequence[int]) -> str:
         """Returns the text of tokens, without those that only mark turns."""
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+    def end_tokens(self, configured: int | list[int] | None) -> frozenset[int]:
+        """Returns the ids of the tokens that end a turn.
+
+        Args:
+            configured: `eos_token_id` of the model's generation settings.
+        """
+        ids = configured if isinstance(configured, list) else [configured]
+        return frozenset(
+            token for token in [*ids, self.tokenizer.eos_token_id] if token is not None
+        )

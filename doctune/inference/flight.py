@@ -75,7 +75,7 @@ class Decodes(Protocol):
     def prefill_tokens(self) -> int:
         """Most prompt tokens that are read together, but for one long prompt."""
 
-    def stop_tokens(self) -> set[int]:
+    def stop_tokens(self) -> frozenset[int]:
         """Returns the ids of the tokens that end a turn."""
 
     def decoder(self) -> Decoder:

@@ -120,11 +120,9 @@ class TextGenerator(ChatTokenizer):
                     on_answer(index, answer)
         return [answers[index] for index in range(len(prompts))]
 
-    def stop_tokens(self) -> set[int]:
+    def stop_tokens(self) -> frozenset[int]:
         """Returns the ids of the tokens that end a turn."""
-        configured = self.model.generation_config.eos_token_id
-        ids = configured if isinstance(configured, list) else [configured]
-        return {token for token in [*ids, self.tokenizer.eos_token_id] if token is not None}
+        return self.end_tokens(self.model.generation_config.eos_token_id)
 
     @property
     def context(self) -> int | None:

@@ -72,7 +72,7 @@ class OpenVinoGenerator(ChatTokenizer):
         self._model = Loaded(
             pipeline=pipeline,
             decode=self.decode,
-            stops=_stop_tokens(folder, config, self.tokenizer),
+            stops=self.end_tokens(_generation_settings(folder, config).get("eos_token_id")),
             cache_blocks=self._blocks,
             numbers=itertools.count(),
         )
@@ -116,16 +116,17 @@ class OpenVinoGenerator(ChatTokenizer):
         prompts = [self.encode(messages) for messages in conversations]
         tickets = [Ticket(Request(prompt=prompt, options=chosen)) for prompt in prompts]
         flight = self.flight(Counts())
-        told: set[int] = set()
-        queue = deque(tickets)
+        queue = deque(enumerate(tickets))
+        asked: list[tuple[int, Ticket]] = []
         while queue or len(flight):
-            while queue and len(flight) < batch_size and flight.has_room_for(queue[0].request):
-                flight.enlist(queue.popleft())
+            while queue and len(flight) < batch_size and flight.has_room_for(queue[0][1].request):
+                asked.append(queue.popleft())
+                flight.enlist(asked[-1][1])
             flight.step()
-            for position, ticket in enumerate(tickets):
-                if on_answer and position not in told and ticket.answer.done():
-                    told.add(position)
+            for position, ticket in asked:
+                if on_answer and ticket.answer.done():
                     on_answer(position, ticket.answer.result())
+            asked = [one for one in asked if not one[1].answer.done()]
         return [ticket.answer.result() for ticket in tickets]
 
     def flight(self, counts: Counts) -> OpenVinoFlight:
@@ -151,13 +152,10 @@ class OpenVinoGenerator(ChatTokenizer):
         }
 
 
-def _stop_tokens(folder: Path, config: dict[str, Any], tokenizer: Any) -> frozenset[int]:
-    """Returns the ids of the tokens that end a turn."""
+def _generation_settings(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Returns the model's generation settings, which older models keep in their configuration."""
     path = folder / "generation_config.json"
-    generation = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else config
-    configured = generation.get("eos_token_id")
-    ids = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in [*ids, tokenizer.eos_token_id] if token is not None)
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else config
 
 
 def _cache_blocks(config: dict[str, Any], batch_size: int) -> int:

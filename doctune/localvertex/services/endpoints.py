@@ -41,8 +41,7 @@ def create_endpoint(call: Call, request: Document) -> Document:
     name = f"{request['parent']}/endpoints/" + (
         resources.check_resource_id(chosen) if chosen else names.new_id()
     )
-    if call.transaction.find(KIND, name):
-        raise ApiError(Status.ALREADY_EXISTS, f"Endpoint {name} already exists.")
+    resources.check_new(call, KIND, name)
     endpoint = resources.stamp(given, call.type(KIND)) | {"name": name}
     endpoint.pop("deployed_models", None)
     endpoint.pop("traffic_split", None)

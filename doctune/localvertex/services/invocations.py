@@ -14,7 +14,12 @@ from aiohttp import web
 from doctune import limits
 from doctune.localvertex.api.codec import Document
 from doctune.localvertex.api.errors import ApiError, Status, invalid, not_found, precondition
-from doctune.localvertex.services.predictions import choose, running, vertex_headers
+from doctune.localvertex.services.predictions import (
+    choose,
+    running,
+    unavailable_if_broken_off,
+    vertex_headers,
+)
 from doctune.localvertex.serving import ServingProcess
 from doctune.localvertex.vertex import Vertex
 
@@ -73,7 +78,7 @@ async def invoke(
         name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON
     }
     query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
-    try:
+    with unavailable_if_broken_off(deployed, process):
         async with vertex.client.request(
             request.method,
             process.url(f"{invocation.route}{query}"),
@@ -91,12 +96,6 @@ async def invoke(
                 await response.write(chunk)
             await response.write_eof()
             return response
-    except (aiohttp.ClientError, OSError) as error:
-        process.url()  # raises with the reason if the program has died
-        raise ApiError(
-            Status.UNAVAILABLE,
-            f"The deployed model {deployed['id']} broke the connection off: {error}.",
-        ) from error
 
 
 def _asked(

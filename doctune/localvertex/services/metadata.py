@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
-from doctune.localvertex.api.errors import ApiError, Status, invalid, not_found
+from doctune.localvertex.api.errors import invalid, not_found
 from doctune.localvertex.api.masks import apply_mask
 from doctune.localvertex.dispatch import HANDLERS, Call, handles
 from doctune.localvertex.services import resources
@@ -54,8 +54,7 @@ def _register(noun: _Noun) -> None:
         if chosen and not _ID.fullmatch(chosen):
             raise invalid(f"Invalid {noun.field}_id {chosen!r}: it must match {_ID.pattern}.")
         name = f"{store}/{noun.collection}/{chosen or names.new_id()}"
-        if call.transaction.find(noun.kind, name):
-            raise ApiError(Status.ALREADY_EXISTS, f"{noun.kind} {name} already exists.")
+        resources.check_new(call, noun.kind, name)
         given = request.get(noun.field, {})
         resources.check_labels(given)
         node = resources.stamp(given, call.type(noun.kind)) | {"name": name}
@@ -128,8 +127,7 @@ for _noun in _NOUNS:
 def create_metadata_store(call: Call, request: Document) -> Document:
     """Creates a metadata store."""
     name = f"{request['parent']}/metadataStores/{request.get('metadata_store_id') or 'default'}"
-    if call.transaction.find(STORE, name):
-        raise ApiError(Status.ALREADY_EXISTS, f"MetadataStore {name} already exists.")
+    resources.check_new(call, STORE, name)
     store = resources.stamp(request.get("metadata_store", {}), call.type(STORE)) | {"name": name}
     call.transaction.put(STORE, name, store)
     return call.finished(name, store)

@@ -5,7 +5,7 @@ A job that names one runs as any other job does; one that names none that exists
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
-from doctune.localvertex.api.errors import ApiError, Status, invalid, precondition
+from doctune.localvertex.api.errors import invalid, precondition
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.services import resources
 
@@ -21,8 +21,7 @@ def create_persistent_resource(call: Call, request: Document) -> Document:
     resources.check_labels(given)
     chosen = resources.check_resource_id(request.get("persistent_resource_id", ""))
     name = resource_name(request["parent"], chosen)
-    if call.transaction.find(KIND, name):
-        raise ApiError(Status.ALREADY_EXISTS, f"{KIND} {name} already exists.")
+    resources.check_new(call, KIND, name)
     pools = given.get("resource_pools", [])
     if not pools:
         raise invalid("persistent_resource.resource_pools must not be empty.")

@@ -8,8 +8,8 @@ answer is UNAVAILABLE at once.
 import base64
 import json
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -143,7 +143,7 @@ async def stream_raw_predict(
         raise invalid(f"The request is larger than {MAX_BYTES} bytes ({len(body)}).")
     deployed, process = _predicting(vertex, endpoint)
     headers = {"Content-Type": content_type}
-    try:
+    with unavailable_if_broken_off(deployed, process):
         async with vertex.client.post(
             process.url(),
             data=body,
@@ -151,12 +151,6 @@ async def stream_raw_predict(
             timeout=aiohttp.ClientTimeout(total=limits.LOCAL_PREDICTION.seconds),
         ) as response:
             yield response, vertex_headers(endpoint, deployed)
-    except (aiohttp.ClientError, OSError) as error:
-        process.url()
-        raise ApiError(
-            Status.UNAVAILABLE,
-            f"The deployed model {deployed['id']} broke the connection off: {error}.",
-        ) from error
 
 
 async def forward(
@@ -172,26 +166,39 @@ async def forward(
         raise invalid(f"The request is larger than {MAX_BYTES} bytes ({len(body)}).")
     deployed, process = _predicting(vertex, endpoint)
     url = process.url(route)
+    with unavailable_if_broken_off(deployed, process):
+        try:
+            async with vertex.client.post(
+                url,
+                data=body,
+                headers={"Content-Type": content_type},
+                timeout=aiohttp.ClientTimeout(total=limits.LOCAL_PREDICTION.seconds),
+            ) as response:
+                content = await response.read()
+                answer = RawAnswer(response.status, content, response.content_type, deployed)
+        except TimeoutError as error:
+            said = "The serving program did not answer."
+            raise ApiError(Status.DEADLINE_EXCEEDED, said) from error
+    if len(answer.body) > MAX_BYTES:
+        raise invalid(f"The answer is larger than {MAX_BYTES} bytes ({len(answer.body)}).")
+    return answer
+
+
+@contextmanager
+def unavailable_if_broken_off(deployed: Document, process: ServingProcess) -> Iterator[None]:
+    """Answers for a serving program that breaks the connection off.
+
+    Raises:
+        ApiError: UNAVAILABLE, or the reason for which the program has died.
+    """
     try:
-        async with vertex.client.post(
-            url,
-            data=body,
-            headers={"Content-Type": content_type},
-            timeout=aiohttp.ClientTimeout(total=limits.LOCAL_PREDICTION.seconds),
-        ) as response:
-            content = await response.read()
-            answer = RawAnswer(response.status, content, response.content_type, deployed)
-    except TimeoutError as error:
-        raise ApiError(Status.DEADLINE_EXCEEDED, "The serving program did not answer.") from error
+        yield
     except (aiohttp.ClientError, OSError) as error:
         process.url()  # raises with the reason if the program has died
         raise ApiError(
             Status.UNAVAILABLE,
             f"The deployed model {deployed['id']} broke the connection off: {error}.",
         ) from error
-    if len(answer.body) > MAX_BYTES:
-        raise invalid(f"The answer is larger than {MAX_BYTES} bytes ({len(answer.body)}).")
-    return answer
 
 
 def choose(vertex: Vertex, endpoint: str) -> tuple[Document, ServingProcess]:

@@ -2,7 +2,7 @@
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
-from doctune.localvertex.api.errors import ApiError, Status, invalid, precondition
+from doctune.localvertex.api.errors import invalid, precondition
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.services import resources
 from doctune.localvertex.store import Transaction
@@ -17,8 +17,7 @@ def create_pool(call: Call, request: Document) -> Document:
     given = request.get("deployment_resource_pool", {})
     chosen = resources.check_resource_id(request.get("deployment_resource_pool_id", ""))
     name = f"{request['parent']}/deploymentResourcePools/{chosen}"
-    if call.transaction.find(KIND, name):
-        raise ApiError(Status.ALREADY_EXISTS, f"{KIND} {name} already exists.")
+    resources.check_new(call, KIND, name)
     dedicated = given.get("dedicated_resources", {})
     if not dedicated.get("machine_spec", {}).get("machine_type"):
         raise invalid("dedicated_resources.machine_spec.machine_type is required.")

@@ -99,6 +99,16 @@ def check_resource_id(value: str) -> str:
     return value
 
 
+def check_new(call: Call, kind: str, name: str) -> None:
+    """Checks that no resource has a name yet.
+
+    Raises:
+        ApiError: ALREADY_EXISTS.
+    """
+    if call.transaction.find(kind, name):
+        raise ApiError(Status.ALREADY_EXISTS, f"{kind} {name} already exists.")
+
+
 def list_response(
     call: Call,
     request: Document,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
-from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.dispatch import HANDLERS, Call, handles
 from doctune.localvertex.services import resources
 
@@ -85,8 +84,7 @@ def _create(call: Call, level: _Level, request: Document) -> Document:
     resources.check_labels(given)
     chosen = request.get(f"{level.field}_id", "") or names.new_id()
     name = f"{request['parent']}/{level.collection}/{chosen}"
-    if call.transaction.find(level.kind, name):
-        raise ApiError(Status.ALREADY_EXISTS, f"{level.kind} {name} already exists.")
+    resources.check_new(call, level.kind, name)
     made = resources.stamp(given, call.type(level.kind)) | {"name": name}
     if level is _TENSORBOARD:
         made["blob_storage_path_prefix"] = f"cloud-ai-platform-{chosen}"
