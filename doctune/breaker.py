@@ -1,4 +1,4 @@
-"""A breaker: keeps requests away from what fails, and lets one through after a while."""
+"""A circuit breaker: stops requests to what keeps failing, and lets a single one through after a pause."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OPEN_SECONDS = 10.0  # how long what failed is left alone
 
 
 class Breaker:
-    """Counts failures in a row; not for use from several threads at once."""
+    """Counts consecutive failures; not thread-safe."""
 
     def __init__(self) -> None:
         self._failures = 0
@@ -17,11 +17,11 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether it is to be left alone now."""
+        """Whether requests are stopped now."""
         return time.monotonic() < self._until
 
     def may_try(self) -> bool:
-        """Returns whether to ask now; after a pause it is one who tries, while others go on."""
+        """Returns whether to send a request now; after a pause, only one caller may."""
         if self.open:
             return False
         if self._failures >= FAILURES_TO_OPEN:
@@ -29,11 +29,11 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """Notes an answer."""
+        """Records a success."""
         self._failures, self._until = 0, float("-inf")
 
     def failed(self) -> None:
-        """Notes a failure."""
+        """Records a failure."""
         self._failures += 1
         if self._failures >= FAILURES_TO_OPEN:
             self._until = time.monotonic() + OPEN_SECONDS

@@ -61,7 +61,7 @@ class ChatRequestError(ValueError):
 
 
 def _whole_number(value: Any) -> Any:
-    # Over gRPC the numbers of a request are doubles: 16 arrives as 16.0.
+    # Over gRPC, numbers are doubles: 16 arrives as 16.0.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -23,8 +23,8 @@ def encoded(document: Mapping[str, Any] | str) -> bytes:
     try:
         return json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        # Half a surrogate pair, as of an emoji that an upstream cut in two pieces: it is passed on
-        # as it came, and the client joins the halves.
+        # Half a surrogate pair, such as of an emoji that an upstream split over two events, is
+        # passed on unchanged; the client joins the halves.
         return json.dumps(document).encode()
 
 
@@ -52,7 +52,7 @@ def error_document(message: str, status: int, param: str = "", code: str = "") -
 
 @dataclass(frozen=True)
 class ChatAnswer:
-    """What the document, or all events, of one answer share."""
+    """The fields that all events of one answer share, or that its document has."""
 
     id: str
     created: int
@@ -69,7 +69,7 @@ class ChatAnswer:
         return {**self._head("chat.completion"), "choices": [choice], "usage": usage}
 
     def start(self) -> bytes:
-        """Returns the event that names the role."""
+        """Returns the first event, which gives the role."""
         return self._chunk({"role": "assistant", "content": ""})
 
     def piece(self, text: str) -> bytes:
@@ -78,7 +78,7 @@ class ChatAnswer:
         return before + encoded(text) + after
 
     def end(self, finish_reason: str, usage: Mapping[str, int] | None) -> Iterator[bytes]:
-        """Yields the last events: the reason, the counts where they were asked for, the mark."""
+        """Yields the last events: `finish_reason`, token counts if requested, and `[DONE]`."""
         yield self._chunk({}, finish_reason)
         if usage is not None:
             yield event({**self._head("chat.completion.chunk"), "choices": [], "usage": usage})
@@ -86,7 +86,7 @@ class ChatAnswer:
 
     @cached_property
     def _around_a_piece(self) -> tuple[bytes, bytes]:
-        # Of a stream's events only the text differs: the rest is written once.
+        # Only the text differs between the events of a stream, so the rest is encoded once.
         before, _, after = self._chunk({"content": ""}).rpartition(b'""')
         return before, after
 

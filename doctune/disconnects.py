@@ -1,4 +1,4 @@
-"""Work that is given up when the client who asked for it has gone."""
+"""Cancels work when the client that requested it disconnects."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]  # ASGI's
 
 
 class ClientGoneError(Exception):
-    """The client has closed its connection; nobody reads an answer."""
+    """The client has closed its connection, so nobody reads the answer."""
 
 
 async def while_client_waits(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """Awaits work whose request has been read wholly; cancels it when the client disconnects.
+    """Awaits work whose request body has been read; cancels it when the client disconnects.
 
     Raises:
-        ClientGoneError: The client has gone.
+        ClientGoneError: The client disconnected.
     """
     worker = cast("asyncio.Task[Any]", asyncio.current_task())
     gone = False

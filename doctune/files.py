@@ -44,8 +44,8 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
     bucket use `doctune.publishing`.
 
     Args:
-        replace: Whether an existing folder is replaced. False for folders that other processes may
-            have made in the meantime and be reading.
+        replace: Whether to replace an existing folder. False for folders that other processes may
+            have made in the meantime and are reading.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))

@@ -1,8 +1,8 @@
-"""How long doctune waits for what is outside of it: programs, servers, operations and locks.
+"""Time limits for waiting on programs, servers, operations and locks, and functions that keep them.
 
-All limits stand here, and the ways to wait that keep them. A limit that is passed is an error that
-says what was waited for, and which variable gives it longer, as a slower machine may need.
-Limits that belong to a user's work (a prediction's, a PDF's, a deployment's) are settings instead.
+When a limit is exceeded, the error says what was waited for and which environment variable raises
+the limit, for slower machines. Limits of a user's own work (of a prediction, a PDF, a deployment)
+are settings instead.
 """
 
 import fcntl
@@ -37,10 +37,10 @@ class Limit:
 
     @property
     def seconds(self) -> float:
-        """The limit that holds now.
+        """The limit, from the environment variable if it is set.
 
         Raises:
-            ConfigurationError: The environment variable is no number above 0.
+            ConfigurationError: The environment variable is not a number above 0.
         """
         given = os.environ.get(self.variable)
         if given is None:
@@ -57,10 +57,10 @@ class Limit:
         """Returns the error to raise.
 
         Args:
-            what: What was waited for and did not come, as "the lock FILE".
+            what: What was waited for, such as "the lock FILE".
         """
         return TimeLimitError(
-            f"Waited {self.seconds:g} s for {what}, in vain. {self.variable} gives it longer."
+            f"Waited {self.seconds:g} s for {what}, then gave up. Set {self.variable} to wait longer."
         )
 
 
@@ -89,10 +89,10 @@ ALL: tuple[Limit, ...] = tuple(value for value in globals().values() if isinstan
 
 
 def wait_until(ready: Callable[[], _T], limit: Limit, what: str) -> _T:
-    """Asks until the answer is true, more and more seldom; returns that answer.
+    """Calls until the result is true, at growing intervals; returns that result.
 
     Raises:
-        TimeLimitError: It was not within the limit.
+        TimeLimitError: The limit was exceeded.
     """
     deadline, pause = time.monotonic() + limit.seconds, _FIRST_PAUSE_SECONDS
     while not (answer := ready()):
@@ -105,12 +105,12 @@ def wait_until(ready: Callable[[], _T], limit: Limit, what: str) -> _T:
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[IO[str]]:
-    """Holds the lock of a file, which is made where it is missing, for the time of the block.
+    """Holds the lock of a file, which is created if missing, while the block runs.
 
-    The lock goes when its holder ends, however that happens.
+    The lock is released when its holder ends, even if it is killed.
 
     Args:
-        what: What the holder does, as "another process that starts the server".
+        what: Who holds the lock, for the message: "another process that starts the server".
 
     Raises:
         TimeLimitError: Another process has held it for longer than `LOCK`.
@@ -129,10 +129,10 @@ def locked(path: Path, what: str) -> Iterator[IO[str]]:
 
 
 def wait_for_end(process: "subprocess.Popen[Any]", limit: Limit, what: str) -> int:
-    """Returns the exit code of a program that should end now.
+    """Returns the exit code of a program that is about to end.
 
     Raises:
-        TimeLimitError: It did not.
+        TimeLimitError: It did not end in time.
     """
     try:
         return process.wait(limit.seconds)
@@ -141,9 +141,9 @@ def wait_for_end(process: "subprocess.Popen[Any]", limit: Limit, what: str) -> i
 
 
 def call_within(limit: Limit, what: str, call: Callable[[], _T]) -> _T:
-    """Returns what a call returns that takes no limit itself, as an operation of Google's SDK.
+    """Returns the result of a call that has no time-out itself, such as one of Google's SDK.
 
-    A call that is given up goes on in its thread until this process ends.
+    A call that exceeds the limit goes on in its thread until this process ends.
 
     Raises:
         TimeLimitError: It did not return in time.

@@ -28,7 +28,7 @@ def test_what_does_not_come_is_named_with_the_variable_that_gives_it_longer() ->
 
     with pytest.raises(
         TimeLimitError,
-        match=r"^Waited 0\.2 s for an answer, in vain\. DOCTUNE_LIMIT_SHORT gives it longer\.$",
+        match=r"^Waited 0\.2 s for an answer, then gave up\. Set DOCTUNE_LIMIT_SHORT to wait longer\.$",
     ):
         limits.wait_until(lambda: False, SHORT, "an answer")
 
@@ -75,7 +75,7 @@ def test_a_lock_is_held_by_one_process_at_a_time_and_freed_by_its_death(
     next_line(holder.stdout, "the lock to be taken")
     monkeypatch.setenv("DOCTUNE_LIMIT_LOCK", "0.3")
     with (
-        pytest.raises(TimeLimitError, match=f"for another test, which holds {path}, in vain"),
+        pytest.raises(TimeLimitError, match=f"for another test, which holds {path}, then gave up"),
         limits.locked(path, "another test"),
     ):
         pass
@@ -134,7 +134,7 @@ def test_a_call_within_its_limit_returns_or_raises_what_it_does() -> None:
 def test_a_call_that_never_returns_is_given_up() -> None:
     never = threading.Event()
 
-    with pytest.raises(TimeLimitError, match=r"Waited 0\.2 s for the deployment, in vain"):
+    with pytest.raises(TimeLimitError, match=r"Waited 0\.2 s for the deployment, then gave up"):
         limits.call_within(SHORT, "the deployment", lambda: never.wait(60))
 
     never.set()

@@ -1,4 +1,4 @@
-"""What a run costs: the hours of each step times the price of its machine."""
+"""The cost of a run: the hours of each step times the price of its machine."""
 
 import json
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def estimate(settings: VertexSettings, prices: PriceTable, hours: Mapping[str, f
     """Returns the cost of a run whose steps take these machine hours.
 
     Args:
-        hours: By step; a step that is not named takes none.
+        hours: Hours of each step; 0 for steps that are not named.
 
     Raises:
         UsageError: There is no such step.
@@ -79,7 +79,7 @@ def hours_of_last_run(path: Path) -> dict[str, float]:
     A cached step takes almost none.
 
     Raises:
-        UsageError: There has been no run, or the file is not of one.
+        UsageError: There has been no run, or its file is damaged.
     """
     if not path.is_file():
         raise UsageError(

@@ -58,7 +58,7 @@ class PriceTable(_Section):
         The named machine type, or the cheapest with enough CPUs, memory and accelerators.
 
         Raises:
-            ConfigurationError: None of the table does.
+            ConfigurationError: No machine in the table is large enough.
         """
         if machine.machine_type:
             if machine.machine_type not in self.machines:
@@ -96,7 +96,7 @@ class PriceTable(_Section):
 
 
 def accelerator_count(machine: Machine) -> int:
-    """Returns how many accelerators a machine has: one where only their type is said."""
+    """Returns how many accelerators a machine has: one if only the type is given."""
     return (machine.accelerator_count or 1) if machine.accelerator_type else 0
 
 
@@ -116,7 +116,7 @@ def load_prices(folder: Path | None = None) -> PriceTable:
     """Reads prices.yaml of the configuration folder.
 
     Raises:
-        ConfigurationError: It is missing, is not YAML, or a value in it is wrong.
+        ConfigurationError: The file is missing or not YAML, or a value in it is wrong.
     """
     path = (folder or config_folder()) / PRICES_FILE
     if not path.is_file():
@@ -131,7 +131,7 @@ def load_prices(folder: Path | None = None) -> PriceTable:
 def _fits(machine: Machine, price: MachinePrice) -> bool:
     return (
         price.cpus >= cpus(machine)
-        # Compute Engine counts in GiB what is written here as GB, and gives that much.
+        # Compute Engine's memory is in GiB; a limit in GB of the same number is below it.
         and price.memory_gb >= memory_gb(machine)
         and price.accelerator == machine.accelerator_type
         and price.accelerators >= accelerator_count(machine)

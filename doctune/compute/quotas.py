@@ -1,8 +1,8 @@
 """The Vertex AI quota that a run needs, compared with the project's limits.
 
-Vertex AI keeps quotas of its own for training and serving, by region: CPUs by family of machines,
-and accelerators by type. They are apart from Compute Engine's, which machines of Vertex AI do not
-count against. A new project has none of any GPU.
+Vertex AI has its own quotas for training and serving in each region: CPUs by machine family, and
+accelerators by type. Its machines do not count against Compute Engine's quotas. A new project has
+no GPU quota.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SERVICE = "aiplatform.googleapis.com"
 UNLIMITED = -1
 
-# What Vertex AI's API calls an accelerator, and what its quota metrics call it.
+# The name of each accelerator in Vertex AI's API, and in its quota metrics.
 _ACCELERATORS = {
     "NVIDIA_TESLA_K80": "nvidia_k80",
     "NVIDIA_TESLA_P4": "nvidia_p4",
@@ -54,7 +54,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Standing:
-    """A need and the project's limit."""
+    """A need beside the project's limit."""
 
     need: Need
     limit: int | None  # None: the project has no such quota; UNLIMITED: as much as it likes

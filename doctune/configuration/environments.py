@@ -14,7 +14,7 @@ from doctune.errors import ConfigurationError
 
 VARIABLE = "DOCTUNE_ENVIRONMENT"
 FOLDER = "environments"
-# Short runs on this machine; never what runs on Google Cloud.
+# For short runs on this machine; never used on Google Cloud.
 LAPTOP = "laptop"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")

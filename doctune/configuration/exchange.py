@@ -77,7 +77,7 @@ def import_settings(source: Path, *, overwrite: bool = False) -> list[Path]:
 
     Raises:
         ConfigurationError: The file is no exported configuration, or what it says is not valid.
-        UsageError: A file is there already.
+        UsageError: A file exists already.
     """
     exported = read_exported(source)
     environment = chosen_environment()
@@ -124,7 +124,7 @@ def compare(first: str, second: str = "") -> list[Difference]:
 
     Args:
         first: An environment, "base", or an exported file.
-        second: Likewise; "" for what is in force.
+        second: The same; "" for the settings in force.
 
     Raises:
         ConfigurationError: There is no such environment or file, or it is not valid.

@@ -1,4 +1,4 @@
-"""What feedback is taken for, and when a model is retrained: `retraining.yaml`."""
+"""The settings in `retraining.yaml`: how feedback is used, and when a model is retrained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Section(BaseModel):
 
 
 class ReviewRules(_Section):
-    """Which corrections are accepted without a person's look. Others wait for one."""
+    """Which corrections are accepted without review by a person; the others wait for one."""
 
     enabled: bool = Field(True, description="Whether any is.")
     least_weight: float = Field(
@@ -54,7 +54,7 @@ class AugmentOptions(_Section):
 
 
 class TriggerOptions(_Section):
-    """When a retraining is worth its cost. Null turns a reason off."""
+    """When to retrain. Null turns a reason off."""
 
     reviewed_items: int | None = Field(20, ge=1, description="Reviewed items not yet trained on.")
     bad_answers_alpha: float | None = Field(
@@ -89,7 +89,7 @@ class RolloutOptions(_Section):
 
 
 class RetrainingSettings(_Section):
-    """All settings of the loop."""
+    """All settings of retraining."""
 
     start_from: Literal["base", "champion"] = Field(
         "base", description="Whether training begins anew or goes on from the champion."

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Engine = Literal["native", "openvino", "vllm"]
 
-# What vLLM's workers share, and how long its image, weights and compilation may take.
+# vLLM's shared memory, and the time limit for pulling its image, loading weights and compiling.
 _VLLM_SHARED_MEMORY_MB, _VLLM_DEPLOYMENT_SECONDS = 16384, 1800
 _VLLM_BATCH_SIZE = 256
 

@@ -97,10 +97,12 @@ class Settings(_FileSettings):
     evaluation: EvaluationOptions = EvaluationOptions()
 
     def registry_name(self, pdfs: str = "") -> str:
-        """Returns the model's name in the registry: a champion of other documents is none.
+        """Returns the model's name in the registry, which by default is that of the PDFs' folder.
+
+        So a model of other documents is never the champion.
 
         Args:
-            pdfs: The folder of PDFs, a path or a gs:// URI; that of the settings where empty.
+            pdfs: The folder of PDFs, a path or a gs:// URI; "" for the one in the settings.
         """
         if self.model_name:
             return self.model_name
@@ -110,7 +112,7 @@ class Settings(_FileSettings):
         return name[:128] or "documents"
 
 
-# Folders that say nothing of what is in them.
+# Folder names that do not describe the contents.
 _UNNAMED_FOLDERS = frozenset({"pdf", "pdfs", "documents", "docs", "files", "data", "input", "."})
 
 
@@ -164,8 +166,8 @@ def load_settings(folder: Path | None = None, environment: str | None = None) ->
         environment: See `doctune.configuration.environments`; None for the chosen one, "" for none.
 
     Raises:
-        ConfigurationError: The file is missing or not YAML, a key is unknown, a value is bad, there
-            is no such environment.
+        ConfigurationError: The file is missing or not YAML, a key is unknown, a value is invalid,
+            or there is no such environment.
     """
     return _load(Settings, (folder or config_folder()) / CONFIG_FILE, environment)
 

@@ -145,7 +145,7 @@ BUCKET_OR_EMPTY = f"^$|{BUCKET}"
 
 
 class BucketsSettings(_Section):
-    """Where things are kept when what runs wrote is deleted; else as Terraform names them."""
+    """The buckets for what is kept longer than runs' outputs; by default as Terraform names them."""
 
     models: str = Field(
         "",
@@ -163,7 +163,7 @@ class BucketsSettings(_Section):
 
 
 class LocalSettings(_Section):
-    """Vertex AI on this machine."""
+    """The local Vertex AI."""
 
     state_dir: Path = Path(".doctune/localvertex")
     programs: dict[str, list[str]] = Field(

@@ -1,1 +1,1 @@
-"""Runs compiled pipeline specs on this machine with kfp.local, in a process of their own."""
+"""Runs compiled pipeline specs on this machine with parts of kfp.local, in a separate process."""

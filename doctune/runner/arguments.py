@@ -20,16 +20,16 @@ def pipeline_arguments(
     corpus_digest: str,
     question: str,
 ) -> dict[str, Any]:
-    """Returns a value for each parameter of a pipeline that is configured.
+    """Returns the values of those pipeline parameters that the configuration sets.
 
-    A setting that the pipeline declares by name is passed by name; any other that differs from its
-    default goes into the `advanced` parameter of its stage, so that none is ever dropped.
+    A setting that the pipeline declares as a parameter is passed by name. Any other setting that
+    differs from its default goes into the `advanced` parameter of its stage, so none is dropped.
 
     Args:
         declared: Names of the parameters that the pipeline declares.
         pdfs: Folder of PDFs, absolute path or gs:// URI.
         corpus_digest: Digest of the folder's contents.
-        question: What the new deployment is asked.
+        question: The question that the smoke test asks the new deployment.
     """
     arguments: dict[str, Any] = {
         "pdfs": pdfs,
@@ -56,13 +56,13 @@ def pipeline_arguments(
         arguments |= named
         arguments[f"{section}_advanced"] = advanced
     if vertex.serving_plan.engine == "openvino":
-        # What is judged is what will serve.
+        # The evaluation judges the engine that will serve.
         arguments["evaluation_advanced"]["engine"] = "openvino"
     return {name: value for name, value in arguments.items() if name in declared}
 
 
 def _experiment() -> dict[str, Any]:
-    """Returns the settings of experiments; nothing where there is no such file."""
+    """Returns the settings of experiments; empty if there is no such file."""
     folder = config_folder()
     if not (folder / EXPERIMENTS_CONFIG_FILE).is_file():
         return {}
@@ -70,7 +70,7 @@ def _experiment() -> dict[str, Any]:
 
 
 def _split(options: BaseModel, declared: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    # A secret (hidden from repr) never becomes a parameter: those are stored and shown.
+    # A secret (a field hidden from repr) never becomes a parameter: parameters are stored and shown.
     secret = {name for name, field in type(options).model_fields.items() if not field.repr}
     values = options.model_dump(mode="json", exclude=secret)
     default = type(options)().model_dump(mode="json")

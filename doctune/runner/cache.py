@@ -10,14 +10,14 @@ from doctune.runner.source_digest import source_digest
 
 
 class CodeAwareCache(kfp_cache.LocalCache):
-    """A `LocalCache` whose entries hold while the code and libraries that made them do."""
+    """A `LocalCache` whose entries are valid only for the code and libraries that made them."""
 
     def __init__(self, cache_root: str, image_ids: Mapping[str, str]) -> None:
         super().__init__(cache_root)
         self._image_ids = image_ids
 
     def compute_key(self, *args: Any, **kwargs: Any) -> str:
-        """Returns the key of a task: kfp's own, with the digests of code and libraries added."""
+        """Returns the cache key of a task: kfp's own key and the digests of code and libraries."""
         command = kwargs["full_command"]
         variables = dict(kwargs.pop("env_vars", None) or {})
         image_id = self._image_ids.get(kwargs["image"])

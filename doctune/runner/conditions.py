@@ -1,7 +1,7 @@
-"""The conditions of a compiled pipeline: CEL over the inputs of the task that they guard.
+"""The conditions of a compiled pipeline: CEL expressions over the inputs of the guarded task.
 
-kfp.local turns a condition into Python, and takes one that it cannot evaluate for false: the branch
-is skipped and the run succeeds. Here such a condition is an error that fails the run.
+kfp.local translates a condition into Python and treats one that it cannot evaluate as false: the
+branch is skipped and the run succeeds. Here such a condition is an error that fails the run.
 """
 
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from typing import Any
 
 
 class ExpressionError(Exception):
-    """An expression of the spec cannot be evaluated; the message says which and why."""
+    """An expression in the spec cannot be evaluated; the message says which one and why."""
 
 
 def holds(expression: str, parameters: Mapping[str, Any]) -> bool:
     """Evaluates a condition.
 
     Args:
-        expression: CEL, in which `inputs.parameter_values['NAME']` are the task's inputs.
-        parameters: Those inputs.
+        expression: CEL that refers to the task's inputs as `inputs.parameter_values['NAME']`.
+        parameters: The task's input parameters.
 
     Raises:
         ExpressionError: It cannot be evaluated, or is neither true nor false.

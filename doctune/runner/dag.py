@@ -1,14 +1,14 @@
 """Runs the control flow of a compiled pipeline: DAGs, conditions, loops, exit handlers.
 
-kfp.local has an orchestrator of its own, which misses conditions on a field of a loop's item,
-takes what it cannot resolve for false, and does not say which task of which round failed. This one
-follows the spec: a task's condition and its loop see the task's own inputs and nothing else.
+kfp.local's orchestrator cannot evaluate conditions on a field of a loop item, treats what it cannot
+resolve as false, and does not say which task of which iteration failed. This orchestrator follows
+the spec: a task's condition and its loop see only the task's own inputs.
 
-- A task whose condition is false, or that waits for such a task, is not triggered.
-- A task whose upstream task failed is not triggered either, but for those that wait for all to
-  complete (exit tasks, `ignore_upstream_failure`).
-- Tasks of one DAG run one after another; the rounds of a loop two at a time, or as few as the
-  pipeline says.
+- A task whose condition is false, or that depends on such a task, is not triggered.
+- A task whose upstream task failed is not triggered either, unless it only waits for completion
+  (exit tasks, `ignore_upstream_failure`).
+- The tasks of a DAG run one after another. Up to two iterations of a loop run in parallel, or
+  fewer if the pipeline sets a lower limit.
 """
 
 import json
@@ -33,20 +33,20 @@ _ALL_COMPLETED = pipeline_spec_pb2.PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_T
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a pipeline a task is."""
+    """The position of a task in a pipeline."""
 
     groups: tuple[str, ...] = ()  # ids of the groups around it, outermost first
     iteration: int | None = None  # the round of the innermost loop
     rounds: tuple[str, ...] = ()  # for people: "for-loop-1 (round 2)"
 
     def describe(self, task: str) -> str:
-        """Returns a task's name with the rounds that it is in."""
+        """Returns a task's name with its loop iterations."""
         return " > ".join([*self.rounds, task])
 
 
 @dataclass(frozen=True)
 class Task:
-    """One execution of a task: in a loop each round has its own."""
+    """One execution of a task; each iteration of a loop has its own."""
 
     name: str
     spec: Any
@@ -54,11 +54,11 @@ class Task:
     task_id: str = field(default_factory=new_task_id)
 
     def describe(self) -> str:
-        """Returns its name with the rounds that it is in."""
+        """Returns the task's name with its loop iterations."""
         return self.place.describe(self.name)
 
 
-# Runs a step to its end; returns what came of it, and whether its outputs were there already.
+# Runs a step to completion; returns its result and whether its outputs came from the cache.
 RunStep = Callable[[Task, Any, Mapping[str, Any]], tuple[Ended, bool]]
 
 
@@ -76,9 +76,9 @@ class DagRunner:
     ) -> None:
         """
         Args:
-            components: The spec's, by name.
+            components: The components of the spec, by name.
             job: The resource name of the pipeline job.
-            fail_fast: Whether no further step starts once one has failed, but for exit handlers.
+            fail_fast: Whether to start no further steps, except exit handlers, after a failure.
         """
         self._components, self._run_step, self._log = components, run_step, log
         self._job, self._fail_fast = job, fail_fast
@@ -201,15 +201,15 @@ class DagRunner:
 
 
 def _parameters(spec: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the inputs of a task without its artifacts, of which conditions know nothing."""
+    """Returns the inputs of a task without its artifacts, which conditions cannot refer to."""
     return {name: inputs[name] for name in spec.inputs.parameters if name in inputs}
 
 
 def _rounds(spec: Any, inputs: Mapping[str, Any]) -> list[Any] | None:
-    """Returns the items of a loop; None where the task is none.
+    """Returns the items of a loop; None if the task is not a loop.
 
     Raises:
-        ExpressionError: What it goes over is no list.
+        ExpressionError: Its items are not a list.
     """
     kind = spec.WhichOneof("iterator")
     if kind is None:
@@ -222,7 +222,7 @@ def _rounds(spec: Any, inputs: Mapping[str, Any]) -> list[Any] | None:
     else:
         name = items.input_parameter
     if name not in inputs:
-        raise ExpressionError(f"the loop goes over {name!r}, which has no value")
+        raise ExpressionError(f"the loop iterates over {name!r}, which has no value")
     value = inputs[name]
     if isinstance(value, str):
         try:
@@ -230,14 +230,16 @@ def _rounds(spec: Any, inputs: Mapping[str, Any]) -> list[Any] | None:
         except ValueError:
             value = None
     if not isinstance(value, list):
-        raise ExpressionError(f"the loop goes over {name!r}, which is no list: {inputs[name]!r}")
+        raise ExpressionError(
+            f"the loop iterates over {name!r}, which is not a list: {inputs[name]!r}"
+        )
     return value
 
 
 def _collected(component: Any, rounds: list[Ended]) -> dict[str, Any]:
-    """Returns the outputs of a loop: for each name the rounds' values, in their order.
+    """Returns the outputs of a loop: for each name the values of all iterations, in order.
 
-    Lists of artifacts are joined: a list of lists of them is no type of KFP.
+    Lists of artifacts are concatenated, since KFP has no type for lists of lists of artifacts.
     """
     outputs: dict[str, Any] = {}
     for name in component.output_definitions.parameters:

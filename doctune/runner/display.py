@@ -1,4 +1,4 @@
-"""The display of a running pipeline: a live table on a terminal, one line an event elsewhere."""
+"""The display of a running pipeline: a live table on a terminal, otherwise one line per event."""
 
 import time
 from collections.abc import Iterator
@@ -95,11 +95,11 @@ class _Lines:
             self._console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
     def on_tick(self) -> None:
-        """Lines are printed as they come."""
+        """Does nothing: lines are printed as events arrive."""
 
 
 def _name(event: Event) -> str:
-    """Returns the name of a step; the rounds of a loop after its first are numbered."""
+    """Returns the name of a step; the iterations of a loop after the first are numbered."""
     return (
         f"{event.display_name} ({event.iteration + 1})" if event.iteration else event.display_name
     )

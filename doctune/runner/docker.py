@@ -1,7 +1,7 @@
 """`doctune run --runner docker`: each step in the container of its image.
 
-kfp 2.17's own runner lets a container remove itself and takes one that is gone for a success, so
-that a step that failed at once could pass. Here the exit code is read before the container is
+kfp 2.17's own runner lets a container remove itself and treats a missing container as a success, so
+a step that fails immediately can appear to pass. Here the exit code is read before the container is
 removed.
 """
 
@@ -24,7 +24,7 @@ _SIGNALS = 128  # exit codes above this stand for signals
 
 
 def require_engine(spec: Path) -> None:
-    """Raises UsageError where no engine answers, or an image of the spec's steps is missing."""
+    """Raises UsageError if no container engine answers or the image of a step is missing."""
     with engine.connect() as client:
         engine.require_images(client, _images(spec))
 
@@ -33,10 +33,10 @@ def require_engine(spec: Path) -> None:
 def container_launch(
     spec: Path, pipeline_root: Path, arguments: Mapping[str, Any]
 ) -> Iterator[tuple["Launch", dict[str, str]]]:
-    """Yields what runs a step in a container of its image, and the id of each image.
+    """Yields a function that runs a step in a container of its image, and the id of each image.
 
     Args:
-        arguments: The pipeline's; files and folders of this machine among them are mounted.
+        arguments: The pipeline's arguments; local files and folders among them are mounted.
     """
     with engine.connect() as client, engine.ended_by_signals(client):
         engine.remove_abandoned(client)
@@ -60,7 +60,7 @@ def _launch(client: "DockerClient", pipeline_root: Path, arguments: list[str]) -
             arguments=arguments,
         )
         code = engine.wait(container)
-        # The reason, where the step could not give one itself; else its log has it.
+        # The reason if the step could not report one itself; otherwise its log has it.
         ended = f"PipelineError: the step was ended by signal {code - _SIGNALS}"
         return Launched(code, ended if code > _SIGNALS else "")
 

@@ -1,4 +1,4 @@
-"""What is missing on this machine for the main job, and how to fix it."""
+"""Checks whether this machine has what the main job needs, and says how to fix what is missing."""
 
 import importlib.metadata
 import importlib.util
@@ -39,7 +39,7 @@ def diagnose(spec: Path) -> list[Finding]:
     """Checks what the main job needs.
 
     Args:
-        spec: Where the compiled pipeline should be.
+        spec: The expected path of the compiled pipeline.
     """
     checks: tuple[Callable[[], Finding], ...] = (
         _python,

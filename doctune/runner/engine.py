@@ -1,8 +1,8 @@
-"""Containers of the machine's own engine: Docker, or podman by its Docker-compatible socket.
+"""Runs containers with this machine's engine: Docker, or podman's Docker-compatible socket.
 
-A container gets what a step gets on Vertex AI, and no more: its root is read-only, it has no
-capability, and it sees the run's outputs, the variables that lead to Vertex AI, and, read-only,
-each file or folder of this machine that a variable or an argument names.
+A container gets what a step gets on Vertex AI and no more: its root file system is read-only and it
+has no capabilities. It sees the run's outputs, the environment variables that point to Vertex AI
+and, read-only, each local file or folder that a variable or an argument names.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-# Whose process a container belongs to: "PID CREATED". When that is gone, the container goes too.
+# The process that owns a container, as "PID CREATED". Containers of dead processes are removed.
 OWNER_LABEL = "doctune.owner"
 
 _PASSED_ON = (
@@ -41,10 +41,10 @@ _SHARED_MEMORY = "1g"  # what torch's data loaders pass batches through; engines
 
 @contextmanager
 def connect() -> Iterator["DockerClient"]:
-    """Yields a client of the engine that DOCKER_HOST names, or of the default socket.
+    """Yields a client of the engine at DOCKER_HOST, or else at the default socket.
 
     Raises:
-        UsageError: None answers there.
+        UsageError: No engine answers there.
     """
     import docker
 
@@ -67,7 +67,7 @@ def require_images(client: "DockerClient", images: Iterable[str]) -> dict[str, s
     """Returns the id of each image.
 
     Raises:
-        UsageError: One is not on this machine.
+        UsageError: An image is not on this machine.
     """
     import docker
 
@@ -96,11 +96,12 @@ def start(
     """Starts a container on the host's network, so that loopback is this machine's.
 
     Args:
-        command: None for the image's own.
-        environment: Variables of a process on this machine; what leads to Vertex AI is passed on.
-        variables: The container's own.
-        folders: Folders that it may write to, at the same place as here.
-        arguments: Values; those that name files or folders here are mounted read-only.
+        command: The command; None for the image's own.
+        environment: The environment of a process on this machine; the variables that point to
+            Vertex AI are passed on.
+        variables: Further variables of the container.
+        folders: Folders that it may write to, mounted at their path on this machine.
+        arguments: Argument values; local files and folders among them are mounted read-only.
     """
     cache = cache_folder().absolute()
     cache.mkdir(parents=True, exist_ok=True)
@@ -128,10 +129,10 @@ def start(
 
 
 def wait(container: "Container") -> int:
-    """Copies the container's output to standard output and returns its exit code; removes it.
+    """Copies the container's output to standard output, removes it, and returns its exit code.
 
-    The container is never left to remove itself: one that is gone has no exit code to ask for,
-    which is how kfp's own runner comes to call a failed step a success.
+    The container must not remove itself: its exit code would be lost, and kfp's own runner then
+    reports a failed step as a success.
     """
     import docker
 
@@ -139,7 +140,7 @@ def wait(container: "Container") -> int:
         for line in container.logs(stream=True, follow=True):
             sys.stdout.write(line.decode(errors="replace"))
             sys.stdout.flush()
-        # Its output has ended, and so has it.
+        # The container ended when its output did.
         return int(container.wait(timeout=limits.PROCESS_END.seconds)["StatusCode"])
     finally:
         with contextlib.suppress(docker.errors.NotFound):  # a signal has ended it
@@ -148,7 +149,7 @@ def wait(container: "Container") -> int:
 
 @contextmanager
 def ended_by_signals(client: "DockerClient") -> Iterator[None]:
-    """While this lasts, SIGTERM and SIGINT end this process's containers, then do as before."""
+    """Ends this process's containers on SIGTERM or SIGINT, then calls the previous handler."""
     owner = _identity(psutil.Process())
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -193,7 +194,7 @@ def _lives(identity: str) -> bool:
 
 
 def _user(client: "DockerClient") -> str:
-    """Returns whom the container runs as, so that this user owns what it writes."""
+    """Returns the user to run the container as, so that the caller owns what it writes."""
     info = client.info()
     rootless = info.get("Rootless") or "name=rootless" in info.get("SecurityOptions", [])
     return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"

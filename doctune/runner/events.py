@@ -1,7 +1,7 @@
-"""Events of a running pipeline: one JSON object a line, written as they happen.
+"""Events of a running pipeline: one JSON object per line, written as they happen.
 
-The worker appends to `events.jsonl`; whoever watches (the terminal, localvertex's PipelineJobs)
-reads it. A line is written with one call, so that a reader never sees half of one but the last.
+The worker appends to `events.jsonl`; the terminal and localvertex's PipelineJobs read it. Each line
+is written with a single call, so only the last line can be incomplete for a reader.
 """
 
 import secrets
@@ -25,14 +25,14 @@ EventKind = Literal[
     "run_succeeded",
     "run_failed",
 ]
-# A step starts or ends; the rest is about groups of steps, or about the run.
+# These events concern a single step; the others concern groups of steps or the run.
 STEP_EVENTS = frozenset({"task_started", "task_cached", "task_succeeded", "task_failed"})
 
 _TASK_ID_BITS = 62
 
 
 def new_task_id() -> str:
-    """Returns an id for a task of a run: a number, as on Vertex AI."""
+    """Returns a numeric id for a task of a run, as on Vertex AI."""
     return str(secrets.randbits(_TASK_ID_BITS) | 1 << (_TASK_ID_BITS - 1))
 
 
@@ -69,7 +69,7 @@ class EventLog:
 
     def write(self, event: Event) -> None:
         """Appends one event and flushes it."""
-        # The rounds of a loop write at the same time.
+        # The iterations of a loop write concurrently.
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(event.model_dump_json() + "\n")
 
@@ -82,7 +82,7 @@ class EventReader:
         self._offset = 0
 
     def new_events(self) -> Iterator[Event]:
-        """Yields what is new; an unfinished last line is left for the next look."""
+        """Yields the new events; an incomplete last line is left for the next call."""
         if not self._path.is_file():
             return
         with self._path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""Parameter expression selectors: which part of a value a task's input takes.
+"""Parameter expression selectors, which select a part of a value as a task's input.
 
-The compiler writes `parseJson(string_value)["field"]` where a loop's item or an output is a struct
-and a task takes one field of it; fields may be nested.
+The compiler writes `parseJson(string_value)["field"]` if a loop item or an output is a struct and a
+task takes one of its fields; fields may be nested.
 """
 
 import json
@@ -15,14 +15,14 @@ _STEP = re.compile(r"\[(?:\"(?P<field>[^\"]*)\"|'(?P<quoted>[^']*)'|(?P<index>-?
 
 
 def select(value: Any, expression: str) -> Any:
-    """Returns the part of a value that an expression names.
+    """Returns the part of a value that an expression selects.
 
     Raises:
-        ExpressionError: The value has no such part, or the expression is of an unknown form.
+        ExpressionError: The value has no such part, or the expression has an unknown form.
     """
     match = _SELECTOR.fullmatch(expression.strip())
     if match is None:
-        raise ExpressionError(f"the selector {expression!r} is of an unknown form")
+        raise ExpressionError(f"the selector {expression!r} has an unknown form")
     value = _parsed(value, expression)
     for step in _STEP.finditer(match["path"]):
         key: Any = int(step["index"]) if step["index"] else step["field"] or step["quoted"] or ""

@@ -1,16 +1,16 @@
-"""Runs a program that finds the buckets under /gcs, as programs on Vertex AI do.
+"""Runs a program with the buckets mounted under /gcs, as on Vertex AI.
 
     python -I gcs_mount.py [--refuse-folder-renames] STORAGE COMMAND ...
 
 STORAGE is the folder in which the storage emulator keeps a folder for each bucket. The program gets
-a mount namespace of its own (Linux; without root by a user namespace) in which `/gcs/BUCKET` is
-that folder, for it and for every process it starts; the machine itself gets no `/gcs`. A bucket is
-writable, a path under `/gcs` that is no bucket is not.
+its own mount namespace (Linux; without root, a user namespace), in which `/gcs/BUCKET` is that
+folder for the program and all its child processes. The machine itself gets no `/gcs`. Buckets are
+writable; other paths under `/gcs` are not.
 
-Where the kernel refuses, the program runs under a guard that raises at its first touch of `/gcs`
-and says what is missing; a program that makes a `/gcs` of its own on the machine fails. This file
-uses the standard library only: it runs before the program's own environment is there, and is fast
-to start, for which it does without pathlib.
+If the kernel refuses, the program runs under a guard that raises at the first access to `/gcs` and
+says what is missing; a program that creates a real `/gcs` on the machine fails. This file uses only
+the standard library, since it runs before the program's environment exists, and avoids pathlib so
+that it starts fast.
 """
 # ruff: noqa: PTH100, PTH102, PTH103, PTH106, PTH109, PTH110, PTH115, PTH118, PTH120, PTH123
 # ruff: noqa: PTH211
@@ -28,7 +28,7 @@ MOUNT_POINT = "/gcs"
 # Read by the guard (see guard/sitecustomize.py), which every Python program then loads.
 MISSING_VARIABLE = "LOCALVERTEX_GCS_MISSING"
 RENAMES_VARIABLE = "LOCALVERTEX_GCS_RENAMES"
-# A folder whose contents stand for a bucket's, but for its `.cache`: where outputs go.
+# A folder that takes the place of a bucket, except for its `.cache`; outputs go there.
 FLAT_FOLDER_VARIABLE = "LOCALVERTEX_FLAT_FOLDER"
 REFUSE_RENAMES = "--refuse-folder-renames"
 NOT_FOUND_CODE = 127
@@ -42,7 +42,7 @@ _MS_UNBINDABLE, _MS_PRIVATE, _MS_RELATIME = 1 << 17, 1 << 18, 1 << 21
 _CLONE_NEWNS, _CLONE_NEWUSER, _MNT_DETACH = 0x20000, 0x10000000, 2
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-# What a remount must keep, as statvfs tells it.
+# The flags from statvfs that a remount must keep.
 _KEPT = {
     os.ST_NOSUID: _MS_NOSUID,
     getattr(os, "ST_NODEV", 4): _MS_NODEV,
@@ -56,7 +56,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mounting(storage: "str | os.PathLike[str]", *, refuse_folder_renames: bool) -> list[str]:
-    """Returns the beginning of a command line: what follows runs with the buckets under /gcs.
+    """Returns a command prefix that runs what follows it with the buckets under /gcs.
 
     Args:
         storage: The folder in which the storage emulator keeps a folder for each bucket.
@@ -68,7 +68,7 @@ def mounting(storage: "str | os.PathLike[str]", *, refuse_folder_renames: bool) 
 
 
 def main(arguments: list[str]) -> int:
-    """Mounts the buckets and becomes the program; returns only where that cannot be started."""
+    """Mounts the buckets and executes the program; returns only if it cannot be started."""
     refuse_renames = arguments[0] == REFUSE_RENAMES
     storage, *command = arguments[1:] if refuse_renames else arguments
     environment = dict(os.environ)
@@ -83,7 +83,7 @@ def main(arguments: list[str]) -> int:
     if refuse_renames or MISSING_VARIABLE in environment:
         search = [_GUARD, *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(search)
-    # A change of credentials makes the kernel forget it.
+    # The kernel resets it when the credentials change.
     _libc.prctl(_PR_SET_PDEATHSIG, dies_with)
     if dies_with and os.getppid() != parent:
         return 128 + dies_with  # it died before this was said again
@@ -97,7 +97,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_watched(command: list[str], environment: dict[str, str]) -> int:
-    """Runs a program where nothing is mounted, and fails where it has made a /gcs of its own."""
+    """Runs a program without mounts, and fails if it has created a real /gcs."""
     with subprocess.Popen(command, env=environment) as process:
 
         def pass_on(number: int, _frame: "FrameType | None") -> None:
@@ -120,7 +120,7 @@ def mount_buckets(storage: str) -> None:
     """Moves this process into a mount namespace in which /gcs is the storage folder.
 
     Raises:
-        OSError: The kernel refuses; the message says which step and why.
+        OSError: The kernel refused; the message says which step and why.
     """
     if sys.platform != "linux":
         raise OSError(0, f"{sys.platform} has no mount namespaces; Linux has")
@@ -139,16 +139,16 @@ def mount_buckets(storage: str) -> None:
         os.chdir(root)
         number = _PIVOT_ROOT[platform.machine()]
         _check(_libc.syscall(number, b".", b"."), "pivot_root")
-        # The old root lies over the new one: taking it away leaves the new one.
+        # The old root covers the new one; unmounting it uncovers the new one.
         _check(_libc.umount2(b".", _MNT_DETACH), "umount of the old root")
     finally:
-        # Seen from outside it is an empty folder; from inside there is a new root by now.
+        # Outside the namespace it is an empty folder; inside, the root has changed by now.
         _remove(root)
     os.chdir(folder)
 
 
 def _enter_namespace() -> None:
-    """Leaves the machine's mounts for a copy of them, as root or in a user namespace."""
+    """Enters a private copy of the machine's mounts, as root or in a user namespace."""
     if os.geteuid() == 0 and _libc.unshare(_CLONE_NEWNS) == 0:
         return
     user, group = os.geteuid(), os.getegid()
@@ -168,7 +168,7 @@ def _enter_namespace() -> None:
 
 
 def _copy_root(root: str) -> None:
-    """Shows everything under / in another folder too, but for the mount point."""
+    """Binds everything under / into another folder, except for the mount point."""
     for entry in os.scandir("/"):
         if entry.path == MOUNT_POINT:
             continue
@@ -185,7 +185,7 @@ def _copy_root(root: str) -> None:
 
 
 def _bind_buckets(storage: str, target: str) -> None:
-    """Binds the storage folder read-only, and over it each bucket as it is."""
+    """Binds the storage folder read-only, and over it each bucket writable."""
     os.mkdir(target)
     _mount(storage, target, flags=_MS_BIND)
     flags = os.statvfs(storage).f_flag

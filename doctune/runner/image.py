@@ -1,9 +1,9 @@
-"""A container image as a program: what may stand for a serving image on this machine.
+"""Runs a container image as a program, to serve a model from its image on this machine.
 
     python -m doctune.runner.image IMAGE [COMMAND...]
 
-The container runs on the host's network with this process's Vertex AI variables (`AIP_HTTP_PORT`
-among them). It ends with this process, and this process with its exit code.
+The container uses the host network and gets this process's Vertex AI variables (`AIP_HTTP_PORT`
+among them). It is stopped when this process ends; this process returns its exit code.
 """
 
 import os
@@ -14,7 +14,7 @@ from doctune.runner import engine
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the image until it ends; returns its exit code."""
+    """Runs the image until its container exits; returns the exit code."""
     try:
         return _run(arguments)
     except DoctuneError as error:

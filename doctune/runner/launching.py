@@ -1,7 +1,8 @@
-"""Runs a step's program on this machine: in an overlay environment, with the buckets under /gcs.
+"""Runs a step's program on this machine, in an overlay environment and with the buckets under /gcs.
 
-A Python component runs whatever its base image is; another container's command runs where the
-table of the configuration has its image. GCPC's own image stands for this environment.
+A lightweight Python component runs regardless of its base image. The command of another container
+runs only if `local.programs` of the configuration lists its image. GCPC's image is replaced by this
+environment.
 """
 
 import fnmatch
@@ -26,7 +27,7 @@ GCPC_IMAGES = "*/google-cloud-pipeline-components:*"
 _EXECUTOR = "kfp.dsl.executor_main"
 _CONTAINERIZED = ["python3", "-m", _EXECUTOR]
 _TAIL_LINES = 200
-# How Python names the exception that ended a program; Google's have no Error in their names.
+# The line with which Python reports an exception; Google's exceptions lack "Error" in their names.
 _ERROR = re.compile(
     r"^\s*((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)|(?:[a-z_]\w*\.)+[A-Z]\w+): (.+)$"
 )
@@ -35,13 +36,13 @@ _PIP_ERROR = re.compile(r"^ERROR: (.+)$")
 
 @dataclass(frozen=True)
 class LocalPrograms:
-    """What runs here for the images of a run.
+    """The local programs that replace the container images of a run.
 
     Attributes:
-        programs: The table from image patterns to command lines.
+        programs: Maps image patterns to command lines.
         storage: The folder in which the storage emulator keeps a folder for each bucket.
         overlays: Where the environments of steps are kept.
-        refuse_folder_renames: As `gcs_mount.mounting` takes it.
+        refuse_folder_renames: See `gcs_mount.mounting`.
     """
 
     programs: Mapping[str, Sequence[str]]
@@ -56,7 +57,7 @@ class LocalPrograms:
         arguments: Sequence[str],
         variables: Mapping[str, str],
     ) -> Launched:
-        """Runs a command to its end; its output is copied to this process's."""
+        """Runs a command to completion; its output is copied to this process's output."""
         try:
             line = self._line(image, command, arguments)
             environment = {**os.environ, **variables}
@@ -95,12 +96,12 @@ class LocalPrograms:
 
 
 def is_python_component(command: Sequence[str]) -> bool:
-    """Whether a command is that of a lightweight Python component, which brings its source."""
+    """Whether a command is that of a lightweight Python component, which contains its source."""
     return list(command[:3]) != _CONTAINERIZED and any(_EXECUTOR in part for part in command)
 
 
 def _reason(code: int, tail: Sequence[str]) -> str:
-    """Returns the last line that reads as an error, or else how the program ended."""
+    """Returns the last line that looks like an error, or else how the program ended."""
     for line in reversed(tail):
         if match := _ERROR.match(line):
             return f"{match[1]}: {match[2]}"

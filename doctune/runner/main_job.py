@@ -1,4 +1,4 @@
-"""The main job: a folder of PDFs to an answering endpoint, by the compiled pipeline."""
+"""The main job: runs the compiled pipeline, from a folder of PDFs to an answering endpoint."""
 
 import os
 from collections.abc import Mapping
@@ -40,10 +40,10 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
     """Runs the pipeline, asks the endpoint, and writes `last_run.json`.
 
     Args:
-        environment: What points Google's clients at the Vertex AI that the job runs on.
+        environment: The variables that point Google's clients to the Vertex AI of the job.
 
     Raises:
-        DoctuneError: A step failed, or nothing answers in the end.
+        DoctuneError: A step failed, or no endpoint answers at the end.
     """
     from doctune.documents import corpus_digest
     from doctune.vertex.specs import read_signature
@@ -71,7 +71,7 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
             runner=job.runner,
             enable_caching=job.enable_caching,
         )
-    # Before anything can refuse the model: the documents answer whether or not it was released.
+    # Copied before the verdict: the index answers whether or not the model was released.
     write_json(
         job.root / LATEST_INDEX,
         {
@@ -88,7 +88,7 @@ def run_main_job(job: MainJob, environment: Mapping[str, str], console: Console)
 
 
 def _with_questions(settings: Settings, root: Path) -> Settings:
-    """Returns the settings with a copy of the questions that steps in containers see, too."""
+    """Returns the settings with the questions copied to where steps in containers see them."""
     if not settings.evaluation.questions or "://" in settings.evaluation.questions:
         return settings
     path = Path(settings.evaluation.questions).expanduser().absolute()
@@ -191,7 +191,7 @@ def _summarise(job: MainJob, result: RunResult) -> RunSummary:
 
 
 def _answering(result: RunResult) -> str:
-    """Returns the way of answering: what the evaluation chose, for the model that is released."""
+    """Returns the way of answering that the evaluation chose for the released model."""
     if not result.outputs("evaluate-model")["Output"]:
         return "quote"  # the endpoint has another model, or none
     return str(_artifact(result, "evaluate-model", "scores")["metadata"]["answering"])

@@ -1,9 +1,9 @@
-"""A Python environment of its own for each step and job: what it installs stays with it.
+"""Overlays: a separate Python environment for each step and job, which keeps what it installs.
 
 An overlay is a virtual environment that sees the packages of the interpreter that doctune runs in.
-`pip install` in it finds those satisfied, and puts what is missing or of another version into the
-overlay, in front of them; the interpreter's own environment is never changed. An overlay that a
-KFP component fills with its `packages_to_install` is kept for the next step that asks for the same.
+`pip install` accepts those, and installs what is missing or of another version into the overlay,
+where it takes precedence; the interpreter's own environment is never changed. An overlay with the
+`packages_to_install` of a KFP component is kept for later steps with the same requirements.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ from doctune import limits
 from doctune.digests import digest_value
 from doctune.processes import start_process, stop_process
 
-# The variables of the network outside, as JSON: pip may use its index, whatever else may not.
+# The network variables of the outer process, as JSON: only pip may use them, for its index.
 OUTSIDE_VARIABLE = "LOCALVERTEX_OUTSIDE"
 NETWORK_VARIABLES = (
     *("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"),
@@ -36,7 +36,7 @@ import sys
 from pip._internal.cli.main import main
 sys.exit(main())
 """
-# Loaded by each Python of an overlay as it starts.
+# Loaded by every Python process of an overlay at start.
 _PIP_START = f"""
 import json, os, sys
 
@@ -46,21 +46,21 @@ if "-m" in arguments:
 else:
     runs_pip = bool(arguments) and os.path.basename(arguments[0]) in ("pip", "pip3")
 if runs_pip:
-    # A virtual environment has no user's packages: what is for the user is for the overlay.
+    # A virtual environment has no user site: `pip install --user` installs into the overlay.
     sys.argv[:] = [argument for argument in sys.argv if argument != "--user"]
     if [word for word in sys.argv[1:] if not word.startswith("-")] == ["install", "pip"]:
-        print("pip is the one of the environment that doctune runs in: it is not upgraded.")
+        print("pip belongs to the environment that doctune runs in, and is not upgraded.")
         sys.stdout.flush()
         os._exit(0)
     import importlib.util
     if importlib.util.find_spec("setuptools") is not None:
-        os.environ.setdefault("PIP_NO_BUILD_ISOLATION", "false")  # pip's word for no isolation
+        os.environ.setdefault("PIP_NO_BUILD_ISOLATION", "false")  # in pip, "false" disables isolation
     if {OUTSIDE_VARIABLE!r} in os.environ:
         for name in {NETWORK_VARIABLES!r}:
             os.environ.pop(name, None)
         os.environ.update(json.loads(os.environ[{OUTSIDE_VARIABLE!r}]))
 if "-m" in arguments and arguments[arguments.index("-m") + 1 :][:1] == ["venv"]:
-    # The pip of an environment that a step makes for itself reaches its index in the same way.
+    # The pip of a virtual environment that a step creates reaches its index in the same way.
     import atexit, glob, shutil
 
     def pass_on(names=arguments[arguments.index("-m") + 2 :], here=os.path.dirname(__file__)):
@@ -77,29 +77,29 @@ if "-m" in arguments and arguments[arguments.index("-m") + 1 :][:1] == ["venv"]:
 
 
 class OverlayError(Exception):
-    """What a component asks to be installed cannot be; the message is pip's."""
+    """The packages of a component cannot be installed; the message is pip's."""
 
 
 def outside_network(environment: Mapping[str, str]) -> str:
-    """Returns the variables of the network outside, for OUTSIDE_VARIABLE."""
+    """Returns this process's network variables, as the value of OUTSIDE_VARIABLE."""
     if OUTSIDE_VARIABLE in environment:
         return environment[OUTSIDE_VARIABLE]
     return json.dumps({n: environment[n] for n in NETWORK_VARIABLES if n in environment})
 
 
 def make_overlay(folder: Path) -> None:
-    """Makes an overlay in a folder that is empty or not there."""
+    """Makes an overlay in a folder that is empty or does not exist."""
     has_pip = importlib.util.find_spec("pip") is not None
     venv.EnvBuilder(with_pip=not has_pip, symlinks=True).create(folder)
     packages = Path(
         sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
     )
     visible = [path for path in site.getsitepackages() if Path(path).is_dir()]
-    # addsitedir also reads the .pth files there, by which editable packages are found.
+    # addsitedir also reads the .pth files there, which make editable packages importable.
     lines = ["import site", *(f"site.addsitedir({path!r})" for path in visible)]
     (packages / "_localvertex_base.pth").write_text("; ".join(lines) + "\n", encoding="utf-8")
     (packages / "_localvertex_pip.py").write_text(_PIP_START, encoding="utf-8")
-    # After the other in the order of names: it looks for what is installed.
+    # Its name sorts after the other file's, since it looks for what is installed.
     (packages / "_localvertex_pip.pth").write_text("import _localvertex_pip\n", encoding="utf-8")
     if has_pip:
         for name in ("pip", "pip3"):
@@ -109,7 +109,7 @@ def make_overlay(folder: Path) -> None:
 
 
 def overlay_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Returns an environment in which `python` and `pip` are an overlay's."""
+    """Returns an environment in which `python` and `pip` are those of an overlay."""
     base = str(Path(sys.executable).parent)
     rest = [part for part in environment.get("PATH", os.defpath).split(os.pathsep) if part != base]
     return {
@@ -125,10 +125,10 @@ def overlay_environment(environment: Mapping[str, str], folder: Path) -> dict[st
 def step_overlay(
     cache: Path, command: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[Path]:
-    """Yields the overlay of a step, with what its command installs first in it already.
+    """Yields the overlay of a step, in which the packages of its command are already installed.
 
     Args:
-        cache: Where overlays are kept for the next step with the same requirements.
+        cache: The folder that keeps overlays for later steps with the same requirements.
 
     Raises:
         OverlayError: Its requirements cannot be installed.
@@ -151,9 +151,9 @@ def step_overlay(
 
 
 def _installs_first(command: Sequence[str]) -> str:
-    """Returns the shell line by which KFP installs a component's packages, without its end.
+    """Returns the shell line with which KFP installs a component's packages, without its end.
 
-    KFP writes `sh -c '... pip install ... && "$0" "$@"'`, followed by what runs in the end.
+    KFP writes `sh -c '... pip install ... && "$0" "$@"'`, followed by the program and its arguments.
     """
     if len(command) < 3 or command[0] != "sh" or "pip install" not in command[2]:
         return ""
@@ -161,7 +161,7 @@ def _installs_first(command: Sequence[str]) -> str:
 
 
 def _fill(folder: Path, install: str, environment: Mapping[str, str]) -> None:
-    # "$0" "$@" in the line is what runs once all is installed: nothing here.
+    # `"$0" "$@"` at the end of the line would run the component; here it runs nothing.
     process = start_process(
         ["/bin/sh", "-c", install, "true"],
         environment=overlay_environment(environment, folder),
@@ -173,14 +173,16 @@ def _fill(folder: Path, install: str, environment: Mapping[str, str]) -> None:
         output, _ = process.communicate(timeout=limits.INSTALL.seconds)
     except subprocess.TimeoutExpired as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise OverlayError(str(limits.INSTALL.passed("what the component installs"))) from error
+        raise OverlayError(
+            str(limits.INSTALL.passed("the installation of the component's packages"))
+        ) from error
     finally:
         stop_process(process.pid)
     if process.returncode != 0:
         shutil.rmtree(folder, ignore_errors=True)
         errors = [line for line in output.splitlines() if line.startswith("ERROR:")]
         raise OverlayError(
-            "what the component installs cannot be installed: "
+            "the component's packages cannot be installed: "
             + " ".join((" ".join(errors[-2:]) or output[-500:]).split())
         )
 

@@ -1,4 +1,4 @@
-"""The parameters of a compiled pipeline: which it declares, and whether values fit them."""
+"""The parameters that a compiled pipeline declares, and checks of values for them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,17 +14,17 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 class ParameterError(ValueError):
-    """A value does not fit the pipeline; the message names the parameter."""
+    """A parameter is unknown, missing or has the wrong type; the message names it."""
 
 
 def check_parameters(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Refuses values that a pipeline does not take, as Vertex AI does.
+    """Refuses parameter values that Vertex AI would refuse.
 
     Args:
         spec: The compiled pipeline.
 
     Raises:
-        ParameterError: One is unknown, missing, or of another type.
+        ParameterError: A parameter is unknown, missing or has the wrong type.
     """
     declared = declared_parameters(spec)
     for name, value in given.items():
@@ -43,7 +43,7 @@ def check_parameters(spec: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 
 
 def as_declared(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns values with whole numbers as integers or floats, as the spec says."""
+    """Returns values with whole numbers as integers or floats, as the spec declares."""
     casts: dict[str, type] = {"NUMBER_INTEGER": int, "NUMBER_DOUBLE": float}
     declared = declared_parameters(spec)
     return {

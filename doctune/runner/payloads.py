@@ -1,8 +1,8 @@
-"""The payload of Google's launchers for jobs, in the spelling that their client takes.
+"""Converts the payload of Google's job launchers to the spelling that their client accepts.
 
-Google's samples write `worker_pool_specs` as the API's JSON does: `containerSpec`, `imageUri`.
-Vertex AI runs them; the launcher of the published package hands the keys to a client that knows
-`container_spec` alone. Both spellings are the same JSON of the same message.
+Google's samples write `worker_pool_specs` in the API's JSON spelling: `containerSpec`, `imageUri`.
+Vertex AI runs them, but the launcher of the published package passes the keys to a client that
+knows only `container_spec`. Both spellings are valid JSON of the same protobuf message.
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any
 
 _JOB_TYPES = frozenset({"CustomJob", "HyperparameterTuningJob"})
 _CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
-# What these hold has keys of the user's own.
+# The keys inside these fields are chosen by the user.
 _FREE = frozenset({"labels", "metadata"})
 
 
 def spelled_for_launchers(arguments: Sequence[str]) -> list[str]:
-    """Returns a launcher's arguments with the keys of its payload in snake case."""
+    """Returns a launcher's arguments with the keys of the payload in snake case."""
     given = list(arguments)
     options = dict(pairwise(given))
     if options.get("--type") not in _JOB_TYPES or "--payload" not in options:

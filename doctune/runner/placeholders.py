@@ -1,4 +1,4 @@
-"""The placeholders of a compiled spec that kfp.local does not fill, or not as Vertex AI does."""
+"""Fills placeholders of a compiled spec that kfp.local leaves, or fills unlike Vertex AI."""
 
 import json
 import re
@@ -10,24 +10,24 @@ from doctune.runner.values import integral
 _JSON_ESCAPE = re.compile(r"\{\{\$\.json_escape\[(\d+)\]\}\}")
 _PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 _PATH = re.compile(r"\{\{\$\.(inputs|outputs)\.artifacts\['([^']+)'\]\.path\}\}")
-# Hidden from kfp.local, which refuses it.
+# Replaced before kfp.local sees it, which refuses it.
 _HIDDEN_ESCAPE = re.compile(r"<<json-escape-(\d+)>>")
 _REMOTE = "gs://"
 MOUNT = "/gcs/"
 
 
 def vertex_placeholders(variables: Mapping[str, str], *, job: str) -> dict[str, str]:
-    """Returns what the placeholders of Vertex AI mean in a run.
+    """Returns the values of Vertex AI's placeholders in a run.
 
     Args:
-        variables: Where GOOGLE_CLOUD_PROJECT and CLOUD_ML_REGION say where it runs.
+        variables: Environment variables; GOOGLE_CLOUD_PROJECT and CLOUD_ML_REGION are used.
         job: The resource name of the pipeline job.
     """
     return {
         "{{$.pipeline_job_resource_name}}": job,
         "{{$.pipeline_google_cloud_project_id}}": variables.get("GOOGLE_CLOUD_PROJECT", ""),
         "{{$.pipeline_google_cloud_location}}": variables.get("CLOUD_ML_REGION", "us-central1"),
-        # No account, network or key is set for a job here; the launchers leave empty ones out.
+        # Local jobs have no service account, network or key; the launchers omit empty values.
         "{{$.pipeline_service_account}}": "",
         "{{$.pipeline_network}}": "",
         "{{$.pipeline_persistent_resource_id}}": "",
@@ -36,7 +36,7 @@ def vertex_placeholders(variables: Mapping[str, str], *, job: str) -> dict[str, 
 
 
 def install(constants: Mapping[str, str]) -> None:
-    """Makes kfp.local fill them in this process from now on."""
+    """Patches kfp.local in this process so that it fills them."""
     from kfp.local import placeholder_utils
 
     resolve = placeholder_utils.resolve_individual_placeholder
@@ -56,7 +56,7 @@ def install(constants: Mapping[str, str]) -> None:
 
 
 def mounted_path(uri: str) -> str:
-    """Returns where a program finds an artifact: under /gcs, or where it lies on this machine."""
+    """Returns the path at which a program finds an artifact: under /gcs, or its local path."""
     return MOUNT + uri.removeprefix(_REMOTE) if uri.startswith(_REMOTE) else uri
 
 
@@ -67,9 +67,9 @@ def _path(match: re.Match[str], executor_input: dict[str, Any]) -> str:
 
 
 def _settle_values(executor_input: dict[str, Any]) -> None:
-    """Settles what kfp.local leaves open inside lists and structs, as Vertex does.
+    """Resolves placeholders inside lists and structs, as Vertex AI does.
 
-    Other parameters that they name are filled in, and 100.0 is 100: protobuf has doubles only.
+    References to other parameters are filled in, and 100.0 becomes 100: protobuf has only doubles.
     """
     values = executor_input.get("inputs", {}).get("parameterValues", {})
 
@@ -92,9 +92,9 @@ def _settle_values(executor_input: dict[str, Any]) -> None:
 
 
 def _escape(text: str, executor_input: dict[str, Any]) -> str:
-    """Fills json_escape[N]: the executor input as JSON, escaped N times to stand in JSON strings.
+    """Fills json_escape[N]: the executor input as JSON, escaped N times for use in JSON strings.
 
-    The placeholder may come from the value of a parameter too, in the form that Vertex knows.
+    The placeholder may also be in the value of a parameter, in Vertex AI's form.
     """
 
     def escaped(match: re.Match[str]) -> str:

@@ -27,7 +27,7 @@ _ERROR_LINE = re.compile(r"^\s*(?:[\w.]+\.)?(\w*(?:Error|Exception|Interrupt|Exi
 
 
 class Watcher(Protocol):
-    """Observes a run: override the callbacks to display it."""
+    """Observes a run; override the callbacks to display it."""
 
     def on_event(self, event: Event) -> None:
         """Called for each event."""
@@ -48,7 +48,7 @@ class RunResult:
     events: list[Event] = field(default_factory=list)
 
     def outputs(self, task: str) -> dict[str, Any]:
-        """Returns the outputs of a step, of its latest round in a loop; empty if it did not run."""
+        """Returns a step's outputs, in a loop the latest iteration's; empty if it did not run."""
         for event in reversed(self.events):
             if event.task == task and event.kind in ("task_succeeded", "task_cached"):
                 return event.outputs
@@ -56,7 +56,7 @@ class RunResult:
 
     @property
     def step_seconds(self) -> dict[str, float]:
-        """Seconds that each step took, all rounds of a loop together; next to none if reused."""
+        """Seconds that each step took, summed over loop iterations; close to 0 if reused."""
         seconds: dict[str, float] = {}
         for event in self.events:
             if event.kind in ("task_succeeded", "task_cached"):
@@ -65,7 +65,7 @@ class RunResult:
 
     @property
     def cached_steps(self) -> list[str]:
-        """The steps whose outputs were reused, in a loop those of every round."""
+        """The steps whose outputs were reused, in a loop in every iteration."""
         done = {event.task for event in self.events if event.kind == "task_succeeded"}
         cached = [event.task for event in self.events if event.kind == "task_cached"]
         return [task for task in dict.fromkeys(cached) if task not in done]
@@ -82,20 +82,20 @@ def run_pipeline(
     runner: Runner = "subprocess",
     enable_caching: bool = True,
 ) -> RunResult:
-    """Runs a compiled spec to its end.
+    """Runs a compiled spec to completion.
 
     Args:
         spec: The compiled YAML.
         arguments: Values of the pipeline's parameters.
-        root: Where runs and outputs are kept: `runs/` and `pipeline_root/` under it.
-        environment: The whole environment of the steps.
-        local: What runs here for the image of a container component, and where the objects are
-            that a step finds under /gcs.
-        runner: Whether a step is a process of this machine, or a container of its image.
-        enable_caching: Whether steps that were done before may be reused.
+        root: The folder of runs and outputs: `runs/` and `pipeline_root/` under it.
+        environment: The complete environment of the steps.
+        local: The programs that replace images of container components, and the folder of the
+            objects that steps find under /gcs.
+        runner: Whether steps run as processes or as containers of their images.
+        enable_caching: Whether outputs of earlier runs may be reused.
 
     Raises:
-        UsageError: The spec or an image is missing, or the arguments do not fit it.
+        UsageError: The spec or an image is missing, or the arguments do not fit the spec.
         PipelineError: A step failed; the message is the step's own.
     """
     if not spec.is_file():
@@ -164,7 +164,7 @@ def _worker(
 
 
 class _LogLines:
-    """Copies a process's output to a file, and keeps what is worth showing."""
+    """Copies a process's output to a file, and keeps the lines that are worth showing."""
 
     def __init__(self, process: subprocess.Popen[str], path: Path) -> None:
         self._progress = ""

@@ -1,4 +1,4 @@
-"""The values that the tasks of one DAG see: its inputs, and what tasks before them gave."""
+"""The values that the tasks of a DAG see: the DAG's inputs and the outputs of earlier tasks."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _REFERENCE = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 
 
 class Outcome(Enum):
-    """How a task ended; the values are Vertex AI's names for the states."""
+    """The final state of a task; the values are Vertex AI's names of states."""
 
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
@@ -33,17 +33,17 @@ class Ended:
 
 @dataclass
 class Scope:
-    """One run of a DAG, such as one round of a loop."""
+    """One execution of a DAG, such as one iteration of a loop."""
 
     inputs: dict[str, Any]
     ended: dict[str, Ended] = field(default_factory=dict)
 
     def task_inputs(self, spec: Any, component: Any, *, job: str) -> dict[str, Any]:
-        """Returns the inputs of a task; those without a value that may do without are left out.
+        """Returns the inputs of a task, without optional inputs that have no value.
 
         Args:
-            spec: The task's spec.
-            component: The component's.
+            spec: The spec of the task.
+            component: The spec of its component.
             job: The resource name of the pipeline job, for the final status of a task.
 
         Raises:
@@ -93,7 +93,7 @@ class Scope:
 
 
 def dag_inputs(component: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a DAG's tasks see as its inputs: what was given, and defaults."""
+    """Returns the inputs of a DAG: the given values, and the defaults of the others."""
     defaults = {
         name: pb2_value_to_python(declared.default_value)
         for name, declared in component.input_definitions.parameters.items()
@@ -103,7 +103,7 @@ def dag_inputs(component: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dag_outputs(component: Any, scope: Scope) -> dict[str, Any]:
-    """Returns the outputs of a DAG; those of branches that did not run are left out."""
+    """Returns the outputs of a DAG, without those of branches that did not run."""
     found: dict[str, Any] = {}
     for name, selector in component.dag.outputs.parameters.items():
         if selector.WhichOneof("kind") == "value_from_oneof":
@@ -147,7 +147,7 @@ def _origin(source: Any) -> str:
 
 
 def _filled(value: Any, values: Mapping[str, Any]) -> Any:
-    """Fills what a constant names of the task's other inputs, as f-strings in a pipeline do."""
+    """Fills references to the task's other inputs in a constant, as f-strings in pipelines make."""
     if isinstance(value, str) and "{{$" in value:
         whole = _REFERENCE.fullmatch(value)
         if whole and whole[1] in values:

@@ -1,8 +1,8 @@
-"""The digest of the code that a step runs: its own body and every doctune module it can reach.
+"""The digest of the code that a step runs: its own body and all doctune modules that it imports.
 
-On Vertex AI a change of code is a new image tag, and the tag is part of a step's cache key. On a
-laptop the code runs from its files, so their digest takes the tag's place: one changed line of a
-stage is noticed by the steps that can reach it, and by no other.
+On Vertex AI changed code has a new image tag, which is part of a step's cache key. On a laptop the
+code runs from its files, so their digest takes the place of the tag: a changed line invalidates the
+steps that import its module, directly or indirectly, and no others.
 """
 
 import ast
@@ -26,7 +26,7 @@ def source_digest(command: Sequence[str]) -> str:
     """
     modules: set[str] = set()
     for part in command:
-        # The other parts are a shell's and kfp's own words.
+        # The other parts are the shell's and kfp's arguments.
         with contextlib.suppress(SyntaxError):
             modules |= _imported_modules(ast.parse(part), _PACKAGE)
     files = _reachable(modules)
@@ -59,7 +59,7 @@ def _modules_of(path: Path, module: str) -> frozenset[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = _imported_modules(tree, package)
     if path.name == "__init__.py" and module != _PACKAGE:
-        # A package's public names may be loaded lazily, out of sight of the syntax tree.
+        # A package may load its public names lazily, which the syntax tree does not show.
         found |= {
             f"{module}.{child.stem}" if child.is_file() else f"{module}.{child.name}"
             for child in path.parent.iterdir()

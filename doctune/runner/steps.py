@@ -1,7 +1,7 @@
-"""Runs one step of a pipeline: its input, its program, its outputs, its cache, its retries.
+"""Runs one step of a pipeline: prepares its input, starts its program, reads its outputs, retries.
 
-The parts are kfp.local's; what is added is where outputs lie, as on Vertex AI, and that a step's
-error is the step's own.
+Most of this is kfp.local's code. Here outputs are stored at the same paths as on Vertex AI, and a
+failed step is reported with its own error message.
 """
 
 import sys
@@ -27,7 +27,7 @@ from doctune.runner.scope import Ended, Outcome
 
 _MAX_BACKOFF_SECONDS = 3600
 _BACKOFF_FACTOR = 2.0
-# Vertex AI pauses for a service to come back. Here none is away, and a user waits at the terminal.
+# Vertex AI waits between retries for services to recover. Here a user waits at the terminal.
 _LONGEST_PAUSE_SECONDS = 1.0
 
 
@@ -39,13 +39,13 @@ class Launched:
     error: str = ""
 
 
-# Runs a container to its end: image, command, arguments, further variables.
+# Runs a container to completion: image, command, arguments, further variables.
 Launch = Callable[[str, Sequence[str], Sequence[str], Mapping[str, str]], Launched]
 
 
 @dataclass(frozen=True)
 class RunNames:
-    """What a run is called and where its outputs go."""
+    """The names of a run, and where its outputs go."""
 
     job_id: str
     resource_name: str
@@ -53,7 +53,7 @@ class RunNames:
     folder: str  # under the root, for this run
 
     def task_root(self, task: Task) -> str:
-        """Returns where a step's outputs go: ROOT/RUN/TASK_TASKID."""
+        """Returns the folder of a step's outputs: ROOT/RUN/TASK_TASKID."""
         return f"{self.pipeline_root.rstrip('/')}/{self.folder}/{task.name}_{task.task_id}"
 
 
@@ -70,14 +70,14 @@ class StepRunner:
         """
         Args:
             executors: The executor specs of the pipeline, by label.
-            launch: Runs a program for an image.
+            launch: Runs the program of an image.
             cache: Outputs of earlier steps; None to run every step.
         """
         self._executors, self._launch = executors, launch
         self._names, self._cache = names, cache
 
     def __call__(self, task: Task, component: Any, inputs: Mapping[str, Any]) -> tuple[Ended, bool]:
-        """Runs a step to its end, or takes the outputs that an earlier one left."""
+        """Runs a step to completion, or reuses the outputs of an earlier run of it."""
         executor = self._executors[component.executor_label]
         if executor.WhichOneof("spec") == "importer":
             return Ended(Outcome.SUCCEEDED, self._import(task, component, executor, inputs)), False
@@ -136,7 +136,7 @@ class StepRunner:
         )
 
     def _executor_input(self, task: Task, component: Any, inputs: Mapping[str, Any]) -> Any:
-        # kfp knows no null within a struct; Vertex AI hands it on.
+        # kfp does not support null in a struct; Vertex AI passes it on.
         with_null = {name: value for name, value in inputs.items() if _holds_null(value)}
         message = executor_input_utils.construct_executor_input(
             component_spec=component,
@@ -188,14 +188,14 @@ def _holds_null(value: Any) -> bool:
 
 
 def _announce(task: Task) -> None:
-    """Writes to the run's log which step the following lines belong to; readers split it there."""
+    """Writes to the log which step the following lines belong to; readers split the log there."""
     clock = datetime.now().strftime("%H:%M:%S.%f")[:-3]
     sys.stdout.write(f"{clock} - INFO - Executing task '{task.name}'\n")
     sys.stdout.flush()
 
 
 def _outputs(executor_input: Any, component: Any) -> dict[str, Any]:
-    """Returns a step's outputs; an artifact that it said nothing of is where it was told to be."""
+    """Returns a step's outputs; an artifact that it did not report has the URI it was given."""
     said = executor_output_utils.get_outputs_for_task(executor_input, component)
     silent = pipeline_spec_pb2.ExecutorOutput()
     for name, artifacts in executor_input.outputs.artifacts.items():

@@ -1,4 +1,4 @@
-"""The summary of a train-and-deploy run: what a person wants to know, and the same as JSON."""
+"""The summary of a train-and-deploy run, as text for a person and as JSON."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ class Reject(BaseModel):
 
 
 class AnswerScores(BaseModel):
-    """How many questions got a right answer; None where none was asked so."""
+    """Counts of right answers in each setting; None for a setting that was not evaluated."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +46,7 @@ class AnswerScores(BaseModel):
     )
 
 
-# Where the interval of each share stands among evaluate_model's scores.
+# The names of each share's interval among evaluate_model's scores.
 _STORED = {
     "answer_accuracy_closed": "answer_accuracy_closed_tuned",
     "answer_accuracy_grounded": "product_right",
@@ -62,7 +62,7 @@ _STORED = {
 
 
 def answer_scores(scores: Mapping[str, Any]) -> AnswerScores:
-    """Returns what evaluate_model's scores say about answers."""
+    """Returns the counts of right answers from evaluate_model's scores."""
     questions, right = int(scores["questions"]), int(scores["questions_right"])
     grounded = "answer_accuracy_grounded_quoted" in scores
     return AnswerScores(
@@ -89,7 +89,7 @@ def answer_scores(scores: Mapping[str, Any]) -> AnswerScores:
 
 
 class RunSummary(AnswerScores):
-    """What came of a train-and-deploy run; `.doctune/last_run.json` holds it."""
+    """The result of a train-and-deploy run, which is stored in `.doctune/last_run.json`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -202,7 +202,7 @@ def _rejects(summary: RunSummary) -> Text:
 
 
 def read_rejects(documents: Path) -> list[Reject]:
-    """Returns the rejected files of join_documents' output, each with its reason."""
+    """Returns the rejected files from join_documents' output, each with its reason."""
     import pyarrow.parquet as pq
 
     rows = pq.read_table(
@@ -214,7 +214,7 @@ def read_rejects(documents: Path) -> list[Reject]:
 
 
 def copy_reports(result: RunResult) -> dict[str, Path]:
-    """Copies the run's reports to its folder under names that a browser opens."""
+    """Copies the run's reports to its folder, with file names that a browser can open."""
     copied = {}
     for task, output, name in (
         ("evaluate-model", "report", "evaluation.html"),

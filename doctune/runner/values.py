@@ -1,10 +1,10 @@
-"""Values of parameters and artifacts as documents."""
+"""Converts values of parameters and artifacts to plain JSON values."""
 
 from typing import Any
 
 
 def integral(value: Any) -> Any:
-    """Returns a document with 1.0 as 1: protobuf's Value knows only doubles, programs do not."""
+    """Returns a JSON value with 1.0 as 1, since protobuf's Value stores every number as a double."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -15,7 +15,7 @@ def integral(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value as a document: an artifact as {uri, metadata, schema_title}."""
+    """Returns a value as plain JSON: an artifact as {uri, metadata, schema_title}."""
     from kfp import dsl
 
     if isinstance(value, dsl.Artifact):
@@ -32,5 +32,5 @@ def plain(value: Any) -> Any:
 
 
 def one_line(error: BaseException) -> str:
-    """Returns an error's message in one line; its type where it has none."""
+    """Returns an error's message in one line, or its type if it has no message."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,11 +1,11 @@
-"""Runs one compiled spec: the process behind `doctune run` and local PipelineJobs.
+"""Runs one compiled spec; `doctune run` and local PipelineJobs start it as a process.
 
     python -m doctune.runner.worker --spec FILE --arguments FILE --folder FOLDER
         --pipeline-root FOLDER --programs FILE --storage FOLDER [--runner docker] [--no-cache]
 
-Events go to `FOLDER/events.jsonl`, outputs under `--pipeline-root`. A container component runs as
-what `--programs` has for its image; `--storage` holds a folder for each bucket. Exit code 0 is
-success, 1 a failed step, 2 arguments that do not fit the spec.
+Events go to `FOLDER/events.jsonl`, outputs under `--pipeline-root`. `--programs` maps the images of
+container components to local programs; `--storage` has a folder for each bucket. The exit code is 0
+for success, 1 for a failed step, 2 for arguments that do not fit the spec.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> int:
     options = _arguments()
     signal.signal(signal.SIGTERM, _end_with_children)
     signal.signal(signal.SIGINT, _end_with_children)
-    # kfp.local warns of every display name and machine setting, which have no meaning here.
+    # kfp.local warns about every display name and machine setting, which have no effect here.
     warnings.filterwarnings("ignore", category=UserWarning)
     warnings.filterwarnings("ignore", category=RuntimeWarning)
     log = EventLog(options.folder / "events.jsonl")
@@ -66,12 +66,12 @@ def run_spec(
     image_ids: Mapping[str, str],
     options: argparse.Namespace,
 ) -> str:
-    """Runs a compiled spec in this process; returns why it failed, nothing where it did not.
+    """Runs a compiled spec in this process; returns why it failed, or "".
 
     Args:
         launch: Runs a step's container.
-        image_ids: Image to its id, where steps run the code of images and not of this machine.
-        options: The command line.
+        image_ids: The id of each image, if steps run in containers.
+        options: The command line's options.
     """
     from google.protobuf import json_format
     from kfp.local import utils
@@ -119,7 +119,7 @@ def _names(options: argparse.Namespace, pipeline: str) -> "RunNames":
 
 
 def _begin_session(options: argparse.Namespace, names: "RunNames") -> None:
-    """Sets what the parts of kfp.local that are used here take from a session of its own."""
+    """Sets the session state that the parts of kfp.local used here rely on."""
     from kfp import local
 
     from doctune.runner import placeholders

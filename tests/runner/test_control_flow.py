@@ -333,7 +333,7 @@ def test_a_loop_over_what_is_no_list_fails_the_run(tmp_path: Path) -> None:
     result = run(pipeline, tmp_path, say, texts="none")
 
     assert not result.succeeded
-    assert "for-loop-1: the loop goes over" in result.ended.error
+    assert "for-loop-1: the loop iterates over" in result.ended.error
 
 
 def test_a_failing_round_is_named_with_its_task(tmp_path: Path) -> None:
