@@ -1,4 +1,4 @@
-"""A circuit breaker: stops requests to what keeps failing, and lets a single one through after a pause."""
+"""A circuit breaker: stops requests to what keeps failing, and lets one through after a pause."""
 
 from __future__ import annotations
 

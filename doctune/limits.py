@@ -60,7 +60,8 @@ class Limit:
             what: What was waited for, such as "the lock FILE".
         """
         return TimeLimitError(
-            f"Waited {self.seconds:g} s for {what}, then gave up. Set {self.variable} to wait longer."
+            f"Waited {self.seconds:g} s for {what}, then gave up. "
+            f"Set {self.variable} to wait longer."
         )
 
 

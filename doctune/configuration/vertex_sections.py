@@ -145,7 +145,7 @@ BUCKET_OR_EMPTY = f"^$|{BUCKET}"
 
 
 class BucketsSettings(_Section):
-    """The buckets for what is kept longer than runs' outputs; by default as Terraform names them."""
+    """Buckets for what is kept longer than runs' outputs; by default as Terraform names them."""
 
     models: str = Field(
         "",

@@ -70,7 +70,7 @@ def _experiment() -> dict[str, Any]:
 
 
 def _split(options: BaseModel, declared: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    # A secret (a field hidden from repr) never becomes a parameter: parameters are stored and shown.
+    # A secret (a field hidden from repr) never becomes a parameter, since those are shown.
     secret = {name for name, field in type(options).model_fields.items() if not field.repr}
     values = options.model_dump(mode="json", exclude=secret)
     default = type(options)().model_dump(mode="json")

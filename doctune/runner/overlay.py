@@ -54,7 +54,7 @@ if runs_pip:
         os._exit(0)
     import importlib.util
     if importlib.util.find_spec("setuptools") is not None:
-        os.environ.setdefault("PIP_NO_BUILD_ISOLATION", "false")  # in pip, "false" disables isolation
+        os.environ.setdefault("PIP_NO_BUILD_ISOLATION", "false")  # "false" disables it
     if {OUTSIDE_VARIABLE!r} in os.environ:
         for name in {NETWORK_VARIABLES!r}:
             os.environ.pop(name, None)
@@ -153,7 +153,7 @@ def step_overlay(
 def _installs_first(command: Sequence[str]) -> str:
     """Returns the shell line with which KFP installs a component's packages, without its end.
 
-    KFP writes `sh -c '... pip install ... && "$0" "$@"'`, followed by the program and its arguments.
+    KFP writes `sh -c '... pip install ... && "$0" "$@"'`, followed by the program.
     """
     if len(command) < 3 or command[0] != "sh" or "pip install" not in command[2]:
         return ""

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def integral(value: Any) -> Any:
-    """Returns a JSON value with 1.0 as 1, since protobuf's Value stores every number as a double."""
+    """Returns a JSON value with 1.0 as 1, since protobuf's Value has only doubles."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
