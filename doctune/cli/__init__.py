@@ -1,4 +1,4 @@
-"""The `doctune` command. One module a group of subcommands; importing it registers them."""
+"""The `doctune` command. Importing a module of this package registers its subcommands."""
 
 from doctune.cli import (
     agent,

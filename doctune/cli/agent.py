@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from doctune.gateway.options import Documents
 
 _IndexOption = Annotated[
-    Path | None, typer.Option("--index", help="Folder of an index; else the latest run's.")
+    Path | None, typer.Option("--index", help="Folder of an index; default: the latest run's.")
 ]
 _GroupOption = Annotated[
-    list[str] | None, typer.Option("--group", help="See what this access group may; else all.")
+    list[str] | None,
+    typer.Option("--group", help="Search as this access group; default: all documents."),
 ]
 _DocumentOption = Annotated[
     list[str] | None,
-    typer.Option("--document", help="Search only files whose path matches, as 'manual*.pdf'."),
+    typer.Option("--document", help="Search only files whose path matches, such as 'manual*.pdf'."),
 ]
 _LanguageOption = Annotated[
-    list[str] | None, typer.Option("--language", help="Search only this language, as en.")
+    list[str] | None,
+    typer.Option("--language", help="Search only documents in this language, such as en."),
 ]
 _SinceOption = Annotated[
     str, typer.Option("--since", help="Search only documents of this date or later: 2026-03-01.")
@@ -48,7 +50,9 @@ def chat(
     language: _LanguageOption = None,
     since: _SinceOption = "",
     until: _UntilOption = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per answer.")
+    ] = False,
 ) -> None:
     """Talk with the documents of the latest run. An empty line or Ctrl-D ends it."""
     from doctune.agent import Turn
@@ -82,13 +86,13 @@ def serve_mcp(index: _IndexOption = None, group: _GroupOption = None) -> None:
 def evaluate_agent(
     questions: Annotated[
         Path | None,
-        typer.Option(help="JSONL of questions; else evaluation.questions of config.yaml."),
+        typer.Option(help="JSONL of questions; default: evaluation.questions of config.yaml."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSONL for each answer with its mark.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSONL file for the graded answers.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     index: _IndexOption = None,
 ) -> None:
-    """Mark the agent's answers to questions whose answers are known."""
+    """Grade the agent's answers to questions with known answers."""
     from doctune.agent.measure import load_cases, measure
     from doctune.files import write_text
 
@@ -105,7 +109,7 @@ def evaluate_agent(
 
 
 def latest_documents() -> Documents | None:
-    """Returns the index of the latest run, its PDFs and its model; None where there was none."""
+    """Returns the latest run's index, PDFs and model; None for what it does not have."""
     from doctune.gateway.options import Documents
     from doctune.runner.main_job import LATEST_INDEX
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from doctune.knowledge import Answer
 
 _IndexOption = Annotated[
-    Path | None, typer.Option("--index", help="Folder of an index; else the latest run's.")
+    Path | None, typer.Option("--index", help="Folder of an index; default: the latest run's.")
 ]
 _BATCH = 16  # questions to the endpoint in one request
 
@@ -29,13 +29,13 @@ _BATCH = 16  # questions to the endpoint in one request
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")] = "",
     file: Annotated[
-        Path | None, typer.Option(help='JSONL of questions, {"question": ...} a line.')
+        Path | None, typer.Option(help='JSONL of questions: {"question": ...} per line.')
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSONL for the answers to --file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSONL file for the answers to --file.")] = None,
     closed_book: Annotated[
-        bool, typer.Option("--closed-book", help="Ask the deployed model, without the documents.")
+        bool, typer.Option("--closed-book", help="Ask the deployed model without the documents.")
     ] = False,
-    base: Annotated[bool, typer.Option(help="Show the base model's answer beside it.")] = False,
+    base: Annotated[bool, typer.Option(help="Also show the base model's answer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     index: _IndexOption = None,
 ) -> None:
@@ -54,12 +54,12 @@ def ask(
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for.")],
-    top: Annotated[int, typer.Option(min=1, max=50, help="Passages to show.")] = 5,
+    query: Annotated[str, typer.Argument(help="Words or a question to search for.")],
+    top: Annotated[int, typer.Option(min=1, max=50, help="Number of passages.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     index: _IndexOption = None,
 ) -> None:
-    """Show the passages of the latest run's documents that fit best, with page and score."""
+    """Show the best-matching passages of the latest run's documents, with page and score."""
     from doctune.knowledge import Answerer
 
     found = Answerer.open(index or latest_index()).search(query, top)
@@ -85,13 +85,13 @@ def search(
 @app.command("index")
 def build(
     documents: Annotated[Path, typer.Argument(help="Folder that `parse --parquet` wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder for the index; one there is updated.")],
+    out: Annotated[Path, typer.Option(help="Folder for the index; an existing index is updated.")],
     tune: Annotated[
         Path | None,
-        typer.Option(help="JSONL of examples made of these documents, to tune the retriever on."),
+        typer.Option(help="JSONL of examples from these documents, to tune the retriever on."),
     ] = None,
 ) -> None:
-    """Index parsed documents, by `knowledge` of config.yaml."""
+    """Index parsed documents, with the settings in `knowledge`."""
     from doctune.knowledge import build_index, tune_retriever
 
     made = build_index(documents, out, load_settings().knowledge)
@@ -112,7 +112,7 @@ def latest_index() -> Path:
     """Returns the index of the latest run.
 
     Raises:
-        UsageError: There was none.
+        UsageError: There has been no run.
     """
     folder = _latest().get("index")
     if folder and Path(folder).is_dir():
@@ -126,7 +126,7 @@ def latest_answering(index: Path | None) -> Answering:
     """Returns the way of answering that the latest run's evaluation chose.
 
     Args:
-        index: Another index, which is quoted from.
+        index: An index to quote from instead.
     """
     way: Answering = "quote" if index else _latest().get("answering", "quote")
     return way
@@ -140,7 +140,7 @@ def _latest() -> dict[str, Any]:
 
 
 def _answers(questions: list[str], index: Path | None) -> list[Answer]:
-    """Answers as the latest run's evaluation chose; from another index by quotation."""
+    """Answers in the way that the latest run's evaluation chose; quotes from another index."""
     quoted = _quotations(questions, index)
     way = latest_answering(index)
     if way == "quote":
@@ -181,7 +181,7 @@ def read_questions(file: Path) -> list[str]:
     """Returns the questions of a JSONL file in order.
 
     Raises:
-        UsageError: The file is missing, or a line is no object with a question.
+        UsageError: The file is missing, or a line is not an object with a question.
     """
     if not file.is_file():
         raise UsageError(f"{file} is missing: give a JSONL file of questions.")

@@ -1,4 +1,4 @@
-"""The `doctune` command, to which each module beside this one adds its verbs."""
+"""The `doctune` command, to which the other modules of this package add their subcommands."""
 
 import gc
 import os
@@ -23,8 +23,8 @@ app = typer.Typer(
 def main() -> None:
     """Runs the command. Errors that a user can fix are one line, with exit code 1 or 2."""
     signal.signal(signal.SIGTERM, _exit_on_signal)
-    # Importing Google's SDK makes 300,000 objects that stay; looking for garbage among them again
-    # and again is a quarter of a command's start.
+    # Importing Google's SDK creates 300,000 permanent objects; repeated garbage collections over
+    # them take a quarter of a command's start-up time.
     gc.set_threshold(50_000)
     try:
         app()
@@ -54,14 +54,14 @@ def _options(
     if debug:
         os.environ["DOCTUNE_DEBUG"] = "1"
     if config:
-        # An absolute path, since the steps of a run have folders of their own.
+        # An absolute path, since the steps of a run have other working directories.
         os.environ["DOCTUNE_CONFIG"] = str(config.absolute())
     if environment:
         os.environ["DOCTUNE_ENVIRONMENT"] = environment
 
 
 def _exit_on_signal(number: int, _frame: object) -> NoReturn:
-    # Unwinds the context managers, so that what was started is stopped. A second signal must not
-    # interrupt that.
+    # Unwinds the context managers, which stop what they started. A second signal must not interrupt
+    # that.
     signal.signal(signal.SIGTERM, lambda *_: None)
     sys.exit(128 + number)

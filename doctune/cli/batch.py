@@ -1,4 +1,4 @@
-"""`doctune batch`: a file of questions to answers with sources."""
+"""`doctune batch`: answers a file of questions, with sources."""
 
 from __future__ import annotations
 
@@ -28,27 +28,29 @@ def batch(
     file: Annotated[Path, typer.Argument(help="Questions: JSONL, CSV or Parquet.")],
     out: Annotated[Path, typer.Option(help="Answers: .jsonl, .csv or .parquet.")],
     index: Annotated[
-        Path | None, typer.Option("--index", help="Folder of an index; else the latest run's.")
+        Path | None, typer.Option("--index", help="Folder of an index; default: the latest run's.")
     ] = None,
     closed_book: Annotated[
-        bool, typer.Option("--closed-book", help="Ask the model, without the documents.")
+        bool, typer.Option("--closed-book", help="Ask the model without the documents.")
     ] = False,
     model: Annotated[
         Path | None,
-        typer.Option(help="A model's folder, to answer in this process; else the endpoint."),
+        typer.Option(help="Folder of a model to load in this process; default: the endpoint."),
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="With --model.")] = 128,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, help="Maximum length of an answer, with --model.")
+    ] = 128,
     shard_rows: Annotated[
-        int, typer.Option(min=1, help="Rows that a killed run may have to do again.")
+        int, typer.Option(min=1, help="Rows per shard; an interrupted shard is answered again.")
     ] = 64,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again what failed in an earlier run.")
+        bool, typer.Option("--retry-failed", help="Retry rows that failed in an earlier run.")
     ] = False,
     local: Local = True,
     impersonate: Impersonate = "",
     as_json: AsJson = False,
 ) -> None:
-    """Answer every question of a file. A run that was ended goes on where it was.
+    """Answer every question of a file. An interrupted run resumes where it stopped.
 
     Failed rows are written to NAME.failed.jsonl, with the reason; exit code 1 if there are any.
     """

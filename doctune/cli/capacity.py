@@ -1,4 +1,4 @@
-"""`doctune bench` and `doctune size`: what an endpoint carries, and what that costs."""
+"""`doctune bench` and `doctune size`: the load that an endpoint can carry, and what that costs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LATEST_BENCH = Path(".doctune") / "bench.json"
 _DEFAULT_SLO = "ttft_p95=1s,e2e_p95=8s"
 _LOGGED = 500  # predictions
 
-bench = typer.Typer(help="Measure what an endpoint carries.", no_args_is_help=True)
+bench = typer.Typer(help="Measure the load that an endpoint can carry.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
 
@@ -51,30 +51,32 @@ def bench_endpoint(
         Path | None, typer.Option(help="JSONL: a test set, or objects with question or prompt.")
     ] = None,
     from_log: Annotated[
-        bool, typer.Option("--from-log", help="Ask what the gateway was asked last.")
+        bool, typer.Option("--from-log", help="Use the latest questions in the gateway's log.")
     ] = False,
-    slo: Annotated[str, typer.Option(help="The times to keep.")] = _DEFAULT_SLO,
+    slo: Annotated[str, typer.Option(help="Latency objectives.")] = _DEFAULT_SLO,
     rates: Annotated[
-        str, typer.Option(help="Requests a second, such as 1,2,4; else they double.")
+        str, typer.Option(help="Requests per second, such as 1,2,4; default: doubling.")
     ] = "",
-    seconds: Annotated[float, typer.Option(min=1, help="Seconds of each rate.")] = 20.0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds per rate.")] = 20.0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens per answer.")] = 64,
     seed: Annotated[int, typer.Option(help="The same seed gives the same arrivals.")] = 0,
-    machine: Annotated[str, typer.Option(help="The machine that answers; default: this one.")] = "",
-    cpus: Annotated[int, typer.Option(min=0, help="Cores that answer; 0: this machine's.")] = 0,
+    machine: Annotated[str, typer.Option(help="Machine of the server; default: this one.")] = "",
+    cpus: Annotated[
+        int, typer.Option(min=0, help="CPU cores of the server; 0: this machine's.")
+    ] = 0,
     parameters: Annotated[
-        float, typer.Option(min=0, help="Parameters of the model, such as 135e6; for sizing.")
+        float, typer.Option(min=0, help="Parameter count of the model, such as 135e6, for sizing.")
     ] = 0.0,
-    engine: Annotated[str, typer.Option(help="What answers, for the record.")] = "native",
+    engine: Annotated[str, typer.Option(help="Engine of the server, for the record.")] = "native",
     precision: Annotated[str, typer.Option(help="Its precision, for the record.")] = "float32",
     out: Annotated[Path | None, typer.Option(help="HTML file to write.")] = None,
     local: Local = True,
     impersonate: Impersonate = "",
     as_json: AsJson = False,
 ) -> None:
-    """Put a rising open-loop load on an endpoint: times, tokens, errors, goodput and the knee.
+    """Measure an endpoint under rising open-loop load: latency, tokens, errors, goodput, knee.
 
-    The result is kept for `doctune size`.
+    The result is stored for `doctune size`.
     """
     from doctune.capacity.bench import BenchOptions, Subject, measured
     from doctune.capacity.report import render
@@ -108,15 +110,15 @@ def bench_endpoint(
 
 @app.command("size")
 def size_command(
-    load: Annotated[str, typer.Option(help="Requests a second to carry, such as 20rps.")],
+    load: Annotated[str, typer.Option(help="Requests per second to carry, such as 20rps.")],
     slo: Annotated[str, typer.Option(help="The times to keep.")] = _DEFAULT_SLO,
     measured: Annotated[
         Path | None,
         typer.Option(help="JSON of `doctune bench endpoint --json`; default: the last one here."),
     ] = None,
-    profile: Annotated[str, typer.Option(help="Take this profile; else the cheapest.")] = "",
+    profile: Annotated[str, typer.Option(help="Profile to use; default: the cheapest.")] = "",
     only_measured: Annotated[
-        bool, typer.Option("--only-measured", help="Leave out GPUs, which are estimates.")
+        bool, typer.Option("--only-measured", help="Leave out GPUs, whose figures are estimates.")
     ] = False,
     environment: Annotated[
         str,
@@ -126,7 +128,7 @@ def size_command(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say which profile, how many replicas and which engine carry a load, and what they cost."""
+    """Recommend profile, number of replicas and engine for a load, with their cost."""
     from doctune.capacity.sizing import check_slo, size
     from doctune.capacity.slo import parse_rate, parse_slo
     from doctune.compute.prices import load_prices
@@ -218,7 +220,7 @@ class _target:  # noqa: N801 - used as a context manager
 
 
 def _parameters() -> int:
-    """Returns the parameters of the bundled model, where that is what is tuned."""
+    """Returns the parameter count of the bundled model, if that is the base model."""
     from doctune.inference.base_model import DEFAULT_BASE_MODEL
 
     name = load_settings().training.base_model

@@ -63,7 +63,7 @@ def list_objects(
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in found]))
         return
-    # No table: a URI that is cut to the terminal's width cannot be given to another program.
+    # Not a table, which would cut URIs to the terminal's width.
     for item in found:
         typer.echo(f"{item.size:>15,}  {item.updated[:19]}  {item.uri}")
 

@@ -1,4 +1,4 @@
-"""One endpoint on one screen, for `doctune status --endpoint`, and `doctune watch`."""
+"""`doctune watch`, and the overview of one endpoint for `doctune status --endpoint`."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ def _known(value: Any) -> Any:
 @app.command()
 def watch(
     url: Annotated[
-        str, typer.Argument(help="Of a gateway or a model server, such as http://127.0.0.1:8123.")
+        str, typer.Argument(help="Address of a gateway or model server: http://127.0.0.1:8123.")
     ],
-    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two lines.")] = 2.0,
     count: Annotated[int, typer.Option(min=0, help="Lines to print; 0: until Ctrl-C.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Show live what a gateway or model server does, from its /metrics: a line for each look."""
+    """Show the activity of a gateway or model server live, from its /metrics."""
     from doctune.capacity.scrape import glance
 
     if not url.startswith(("http://", "https://")):

@@ -1,4 +1,4 @@
-"""`doctune experiment`: A/B tests that decide, and undo themselves."""
+"""`doctune experiment`: A/B tests with automatic promotion and rollback."""
 
 import json
 from collections.abc import Sequence
@@ -25,47 +25,49 @@ experiment = typer.Typer(
 )
 app.add_typer(experiment, name="experiment")
 
-Name = Annotated[str, typer.Argument(help="The experiment.")]
+Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
 
 
 @experiment.command()
 def create(
     name: Name,
-    metric: Annotated[str, typer.Option(help="What decides: a metric of experiments.yaml.")],
-    model: Annotated[str, typer.Option(help="The model, as clients name it.")] = "",
-    control: Annotated[str, typer.Option(help="Version, alias or full name.")] = "champion",
+    metric: Annotated[str, typer.Option(help="Primary metric, defined in experiments.yaml.")],
+    model: Annotated[str, typer.Option(help="The model's name in requests.")] = "",
+    control: Annotated[str, typer.Option(help="Version, alias or resource name.")] = "champion",
     treatment: Annotated[
         list[str] | None,
         typer.Option(
-            help="Version, alias or full name, else candidate; same: the control's version; "
-            "vertex:ENDPOINT#MODEL or https://HOST/v1#MODEL: what is served there, such as an "
-            "adapter; vertex:ENDPOINT/deployedModels/ID: one deployed model, by its invoke route. "
-            "Several make several treatments."
+            help="Version, alias or resource name; default: candidate. same: the control's "
+            "version. vertex:ENDPOINT#MODEL or https://HOST/v1#MODEL: a model served there, such "
+            "as an adapter. vertex:ENDPOINT/deployedModels/ID: one deployed model, by its invoke "
+            "route. May be repeated for several treatments."
         ),
     ] = None,
-    guardrail: Annotated[list[str] | None, typer.Option(help="Must not get worse.")] = None,
-    ramp: Annotated[str, typer.Option(help="Percent of users for the treatment.")] = "1,5,25,50",
+    guardrail: Annotated[
+        list[str] | None, typer.Option(help="Metric that must not get worse.")
+    ] = None,
+    ramp: Annotated[str, typer.Option(help="Percentages of users in the treatment.")] = "1,5,25,50",
     parameters: Annotated[
-        str, typer.Option(help='The treatment\'s, as JSON: {"temperature": 0.2}')
+        str, typer.Option(help='Treatment parameters as JSON: {"temperature": 0.2}')
     ] = "",
     system_prompt: Annotated[
-        Path | None, typer.Option(help="File with the treatment's.", exists=True)
+        Path | None, typer.Option(help="File with the treatment's prompt.", exists=True)
     ] = None,
     layer: Annotated[
-        str, typer.Option(help="Experiments of one layer share no user; else the model's.")
+        str, typer.Option(help="Experiments in a layer share no users; default: the model's.")
     ] = "",
-    layer_share: Annotated[float, typer.Option(min=1, max=100, help="Percent of it.")] = 100,
+    layer_share: Annotated[float, typer.Option(min=1, max=100, help="Percentage of it.")] = 100,
     force: Annotated[
-        list[str] | None, typer.Option(help="A tester's arm: UNIT=ARM, not counted.")
+        list[str] | None, typer.Option(help="UNIT=ARM: a tester's arm; not counted.")
     ] = None,
-    shadow: Annotated[
-        bool, typer.Option(help="The treatment answers out of the users' sight.")
+    shadow: Annotated[bool, typer.Option(help="Users do not see the treatment's answers.")] = False,
+    watch_it: Annotated[
+        bool, typer.Option("--watch", help="Run the controller until it ends.")
     ] = False,
-    watch_it: Annotated[bool, typer.Option("--watch", help="Control it until it ends.")] = False,
     local: Local = True,
     impersonate: Impersonate = "",
 ) -> None:
-    """Plan an experiment. It starts when `doctune experiment watch` controls it."""
+    """Create an experiment. It starts with `doctune experiment watch`."""
     from doctune.experiments.creation import Request, create_experiment, treatments_named
     from doctune.experiments.options import load_experiment_options
 
@@ -102,12 +104,12 @@ def create(
 def watch(
     name: Name,
     lease_seconds: Annotated[
-        float, typer.Option(min=1, help="When another controller takes over from a dead one.")
+        float, typer.Option(min=1, help="Seconds until another controller replaces a dead one.")
     ] = 30.0,
     local: Local = True,
     impersonate: Impersonate = "",
 ) -> None:
-    """Control an experiment until it has ended. Killed, it goes on where it was."""
+    """Run an experiment's controller until it ends. After a kill it resumes where it stopped."""
     with vertex_session(local, impersonate, keep_running=True):
         _watch(name, lease_seconds)
 
@@ -115,11 +117,11 @@ def watch(
 @experiment.command()
 def stop(
     name: Name,
-    keep: Annotated[str, typer.Option(help="The arm that stays.")] = "control",
+    keep: Annotated[str, typer.Option(help="The arm to keep.")] = "control",
     local: Local = True,
     impersonate: Impersonate = "",
 ) -> None:
-    """End an experiment now, and remove what was deployed for it."""
+    """End an experiment now and undeploy what was deployed for it."""
     from doctune.database.experiments import ENDED, get_experiment, request_stop
 
     engine = _engine()
@@ -157,7 +159,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @experiment.command()
 def status(name: Name, as_json: AsJson = False) -> None:
-    """Show how an experiment stands: shares, users, intervals, health, and what happens next."""
+    """Show an experiment's shares, users, intervals, health and next step."""
     from doctune.experiments.status import standing_of
 
     found = standing_of(_engine(), name)
@@ -172,9 +174,10 @@ def status(name: Name, as_json: AsJson = False) -> None:
 
 @experiment.command()
 def report(
-    name: Name, out: Annotated[Path, typer.Option(help="The page.")] = Path("experiment.html")
+    name: Name,
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("experiment.html"),
 ) -> None:
-    """Write a page: the verdict, intervals over time, every metric, slices, examples."""
+    """Write an HTML report: verdict, intervals over time, all metrics, slices, examples."""
     from doctune.experiments.report import render_report
     from doctune.files import write_text
 
@@ -185,9 +188,9 @@ def report(
 @experiment.command()
 def export(
     name: Name,
-    out: Annotated[Path, typer.Option(help="The Parquet file.")] = Path("exposures.parquet"),
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")] = Path("exposures.parquet"),
 ) -> None:
-    """Write an experiment's exposures to Parquet: one row a request, with all measures."""
+    """Write an experiment's exposures to Parquet: one row per request, with all metrics."""
     from doctune.database.experiments import get_experiment
     from doctune.experiments.plan import Plan
     from doctune.experiments.sources import write_exposures
@@ -201,11 +204,11 @@ def export(
 def analyse(
     name: Name,
     exposures: Annotated[
-        str, typer.Option(help="Parquet file of `export`, or a pattern of several.")
+        str, typer.Option(help="Parquet file written by `export`, or a glob pattern.")
     ] = "exposures.parquet",
     as_json: AsJson = False,
 ) -> None:
-    """Analyse exported exposures, without the database's help: for many millions of them."""
+    """Analyse exported exposures without the database, for many millions of them."""
     from doctune.database.experiments import get_experiment
     from doctune.experiments.analysis import evaluate
     from doctune.experiments.plan import Plan
@@ -231,13 +234,13 @@ def analyse(
 @experiment.command()
 def plan(
     metric: Annotated[str, typer.Option(help="A metric of experiments.yaml.")],
-    effect: Annotated[float, typer.Option(help="The difference to find, in its unit.")],
-    model: Annotated[str, typer.Option(help="The model, as clients name it.")] = "",
-    days: Annotated[int, typer.Option(min=1, help="How far the log is looked at.")] = 28,
+    effect: Annotated[float, typer.Option(help="Difference to detect, in the metric's unit.")],
+    model: Annotated[str, typer.Option(help="The model's name in requests.")] = "",
+    days: Annotated[int, typer.Option(min=1, help="Days of the log to use.")] = 28,
     power: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.8,
     as_json: AsJson = False,
 ) -> None:
-    """Say how many users, and days, an effect needs, from the log's own variance."""
+    """Estimate how many users and days an effect needs, from the variance in the log."""
     from doctune.experiments.planning import plan_experiment
 
     found = plan_experiment(

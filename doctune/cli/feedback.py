@@ -1,4 +1,4 @@
-"""`doctune feedback`: what people say of answers, in and out."""
+"""`doctune feedback`: list, import, export and analyse people's feedback on answers."""
 
 import json
 from dataclasses import asdict
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from doctune.feedback.analysis import Analysis
     from doctune.feedback.collect import StorageRules
 
-feedback = typer.Typer(help="What people say of answers, in and out.", no_args_is_help=True)
+feedback = typer.Typer(help="People's feedback on answers.", no_args_is_help=True)
 app.add_typer(feedback, name="feedback")
 
 Since = Annotated[str, typer.Option(help="A date, or a number of days back such as 30d.")]
 Kinds = Annotated[
     list[str] | None, typer.Option("--kind", help="rating, correction, preference, label, comment.")
 ]
-Owner = Annotated[str, typer.Option(help="Of this tenant alone.")]
+Owner = Annotated[str, typer.Option(help="Only of this tenant.")]
 States = Annotated[
     list[str] | None,
-    typer.Option("--review", help="Whose review is open, accepted, edited, rejected or merged."),
+    typer.Option("--review", help="Review state: open, accepted, edited, rejected or merged."),
 ]
 
 
@@ -40,10 +40,10 @@ def list_(
     kind: Kinds = None,
     owner: Owner = "",
     review: States = None,
-    limit: Annotated[int, typer.Option("-n", min=1, help="The last so many.")] = 20,
+    limit: Annotated[int, typer.Option("-n", min=1, help="Number of items.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show the last feedback, each person's last version."""
+    """Show the latest feedback, in each person's latest version."""
     from collections import deque
 
     from doctune.database.feedback_rows import read_feedback
@@ -73,7 +73,7 @@ def list_(
 def show(
     prediction_id: Annotated[str, typer.Argument(help="Id of the answer.")], as_json: AsJson = False
 ) -> None:
-    """Show an answer, every version of what was said of it, and its review."""
+    """Show an answer, all versions of its feedback, and its review."""
     from doctune.database.feedback_rows import FeedbackFilter, read_feedback
     from doctune.feedback.exports import as_json as row_as_json
 
@@ -102,10 +102,12 @@ def import_(
     form: Annotated[
         str, typer.Option("--format", help="jsonl, csv, langfuse, label-studio, argilla.")
     ] = "jsonl",
-    owner: Annotated[str, typer.Option(help="Only of this tenant's answers; else of any.")] = "",
+    owner: Annotated[
+        str, typer.Option(help="Only for this tenant's answers; default: for any.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Take in feedback from a file; what was taken in before is kept once."""
+    """Import feedback from a file; items that were imported before are not duplicated."""
     from doctune.feedback.imports import READERS, import_feedback
 
     if form not in READERS:
@@ -134,7 +136,7 @@ def export(
     all_versions: Annotated[bool, typer.Option(help="Earlier versions too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write feedback, with the answers it is about, to a file."""
+    """Export feedback to a file, with the answers that it is about."""
     from dataclasses import replace
 
     from doctune.database.feedback_rows import read_feedback
@@ -152,13 +154,13 @@ def export(
 def stats(
     since: Since = "",
     owner: Owner = "",
-    html: Annotated[Path | None, typer.Option(help="Write the whole report there.")] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML file for the whole report.")] = None,
     by_meaning: Annotated[
-        bool, typer.Option(help="Join questions by the sentence encoder, not by words alone.")
+        bool, typer.Option(help="Cluster questions by the sentence encoder, not only by words.")
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Show rates of bad answers with intervals, what fails most, and how far people agree."""
+    """Show rates of bad answers with intervals, the worst clusters, and annotator agreement."""
     from doctune.database.feedback_rows import read_feedback
     from doctune.feedback.analysis import analyse
     from doctune.feedback.report import render_report
@@ -250,7 +252,7 @@ def _keeping() -> "StorageRules":
 
 
 def open_database() -> "Engine":
-    """Returns the services' database, as the gateway finds it."""
+    """Returns the database that the gateway uses."""
     from doctune.gateway.server import surroundings
 
     return surroundings().engine

@@ -1,4 +1,4 @@
-"""Follow a run: a line for each step that starts or ends, and its log as it grows."""
+"""Follows a run: prints a line when a step starts or ends, and its log as it grows."""
 
 import time
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ _STYLES = {"succeeded": "green", "skipped": "green", "failed": "red", "cancelled
 
 
 def follow_run(run: str, console: Console) -> "Run":
-    """Prints each change of a run's steps until it is over; returns it then.
+    """Prints each change of a run's steps until it ends; returns the finished run.
 
-    Ctrl-C ends the watching, never the run.
+    Ctrl-C stops following, never the run.
     """
     from doctune.vertex.jobs import status
 
@@ -42,7 +42,7 @@ def follow_run(run: str, console: Console) -> "Run":
 
 
 def follow_logs(run: str, *, task: str = "", follow: bool = False) -> Iterator["LogLine"]:
-    """Yields the lines of a run's log; with `follow`, also those that come until it is over."""
+    """Yields the lines of a run's log; with `follow`, also new ones until the run ends."""
     from doctune.vertex.jobs import status
     from doctune.vertex.run_logs import RunLog
 

@@ -1,4 +1,4 @@
-"""`doctune gateway` and `doctune database`: the API in front of the models, and what it keeps."""
+"""`doctune gateway` and `doctune database`: the API in front of the models, and its database."""
 
 import csv
 import json
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from doctune.gateway.options import GatewayOptions
 
 gateway = typer.Typer(
-    help="The REST API in front of every model: OpenAI's wire, keys, limits, cache, log, a page.",
+    help="The OpenAI-compatible API in front of the models: keys, limits, cache, log, chat page.",
     no_args_is_help=True,
 )
-keys = typer.Typer(help="Who may ask.", no_args_is_help=True)
-database = typer.Typer(help="The database of the services.", no_args_is_help=True)
+keys = typer.Typer(help="API keys.", no_args_is_help=True)
+database = typer.Typer(help="The gateway's database.", no_args_is_help=True)
 gateway.add_typer(keys, name="keys")
 app.add_typer(gateway, name="gateway")
 app.add_typer(database, name="database")
@@ -38,11 +38,11 @@ def up(
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")
     ] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: a free one.")] = None,
 ) -> None:
-    """Serve until Ctrl-C. Prints the address, a first key where there is none, and the page.
+    """Serve until Ctrl-C. Prints the address, the chat page and, if there is none, a first key.
 
-    With the project of this machine, the local Vertex AI is started where it does not run.
+    With the local project, the local Vertex AI is started if it is not running.
     """
     from doctune.cli.agent import latest_documents
     from doctune.database.keys import has_valid_keys
@@ -78,13 +78,15 @@ def up(
 
 @keys.command("create")
 def create(
-    name: Annotated[str, typer.Option(help="What the key is called.")],
-    owner: Annotated[str, typer.Option(help="The tenant; else the name.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the key.")],
+    owner: Annotated[str, typer.Option(help="The tenant; default: the key's name.")] = "",
     scope: Annotated[list[str] | None, typer.Option(help="chat, feedback, review, admin.")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="A model it may ask; else all.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model that it may use; default: all.")
+    ] = None,
     group: Annotated[
         list[str] | None,
-        typer.Option(help="An access group whose documents it may find, beside everybody's."),
+        typer.Option(help="An access group whose documents it may find, besides public ones."),
     ] = None,
     requests_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
     tokens_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
@@ -92,7 +94,7 @@ def create(
     requests_in_flight: Annotated[int | None, typer.Option(min=1)] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires.")] = None,
 ) -> None:
-    """Make a key. It is shown now and never again."""
+    """Create a key. It is shown only once."""
     from doctune.gateway.keys import create_key
     from doctune.gateway.options import LimitOptions
 
@@ -142,7 +144,7 @@ def list_() -> None:
 
 @keys.command()
 def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
-    """End a key's validity, within two seconds."""
+    """Revoke a key; it is refused within two seconds."""
     from doctune.database.keys import revoke_key
 
     revoke_key(_engine(), name)
@@ -151,7 +153,7 @@ def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None
 
 @gateway.command()
 def models() -> None:
-    """Show the models that clients can name, and where they are asked."""
+    """Show the models that clients can use, and where each is served."""
     from doctune.cli.agent import latest_documents
     from doctune.gateway.server import gateway_options
 
@@ -167,7 +169,7 @@ def models() -> None:
 
 @gateway.command()
 def usage(
-    days: Annotated[int, typer.Option(min=1, help="How many days back.")] = 30,
+    days: Annotated[int, typer.Option(min=1, help="Number of days.")] = 30,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Show requests and tokens by day, key and model."""
@@ -190,11 +192,11 @@ def usage(
 
 @gateway.command()
 def tail(
-    lines: Annotated[int, typer.Option("-n", min=1, help="How many to begin with.")] = 10,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new ones.")] = False,
+    lines: Annotated[int, typer.Option("-n", min=1, help="Number of requests to show.")] = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new ones.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the last requests: when, who, which model, status, tokens, time. Never their texts."""
+    """Show the latest requests: time, key, model, status, tokens, duration. Never their texts."""
     from doctune.database.usage import BEGINNING, follow_predictions, latest_predictions
 
     engine = _engine()
@@ -220,9 +222,9 @@ def tail(
 
 @gateway.command()
 def forget(
-    user: Annotated[str, typer.Option(help="The end user, as requests name them in `user`.")],
+    user: Annotated[str, typer.Option(help="The end user, as in the requests' `user` field.")],
 ) -> None:
-    """Erase the predictions, the feedback and the conversations of a person."""
+    """Erase a person's predictions, feedback and conversations."""
     from doctune.database.usage import forget_user
     from doctune.gateway.prediction_log import SPILL_FILE, erase_spilled
     from doctune.gateway.records import Recorder
@@ -240,7 +242,7 @@ def forget(
 
 @database.command()
 def upgrade() -> None:
-    """Bring the database's schema up to this version of doctune."""
+    """Upgrade the database's schema to this version of doctune."""
     from doctune.database.schema import current_revision
     from doctune.database.schema import upgrade as upgrade_schema
     from doctune.gateway.server import gateway_database

@@ -34,7 +34,7 @@ def up() -> None:
 
 @local_app.command()
 def status() -> None:
-    """Show whether it is running, and where. Exit code 1 if it is not."""
+    """Show whether it is running, and at which address. Exit code 1 if it is not."""
     from doctune.localvertex import status as look
 
     running = look(local_config())

@@ -1,4 +1,4 @@
-"""The local Vertex AI, for the commands that need it."""
+"""Starts the local Vertex AI for the commands that need it."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -24,17 +24,19 @@ def run_parameters(
     pdfs: str = "",
     yes: bool = False,
 ) -> dict[str, Any]:
-    """Returns the parameters of a run; what the pipeline does not declare is left out or refused.
+    """Returns the parameters of a run.
+
+    Settings that the pipeline does not declare are left out; given parameters are refused.
 
     Args:
-        given: NAME=VALUE pairs of the command line; they win.
-        file: YAML or JSON object of parameters; they win over the configuration.
-        pdfs: Folder of PDFs, here or in Cloud Storage; else `pdfs` of config.yaml. The PDFs of a
-            folder here are uploaded to the staging bucket.
-        yes: Whether many are uploaded without a question.
+        given: NAME=VALUE pairs of the command line; they override everything else.
+        file: YAML or JSON object of parameters; it overrides the configuration.
+        pdfs: Folder of PDFs, local or in Cloud Storage; by default `pdfs` of config.yaml. The PDFs
+            of a local folder are uploaded to the staging bucket.
+        yes: Whether to upload many PDFs without asking.
 
     Raises:
-        UsageError: A pair, or the file, is not what it should be, or nothing is to be uploaded.
+        UsageError: A pair or the file is malformed, or the upload was declined.
     """
     from doctune.runner.arguments import pipeline_arguments
     from doctune.vertex.specs import parse_parameter
@@ -61,7 +63,8 @@ def run_parameters(
         question=settings.question,
     )
     if "model_name" in configured:
-        # Uploaded PDFs lie under their digest: a changed corpus would have no champion to beat.
+        # Named after the given folder: the path of the uploaded PDFs contains their digest, so a
+        # changed corpus would get another model name and have no champion to beat.
         configured["model_name"] = settings.registry_name(pdfs)
     return {**configured, **chosen}
 

@@ -40,12 +40,13 @@ ParameterFile = Annotated[
 Pdfs = Annotated[
     str,
     typer.Option(
-        help="Folder of PDFs, gs:// or here (its PDFs are then uploaded); else config.yaml's."
+        help="Folder of PDFs: gs://, or local (uploaded first); default: `pdfs` of config.yaml."
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Upload many PDFs without asking first.")]
 Cache = Annotated[
-    bool | None, typer.Option("--cache/--no-cache", help="Else as vertex_config.yaml and the spec.")
+    bool | None,
+    typer.Option("--cache/--no-cache", help="Default: as in vertex_config.yaml and the spec."),
 ]
 
 
@@ -70,7 +71,8 @@ def publish(
         str, typer.Option(help="https://LOCATION-kfp.pkg.dev/PROJECT/REPOSITORY.")
     ],
     specs: Annotated[
-        list[Path] | None, typer.Argument(help="Compiled pipelines; else dist/pipelines/*.yaml.")
+        list[Path] | None,
+        typer.Argument(help="Compiled pipelines; default: dist/pipelines/*.yaml."),
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
     description: Annotated[str, typer.Option(help="Description of this version.")] = "",
@@ -120,7 +122,7 @@ def submit(
     from doctune.vertex.jobs import submit as start
     from doctune.vertex.specs import read_signature
 
-    # A run that nobody waits for needs a Vertex AI that goes on.
+    # Without --wait, the local Vertex AI must outlive this command.
     with vertex_session(local, impersonate, keep_running=True) as vertex:
         values = run_parameters(
             read_signature(spec), vertex, given=param or (), file=parameters, pdfs=pdfs, yes=yes
@@ -219,7 +221,7 @@ def list_runs(
     if as_json:
         typer.echo(json.dumps([asdict(run) for run in found], default=str))
         return
-    # An id that is cut cannot be given to another verb.
+    # A truncated id could not be passed to another command.
     whole = Column("run", no_wrap=True)
     table = Table(whole, "pipeline", "state", "created", box=None, pad_edge=False)
     for run in found:

@@ -1,4 +1,4 @@
-"""`doctune quota` and `doctune cost`: the quota and the money that a run needs."""
+"""`doctune quota` and `doctune cost`: the quota that a run needs, and its cost."""
 
 import json
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ def quota(
         return
     if settings.project == LOCAL_PROJECT:
         raise ConfigurationError(
-            f"project {LOCAL_PROJECT} is on this machine alone: set project in "
+            f"project {LOCAL_PROJECT} exists only on this machine: set project in "
             "vertex_config.yaml, or use --offline."
         )
     limits = limits_of(settings.project, settings.location, [need.metric for need in needs])
@@ -66,7 +66,7 @@ def cost(
 ) -> None:
     """Estimate what a run costs, from prices.yaml.
 
-    The steps take as long as in the last run on this machine, or as --hours says.
+    The steps are taken to last as long as in the last run on this machine, or as --hours says.
     """
     from doctune.compute.costs import estimate, hours_of_last_run
     from doctune.compute.prices import load_prices

@@ -1,4 +1,4 @@
-"""`doctune retrain`: when feedback, documents or the clock ask for a new version, and why."""
+"""`doctune retrain`: starts retrainings on new feedback, changed documents or a schedule."""
 
 import json
 from pathlib import Path
@@ -23,28 +23,31 @@ if TYPE_CHECKING:
     from doctune.feedback.trigger import World
     from doctune.feedback.vertex_runs import VertexRuns
 
-retrain = typer.Typer(help="New versions from feedback, unattended.", no_args_is_help=True)
+retrain = typer.Typer(help="Automatic retraining.", no_args_is_help=True)
 app.add_typer(retrain, name="retrain")
 
 _SPEC = SPEC.with_name("retrain.yaml")
 Index = Annotated[
-    str, typer.Option("--index", help="Folder of an index, here or gs://; else the latest run's.")
+    str,
+    typer.Option("--index", help="Folder of an index, local or gs://; default: the latest run's."),
 ]
 
 
 @retrain.command()
 def trigger(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be done.")
+    ] = False,
     spec: Annotated[str, typer.Option(help="The compiled pipeline.")] = str(_SPEC),
     index: Index = "",
     local: Local = True,
     impersonate: Impersonate = "",
     as_json: AsJson = False,
 ) -> None:
-    """Start a retraining where it is worth it, and see one that was started through.
+    """Start a retraining if there is a reason to, and continue one that was started.
 
-    Run it by the clock, every few minutes: each call does the next thing, and two calls never do
-    it twice. config/retraining.yaml says when.
+    Run it every few minutes: each call takes the next step, and no step is taken twice by
+    concurrent calls. The reasons are set in config/retraining.yaml.
     """
     from doctune.configuration.retraining import load_retraining
     from doctune.feedback.trigger import as_json as decision_as_json
@@ -75,7 +78,7 @@ def trigger(
 
 @retrain.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """Show the retrainings, the latest first: why each began, and what became of it."""
+    """List the retrainings, latest first, with reason and result."""
     from doctune.database.retrainings import BASELINE, retrainings
 
     rows = [row for row in retrainings(open_database()) if row.state != BASELINE]
@@ -103,7 +106,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @retrain.command()
 def review(index: Index = "", as_json: AsJson = False) -> None:
-    """Accept, by the rules of retraining.yaml, what people agree on and the documents say."""
+    """Accept corrections by the rules of retraining.yaml: agreed on, and in the documents."""
     from doctune.configuration.retraining import load_retraining
 
     folder = _given(index) or latest_index()

@@ -60,7 +60,7 @@ def create(
         values = run_parameters(
             signature, vertex, given=param or (), file=parameters, pdfs=pdfs, yes=yes
         )
-        # The digest is of the folder as it is today; later runs read what is there then.
+        # Left out: it is the digest of today's folder, but later runs read what is there then.
         values.pop("corpus_digest", None)
         values.get("evaluation_advanced", {}).pop("questions_digest", None)
         made = create_schedule(

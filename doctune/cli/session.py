@@ -1,4 +1,4 @@
-"""A session with Vertex AI, local or Google's: everything after it is the same code."""
+"""A session with the local or Google's Vertex AI; the code that uses it is the same for both."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from doctune.vertex.jobs import RunSettings
 
 Local = Annotated[
-    bool, typer.Option("--local/--cloud", help="The Vertex AI of this machine, or Google's.")
+    bool, typer.Option("--local/--cloud", help="Use the local Vertex AI, or Google's.")
 ]
 Impersonate = Annotated[
     str,
@@ -35,24 +35,24 @@ def vertex_session(
     """Prepares Google's clients for the block.
 
     Args:
-        keep_running: Whether a Vertex AI of this machine that is started here goes on after the
-            command, since what the command leaves there is still to run.
+        keep_running: Whether a local Vertex AI that is started here keeps running after the
+            command, for the jobs that the command leaves there.
 
     Raises:
-        ConfigurationError: The project is one of this machine alone, or no credentials are found.
+        ConfigurationError: The project exists only on this machine, or there are no credentials.
     """
     from doctune.vertex import init_session
 
     settings = load_vertex_settings()
     if not local and settings.project == LOCAL_PROJECT:
         raise ConfigurationError(
-            f"project {LOCAL_PROJECT} is on this machine alone: set project, location and "
+            f"project {LOCAL_PROJECT} exists only on this machine: set project, location and "
             "staging_bucket in vertex_config.yaml, or use --local."
         )
     if not local and chosen_environment() == LAPTOP:
         raise ConfigurationError(
-            f"environment {LAPTOP} makes runs on this machine short; what runs on Google Cloud is "
-            "not capped: choose another with --environment, or none."
+            f"environment {LAPTOP} is only for short runs on this machine: choose another with "
+            "--environment, or none."
         )
     with ExitStack() as stack:
         if local:
@@ -68,10 +68,10 @@ def vertex_session(
 
 
 def run_settings(settings: VertexSettings, enable_caching: bool | None = None) -> "RunSettings":
-    """Returns how runs are run, by `runs` of vertex_config.yaml.
+    """Returns the settings of runs, from `runs` of vertex_config.yaml.
 
     Args:
-        enable_caching: What the command line says of it; None where it says nothing.
+        enable_caching: The flag of the command line; None if it was not given.
     """
     from doctune.vertex.jobs import RunSettings
 

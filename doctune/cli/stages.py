@@ -1,4 +1,4 @@
-"""One stage alone: `doctune parse`, `train`, `evaluate` and `gate`."""
+"""Single stages: `doctune parse`, `train`, `evaluate` and `gate`."""
 
 import json
 from dataclasses import asdict
@@ -24,7 +24,7 @@ def parse(
         bool, typer.Option("--parquet", help="blocks.parquet, documents.parquet, report.")
     ] = False,
     attachments: Annotated[
-        bool, typer.Option("--attachments", help="Read attached PDFs as documents of their own.")
+        bool, typer.Option("--attachments", help="Also read attached PDFs, as separate documents.")
     ] = False,
 ) -> None:
     """Convert PDFs to Markdown, JSON or Parquet. Exit code 1 if one cannot be read."""
@@ -37,7 +37,7 @@ def parse(
     form: Literal["markdown", "json", "parquet"] = "markdown"
     if as_json or parquet:
         form = "json" if as_json else "parquet"
-    # Reading PDFs needs no project around it.
+    # Reading PDFs needs no configuration.
     configured = (config_folder() / CONFIG_FILE).is_file()
     options = load_settings().documents if configured else ParseOptions()
     if attachments:

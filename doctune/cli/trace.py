@@ -1,4 +1,4 @@
-"""`doctune trace`: from an answer back to its version, its pages and what taught it."""
+"""`doctune trace`: the lineage of an answer: version, pages, training examples, feedback."""
 
 import json
 from dataclasses import asdict
@@ -23,7 +23,7 @@ def trace(
     impersonate: Impersonate = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what an answer rests on: sources, model version, examples, feedback, retraining."""
+    """Show the lineage of an answer: sources, version, examples, feedback, retraining."""
     prediction = _prediction(prediction_id)
     with vertex_session(local, impersonate):
         found = _chain(prediction)

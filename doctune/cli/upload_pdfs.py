@@ -1,4 +1,4 @@
-"""What runs elsewhere read of this machine: PDFs with their sidecars, listed before, questions."""
+"""Uploads local files that runs on other machines need: PDFs with sidecar files, and questions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from doctune.errors import UsageError
 if TYPE_CHECKING:
     from doctune.evaluation.options import EvaluationOptions
 
-# More than these look like the wrong folder, and are asked about.
+# More files than this may be the wrong folder, so the user is asked.
 EXPECTED_FILES = 200
 EXPECTED_BYTES = 1_000_000_000
 _MOST_NAMES = 50
@@ -23,12 +23,12 @@ def reachable_pdfs(pdfs: str, staging_bucket: str, *, yes: bool = False) -> tupl
     """Returns where steps on other machines find the PDFs, and the digest of what lies there.
 
     Args:
-        pdfs: A gs:// folder, which is left where it is, or one here, whose PDFs are uploaded.
-        yes: Whether many files are uploaded without a question.
+        pdfs: A gs:// folder, which is used as it is, or a local one, whose PDFs are uploaded.
+        yes: Whether to upload many files without asking.
 
     Raises:
         CorpusError: There is no such folder, or no PDF in it.
-        UsageError: The question was answered with no, or there is nobody to ask.
+        UsageError: The upload was declined, or there is no terminal to ask on.
     """
     from doctune.digests import digest_value
     from doctune.documents import corpus_digest, list_pdfs
@@ -39,7 +39,7 @@ def reachable_pdfs(pdfs: str, staging_bucket: str, *, yes: bool = False) -> tupl
         return pdfs, digest_value([[item.relative, item.crc32c] for item in list_folder(pdfs)])
     folder = Path(pdfs).expanduser()
     pdfs_here = list_pdfs(folder)
-    # Without them, documents that few may see would be everybody's there.
+    # Without them, restricted documents would be visible to everybody.
     found = [*pdfs_here, *sidecar_files(folder, pdfs_here)]
     digest = corpus_digest(folder)
     uri = f"{staging_bucket}/pdfs/{digest[:16]}"
@@ -52,8 +52,8 @@ def reachable_pdfs(pdfs: str, staging_bucket: str, *, yes: bool = False) -> tupl
 def reachable_questions(options: EvaluationOptions, staging_bucket: str) -> EvaluationOptions:
     """Returns the options with a file of questions that steps on other machines find.
 
-    Without it a run would train for hours before its evaluation missed the file; without the
-    digest, a step that was judged by other questions would be reused.
+    Without the upload, a run would train for hours before its evaluation failed to find the file;
+    without the digest, an evaluation with other questions would be reused.
 
     Raises:
         UsageError: There is no such file.

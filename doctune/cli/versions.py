@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from doctune.evaluation.versions import LiveRate
     from doctune.vertex import ModelVersion
 
-# The labels that say what a version was made from.
+# The labels with a version's inputs.
 _MADE_FROM = ("documents", "dataset", "index", "commit")
 ModelName = Annotated[
-    str, typer.Option(help="Name in the Model Registry; default: that of config.yaml.")
+    str, typer.Option(help="Name in the Model Registry; default: as in config.yaml.")
 ]
 
 
@@ -36,8 +36,8 @@ def versions(
 ) -> None:
     """List a model's versions with one metric of their evaluations.
 
-    The HTML file shows, too, what changed from one version to the next, and what people said of
-    their answers, week by week.
+    The HTML file also shows what changed between versions, and the weekly rates of bad answers
+    from people's feedback.
     """
     from doctune.evaluation import render_versions, render_versions_markdown, version_rows
     from doctune.files import write_text
@@ -144,7 +144,7 @@ def _records(model_name: str) -> "tuple[list[VersionRecord], str]":
 def _stored_predictions(
     model_name: str, first: str, second: str, files: dict[str, Path]
 ) -> dict[str, Path]:
-    """Returns a file of predictions for each name that is none, of one test set where both are."""
+    """Returns a file of predictions for each version name, if possible on the same test set."""
     from doctune.artifacts import local_file
     from doctune.vertex import find_version
 
@@ -167,7 +167,7 @@ def _stored_predictions(
 
 
 def _predictions_by_test_set(version: "ModelVersion", name: str) -> dict[str, str]:
-    """Returns where a version's predictions are, by the test set's digest, the latest first."""
+    """Returns the URIs of a version's predictions by test set digest, latest first."""
     stored: dict[str, str] = {}
     for evaluation in version.evaluations:
         uri = evaluation.texts.get("predictions", "")
