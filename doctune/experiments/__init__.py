@@ -1,1 +1,1 @@
-"""A/B tests of models: assignment, metrics, inference that holds under peeking, decisions."""
+"""A/B tests of models: assignment, metrics, always-valid inference, and decisions."""

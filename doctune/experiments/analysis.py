@@ -1,4 +1,4 @@
-"""From what the users did to what is known of each metric: intervals, guardrails, sample ratio."""
+"""Analyses an experiment: the interval of each metric, the guardrails and the sample ratio."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from doctune.experiments.sample_ratio import mismatch_p_value
 
 Guard = Literal["held", "open", "breached", ""]
 
-# A look at fewer users of either arm says nothing of a metric.
+# With fewer users than this in either arm, a metric has no result.
 LEAST_USERS = 10
 
 
 class Source(Protocol):
-    """Where the analysis gets its numbers from."""
+    """The source of the data to analyse."""
 
     def users(self) -> dict[str, int]:
         """Returns how many users each arm has had."""
@@ -43,19 +43,19 @@ class Source(Protocol):
     def without_worst(
         self, metric: Metric, arm: str, against: float, seconds: float
     ) -> tuple[Source, Stretch] | None:
-        """Returns this without the stretch of time that speaks most against an arm.
+        """Returns this source without an arm's worst period.
 
-        None where nothing speaks against it, or the times of requests are not known.
+        Returns None if no request was worse than the control, or the times are not known.
 
         Args:
-            against: The control's value: what is worse speaks against the arm.
-            seconds: How long the stretch is.
+            against: The control's value; worse requests count against the arm.
+            seconds: Length of the period.
         """
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of one metric of one treatment."""
+    """The result for one metric of one treatment."""
 
     metric: str
     arm: str
@@ -73,12 +73,12 @@ class Finding:
     fixed_lower: float | None = None  # these at one look only
     fixed_upper: float | None = None
     guard: Guard = ""
-    # Where a guardrail would be breached but for one stretch of time: its ends, in Unix time.
+    # If a guardrail is breached only because of one period: its start and end, in Unix time.
     outage: tuple[float, float] | None = None
 
     @property
     def is_better(self) -> bool:
-        """Whether the treatment is better for sure."""
+        """Whether the treatment is significantly better."""
         low, high = self.lower, self.upper
         if low is None or high is None:
             return False
@@ -86,7 +86,7 @@ class Finding:
 
     @property
     def is_worse(self) -> bool:
-        """Whether the treatment is worse for sure."""
+        """Whether the treatment is significantly worse."""
         low, high = self.lower, self.upper
         if low is None or high is None:
             return False
@@ -95,7 +95,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that is known of an experiment at a look."""
+    """The results of an experiment at one point in time."""
 
     users: Mapping[str, int]
     mismatch_p_value: float
@@ -106,17 +106,17 @@ class Evaluation:
         return [found for found in self.findings if found.arm == arm and found.role == role]
 
     def primary(self, arm: str) -> Finding:
-        """Returns the finding that decides on an arm."""
+        """Returns the finding for the primary metric of an arm."""
         return self.of(arm, "primary")[0]
 
 
 def evaluate(
     plan: Plan, source: Source, *, metrics: tuple[str, ...] = (), dropped: tuple[str, ...] = ()
 ) -> Evaluation:
-    """Returns what is known now.
+    """Analyses an experiment's data up to now.
 
     Args:
-        metrics: Which others to look at beside the primary one and the guardrails.
+        metrics: Further metrics to analyse besides the primary one and the guardrails.
         dropped: Arms that get no more users; they are left out.
     """
     users = source.users()
@@ -168,7 +168,7 @@ def _finding(
     if not np.isfinite(difference.effect) or not difference.variance > 0:
         return empty
     rules = plan.rules
-    # Each treatment is compared with the control: their claims share alpha.
+    # Each treatment is compared with the control, so these tests share alpha.
     alpha = rules.alpha / len(plan.treatments)
     always = sequence_of(declared, difference, alpha, rules.tightest_at)
     fixed = fixed_interval(difference, alpha)
@@ -194,7 +194,7 @@ def _finding(
 def sequence_of(
     declared: Metric, difference: Difference, alpha: float, tightest_at: float
 ) -> Interval:
-    """Returns the interval of a metric that holds at every look."""
+    """Returns the always-valid interval of a metric."""
     if declared.kind == "share":
         return mixture_sprt(difference, alpha)
     return asymptotic_sequence(difference, alpha, tightest_at=tightest_at)
@@ -206,7 +206,7 @@ def difference_of(
     treatment: Moments | ArmValue,
     factor: float = 1.0,
 ) -> Difference:
-    """Returns the difference of two arms; where the users' past is known, less what it explains."""
+    """Returns the difference of two arms, adjusted by CUPED if the users' past is known."""
     if isinstance(control, ArmValue) and isinstance(treatment, ArmValue):
         return Difference(control, treatment, factor)
     if not isinstance(control, Moments) or not isinstance(treatment, Moments):
@@ -224,7 +224,7 @@ def difference_of(
 
 
 def _with_floor(value: ArmValue, moments: Moments) -> ArmValue:
-    """Returns a share whose variance is not 0 because it was 0 or 1 so far.
+    """Returns a share with a variance above 0, even if it has been 0 or 1 so far.
 
     One success and one failure are added (Agresti and Coull), as if the requests were independent.
     """
@@ -242,7 +242,7 @@ def _guard(
     treatment: Moments | ArmValue,
     plan: Plan,
 ) -> Guard:
-    """Tests non-inferiority: worse by more than the margin for sure, for sure not, or neither."""
+    """Tests non-inferiority: significantly worse than the margin, not worse, or undecided."""
     worse_is_more = declared.better == "lower"
     sign = 1.0 if worse_is_more else -1.0
     relative = declared.relative_margin
@@ -250,7 +250,7 @@ def _guard(
     shift = 0.0 if relative is not None else sign * (declared.margin or 0.0)
     difference = difference_of(declared, control, treatment, factor)
     alpha = plan.rules.guardrail_alpha / len(plan.treatments)
-    # From one sequence each way; how much worse the treatment is, less the margin.
+    # One one-sided sequence in each direction, for the treatment's loss minus the margin.
     low, high = (
         float(one_sided_bound(difference, alpha, tightest_at=plan.rules.tightest_at, side=side))
         - shift
@@ -264,7 +264,7 @@ def _guard(
 
 
 def _without_outage(plan: Plan, declared: Metric, found: Finding, source: Source) -> Finding:
-    """Returns a finding whose guardrail is judged without the arm's worst stretch of time."""
+    """Returns a finding whose guardrail is tested without the arm's worst period."""
     against = found.control if found.control is not None else 0.0
     rest = source.without_worst(declared, found.arm, against, plan.rules.outage_seconds)
     if rest is None:

@@ -1,14 +1,14 @@
-"""Which arm a user belongs to: a keyed hash, the same in every process and language.
+"""Assigns users to arms by a keyed hash, which is the same in every process and language.
 
     bucket = first 8 bytes, as a big-endian unsigned number, of
              HMAC-SHA256(key = UTF-8 of the salt, message = UTF-8 of the unit), modulo 10,000
 
-The buckets are divided into equal segments, one an arm, control first. A share of n buckets takes
-the first n of each segment: when it grows, nobody who is in an arm already changes it, and all arms
-have the same share at every stage.
+The buckets are divided into equal segments, one per arm, control first. A share of n buckets takes
+the first n of each segment. So when the share grows, users stay in their arm, and all arms have the
+same share at every stage.
 
-Experiments of one layer share its buckets, of which each has a slot, so that no user is in two of
-them; layers are independent of each other. Users of the holdout are in no experiment.
+The experiments of a layer each have a slot of its buckets, so no user is in two of them. Layers are
+independent of each other. Users in the holdout are in no experiment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HOLDOUT_SALT = "holdout"
 
 @dataclass(frozen=True)
 class Allocation:
-    """How the users of an experiment are divided now."""
+    """The current division of users into arms."""
 
     salt: str
     arms: tuple[str, ...]  # control first
@@ -36,13 +36,13 @@ class Allocation:
 
     @property
     def segment(self) -> int:
-        """How many buckets an arm can have."""
+        """The maximum number of buckets per arm."""
         return BUCKETS // len(self.arms)
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """The arm of a unit. What a tester was forced into is no exposure."""
+    """The arm of a unit. A tester's forced arm does not count as an exposure."""
 
     arm: str
     forced: bool = False
@@ -55,7 +55,7 @@ def bucket_of(salt: str, unit: str) -> int:
 
 
 def assign(allocation: Allocation, unit: str) -> Assignment | None:
-    """Returns the arm of a unit; None where it is not in the experiment."""
+    """Returns the arm of a unit; None if it is not in the experiment."""
     if (arm := allocation.forced.get(unit)) is not None:
         return Assignment(arm, forced=True)
     if allocation.holdout and bucket_of(_HOLDOUT_SALT, unit) < allocation.holdout:
@@ -71,11 +71,11 @@ def assign(allocation: Allocation, unit: str) -> Assignment | None:
 
 
 def unit_of(owner: str, key_id: str, end_user: str | None, conversation_id: str | None) -> str:
-    """Returns who is assigned: the user, else the conversation, else the key.
+    """Returns the unit of assignment: the user, or else the conversation, or else the key.
 
     Args:
-        owner: The tenant: two tenants' users of one name are two.
-        end_user: As the log keeps the name: hashed, where it is.
+        owner: The tenant; users with the same name in two tenants are different units.
+        end_user: The name as stored in the log, which may be hashed.
     """
     if end_user:
         return f"user:{owner}:{end_user}"
@@ -85,7 +85,7 @@ def unit_of(owner: str, key_id: str, end_user: str | None, conversation_id: str 
 
 
 def free_slot(taken: list[tuple[int, int]], buckets: int) -> tuple[int, int] | None:
-    """Returns the first slot of a layer that is free; None where there is none so large."""
+    """Returns the first free slot of a layer that is large enough, or None."""
     start = 0
     for first, end in sorted(taken):
         if first - start >= buckets:

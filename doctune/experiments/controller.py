@@ -1,8 +1,8 @@
 """Controls an experiment from its creation to its end, step by step.
 
-Every step is written with the numbers that it rested on, in one transaction with what it changes
-and only under the experiment's lease, so that there is one controller, and another one goes on
-where it was killed. What is deployed is made and removed by functions that can be called again.
+Each step is stored with the numbers behind it, in one transaction with the changes that it makes
+and only under the experiment's lease. So there is only one controller at a time, and if it is
+killed another resumes where it stopped. Deploying and removing arms is idempotent.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LEASE_SECONDS = 30.0
 _MOST_WAITS = 500
 _PAUSE_SECONDS = 0.5
 _MOST_PROMOTIONS = 3
-# How long the arms' removal may take, and a release that the promotion waits for.
+# Time limit for removing the arms, and for waiting for another release before the promotion.
 _ENDING_SECONDS = 7200.0
 
 logger = logging.getLogger("doctune.experiments")
@@ -54,12 +54,12 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """Returns the time."""
+    """Returns the current time in UTC."""
     return datetime.now(UTC)
 
 
 class Controller:
-    """Controls one experiment while it has the lease."""
+    """Controls one experiment while it holds the lease."""
 
     def __init__(
         self,
@@ -74,15 +74,15 @@ class Controller:
         """Prepares it.
 
         Args:
-            owner: Who this is; differs from that of any other controller.
-            clock: Tells how long the experiment and its stages last.
+            owner: A unique name of this controller.
+            clock: Returns the time, for the duration of the experiment and its stages.
         """
         self._engine, self._name, self._platform = engine, name, platform
         self._owner, self._clock, self._lease_seconds = owner, clock, lease_seconds
         self._failed_promotions = 0
 
     def deploy(self) -> ExperimentState:
-        """Deploys the arms without a user; `run` goes on from there.
+        """Deploys the arms, without users; `run` continues from there.
 
         Raises:
             DeploymentError: An arm cannot be deployed; the experiment has ended as broken.
@@ -113,11 +113,11 @@ class Controller:
         on_decision: Callable[[Decided], None] | None = None,
         limit_seconds: float | None = None,
     ) -> ExperimentState:
-        """Controls the experiment until it has ended; waits while another one does.
+        """Controls the experiment until it ends; waits while another controller has the lease.
 
         Args:
             on_decision: Called with each step.
-            limit_seconds: Then it is stopped and the control kept.
+            limit_seconds: Maximum duration; then it is stopped and the control is kept.
 
         Raises:
             DeploymentError: It cannot be ended, long after the limit.
@@ -153,10 +153,10 @@ class Controller:
                 time.sleep(pause)
 
     def step(self) -> Decided | None:
-        """Takes the next step; None where another controller has the lease.
+        """Takes the next step; returns None if another controller has the lease.
 
         Raises:
-            LeaseLostError: Another one has taken over meanwhile; nothing was written.
+            LeaseLostError: Another controller has taken over; nothing was written.
             DeploymentError: What was deployed cannot be removed.
         """
         if not self._lease():
@@ -231,7 +231,7 @@ class Controller:
         if decision.action == "end":
             changes |= {"state": ENDING, "verdict": decision.verdict, "winner": decision.winner}
         decided = Decided(now, decision.action, decision.sentence, numbers_of(known, decision))
-        # Evaluated every minute for a month: only some hundred of the evaluations are kept.
+        # With an evaluation every minute for a month, only some hundred of them are kept.
         spacing = timedelta(days=plan.rules.max_days / _MOST_WAITS)
         advance(self._engine, self._name, self._owner, decided, changes, spacing)
         logger.info("%s: %s", self._name, decided.sentence)
@@ -254,7 +254,7 @@ class Controller:
                 return self._give_up(plan, state.winner, error)
         if state.shares:
             self._write("retire", "The arms get no more requests.", {}, shares={})
-        # Requests that an arm is answering are let finish.
+        # Let requests that an arm is answering finish.
         time.sleep(plan.drain_seconds)
         self._platform.remove(plan)
         return self._write(
@@ -267,7 +267,7 @@ class Controller:
         )
 
     def _give_up(self, plan: Plan, winner: str, error: DoctuneError) -> Decided:
-        """Promotes the winner a little later, or keeps the control where that fails again."""
+        """Tries to promote the winner again later, or keeps the control after repeated failures."""
         self._failed_promotions += 1
         sentence = f"{winner} cannot be promoted: {error}"
         if self._failed_promotions < _MOST_PROMOTIONS:
@@ -288,7 +288,7 @@ class Controller:
 
     @contextmanager
     def _lease_kept(self) -> Iterator[None]:
-        """Renews the lease for the block, also while something slow is deployed."""
+        """Renews the lease while the block runs, such as during a slow deployment."""
         ended = threading.Event()
 
         def renew() -> None:
@@ -315,7 +315,7 @@ class Controller:
 
 
 def numbers_of(known: Evaluation, decision: Decision) -> dict[str, Any]:
-    """Returns the numbers of an evaluation that are kept with the decision."""
+    """Returns the numbers of an evaluation that are stored with a decision."""
     return {
         "users": dict(known.users),
         "mismatch_p_value": known.mismatch_p_value,
@@ -326,7 +326,7 @@ def numbers_of(known: Evaluation, decision: Decision) -> dict[str, Any]:
 
 
 def _serving(plan: Plan, winner: str | None) -> str:
-    """Says what users get after the end: of a winner only its version is released."""
+    """Describes what users get after the end: of a winner, only its version is released."""
     if winner is None:
         return f"{plan.control} serves all users"
     arm = plan.arm(winner)

@@ -1,4 +1,4 @@
-"""Correction for several metrics, arms and slices, of always-valid p-values."""
+"""Corrects always-valid p-values for several metrics, arms and slices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy import stats
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns p-values that keep the chance of any false claim (Holm's step-down)."""
+    """Returns p-values that control the family-wise error rate (Holm's step-down)."""
     known = _known(p_values)
     order = np.argsort(known)
     factors = np.arange(len(known), 0, -1)
@@ -19,7 +19,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_yekutieli(p_values: Sequence[float]) -> list[float]:
-    """Returns p-values that keep the share of false claims, whatever depends on what."""
+    """Returns p-values that control the false discovery rate under any dependence."""
     if not p_values:
         return []
     return stats.false_discovery_control(_known(p_values), method="by").tolist()

@@ -39,7 +39,7 @@ class ArmChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asks for."""
+    """The experiment that a user requests."""
 
     name: str
     model: str  # as clients name it
@@ -59,11 +59,11 @@ class Request:
 
 
 def create_experiment(engine: Engine, options: ExperimentOptions, request: Request) -> Plan:
-    """Adds an experiment, yet to be prepared, and returns its plan.
+    """Adds an experiment, whose arms are not deployed yet, and returns its plan.
 
     Raises:
-        UsageError: It cannot be run as it is asked for.
-        DeploymentError: There is no such version, or the control does not serve.
+        UsageError: The request is invalid.
+        DeploymentError: There is no such version, or the control is not deployed.
     """
     layer, arms = request.layer or request.model, _arms(request)
 
@@ -96,14 +96,14 @@ def create_experiment(engine: Engine, options: ExperimentOptions, request: Reque
 def add_to_layer(
     engine: Engine, layer: str, share: float, plan_in: Callable[[tuple[int, int]], Plan]
 ) -> Plan:
-    """Adds an experiment to a layer; of two that are added at once, one waits for the other.
+    """Adds an experiment to a layer; concurrent additions wait for each other.
 
     Args:
-        share: Percent of the layer's users.
+        share: Percentage of the layer's users.
         plan_in: Makes the plan for a slot of the layer's buckets.
 
     Raises:
-        UsageError: The layer has no room, or the plan cannot be run.
+        UsageError: The layer has no free slot of this size, or the plan is invalid.
     """
     lease = f"layer:{hashlib.sha256(layer.encode()).hexdigest()[:32]}"
     try:
@@ -124,10 +124,10 @@ def add_to_layer(
 def treatments_named(
     versions: Sequence[str], parameters: Mapping[str, Any], system_prompt: str | None
 ) -> tuple[ArmChoice, ...]:
-    """Returns a treatment for each version; a single one is called `treatment`.
+    """Returns a treatment for each version; a single one is named `treatment`.
 
     Raises:
-        UsageError: Settings are given for several.
+        UsageError: Parameters or a prompt are given for several treatments.
     """
     if len(versions) == 1:
         return (ArmChoice(TREATMENT, versions[0], parameters, system_prompt),)
@@ -169,7 +169,7 @@ def _arms(request: Request) -> tuple[ArmPlan, ...]:
 
 @contextmanager
 def _usage_errors() -> Iterator[None]:
-    """Says in one line what a plan or an arm has that cannot be."""
+    """Turns the validation errors of a plan or an arm into one line."""
     try:
         yield
     except ValidationError as error:
@@ -180,7 +180,7 @@ def _usage_errors() -> Iterator[None]:
 
 
 def _version(request: Request, named: str) -> str:
-    """Returns the full name of a version that is given by number, alias or full name."""
+    """Returns the resource name of a version given by number, alias or resource name."""
     from doctune.errors import DeploymentError
     from doctune.vertex.errors import google_errors
     from doctune.vertex.registry import find_model, get_version, version_name
@@ -198,7 +198,7 @@ def _version(request: Request, named: str) -> str:
 
 
 def _check_serves(endpoint: str, version: str) -> None:
-    """Refuses a control that is not what users get without the experiment."""
+    """Refuses a control that is not the version that users get without the experiment."""
     from doctune.errors import DeploymentError
     from doctune.vertex import list_variants
     from doctune.vertex.endpoints import same_version
@@ -213,11 +213,11 @@ def _check_serves(endpoint: str, version: str) -> None:
 
 
 def _check_address(text: str) -> None:
-    """Refuses the address of an endpoint that the gateway could get no answer from.
+    """Refuses the address of an endpoint that cannot answer the gateway.
 
     Raises:
-        UsageError: It is no address.
-        DeploymentError: Nothing is deployed there, or not what it names.
+        UsageError: It is not an address of an endpoint.
+        DeploymentError: Nothing is deployed there, or not the named deployed model.
     """
     from doctune.errors import DeploymentError
     from doctune.vertex import list_variants

@@ -24,7 +24,7 @@ _DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an experiment has come."""
+    """The progress of an experiment."""
 
     stage: int
     dropped: tuple[str, ...]
@@ -132,7 +132,7 @@ def _next_stage(
     stage = standing.stage
     ready = _days(standing.stage_at, now) >= plan.rules.stage_days
     out = _outages(known, left)
-    # Nobody else is given to an arm that may still be out.
+    # No further users are sent to an arm that may still be down.
     ready = ready and all(now.timestamp() > found.outage[1] for found in out if found.outage)
     enough = all(_enough_users(plan, known, arm) for arm in left)
     if stage + 1 < len(plan.ramp) and ready and enough:
@@ -157,7 +157,7 @@ def _next_stage(
 
 
 def _outages(known: Evaluation, arms: tuple[str, ...]) -> list[Finding]:
-    """Returns the guardrails that would be breached but for one stretch of time."""
+    """Returns the guardrails that are breached only because of one period."""
     return [found for arm in arms for found in known.of(arm, "guardrail") if found.outage]
 
 
@@ -174,7 +174,7 @@ def _describe_outage(found: Finding) -> str:
 def _end(
     plan: Plan, standing: Standing, verdict: Verdict, sentence: str, winner: str | None = None
 ) -> Decision:
-    # A winner's users keep it until it has been promoted.
+    # The winner's users stay in its arm until it is promoted.
     shares = plan.shares_at(standing.stage, frozenset(standing.dropped)) if winner else {}
     return Decision("end", sentence, standing.stage, standing.dropped, shares, verdict, winner)
 

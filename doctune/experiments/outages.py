@@ -1,10 +1,9 @@
-"""An outage is one event, however many requests it fails: guardrails leave their worst stretch out.
+"""Leaves an arm's worst period out of the guardrails, since an outage is a single event.
 
-The guardrails' intervals take users as independent of each other. While a model server restarts, or
-a cold one warms up, all of its users are served badly at once, so that a minute of it looks like
-the certain sign of a version that always fails. So what an arm did in the one stretch of
-`outage_seconds` that speaks most against it decides nothing by itself: it has to be as bad at other
-times, too.
+The guardrails' intervals assume that users are independent. While a model server restarts or warms
+up, all its users are served badly at once, so one such minute looks like strong evidence against
+the version. So a guardrail is breached only if it is breached without the worst period of
+`outage_seconds` too.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of the time, both ends included."""
+    """A period of time, both ends included."""
 
     start: datetime
     end: datetime
 
 
 def worst_stretch(bad_requests: Sequence[tuple[datetime, float]], seconds: float) -> Stretch | None:
-    """Returns the stretch in which most went wrong; None where nothing did.
+    """Returns the period with the largest sum of badness; None if there are no bad requests.
 
     Args:
-        bad_requests: When each was, oldest first, and how bad it was.
-        seconds: How long the stretch is.
+        bad_requests: The time of each bad request, oldest first, and how bad it was.
+        seconds: Length of the period.
     """
     if not bad_requests:
         return None

@@ -1,4 +1,4 @@
-"""What an experiment compares and by which rules: fixed when it is created, and kept with it."""
+"""The plan of an experiment, its arms and rules, which is fixed when the experiment is created."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Part(BaseModel):
 
 
 class ArmPlan(_Part):
-    """One variant: a model version, what an upstream serves, or the same with other settings."""
+    """One arm: a model version or an upstream's model, possibly with other parameters."""
 
     name: str
     model_version: str = Field("", description="projects/.../models/M@3; the model's own if empty.")
@@ -86,7 +86,7 @@ class Plan(_Part):
 
 
 def check_plan(plan: Plan) -> None:
-    """Refuses what cannot be run.
+    """Refuses a plan that cannot be run.
 
     Raises:
         UsageError: The message says what is wrong.

@@ -1,4 +1,4 @@
-"""Power calculation: how many users and days an effect needs, from the log's own variance."""
+"""Power calculation: how many users and days an effect needs, given the variance in the log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LEAST_USERS = 30
 
 @dataclass(frozen=True)
 class PlannedExperiment:
-    """What an experiment needs. Users are of both arms together."""
+    """The users and days that an experiment needs. Users are the sum of both arms."""
 
     metric: str
     effect: float
@@ -61,11 +61,11 @@ def plan_experiment(
     power: float = 0.8,
     now: datetime | None = None,
 ) -> PlannedExperiment:
-    """Returns what an effect needs.
+    """Returns how many users and days it takes to detect an effect.
 
     Args:
         config: The folder with `experiments.yaml`.
-        days: How far back the log is looked at.
+        days: Days of the log to use.
 
     Raises:
         UsageError: There is no such metric, the effect is 0, or the log has too few users.

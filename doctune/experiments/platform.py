@@ -1,7 +1,7 @@
-"""What an experiment deploys on Vertex AI, found again by name, and removed at its end.
+"""Deploys an experiment's arms on Vertex AI, finds them again by name, and removes them at its end.
 
-Each treatment with a version of its own gets an endpoint that takes all of its traffic, because no
-client can address one deployed model behind a split.
+Each treatment with its own version gets its own endpoint, because clients cannot address a single
+deployed model behind a traffic split.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ logger = logging.getLogger("doctune.experiments")
 
 
 class Platform(Protocol):
-    """Where arms are served."""
+    """The platform that serves the arms."""
 
     def prepare(self, plan: Plan, arm: ArmPlan) -> str:
         """Deploys an arm, unless it is; returns the upstream by which the gateway asks it."""
@@ -38,7 +38,7 @@ def arm_endpoint(plan: Plan, arm: ArmPlan) -> str:
 
 
 class VertexPlatform:
-    """Vertex AI, through the session that is open."""
+    """Vertex AI, in the current session."""
 
     def prepare(self, plan: Plan, arm: ArmPlan) -> str:
         """Deploys an arm, unless it is; returns the upstream by which the gateway asks it."""

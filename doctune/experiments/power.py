@@ -1,4 +1,4 @@
-"""How many users an effect needs, for the sequence and for the fixed-horizon test."""
+"""How many users it takes to detect an effect, by the sequence and by the fixed-horizon test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FEWEST_USERS, _MOST_USERS = 2.0, 1e12
 
 @dataclass(frozen=True)
 class Need:
-    """Users of both arms together."""
+    """The number of users, both arms together."""
 
     sequential: int
     fixed: int
@@ -23,10 +23,10 @@ class Need:
 def users_needed(
     effect: float, unit_variance: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> Need:
-    """Returns how many users, half in each arm, an effect needs.
+    """Returns how many users, half in each arm, it takes to detect an effect.
 
-    The sequence's number is that at which it has excluded zero with this power, had it been tuned
-    to that number; it may well exclude it earlier.
+    For the sequence it is the number at which it has excluded zero with this power, if tuned to
+    that number; it may exclude zero earlier.
 
     Args:
         effect: The difference, in the metric's unit.
@@ -52,7 +52,7 @@ def users_needed(
 def smallest_effect(
     users: float, unit_variance: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Returns the least effect that so many users show, by the sequence."""
+    """Returns the smallest effect that the sequence detects with this many users."""
     error = math.sqrt(unit_variance / users)
     half = sequence_half_width(error, users, alpha, users)
     return half + float(special.ndtri(power)) * error

@@ -1,4 +1,4 @@
-"""Quantiles of values that come in clusters: one user's requests are alike.
+"""Quantiles of clustered values: requests of the same user are similar.
 
 The share of values below the quantile is a ratio metric over users, whose standard error the delta
 method gives; that error, carried over to ranks, gives the quantile's own (the outer interval of
@@ -19,11 +19,11 @@ REACH = 1.96  # standard errors to either side from which the quantile's error i
 
 
 def quantile_value(values: ArrayLike, users: ArrayLike, quantile: float) -> ArmValue:
-    """Returns a quantile of one arm, with the variance that the users' clusters make.
+    """Returns a quantile of one arm, with its variance clustered by user.
 
     Args:
-        values: One a request.
-        users: Whose request it is: whole numbers from 0.
+        values: One per request.
+        users: The user of each request: whole numbers from 0.
         quantile: Between 0 and 1.
     """
     data = np.asarray(values, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""One self-contained page about an experiment: verdict, intervals, slices, examples, steps."""
+"""Renders a self-contained HTML report: verdict, intervals, slices, examples, steps."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def render_report(engine: Engine, name: str) -> str:
 
 
 def most_different(engine: Engine, plan: Plan) -> list[Pair]:
-    """Returns answers to the same questions in which the arms are least alike."""
+    """Returns the answers to the same questions that differ most between the arms."""
     by_question: dict[str, dict[str, str]] = {}
     for row in example_pairs(engine, scope_of(plan), _MOST_EXAMPLES):
         by_question.setdefault(row["question"], {}).setdefault(row["arm"], row["answer"])
@@ -96,7 +96,7 @@ def plot_of(steps: Sequence[Decided], plan: Plan) -> Markup:
                 points.append((moment, found["lower"], found["effect"], found["upper"]))
     if len(points) < 2:
         return Markup("")
-    # The first intervals are wider than anything that matters.
+    # The first intervals are too wide to be informative.
     reach = max(abs(number) for point in points[len(points) // 3 :] for number in point[1:]) or 1.0
     first, last = points[0][0], points[-1][0]
 

@@ -1,8 +1,8 @@
-"""How a version reaches its users: at once, in watched steps, or by an A/B test.
+"""Rolls out a version: at once, as a canary, or by an A/B test.
 
-An experiment is in the database before anything of it is deployed, under a name that is made of the
-run and the version. So a step that is tried again goes on with the same experiment, and one whose
-run was given up is found with `doctune experiment list` and ended with `doctune experiment stop`.
+An experiment is stored in the database before its arms are deployed, under a name made of run and
+version. So a retried step resumes the same experiment. The experiment of an abandoned run is shown
+by `doctune experiment list` and ended with `doctune experiment stop`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ logger = logging.getLogger("doctune.experiments")
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What is released where.
+    """The version to release, and where.
 
     Attributes:
         model_version: projects/.../models/M@VERSION.
-        endpoint_name: Display name; the endpoint is created where there is none.
+        endpoint_name: Display name; the endpoint is created if there is none.
         judged_against: Artifact URI of the champion that the model was compared with.
         owner: Name of the pipeline run: a retry resumes its own release.
         smoke_prompt: A prompt that the new deployment must answer.
@@ -57,7 +57,7 @@ class Release:
 
 @dataclass(frozen=True)
 class RolledOut:
-    """What became of a release; `experiment` is the one that decides, "" where none does."""
+    """The result of a release; `experiment` is the one that decides, or ""."""
 
     endpoint: str  # resource name
     deployed_model_id: str
@@ -66,18 +66,18 @@ class RolledOut:
 
 
 def roll_out(release: Release, rollout: str, experiment: Mapping[str, Any]) -> RolledOut:
-    """Releases a version in one of the ways of `Rollout`.
+    """Releases a version by one of the methods of `Rollout`.
 
-    By `experiment` it is deployed as a treatment that has no user yet; `run_to_its_end` decides.
-    Where no other version is released there is nothing to compare with: it is released directly.
+    With `experiment` it is deployed as a treatment without users; `run_to_its_end` decides. If no
+    other version is released, there is nothing to compare with and it is released directly.
 
     Args:
-        experiment: The settings of experiments, as experiments.yaml has them.
+        experiment: The settings of experiments, as in experiments.yaml.
 
     Raises:
-        UsageError: There is no such way.
+        UsageError: There is no such method.
         ConfigurationError: A setting is wrong.
-        DeploymentError: The release failed; what was deployed before is as it was.
+        DeploymentError: The release failed; earlier deployments are unchanged.
     """
     from doctune.vertex import deploy_model
 
@@ -103,13 +103,13 @@ def roll_out(release: Release, rollout: str, experiment: Mapping[str, Any]) -> R
 def run_to_its_end(
     name: str, experiment: Mapping[str, Any], report: Path
 ) -> tuple[ExperimentState, dict[str, float]]:
-    """Controls an experiment until it has ended; returns its end and the numbers of its last look.
+    """Controls an experiment until it ends; returns the outcome and the last numbers.
 
-    One whose time is over (`release.limit_days`) is stopped, and the control kept.
+    An experiment that exceeds `release.limit_days` is stopped, and the control is kept.
 
     Args:
-        experiment: The settings of experiments, as experiments.yaml has them.
-        report: The page that is written.
+        experiment: The settings of experiments, as in experiments.yaml.
+        report: HTML file to write.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -132,7 +132,7 @@ def run_to_its_end(
 
 
 def _user_counts(release: Release, experiment: Mapping[str, Any]) -> UserCounts | None:
-    """Returns what counts the users' requests in the gateway's log; None where it is not known."""
+    """Returns a function that counts requests in the gateway's log; None without a database."""
     from doctune.database.usage import endpoint_requests
     from doctune.experiments.options import experiment_options
     from doctune.experiments.service_database import is_known
@@ -165,7 +165,7 @@ def _deploy_treatment(release: Release, experiment: Mapping[str, Any]) -> Rolled
 
 
 def _planned(engine: Engine, release: Release, options: ExperimentOptions) -> Plan:
-    """Returns the plan of this release's experiment, which an earlier try may have made."""
+    """Returns the plan of this release's experiment, which an earlier attempt may have created."""
     from doctune.database.experiments import list_experiments
     from doctune.experiments.creation import ArmChoice, Request, create_experiment
     from doctune.experiments.plan import TREATMENT, Plan
@@ -224,7 +224,7 @@ def _opened(experiment: Mapping[str, Any]) -> tuple[ExperimentOptions, Engine]:
 
 
 def _flat(numbers: Mapping[str, Any]) -> dict[str, float]:
-    """Returns what is known at a look as flat numbers, for the run's metrics."""
+    """Returns the results as flat numbers, for the run's metrics."""
     flat = {f"users_{arm}": float(users) for arm, users in numbers["users"].items()}
     for found in numbers["findings"]:
         for key in ("control", "treatment", "effect", "lower", "upper"):

@@ -1,8 +1,8 @@
-"""Whether users came to the arms as they should have: a sequential test.
+"""A sequential test for sample ratio mismatch.
 
-Lindon and Malek, "Anytime-Valid Inference for Multinomial Count Data" (NeurIPS 2022): the ratio of
-a Dirichlet mixture of multinomials to the one that the shares ask for is a martingale while the
-assignment is right, so that one over it is a p-value at every look.
+Lindon and Malek, "Anytime-Valid Inference for Multinomial Count Data" (NeurIPS 2022): while the
+assignment is right, the likelihood ratio of a Dirichlet mixture of multinomials to the multinomial
+of the intended shares is a martingale, so its inverse is an always-valid p-value.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from scipy import optimize, special
 
 from doctune.experiments.moments import Floats
 
-# A broken assignment is rare, and stopping for nothing costs a whole experiment.
+# A broken assignment is rare, and a false alarm costs a whole experiment.
 MISMATCH_ALPHA = 0.001
-# How closely the mixture keeps to the shares that are asked for: users' worth of belief in them.
+# The concentration of the mixture around the intended shares, in users.
 CONCENTRATION = 100.0
 
 
 def mismatch_log_ratio(
     counts: ArrayLike, shares: ArrayLike, concentration: float = CONCENTRATION
 ) -> Floats:
-    """Returns the logarithm of the Bayes factor against the shares.
+    """Returns the logarithm of the Bayes factor against the intended shares.
 
-    Where the shares change, the logarithms of the stages add up.
+    If the shares change, the logarithms of the stages are added.
 
     Args:
-        counts: Users an arm, (..., arms).
-        shares: What each arm should get of them, of any sum.
+        counts: Users per arm, shape (..., arms).
+        shares: The intended shares, with any sum.
     """
     seen = np.asarray(counts, dtype=np.float64)
     asked = np.asarray(shares, dtype=np.float64)
@@ -45,14 +45,14 @@ def mismatch_log_ratio(
 def mismatch_p_value(
     counts: ArrayLike, shares: ArrayLike, concentration: float = CONCENTRATION
 ) -> Floats:
-    """Returns the p-value at a look; the least of all looks is one too."""
+    """Returns the p-value now; the minimum over all looks is valid too."""
     return np.exp(-np.maximum(mismatch_log_ratio(counts, shares, concentration), 0.0))
 
 
 def users_to_detect(
     true_shares: ArrayLike, shares: ArrayLike, alpha: float = MISMATCH_ALPHA
 ) -> float:
-    """Returns the number of users at which the expected counts themselves are a mismatch."""
+    """Returns the number of users at which a given mismatch is expected to be detected."""
     truth = np.asarray(true_shares, dtype=np.float64)
     truth = truth / truth.sum()
 

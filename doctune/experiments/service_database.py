@@ -1,4 +1,4 @@
-"""Where the services keep what they know: the database of the gateway, opened anywhere."""
+"""Opens the gateway's database from a pipeline step or any other process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USER_VARIABLE, NAME_VARIABLE = "DATABASE_USER", "DATABASE_NAME"
 
 
 class DatabasePlace(BaseModel):
-    """An instance of Cloud SQL, which the service account signs in to without a password."""
+    """A Cloud SQL instance, to which the service account connects without a password."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,17 +31,17 @@ class DatabasePlace(BaseModel):
 
 
 def is_known(place: DatabasePlace) -> bool:
-    """Returns whether a place, or the environment, names the database of the gateway."""
+    """Returns whether the gateway's database is given, by argument or environment."""
     return bool(place.instance or any(map(os.environ.get, (URL_VARIABLE, INSTANCE_VARIABLE))))
 
 
 def open_service_database(place: DatabasePlace | None = None, default_url: str = "") -> Engine:
-    """Returns an engine for the database of a place, or else the one that the environment names.
+    """Returns an engine for the given database, or else the one in the environment.
 
-    `DATABASE_INSTANCE` is an instance of Cloud SQL, `DATABASE_URL` any other database.
+    `DATABASE_INSTANCE` is a Cloud SQL instance, `DATABASE_URL` any other database.
 
     Raises:
-        ConfigurationError: Nothing names one, a variable is missing, or the URL is wrong.
+        ConfigurationError: No database is given, a variable is missing, or the URL is wrong.
     """
     place = place if place and place.instance else _from_environment()
     if place.instance:

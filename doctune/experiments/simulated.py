@@ -1,7 +1,7 @@
-"""Users that are made up: of very unequal activity, each with a rate and a speed of their own.
+"""Simulated users of very unequal activity, each with their own rate and speed.
 
-Effects are added so that the true difference is known exactly: to a user's chance, or to each
-value.
+The effect is added to a user's probability or to each value, so the true difference is known
+exactly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Kind = Literal["mean", "ratio", "returning", "share", "quantile", "cuped"]
 # One user in a hundred sends some thirty times as many requests as the median user.
 ACTIVITY_SPREAD = 1.5
 MOST_REQUESTS = 500
-# How much of a user's requests before and during the experiment goes together, for CUPED.
+# The correlation of a user's requests before and during the experiment, for CUPED.
 CORRELATION = 0.7
 QUANTILE = 0.95
 
@@ -30,7 +30,7 @@ _REQUESTS_A_LOOK = 0.05  # of the median user who has arrived already
 
 @dataclass(frozen=True)
 class Course:
-    """Many experiments, each looked at after every batch of users."""
+    """Many experiments, each analysed after every batch of users."""
 
     experiments: int = 2000
     users: int = 20_000
@@ -38,12 +38,12 @@ class Course:
 
     @property
     def looks(self) -> int:
-        """How often each is looked at."""
+        """The number of analyses per experiment."""
         return self.users // self.batch
 
     @property
     def users_at_looks(self) -> Floats:
-        """How many users each look has."""
+        """The number of users at each analysis."""
         return np.arange(1, self.looks + 1, dtype=np.float64) * self.batch
 
 
@@ -64,7 +64,7 @@ def differences(
 
 
 def activity(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns how many requests users send: a few very many, most one or two."""
+    """Returns how many requests users send: most send one or two, a few very many."""
     drawn = rng.standard_normal(shape, dtype=np.float32)
     return np.minimum(np.ceil(np.exp(ACTIVITY_SPREAD * drawn)), MOST_REQUESTS).astype(np.int64)
 
@@ -94,7 +94,7 @@ def _columns(
     requests = activity(rng, shape)
     if kind == "mean":
         return {0: requests + effect * treated}
-    # People differ in what pleases them, and the busiest more than the others.
+    # Users differ in how often they are satisfied, the most active ones more than others.
     chance = rng.beta(4.0, 3.0, shape) * 0.8 + effect * treated
     return {0: rng.binomial(requests, chance).astype(np.float64), 1: requests.astype(np.float64)}
 
@@ -125,7 +125,7 @@ def _cumulated(columns: dict[int, np.ndarray], arm: np.ndarray, course: Course) 
 
 
 def _returning_differences(effect: float, course: Course, rng: np.random.Generator) -> Difference:
-    """Users who come back: at every look, all who have arrived so far may send more requests."""
+    """Returns differences for users who return: all users so far may send requests at each look."""
     shape = (course.experiments, course.users)
     treated = rng.random(shape, dtype=np.float32) < 0.5
     rates = np.minimum(np.exp(ACTIVITY_SPREAD * rng.standard_normal(shape)), 50.0)
@@ -136,7 +136,7 @@ def _returning_differences(effect: float, course: Course, rng: np.random.Generat
     for look in range(course.looks):
         arrived = (look + 1) * course.batch
         new = rng.poisson(rates[:, :arrived])
-        # Whoever arrives does so with a request.
+        # Every user arrives with a request.
         new[:, arrived - course.batch :] += 1
         rows, users = np.nonzero(new)
         sent = new[rows, users]

@@ -1,7 +1,7 @@
-"""The primary metric among parts of the users: new and old ones, languages, kinds of question.
+"""The primary metric in slices of the users: new and returning ones, languages, kinds of question.
 
-Slices are looked at because they are there, not because they were planned: their p-values are
-corrected for their number, and no verdict rests on them.
+Slices are exploratory: their p-values are corrected for their number, and no decision depends on
+them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from doctune.knowledge.questions import read_question
 
 @dataclass(frozen=True)
 class Slice:
-    """The primary metric of one treatment among some of the users."""
+    """The primary metric of one treatment in a slice of the users."""
 
     dimension: str
     value: str

@@ -37,7 +37,7 @@ MEMORY_LIMIT = "768MB"
 
 
 def scope_of(plan: Plan) -> Scope:
-    """Returns which requests an experiment looks at."""
+    """Returns the scope of an experiment's requests."""
     return Scope(
         experiment=plan.name,
         refusal=REFUSAL,
@@ -49,13 +49,13 @@ def scope_of(plan: Plan) -> Scope:
 
 
 class DatabaseSource:
-    """The log and the feedback of the gateway."""
+    """The gateway's log and feedback."""
 
     def __init__(self, engine: Engine, plan: Plan, started_at: datetime) -> None:
         """Prepares the queries.
 
         Args:
-            started_at: When the experiment started; CUPED looks at what was before.
+            started_at: Start of the experiment; CUPED uses the time before it.
         """
         self._engine, self._scope = engine, scope_of(plan)
         days = plan.rules.before_days
@@ -79,7 +79,7 @@ class DatabaseSource:
         arms: dict[str, list[tuple[float, ...]]] = defaultdict(list)
         for arm, unit, sums in rows:
             arms[arm].append((*sums, *before.get(unit, (0.0, 0.0))))
-        # Where nobody has a past, a denominator of 1 leaves the covariate out.
+        # If no user has a past, a denominator of 1 disables the covariate.
         return {arm: _moments(values, bool(before)) for arm, values in arms.items()}
 
     def quantiles(self, metric: QuantileMetric) -> dict[str, ArmValue]:
@@ -112,20 +112,20 @@ class DatabaseSource:
 
 
 class ParquetSource:
-    """Exposures in Parquet files, one row a request: `experiment`, `arm`, `unit` and measures.
+    """Exposures in Parquet files, one row per request: `experiment`, `arm`, `unit` and measures.
 
-    Quantiles are taken of the columns `answer_...`, as `write_exposures` makes them.
-    DuckDB adds them up within its memory limit, on disk where need be.
+    Quantiles are computed from the `answer_...` columns that `write_exposures` makes. DuckDB
+    aggregates within its memory limit, and spills to disk.
     """
 
     def __init__(self, files: str | Path, experiment: str, *, threads: int = 2) -> None:
-        """Opens them.
+        """Opens the files.
 
         Args:
-            files: A file, or a pattern of several.
+            files: A file, or a glob pattern.
 
         Raises:
-            UsageError: There is none, or it holds no exposures.
+            UsageError: There is no such file, or it has no exposures.
         """
         import duckdb
 
@@ -209,10 +209,10 @@ class ParquetSource:
 
 
 def write_exposures(engine: Engine, plan: Plan, path: Path) -> int:
-    """Writes the exposures of an experiment to a Parquet file; returns how many.
+    """Writes the exposures of an experiment to a Parquet file; returns their number.
 
     Raises:
-        UsageError: It has none yet.
+        UsageError: The experiment has no exposures yet.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

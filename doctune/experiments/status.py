@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class StandingNow:
-    """An experiment as it stands."""
+    """The current state of an experiment."""
 
     name: str
     state: str
@@ -62,10 +62,10 @@ class StandingNow:
 
 
 def standing_of(engine: Engine, name: str) -> StandingNow:
-    """Returns how an experiment stands.
+    """Returns the current state of an experiment.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no experiment of that name.
     """
     state = get_experiment(engine, name)
     plan = Plan.model_validate(state.plan)
@@ -93,12 +93,12 @@ def standing_of(engine: Engine, name: str) -> StandingNow:
 
 
 def row_of(found: Mapping[str, Any]) -> Row:
-    """Returns a finding as it is kept, as a row."""
+    """Returns a stored finding as a row."""
     return Row(**{name: found[name] for name in Row.__dataclass_fields__})
 
 
 def _controller(state: ExperimentState, now: datetime) -> str | None:
-    """Returns who controls it; None where nobody does any more."""
+    """Returns the name of the active controller, or None."""
     alive = state.lease_until is not None and state.lease_until > now
     return state.lease_owner if alive else None
 
