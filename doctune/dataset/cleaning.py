@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from doctune.dataset.options import DatasetOptions
 from doctune.dataset.records import Example, Fact
 from doctune.dataset.scoring import fault_in
+from doctune.dataset.spilling import KeyIndex, NumberedRecords, hash_of
 from doctune.dataset.text import is_unspaced, normalise, sentences, symbol_ratio, words
 from doctune.dataset.tokens import TokenCounter
 
@@ -169,41 +169,48 @@ def _bands(threshold: float) -> int:
 
 
 class NearIndex:
-    """An index of texts that finds near-duplicates.
+    """An index of texts that finds near-duplicates; what it holds is in a file (`spilling.py`).
 
     Args:
         threshold: Jaccard similarity above which two texts are near-duplicates.
     """
 
     def __init__(self, threshold: float) -> None:
-        from rensa import RMinHashLSH
-
         self._threshold = threshold
-        self._index = RMinHashLSH(threshold, PERMUTATIONS, _bands(threshold))
-        # Arrays need a fiftieth of the memory of sets of Python integers.
-        self._entries: list[tuple[array[int], Any]] = []
-        self._last: tuple[frozenset[int], RMinHash] | None = None
+        self._bands = _bands(threshold)
+        self._numbers = KeyIndex()  # of the records, by the hash of a band of the signature
+        self._records = NumberedRecords()  # a value, then the shingles
+        self._last: tuple[frozenset[int], tuple[int, ...]] | None = None
 
-    def find(self, hashes: frozenset[int]) -> Iterator[Any]:
+    def find(self, hashes: frozenset[int]) -> Iterator[int]:
         """Yields the values of sets with a similarity at or above the threshold, oldest first."""
         return (value for _, value in self.matches(hashes))
 
-    def matches(self, hashes: frozenset[int]) -> Iterator[tuple[float, Any]]:
+    def matches(self, hashes: frozenset[int]) -> Iterator[tuple[float, int]]:
         """As `find`, with similarities; candidates are compared lazily."""
-        for number in sorted(self._index.query(self._signature(hashes))):
-            known, value = self._entries[number]
+        found = {number for key in self._keys(hashes) for number in self._numbers.get(key)}
+        for number in sorted(found):
+            value, *known = self._records[number]
             if (likeness := similarity(hashes, frozenset(known))) >= self._threshold:
                 yield likeness, value
 
-    def add(self, hashes: frozenset[int], value: Any) -> None:
+    def add(self, hashes: frozenset[int], value: int) -> None:
         """Adds a set of shingles with its value for `find`."""
-        self._index.insert(len(self._entries), self._signature(hashes))
-        self._entries.append((array("I", hashes), value))
+        number = self._records.add((value, *hashes))
+        for key in self._keys(hashes):
+            self._numbers.add(key, number)
 
-    def _signature(self, hashes: frozenset[int]) -> RMinHash:
+    def _keys(self, hashes: frozenset[int]) -> tuple[int, ...]:
         # Cached, since a text is usually searched for and then added.
         if self._last is None or self._last[0] is not hashes:
-            self._last = (hashes, minhash_of(hashes))
+            signature = minhash_of(hashes).digest()
+            size = PERMUTATIONS // self._bands
+            # The hash of a tuple of integers is the same in every process.
+            keys = (
+                hash((band, *signature[band * size : (band + 1) * size]))
+                for band in range(self._bands)
+            )
+            self._last = (hashes, tuple(keys))
         return self._last[1]
 
 
@@ -212,7 +219,8 @@ class Deduplicator:
 
     One text may answer several questions (a section's first sentence may also define a term). These
     are phrasings, which are wanted up to a limit. Refused are the same question with the same
-    answer, one question with two answers, and a text of another owner.
+    answer, one question with two answers, and a text of another owner. Texts are known by 64-bit
+    hashes, which are in files (`spilling.py`).
 
     Args:
         threshold: Jaccard similarity above which two texts are near-duplicates.
@@ -220,10 +228,11 @@ class Deduplicator:
     """
 
     def __init__(self, threshold: float, most_questions: int) -> None:
-        self._owner_of_text: dict[str, str] = {}
-        self._questions_of_text: Counter[str] = Counter()
-        self._answer_of: dict[str, str] = {}
+        self._owner_of_text = KeyIndex()
+        self._questions_of_text = KeyIndex()  # numbered from 0
+        self._text_of_question = KeyIndex()
         self._near = NearIndex(threshold)
+        self._admitted = NumberedRecords()  # owner, kind and text of what is in `_near`
         self._most_questions = most_questions
         self.exact = 0
         self.near = 0
@@ -241,43 +250,46 @@ class Deduplicator:
         text = answer
         if answer.count(" ") < _TELLING_WORDS - 1:
             text = f"{normalise(fact.questions[0])} {answer}"
-        if self._owner_of_text.setdefault(text, owner) != owner:
+        known, owner_hash = hash_of(text), hash_of(owner)
+        if self._owner_of_text.setdefault(known, owner_hash) != owner_hash:
             self.exact += len(fact.questions)
             return ()
-        if fact.kind != "table" and self._is_near_copy(fact, owner, text):
+        if fact.kind != "table" and self._is_near_copy(fact.kind, owner_hash, text):
             self.near += len(fact.questions)
             return ()
-        return tuple(question for question in fact.questions if self._admits(question, text))
+        own: set[int] = set()  # questions that came with this fact
+        return tuple(question for question in fact.questions if self._admits(question, known, own))
 
-    def _is_near_copy(self, fact: Fact, owner: str, text: str) -> bool:
+    def _is_near_copy(self, kind: str, owner: int, text: str) -> bool:
         # Texts with different numbers state different facts, however similar they are. So the
         # numbers are part of every shingle, and such texts have no shingle in common.
         hashes = _fact_shingles(text)
-        for near in self._near.find(hashes):
-            if near.owner != owner or (near.kind == fact.kind and near.text != text):
+        this = (owner, hash_of(kind), hash_of(text))
+        is_known = False
+        for number in self._near.find(hashes):
+            near = near_owner, near_kind, near_text = tuple(self._admitted[number])
+            if near_owner != owner or (near_kind == this[1] and near_text != this[2]):
                 return True
-        self._near.add(hashes, _Known(owner, fact.kind, text))
+            is_known = is_known or near == this
+        # Once is enough: each copy of a text would be compared with all copies before it.
+        if not is_known:
+            self._near.add(hashes, self._admitted.add(this))
         return False
 
-    def _admits(self, question: str, text: str) -> bool:
-        known = self._answer_of.setdefault(normalise(question), text)
-        if known != text:
+    def _admits(self, question: str, text: int, own: set[int]) -> bool:
+        asked = hash_of(normalise(question))
+        if not (known := self._text_of_question.get(asked)):
+            self._text_of_question.add(asked, text)
+            own.add(asked)
+        elif known[0] != text:
             self.contradictions += 1
             return False
-        if known is not text or self._questions_of_text[text] >= self._most_questions:
+        count = len(self._questions_of_text.get(text))
+        if asked not in own or count >= self._most_questions:
             self.exact += 1
             return False
-        self._questions_of_text[text] += 1
+        self._questions_of_text.add(text, count)
         return True
-
-
-@dataclass(frozen=True)
-class _Known:
-    """An admitted text."""
-
-    owner: str
-    kind: str
-    text: str
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -325,25 +337,25 @@ class SideGuard:
     """Tracks which sentences are on which side of the split.
 
     Sides are processed in order of importance. An example of a later side is refused if its
-    question or answer has a sentence of an earlier side.
+    question or answer has a sentence of an earlier side. Sentences are known by 64-bit hashes,
+    which are in a file (`spilling.py`).
     """
 
     def __init__(self) -> None:
-        self._earlier: set[str] = set()
-        self._current: set[str] = set()
+        self._side = 0
+        self._first_side = KeyIndex()
 
     def next_side(self) -> None:
         """Closes a side: its sentences are refused from now on."""
-        self._earlier |= self._current
-        self._current = set()
+        self._side += 1
 
     def admit(self, example: Example) -> bool:
         """Returns whether an example shares no sentence with earlier sides; records its passage."""
-        told = [*_telling(example.answer), *_telling(example.question)]
-        if any(sentence in self._earlier for sentence in told):
+        told = [hash_of(one) for one in (*_telling(example.answer), *_telling(example.question))]
+        if any(side < self._side for one in told for side in self._first_side.get(one)):
             return False
-        self._current.update(told)
-        self._current.update(_telling(example.passage))
+        for one in (*told, *map(hash_of, _telling(example.passage))):
+            self._first_side.setdefault(one, self._side)
         return True
 
 

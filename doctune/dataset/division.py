@@ -11,10 +11,12 @@ gets phrasings from the training set whose facts stay there, so it measures what
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from doctune.dataset.cleaning import Deduplicator, SideGuard
 from doctune.dataset.options import DatasetOptions
@@ -71,14 +73,11 @@ def divide(
     """
     for level in _LEVELS:
         unit_of = _unit_namer(views, level)
-        members: dict[str, list[Example]] = {}
-        for example in examples:
-            members.setdefault(unit_of(example), []).append(example)
-        if len(members) < _LEAST_GROUPS[level]:
+        sizes = Counter(map(unit_of, examples))
+        if len(sizes) < _LEAST_GROUPS[level]:
             continue
-        texts = _unit_texts(views, level, members)
-        units = [Unit(key, len(own)) for key, own in members.items()]
-        groups = group_units(units, texts.__getitem__)
+        units = [Unit(key, size) for key, size in sizes.items()]
+        groups = group_units(units, _unit_texts(views, level, examples, unit_of))
         if len(groups) < _LEAST_GROUPS[level]:
             continue
         for attempt in range(_ATTEMPTS):
@@ -124,17 +123,18 @@ def _unit_namer(views: list[View], level: str) -> UnitNamer:
     return name
 
 
-def _unit_texts(views: list[View], level: str, members: dict[str, list[Example]]) -> dict[str, str]:
-    """Returns the text of each unit, by which near-duplicate units are found."""
+def _unit_texts(
+    views: list[View], level: str, examples: list[Example], unit_of: UnitNamer
+) -> Callable[[str], str]:
+    """Returns what gives the text of a unit, by which near-duplicate units are found."""
     if level == "document":
-        return {
-            view.document.key: "\n".join(block.text for block in view.document.blocks)
-            for view in views
-        }
-    return {
-        key: "\n".join(dict.fromkeys(example.passage for example in own))
-        for key, own in members.items()
-    }
+        documents = {view.document.key: view.document for view in views}
+        return lambda key: "\n".join(block.text for block in documents[key].blocks)
+    # Finer units are those of a corpus with few documents.
+    passages: dict[str, dict[str, None]] = {}
+    for example in examples:
+        passages.setdefault(unit_of(example), {})[example.passage] = None
+    return lambda key: "\n".join(passages[key])
 
 
 def _guarded(
@@ -152,9 +152,12 @@ def _guarded(
     guard = SideGuard()
     kept: dict[str, tuple[Example, ...]] = {}
     for side in SIDES:
-        own = _without_copies(by_side[side], deduplicator, side)
-        admitted = [example for example in own if guard.admit(example)]
-        removed.filtered["sentence_on_another_side"] += len(own) - len(admitted)
+        admitted = []
+        for example in _without_copies(by_side.pop(side), deduplicator, side):
+            if guard.admit(example):
+                admitted.append(example)
+            else:
+                removed.filtered["sentence_on_another_side"] += 1
         guard.next_side()
         kept[side] = tuple(admitted)
     removed.add(deduplicator)
@@ -170,30 +173,43 @@ def _hold_out(
     Each fact stays in the training set, so validation asks for known facts in other words. The
     facts are sampled by hash and seed, so that a few more examples change few of them.
     """
-    by_fact: dict[int, list[Example]] = {}
-    for example in learnt:
-        by_fact.setdefault(example.fact, []).append(example)
-    several = [own for own in by_fact.values() if len(own) > 1]
-    several.sort(key=lambda own: stable_hash("hold out", options.seed, own[0].fact_id))
     wanted = round(options.validation_share * len(learnt))
-    held = {
-        id(min(own, key=lambda one: stable_hash("phrasing", options.seed, one.question)))
-        for own in several[:wanted]
-    }
-    return {
-        "train": tuple(example for example in learnt if id(example) not in held),
-        "validation": tuple(example for example in learnt if id(example) in held),
-    }
+    ranks = array("Q", (_rank(own, options) for own in _by_fact(learnt) if len(own) > 1))
+    last = _smallest(ranks, wanted)
+    train, validation = [], []
+    for own in _by_fact(learnt):
+        held = None
+        if len(own) > 1 and len(validation) < wanted and _rank(own, options) <= last:
+            held = min(own, key=lambda one: stable_hash("phrasing", options.seed, one.question))
+            validation.append(held)
+        train += [example for example in own if example is not held]
+    return {"train": tuple(train), "validation": tuple(validation)}
+
+
+def _rank(own: list[Example], options: DatasetOptions) -> int:
+    return stable_hash("hold out", options.seed, own[0].fact_id)
+
+
+def _smallest(ranks: array[int], wanted: int) -> int:
+    """Returns the largest of the `wanted` smallest numbers; -1 for none of them."""
+    import numpy as np
+
+    if not wanted or not ranks:
+        return -1
+    numbers = np.frombuffer(ranks, dtype=np.uint64)
+    return int(np.partition(numbers, min(wanted, len(numbers)) - 1)[min(wanted, len(numbers)) - 1])
+
+
+def _by_fact(examples: Iterable[Example]) -> Iterator[list[Example]]:
+    """Yields the phrasings of each fact, which stand together in every list of examples."""
+    for _, own in groupby(examples, key=lambda example: example.fact):
+        yield list(own)
 
 
 def _without_copies(
     examples: list[Example], deduplicator: Deduplicator, side: str
-) -> list[Example]:
-    by_fact: dict[int, list[Example]] = {}
-    for example in examples:
-        by_fact.setdefault(example.fact, []).append(example)
-    kept = []
-    for own in by_fact.values():
+) -> Iterator[Example]:
+    for own in _by_fact(examples):
         first = own[0]
         fact = Fact(
             kind=first.kind,
@@ -205,5 +221,4 @@ def _without_copies(
             block=first.block,
         )
         admitted = set(deduplicator.admit(fact, side))
-        kept += [example for example in own if example.question in admitted]
-    return kept
+        yield from (example for example in own if example.question in admitted)

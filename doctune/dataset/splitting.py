@@ -49,20 +49,20 @@ def group_units(units: list[Unit], text_of: Callable[[str], str]) -> list[tuple[
     """
     index = NearIndex(_SAME_TEXT)
     groups = _Groups(unit.key for unit in units)
-    same: dict[bytes, str] = {}
-    for unit in units:
+    same: dict[bytes, int] = {}
+    for at, unit in enumerate(units):
         lowest = nsmallest(_MAX_SHINGLES, shingles(text_of(unit.key), _UNIT_SHINGLE_WORDS))
-        first = same.setdefault(hashlib.sha256(repr(lowest).encode()).digest(), unit.key)
-        if first != unit.key:
-            groups.join(unit.key, first)  # the same text
+        first = same.setdefault(hashlib.sha256(repr(lowest).encode()).digest(), at)
+        if first != at:
+            groups.join(unit.key, units[first].key)  # the same text
             continue
         hashes = frozenset(lowest)
         alike = False
         for likeness, other in index.matches(hashes):
-            groups.join(unit.key, str(other))
+            groups.join(unit.key, units[other].key)
             alike = alike or likeness >= _ALIKE
         if not alike and groups.show(unit.key) <= _SHOWN:
-            index.add(hashes, unit.key)
+            index.add(hashes, at)
     return groups.of(units)
 
 
