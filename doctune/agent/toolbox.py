@@ -37,6 +37,7 @@ from doctune.agent.context import readable
 from doctune.agent.messages import ToolCall
 from doctune.agent.orders import without_orders
 from doctune.errors import ConfigurationError, UsageError
+from doctune.validation import first_problem
 
 TOOL_SECONDS = 10.0
 _MOST_CHARACTERS = 4000
@@ -195,6 +196,5 @@ def _cleaned(value: Any) -> Any:
 
 def _problem(error: ValueError) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return first_problem(error)
     return str(error)

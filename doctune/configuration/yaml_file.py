@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from doctune.errors import ConfigurationError
+from doctune.validation import first_problem
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -43,6 +44,4 @@ def check_keys(model: type[_M], values: Mapping[str, Any], source: object) -> _M
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise ConfigurationError(f"{source}: {key}: {problem['msg']}.") from error
+        raise ConfigurationError(f"{source}: {first_problem(error)}.") from error

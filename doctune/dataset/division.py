@@ -176,7 +176,8 @@ def _hold_out(
     wanted = round(options.validation_share * len(learnt))
     ranks = array("Q", (_rank(own, options) for own in _by_fact(learnt) if len(own) > 1))
     last = _smallest(ranks, wanted)
-    train, validation = [], []
+    train: list[Example] = []
+    validation: list[Example] = []
     for own in _by_fact(learnt):
         held = None
         if len(own) > 1 and len(validation) < wanted and _rank(own, options) <= last:

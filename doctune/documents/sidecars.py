@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from doctune.digests import digest_value
 from doctune.errors import CorpusError
+from doctune.validation import first_problem
 
 SIDECAR_SUFFIX = ".doctune.yaml"
 _MOST_BYTES = 100_000
@@ -125,9 +126,7 @@ def _read(path: Path) -> _Sidecar | None:
     except yaml.YAMLError as error:
         raise CorpusError(f"{path} is not YAML: correct it, or remove it.") from error
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        key = ".".join(map(str, problem["loc"]))
         raise CorpusError(
-            f"{path}: {key or 'content'}: {problem['msg']}. A sidecar has groups (a list of names) "
+            f"{path}: {first_problem(error, 'content')}. A sidecar has groups (a list of names) "
             "and date (YYYY-MM-DD)."
         ) from error

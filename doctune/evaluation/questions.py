@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from doctune.errors import EvaluationError
+from doctune.validation import first_problem
 
 Expects = Literal["answer", "correction", "refusal"]
 
@@ -88,7 +89,5 @@ def _question(line: str, path: Path, number: int) -> Question:
     try:
         return Question.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        reason = f"{place}: {first['msg']}" if place else str(first["msg"])
+        reason = first_problem(error)
         raise EvaluationError(f"{path}, line {number} is not a question: {reason}.") from error

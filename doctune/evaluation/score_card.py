@@ -17,6 +17,7 @@ from doctune.errors import EvaluationError
 from doctune.evaluation.comparison import BASE, CHAMPION, Comparison, Gain, flat_gains
 from doctune.evaluation.product import Answering
 from doctune.evaluation.slices import Slice
+from doctune.validation import first_problem
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -217,8 +218,7 @@ def read_card(path: Path) -> ScoreCard:
     except OSError as error:
         raise EvaluationError(f"{path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        reason = first_problem(error, "the file")
         raise EvaluationError(
-            f"{path} is not a scores.json of evaluate_model: {place}: {first['msg']}."
+            f"{path} is not a scores.json of evaluate_model: {reason}."
         ) from error

@@ -19,6 +19,7 @@ from doctune.errors import UsageError
 from doctune.experiments.assignment import BUCKETS, free_slot
 from doctune.experiments.options import ExperimentOptions
 from doctune.experiments.plan import CONTROL, TREATMENT, ArmPlan, Plan, check_plan
+from doctune.validation import first_problem
 from doctune.vertex.serving_state import VERTEX, EndpointAddress
 
 _LAYER_SECONDS = 10.0  # how long one creation may hold a layer, and another one waits for it
@@ -173,10 +174,7 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(map(str, problem["loc"]))
-        said = problem["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{where}: {said}." if where else f"{said}.") from error
+        raise UsageError(f"{first_problem(error)}.") from error
 
 
 def _version(request: Request, named: str) -> str:

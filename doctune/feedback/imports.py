@@ -25,6 +25,7 @@ from doctune.digests import digest_value
 from doctune.errors import DoctuneError, UsageError
 from doctune.feedback.collect import FeedbackAuthor, StorageRules, keep
 from doctune.feedback.request import KINDS, FeedbackRequest
+from doctune.validation import first_problem
 
 Format = Literal["jsonl", "csv", "langfuse", "label-studio", "argilla"]
 _SHOWN_PROBLEMS = 20
@@ -73,9 +74,7 @@ def import_feedback(
             keep(engine, keeping, FeedbackAuthor(f"import:{form}", of), request, item.said_at)
             summary.kept += 1
         except ValidationError as error:
-            problem = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(map(str, problem["loc"]))
-            summary.refuse(item.place, f"{name}: {problem['msg']}".removeprefix(": "))
+            summary.refuse(item.place, first_problem(error))
         except NoSuchPredictionError:
             summary.refuse(item.place, "there is no such prediction")
         except IdempotencyError:

@@ -13,6 +13,7 @@ from doctune.chat_schema import ChatRequest, ChatRequestError, parse_chat_reques
 from doctune.feedback.request import FeedbackRequest
 from doctune.gateway.options import GatewayOptions
 from doctune.gateway.problems import GatewayError
+from doctune.validation import first_problem
 
 
 async def read_body(request: Request, options: GatewayOptions) -> bytes:
@@ -109,9 +110,7 @@ def feedback_request(body: bytes) -> FeedbackRequest:
         return FeedbackRequest.model_validate_json(body)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        param = ".".join(str(part) for part in problem["loc"][:1])
-        message = str(problem["msg"]).removeprefix("Value error, ")
-        raise _invalid(f"{param}: {message}".removeprefix(": "), param) from error
+        raise _invalid(first_problem(error), ".".join(map(str, problem["loc"][:1]))) from error
 
 
 def _invalid(message: str, param: str = "", code: str = "") -> GatewayError:

@@ -17,6 +17,7 @@ from doctune.feedback.request import LONGEST_TEXT
 from doctune.gateway.bodies import read_body
 from doctune.gateway.problems import GatewayError
 from doctune.gateway.services import Services
+from doctune.validation import first_problem
 
 _PAGE = 50
 _STATES = {"accept": "accepted", "edit": "edited", "reject": "rejected", "merge": "merged"}
@@ -89,9 +90,7 @@ def _decision(body: bytes) -> DecisionRequest:
     try:
         return DecisionRequest.model_validate_json(body)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        message = str(problem["msg"]).removeprefix("Value error, ")
-        raise GatewayError(400, message, code="invalid_value") from error
+        raise GatewayError(400, first_problem(error), code="invalid_value") from error
 
 
 async def _asked(ask: Callable[..., _T], *arguments: Any) -> _T:

@@ -21,6 +21,7 @@ from doctune.errors import DoctuneError, UsageError
 from doctune.files import write_text
 from doctune.logs import configure_logging
 from doctune.training import TrainingOptions, tune_model
+from doctune.validation import first_problem
 
 logger = logging.getLogger("doctune.training")
 
@@ -64,9 +65,7 @@ def _options(text: str) -> TrainingOptions:
     try:
         return TrainingOptions.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"--options: {key}: {first['msg']}".replace(": : ", ": ")) from error
+        raise UsageError(f"--options: {first_problem(error)}") from error
 
 
 if __name__ == "__main__":

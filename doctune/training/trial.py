@@ -24,6 +24,7 @@ from doctune.logs import configure_logging
 from doctune.training.history import TrainingHistory
 from doctune.training.options import TrainingOptions
 from doctune.training.search_options import SearchSpace, with_parameters
+from doctune.validation import first_problem
 
 METRIC = "validation_loss"
 
@@ -93,9 +94,7 @@ def _parse(arguments: list[str] | None) -> tuple[argparse.Namespace, TrainingOpt
         }
         return chosen, with_parameters(common, numbers)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "--options"
-        raise UsageError(f"{key}: {first['msg']}") from error
+        raise UsageError(first_problem(error, "--options")) from error
     except ValueError as error:
         raise UsageError(f"a hyperparameter is not a number: {error}") from error
 
