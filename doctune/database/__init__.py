@@ -1,1 +1,1 @@
-"""What the services keep: tables, their one history of migrations, and how they are reached."""
+"""The database of the services: tables, migrations and connections."""

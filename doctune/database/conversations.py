@@ -1,4 +1,4 @@
-"""Conversations: create, hold for a turn, extend, read, list, delete. Each has one owner."""
+"""Conversations: create, lock for a turn, extend, read, list, delete. Each has one owner."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ConversationKey:
 
 @dataclass(frozen=True, slots=True)
 class NewConversation:
-    """What a conversation is made with."""
+    """The properties of a new conversation."""
 
     agent: str
     title: str
@@ -46,7 +46,7 @@ class NewConversation:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message; `parent_id` is the one that it follows, "" for the beginning."""
+    """A message; `parent_id` is the message that it follows, "" for the first."""
 
     id: str
     parent_id: str
@@ -59,7 +59,7 @@ class NewMessage:
 def take_turn(
     engine: Engine, place: ConversationKey, new: NewConversation, lease: str, length: timedelta
 ) -> bool:
-    """Holds a conversation for a turn, and creates it if needed; False if another turn holds it."""
+    """Locks a conversation for a turn, and creates it if needed; False if another turn has it."""
     now = datetime.now(UTC)
     held = (Conversation.held_by, Conversation.held_until)
     with engine.begin() as connection:
@@ -98,7 +98,7 @@ def end_turn(engine: Engine, place: ConversationKey, lease: str) -> None:
 def add_messages(
     engine: Engine, place: ConversationKey, lease: str, messages: Sequence[NewMessage]
 ) -> bool:
-    """Adds messages, all or none; False where the turn is no longer held."""
+    """Adds all messages or none; False if the turn's lock is lost."""
     statement = (
         update(Conversation)
         .where(place.is_it, Conversation.held_by == lease)
@@ -113,7 +113,7 @@ def add_messages(
 
 
 def message(engine: Engine, place: ConversationKey, message_id: str) -> NewMessage | None:
-    """Returns a message; None where the conversation has none of that id."""
+    """Returns a message of a conversation by its id, or None."""
     statement = select(ConversationMessage).where(
         place.is_in_it, ConversationMessage.id == message_id
     )
@@ -123,7 +123,7 @@ def message(engine: Engine, place: ConversationKey, message_id: str) -> NewMessa
 
 
 def messages(engine: Engine, place: ConversationKey) -> list[NewMessage]:
-    """Returns all messages of a conversation with all branches, the earliest first."""
+    """Returns all messages of a conversation, including all branches, earliest first."""
     statement = (
         select(ConversationMessage)
         .where(place.is_in_it)
@@ -134,7 +134,7 @@ def messages(engine: Engine, place: ConversationKey) -> list[NewMessage]:
 
 
 def path(engine: Engine, place: ConversationKey, last: str | None = None) -> list[NewMessage]:
-    """Returns the messages that lead to one, that one included; None takes the latest."""
+    """Returns the path of messages up to and including one; None takes the latest message."""
     if last is None:
         row = find(engine, place)
         last = row.last_message if row is not None else ""
@@ -147,7 +147,7 @@ def path(engine: Engine, place: ConversationKey, last: str | None = None) -> lis
 
 
 def find(engine: Engine, place: ConversationKey) -> Conversation | None:
-    """Returns a conversation; None where its owner has none of that id."""
+    """Returns a conversation of an owner by its id, or None."""
     with Session(engine) as session:
         row = session.scalars(select(Conversation).where(place.is_it)).one_or_none()
         session.expunge_all()
@@ -157,7 +157,7 @@ def find(engine: Engine, place: ConversationKey) -> Conversation | None:
 def list_conversations(
     engine: Engine, owner: str, most: int, before: datetime | None = None
 ) -> list[Conversation]:
-    """Returns an owner's conversations, the latest first."""
+    """Returns an owner's conversations, latest first."""
     statement = select(Conversation).where(
         Conversation.owner == owner, Conversation.last_message != ""
     )
@@ -171,14 +171,14 @@ def list_conversations(
 
 
 def delete_conversation(engine: Engine, place: ConversationKey) -> bool:
-    """Deletes a conversation with all that was said; False where its owner has none of that id."""
+    """Deletes a conversation with its messages; False if its owner has no such conversation."""
     with engine.begin() as connection:
         connection.execute(delete(ConversationMessage).where(place.is_in_it))
         return connection.execute(delete(Conversation).where(place.is_it)).rowcount > 0
 
 
 def expire_conversations(engine: Engine, before: datetime) -> int:
-    """Deletes the conversations in which nothing was said since a moment; returns how many."""
+    """Deletes the conversations without messages since a moment; returns how many."""
     with Session(engine) as session:
         old = session.execute(
             select(Conversation.owner, Conversation.id).where(
@@ -196,7 +196,7 @@ def forget_conversations(engine: Engine, end_user: str) -> int:
     """Deletes the conversations of a person; returns how many.
 
     Args:
-        end_user: As it is kept, which may be a hash.
+        end_user: As stored, which may be a hash.
     """
     with Session(engine) as session:
         theirs = session.execute(

@@ -1,4 +1,4 @@
-"""How the database is reached: SQLite in a file by default, Postgres by its URL."""
+"""Opens the database: by default SQLite in a file, or Postgres by its URL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from doctune.errors import ConfigurationError
 
-# Raised by the functions of this package while the database does not answer or refuses.
+# Raised by the functions of this package if the database does not answer or refuses.
 DatabaseError = SQLAlchemyError
 
 # Seconds until a lost connection or a locked file is an error.
@@ -26,7 +26,7 @@ def open_database(url: str, connect: Callable[[], Any] | None = None) -> Engine:
 
     Args:
         url: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.
-        connect: What opens connections of pg8000 to a Postgres instead of the URL.
+        connect: Opens pg8000 connections to a Postgres instead of the URL.
 
     Raises:
         ConfigurationError: The URL is malformed, or of another kind of database.
@@ -68,7 +68,7 @@ def open_database(url: str, connect: Callable[[], Any] | None = None) -> Engine:
 
 
 def refuses_a_value(error: DatabaseError) -> bool:
-    """Returns whether the database refused a value, which it would refuse again."""
+    """Returns whether the database refused a value, so that a retry would fail too."""
     if isinstance(error, DataError):
         return True
     # pg8000 has no class of its own for that, but the server's code.

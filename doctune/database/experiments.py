@@ -1,4 +1,4 @@
-"""Experiments and their decisions. One controller at a time changes one, under a lease."""
+"""Experiments and their decisions. Only the controller with the lease changes an experiment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LeaseLostError(DoctuneError):
 
 @dataclass(frozen=True)
 class ExperimentState:
-    """An experiment as it stands."""
+    """The current state of an experiment."""
 
     name: str
     model: str
@@ -49,7 +49,7 @@ class ExperimentState:
 
 @dataclass(frozen=True)
 class Decided:
-    """One step of an experiment and the numbers that it rested on."""
+    """One step of an experiment and the numbers behind it."""
 
     decided_at: datetime
     action: str
@@ -60,10 +60,10 @@ class Decided:
 def add_experiment(
     engine: Engine, name: str, model: str, layer: str, plan: Mapping[str, Any], now: datetime
 ) -> None:
-    """Adds an experiment that is yet to be prepared.
+    """Adds an experiment whose arms are not deployed yet.
 
     Raises:
-        UsageError: There is one of that name.
+        UsageError: There is an experiment of that name.
     """
     row = Experiment(
         name=name,
@@ -89,7 +89,7 @@ def get_experiment(engine: Engine, name: str) -> ExperimentState:
     """Returns an experiment.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no experiment of that name.
     """
     with Session(engine) as session:
         row = session.get(Experiment, name)
@@ -120,7 +120,7 @@ def take_lease(engine: Engine, name: str, owner: str, now: datetime, seconds: fl
 
 
 def release_lease(engine: Engine, name: str, owner: str) -> None:
-    """Gives a lease up, if this owner has it."""
+    """Releases the lease if this owner has it."""
     statement = (
         update(Experiment)
         .where(Experiment.name == name, Experiment.lease_owner == owner)
@@ -138,14 +138,14 @@ def advance(
     changes: Mapping[str, Any],
     spacing: timedelta = timedelta(0),
 ) -> None:
-    """Writes a step and what it changes, in one transaction.
+    """Writes a step and its changes in one transaction.
 
     Args:
-        changes: By the columns of `Experiment`.
-        spacing: Of steps that only waited, as many as are so far apart stay, and the newest.
+        changes: Values by column of `Experiment`.
+        spacing: Minimum time between the waiting steps that are kept, besides the newest.
 
     Raises:
-        LeaseLostError: This owner has not the lease; nothing is written.
+        LeaseLostError: This owner does not have the lease; nothing is written.
     """
     with Session(engine) as session:
         mine = Experiment.name == name, Experiment.lease_owner == owner
@@ -164,7 +164,7 @@ def advance(
 def _row_for(
     session: Session, name: str, decided: Decided, spacing: timedelta
 ) -> ExperimentDecision:
-    """Returns a new row, or that of the last step where this one takes its place."""
+    """Returns a new row, or the last step's row if this step replaces it."""
     if decided.action == HOLD:
         last = session.scalars(
             select(ExperimentDecision)
@@ -187,10 +187,10 @@ def request_stop(engine: Engine, name: str, keep: str) -> None:
 
 
 def decisions_of(engine: Engine, name: str, last: int | None = None) -> list[Decided]:
-    """Returns what was decided of an experiment, oldest first.
+    """Returns the decisions on an experiment, oldest first.
 
     Args:
-        last: Only so many, the newest ones.
+        last: Only this many, the newest.
     """
     query = select(ExperimentDecision).where(ExperimentDecision.experiment == name)
     query = query.order_by(ExperimentDecision.id.desc())

@@ -1,10 +1,10 @@
 """Measures of an experiment's users, summed in SQL from the log of predictions and the feedback.
 
-A request belongs to the arm that its user is assigned to. Its `exposure` says what became of it:
+A request belongs to the arm that its user is assigned to. Its `exposure` says how it ended:
 
-- given: the arm answered. Only these count, but for requests, errors and fallbacks.
-- failed: nobody answered, which is an error of the arm.
-- fallback: another upstream answered in the arm's place, which is an error of the arm too.
+- given: the arm answered. Only these count, except for requests, errors and fallbacks.
+- failed: nothing answered, which is an error of the arm.
+- fallback: another upstream answered in the arm's place, which is also an error of the arm.
 - forced: a tester chose the arm; not counted.
 - shadow: the arm answered the same request in shadow mode, unseen by the user; shadowed: that
   request itself. Counted in shadow mode only.
@@ -43,7 +43,7 @@ _UP, _DOWN = ("up", "4", "5"), ("down", "1", "2", "3")
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """Which requests are counted, and how."""
+    """The requests to count, and how to count them."""
 
     experiment: str
     refusal: str  # how an answer begins that refuses
@@ -87,11 +87,13 @@ def bad_requests(
     *,
     lower_is_better: bool,
 ) -> list[tuple[datetime, float]]:
-    """Returns when an arm's requests were worse than a value, oldest first, and by how much.
+    """Returns the times of an arm's requests that were worse than a value, and by how much.
+
+    Oldest first.
 
     Args:
-        measured: A value of answers, of which each that is worse counts 1; or the numerator and
-            the denominator of a ratio.
+        measured: A value of answers, of which each worse one counts 1, or the numerator and
+            denominator of a ratio.
     """
     requests, sign = _requests(scope), 1.0 if lower_is_better else -1.0
     badness: ColumnElement[Any]
@@ -113,9 +115,9 @@ def bad_requests(
 def exposures_in_batches(
     engine: Engine, scope: Scope, size: int = 50_000
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yields the requests with all measures, and as `answer_...` what quantiles are taken of.
+    """Yields the requests with all measures, and as `answer_...` the values for quantiles.
 
-    What an arm did not answer, and what came from the cache, has no `answer_...`.
+    Requests that the arm did not answer, or that the cache answered, have no `answer_...`.
     """
     requests = _requests(scope)
     measures = [cast(column, Float) for column in requests.c if column.name not in _NO_MEASURES]
@@ -134,7 +136,7 @@ def exposures_in_batches(
 
 
 def users_exposed(engine: Engine, scope: Scope) -> dict[str, int]:
-    """Returns how many users each arm has had, answered or not."""
+    """Returns how many users each arm has had, whether or not they were answered."""
     query = (
         select(Prediction.arm, func.count(Prediction.unit.distinct()))
         .where(_within(scope))
@@ -160,7 +162,7 @@ def example_pairs(engine: Engine, scope: Scope, most: int) -> list[dict[str, Any
 
 
 def questions_of(engine: Engine, scope: Scope) -> dict[str, str]:
-    """Returns the first question of each user whose texts the log keeps."""
+    """Returns the first question of each user whose texts are in the log."""
     query = (
         select(Prediction.unit, Prediction.messages)
         .where(_within(scope), Prediction.messages.is_not(None))
@@ -198,7 +200,7 @@ def _given(scope: Scope) -> ColumnElement[bool]:
 
 
 def _requests(scope: Scope) -> Subquery:
-    """Returns one row a request, with all measures."""
+    """Returns one row per request, with all measures."""
     given = _given(scope)
     refused = and_(given, func.substr(Prediction.answer, 1, len(scope.refusal)) == scope.refusal)
     said = _said(scope).subquery()
@@ -244,7 +246,7 @@ def _requests(scope: Scope) -> Subquery:
 
 
 def _said(scope: Scope) -> Select[Any]:
-    """Returns the feedback of each prediction; of what one person said, the last version."""
+    """Returns the feedback on each prediction, in each person's latest version."""
     place = func.row_number().over(
         partition_by=(
             Feedback.prediction_id,

@@ -1,4 +1,4 @@
-"""What people say of answers, with every version of it."""
+"""People's feedback on answers, with all versions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 
 from doctune.database.tables import Feedback, Prediction, ReviewItem
 
-# A prediction's id tells when it was made; its row lies within this time.
+# A prediction's id contains its time; its row's time is within this interval of it.
 NEAR = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewFeedback:
-    """One piece of feedback, as it is to be kept."""
+    """One item of feedback to store."""
 
     prediction_id: str
     predicted_at: datetime  # within a minute: it tells which month's partition to look at
@@ -39,7 +39,7 @@ class NewFeedback:
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewNeed:
-    """How much is to be learnt from looking at an answer."""
+    """The priority of an answer in the review queue, and why."""
 
     question: str
     cluster: str
@@ -47,31 +47,31 @@ class ReviewNeed:
     disagreement: bool
 
 
-# From an answer and all that is said of it (the last versions) to whether somebody should look.
+# Maps an answer and all feedback on it (the latest versions) to its need for a review.
 Judge = Callable[[Prediction, Sequence[Feedback]], ReviewNeed | None]
 
 
 class NoSuchPredictionError(Exception):
-    """There is no such prediction, or it is another tenant's."""
+    """There is no such prediction, or it belongs to another tenant."""
 
 
 class IdempotencyError(Exception):
-    """The idempotency key was used for something else before."""
+    """The idempotency key was used for other feedback before."""
 
 
 def keep_feedback(engine: Engine, said: NewFeedback, judge: Judge | None = None) -> str:
-    """Keeps what was said and returns its id; said twice with one idempotency key, the first one's.
+    """Stores feedback and returns its id; with a repeated idempotency key, the first item's id.
 
     Args:
-        judge: Tells whether the answer is to be reviewed; None leaves the queue as it is.
+        judge: Decides whether the answer needs a review; None leaves the queue unchanged.
 
     Raises:
-        NoSuchPredictionError: There is no such prediction of this owner.
-        IdempotencyError: Something else was said with this key.
+        NoSuchPredictionError: This owner has no such prediction.
+        IdempotencyError: The key was used for other feedback.
     """
     with Session(engine) as session:
         if engine.dialect.name == "sqlite":
-            # SQLite has no locks of rows: two versions of one opinion would get one number.
+            # SQLite has no row locks: two versions of the same feedback would get the same number.
             session.execute(text("BEGIN IMMEDIATE"))
         prediction = find_prediction(
             session, said.prediction_id, said.predicted_at, said.owner, lock=True
@@ -102,12 +102,12 @@ def keep_feedback(engine: Engine, said: NewFeedback, judge: Judge | None = None)
 def find_prediction(
     session: Session, prediction_id: str, at: datetime, owner: str | None, *, lock: bool = False
 ) -> Prediction | None:
-    """Returns a prediction; None where there is none, or where it is another owner's.
+    """Returns a prediction; None if there is none or it belongs to another owner.
 
     Args:
         at: When it was made, within a minute.
-        owner: Whose it must be; None takes anybody's.
-        lock: Whether others that lock it wait until this transaction ends.
+        owner: The required owner; None for any.
+        lock: Whether to lock the row until this transaction ends.
     """
     statement = select(Prediction).where(
         Prediction.id == prediction_id, Prediction.created_at.between(at - NEAR, at + NEAR)
@@ -117,7 +117,7 @@ def find_prediction(
 
 
 def prediction_of(engine: Engine, prediction_id: str, at: datetime) -> Prediction | None:
-    """Returns a prediction of any owner; None where there is none."""
+    """Returns a prediction of any owner, or None."""
     with Session(engine) as session:
         found = find_prediction(session, prediction_id, at, None)
         session.expunge_all()
@@ -125,19 +125,19 @@ def prediction_of(engine: Engine, prediction_id: str, at: datetime) -> Predictio
 
 
 def owner_of(engine: Engine, prediction_id: str, at: datetime) -> str | None:
-    """Returns whose prediction it is; None where there is none."""
+    """Returns the owner of a prediction, or None."""
     with Session(engine) as session:
         found = find_prediction(session, prediction_id, at, None)
         return None if found is None else found.owner
 
 
 def label_of(table: type[Feedback]) -> ColumnElement[str]:
-    """Returns the label that feedback gives; "" where it gives none."""
+    """Returns the label in feedback, or ""."""
     return func.coalesce(table.value["label"].as_string(), "")
 
 
 def last_versions(rows: Sequence[Feedback]) -> list[Feedback]:
-    """Returns of each person's feedback of each kind the last version, the earliest first."""
+    """Returns the latest version of each person's feedback of each kind, earliest first."""
     last: dict[tuple[str, str, str, str, str | None], Feedback] = {}
     for row in sorted(rows, key=lambda row: (row.version, row.created_at)):
         # Labels stand beside one another: a second one does not take the first back.

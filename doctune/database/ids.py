@@ -1,4 +1,4 @@
-"""Ids of predictions: unique, in the order of time, with the moment inside."""
+"""Ids of predictions: unique, sortable by time, and containing their time."""
 
 import secrets
 import time
@@ -14,7 +14,7 @@ def new_id() -> str:
 
 
 def moment_of(prediction_id: str) -> datetime | None:
-    """Returns when an id was made, to the millisecond; None where it is none of ours."""
+    """Returns when an id was made, to the millisecond; None if it is not one of ours."""
     digits = prediction_id.removeprefix(PREFIX)
     if digits == prediction_id or len(digits) != 32:
         return None

@@ -1,4 +1,4 @@
-"""Keys as they are kept: salted digests, never the secrets."""
+"""API keys, stored as salted digests, never as secrets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from doctune.errors import UsageError
 
 
 def add_key(engine: Engine, **columns: Any) -> None:
-    """Keeps a key; `columns` are those of `ApiKey`.
+    """Stores a key; `columns` are those of `ApiKey`.
 
     Raises:
-        UsageError: The name is taken, by a revoked key maybe.
+        UsageError: The name is taken, perhaps by a revoked key.
     """
     try:
         with Session(engine) as session, session.begin():
@@ -30,7 +30,7 @@ def add_key(engine: Engine, **columns: Any) -> None:
 
 
 def revoke_key(engine: Engine, name: str) -> None:
-    """Ends a key's validity.
+    """Revokes a key.
 
     Raises:
         UsageError: There is no valid key of that name.
@@ -47,7 +47,7 @@ def revoke_key(engine: Engine, name: str) -> None:
 
 
 def list_keys(engine: Engine) -> list[ApiKey]:
-    """Returns all keys, the newest first."""
+    """Returns all keys, newest first."""
     with Session(engine) as session:
         keys = list(session.scalars(select(ApiKey).order_by(ApiKey.created_at.desc())))
         session.expunge_all()
@@ -63,7 +63,7 @@ def keys_not_revoked(engine: Engine) -> list[ApiKey]:
 
 
 def has_valid_keys(engine: Engine) -> bool:
-    """Returns whether anyone could sign in."""
+    """Returns whether there is a valid key."""
     now = datetime.now(UTC)
     statement = select(func.count()).where(
         ApiKey.revoked_at.is_(None), (ApiKey.expires_at.is_(None)) | (ApiKey.expires_at > now)

@@ -1,7 +1,7 @@
-"""Leases: what only one process may do at a time, until it is done or its time is up.
+"""Leases: locks with an expiry, for work that only one process may do at a time.
 
-A lease is two columns of a row: who holds it, and until when. It is taken by one conditional
-update, so that of two processes that try at once one gets it, on SQLite and on Postgres.
+A lease is two columns of a row: its holder and its expiry. It is taken by one conditional update,
+so only one of several concurrent processes gets it, on SQLite and on Postgres.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def take(
 
     Args:
         row: The condition that selects the row.
-        columns: Those of the holder and of the end.
-        now: A lease that ended before is free.
+        columns: The columns of the holder and of the expiry.
+        now: A lease that expired before this moment is free.
     """
     held_by, held_until = columns
     free = or_(held_by.is_(None), held_by == holder, held_until < now)
@@ -50,15 +50,15 @@ def take(
 def leased(
     engine: Engine, name: str, seconds: float, *, wait_seconds: float = 0.0
 ) -> Iterator[None]:
-    """Lets one process at a time do the block; one that was killed is waited for no longer.
+    """Runs the block in one process at a time; the lease of a killed process expires.
 
     Args:
-        name: Of the lease; 64 characters at most.
-        seconds: How long the block may take.
+        name: Name of the lease; 64 characters at most.
+        seconds: Maximum duration of the block.
         wait_seconds: How long to wait for another process.
 
     Raises:
-        HeldError: Another one holds it.
+        HeldError: Another process still holds the lease.
     """
     holder, deadline = secrets.token_hex(16), time.monotonic() + wait_seconds
     while not _take_named(engine, name, holder, seconds):

@@ -1,4 +1,4 @@
-"""Postgres keeps predictions in a partition a month, so that old months go at once."""
+"""Monthly partitions of the predictions on Postgres, so that old months are dropped at once."""
 
 from datetime import UTC, date, datetime
 
@@ -9,7 +9,7 @@ _TABLE = "predictions"
 
 
 def make_partitions(engine: Engine, today: date, months_ahead: int = 2) -> None:
-    """Makes the partitions of this month and the next ones; on SQLite there are none."""
+    """Creates the partitions of this month and the next ones; does nothing on SQLite."""
     if engine.dialect.name != "postgresql":
         return
     for ahead in range(months_ahead + 1):
@@ -23,13 +23,13 @@ def make_partitions(engine: Engine, today: date, months_ahead: int = 2) -> None:
                 connection.execute(text("SET LOCAL lock_timeout = '5s'"))
                 connection.execute(text(statement))
         except ProgrammingError as error:
-            # Another process was quicker, or rows of that month are in the default partition.
+            # Another process was faster, or rows of that month are in the default partition.
             if "already exists" not in str(error) and "would be violated" not in str(error):
                 raise
 
 
 def drop_partitions(engine: Engine, before: datetime) -> list[str]:
-    """Drops the partitions whose months ended before a moment; returns their names."""
+    """Drops the partitions of months that ended before a moment; returns their names."""
     if engine.dialect.name != "postgresql":
         return []
     moment = before.astimezone(UTC).date()
@@ -63,6 +63,6 @@ def _start_of(name: str) -> date | None:
 
 
 def _month(day: date, ahead: int) -> date:
-    """Returns the first day of a month, so many months after a day's."""
+    """Returns the first day of the month that is a number of months after a day."""
     months = day.year * 12 + day.month - 1 + ahead
     return date(months // 12, months % 12 + 1, 1)

@@ -1,4 +1,4 @@
-"""The log of predictions: rows in, and old ones out."""
+"""The log of predictions: writes rows and deletes old ones."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ logger = logging.getLogger("doctune.database")
 
 
 def write_predictions(engine: Engine, rows: Sequence[dict[str, Any]]) -> int:
-    """Writes rows, by the columns of `Prediction`; one that is there already is left as it is.
+    """Writes rows, with the columns of `Prediction`; existing rows are not changed.
 
-    A row with a value that the database refuses is left out, so that it does not keep the others
-    waiting for ever.
+    A row with a value that the database refuses is left out, so that it does not block the others
+    forever.
 
     Returns:
-        How many were left out so.
+        How many rows were left out.
     """
     try:
         _insert(engine, rows)
@@ -57,10 +57,10 @@ def _insert(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def delete_predictions(engine: Engine, before: datetime) -> None:
-    """Deletes what was asked before a moment, but for what an experiment still needs.
+    """Deletes the predictions before a moment, except those that an experiment still needs.
 
-    An experiment that has not ended needs its model's predictions since its start, and of the time
-    before that it compares its users with.
+    An experiment that has not ended needs its model's predictions since its start, and those of the
+    period before it that CUPED uses.
     """
     needed = needs(engine)
     drop_partitions(engine, min([before, *needed.values()]))

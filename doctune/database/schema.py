@@ -1,4 +1,4 @@
-"""The schema's versions: made, brought up to date, and checked before a service starts."""
+"""Creates, upgrades and checks the schema of the database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UPGRADE_COMMAND = "doctune database upgrade"
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Brings the schema up to a revision; what is there is kept."""
+    """Upgrades the schema to a revision; data is kept."""
     from alembic import command
 
     with engine.begin() as connection:
@@ -26,7 +26,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    """Takes the schema back to a revision; what only newer tables hold is lost."""
+    """Downgrades the schema to a revision; data that only newer tables have is lost."""
     from alembic import command
 
     with engine.begin() as connection:
@@ -36,7 +36,7 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 
 def current_revision(engine: Engine) -> str | None:
-    """Returns the revision that a database has; None where it has no tables of ours."""
+    """Returns the revision of a database; None if it has none of our tables."""
     from alembic.runtime.migration import MigrationContext
 
     with engine.connect() as connection:
@@ -44,7 +44,7 @@ def current_revision(engine: Engine) -> str | None:
 
 
 def head_revision() -> str:
-    """Returns the revision that this doctune works with."""
+    """Returns the revision that this version of doctune requires."""
     from alembic.script import ScriptDirectory
 
     head = ScriptDirectory.from_config(_config()).get_current_head()
@@ -57,7 +57,7 @@ def prepare(engine: Engine) -> None:
     """Creates the schema in an empty database; refuses one with another schema version.
 
     Raises:
-        ConfigurationError: It is older or newer; the message has the command that helps.
+        ConfigurationError: The schema is older or newer; the message says what to run.
     """
     from alembic.script import ScriptDirectory
 

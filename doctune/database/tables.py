@@ -27,7 +27,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """What all tables share."""
+    """The base class of all tables."""
 
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: UtcDateTime,
@@ -38,7 +38,7 @@ class Base(DeclarativeBase):
 
 
 class ApiKey(Base):
-    """A key of the gateway. The secret itself is kept nowhere, only its salted digest."""
+    """An API key of the gateway. Only its salted digest is stored, never the secret."""
 
     __tablename__ = "api_keys"
 
@@ -49,7 +49,7 @@ class ApiKey(Base):
     digest: Mapped[str] = mapped_column(String(64))
     scopes: Mapped[list[Any]]
     models: Mapped[list[Any]]  # names of the models it may ask; empty: all of them
-    # The access groups whose documents it may find, beside everybody's.
+    # The access groups whose documents it may find, besides public ones.
     groups: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     requests_per_minute: Mapped[int | None]
     tokens_per_minute: Mapped[int | None]
@@ -71,7 +71,7 @@ class Prediction(Base):
         Index("ix_predictions_experiment", "experiment"),
     )
 
-    # The month's partition is chosen by the moment, so that it belongs to the primary key.
+    # The partition is chosen by the time, so the time must be part of the primary key.
     created_at: Mapped[datetime] = mapped_column(primary_key=True)
     id: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
     key_id: Mapped[str] = mapped_column(String(32))
@@ -120,7 +120,7 @@ class Feedback(Base):
 
 
 class ReviewItem(Base):
-    """An answer that somebody should look at, and what was decided of it."""
+    """An answer in the review queue, and the decision on it."""
 
     __tablename__ = "review_items"
     __table_args__ = (
@@ -177,7 +177,7 @@ class Retraining(Base):
 
 
 class Erasure(Base):
-    """That somebody was erased, and when; not who."""
+    """A record that somebody was erased, and when, but not who."""
 
     __tablename__ = "erasures"
 
@@ -231,7 +231,7 @@ class ConversationMessage(Base):
 
 
 class Experiment(Base):
-    """An A/B test: its plan, how far it has come, and who controls it."""
+    """An A/B test: its plan, progress and controller."""
 
     __tablename__ = "experiments"
 
@@ -256,7 +256,7 @@ class Experiment(Base):
 
 
 class ExperimentDecision(Base):
-    """One step of an experiment, with the numbers that it rested on."""
+    """One step of an experiment, with the numbers behind it."""
 
     __tablename__ = "experiment_decisions"
 
