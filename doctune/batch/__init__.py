@@ -1,1 +1,1 @@
-"""Many questions at once: a file of them to answers with their sources."""
+"""Batch answering: a file of questions to answers with sources."""

@@ -18,13 +18,13 @@ def answer_with_model(
     quoted: Sequence[Answer],
     ask_model: Callable[[list[str]], list[str]],
 ) -> list[Answer]:
-    """Returns the answers of a product that does not only quote.
+    """Returns the answers of the way `model` or `hybrid`.
 
     Args:
         way: `model` or `hybrid`.
         knowledge: The index that was quoted from.
-        quoted: What quotation answers.
-        ask_model: Gives the model's answers to prompts.
+        quoted: The answers by quotation.
+        ask_model: Returns the model's answers to prompts.
     """
     found = [knowledge.find(one.question, SHOWN) for one in quoted]
     prompts = [

@@ -1,4 +1,4 @@
-"""The questions of a file, and the answers as a file of the same kind: JSONL, CSV or Parquet."""
+"""Reads questions from a file and writes answers to one: JSONL, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_LETTERS = 20_000
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the file: a question, or what is wrong with it."""
+    """A row of the file: a question, or why the row is invalid."""
 
     number: int  # from 1, as the file has them
     id: str  # the row's own, else its number
@@ -29,10 +29,10 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Returns the rows of a file in order; a row without a question says so.
+    """Returns the rows of a file in order; rows without a question are marked as invalid.
 
     Raises:
-        UsageError: The file is missing, is of no known kind, cannot be read, or holds no rows.
+        UsageError: The file is missing, of an unknown format, unreadable or empty.
     """
     kind = path.suffix.lower()
     if kind not in FORMATS:
@@ -50,10 +50,10 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Writes rows beside, then renames; lists are JSON in CSV and Parquet.
+    """Writes rows atomically; lists are JSON in CSV and Parquet.
 
     Raises:
-        UsageError: The name ends in no known kind.
+        UsageError: The file name has an unknown extension.
     """
     kind = path.suffix.lower()
     if kind not in FORMATS:
@@ -124,7 +124,7 @@ def _as_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
-    # A spreadsheet takes a text that begins so for a formula and runs it.
+    # A spreadsheet would run a text that begins like this as a formula.
     writer.writerows(
         {n: f"'{v}" if v[:1] in ("=", "+", "-", "@") else v for n, v in _flat(r, columns).items()}
         for r in rows

@@ -1,8 +1,8 @@
-"""A file of questions answered shard by shard: what is done stays done, whatever ends the run.
+"""Answers a file of questions shard by shard, so that an interrupted run can be resumed.
 
-A shard is a file in the working folder beside the output. It is written once all its rows are
-answered or have failed, so a run that was killed goes on with the next one, and a run that is
-complete asks nothing. Rows that fail are kept apart, with the reason.
+A shard is a file in the working folder beside the output. It is written when all its rows are
+answered or have failed. So a killed run resumes with the next shard, and a complete run asks
+nothing again. Failed rows are written to a separate file, with the reason.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _MANIFEST = "batch.json"
 
 @dataclass(frozen=True)
 class BatchAnswer:
-    """What a question got."""
+    """The answer to a question, or why it failed."""
 
     answer: str
     sources: tuple[dict[str, Any], ...] = ()
 
 
 class Answers(Protocol):
-    """Answers questions together."""
+    """Answers several questions at once."""
 
     way: str  # how, as text: another way gives other answers
 
@@ -41,13 +41,13 @@ class Answers(Protocol):
         """Returns an answer for each question.
 
         Raises:
-            DoctuneError: One of them cannot be answered.
+            DoctuneError: A question cannot be answered.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSummary:
-    """What became of a file."""
+    """The result of a batch run."""
 
     rows: int
     answered: int
@@ -70,13 +70,13 @@ def answer_batch(
 
     Args:
         source: JSONL, CSV or Parquet with a column `question` or `prompt`, and perhaps `id`.
-        out: Where the answers go; failed rows go to `NAME.failed.jsonl` beside it.
-        shard_rows: Rows of a shard: what a run that is killed may have to do again.
-        retry_failed: Whether rows that failed in an earlier run are asked again.
+        out: The file for the answers; failed rows go to `NAME.failed.jsonl` beside it.
+        shard_rows: Rows per shard; a killed run repeats at most one shard.
+        retry_failed: Whether to ask the rows again that failed in an earlier run.
 
     Raises:
-        UsageError: The source is no such file, or the working folder is of another run.
-        DoctuneError: No row of a shard could be answered, as when the endpoint is down.
+        UsageError: The source is not such a file, or the working folder is of another run.
+        DoctuneError: No row of a shard could be answered, for example if the endpoint is down.
     """
     rows = read_rows(source)
     work = out.with_name(f"{out.name}.shards")
@@ -98,7 +98,7 @@ def answer_batch(
 
 
 def _check_run(work: Path, rows: Sequence[Row], way: str, shard_rows: int) -> None:
-    """Refuses a folder with shards of other questions; their answers would be mixed."""
+    """Refuses a folder with shards of other questions, which would be mixed with these."""
     asked = [[row.id, row.question, row.problem] for row in rows]
     run = {"questions": digest_value(asked), "way": way, "shard_rows": shard_rows}
     manifest = work / _MANIFEST
@@ -126,7 +126,7 @@ def _write_shard(
 
 
 def _each(rows: Sequence[Row], answers: Answers) -> Iterator[dict[str, Any]]:
-    """Yields what became of each row: all together, and one by one where that fails."""
+    """Yields the result of each row: all at once, or one by one if that fails."""
     if not rows:
         return
     try:

@@ -1,4 +1,4 @@
-"""How the questions of a batch are answered: by quotation, by the model from passages, or both."""
+"""Ways to answer the questions of a batch: by quotation, by the model from passages, or both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BULK_ROWS = 32  # prompts that are decoded together
 
 
 class FromDocuments:
-    """Answers with sources from an index, as the evaluation chose: quote, model or hybrid."""
+    """Answers with sources from an index, in the way that the evaluation chose."""
 
     def __init__(
         self, index: Path, way: str, ask_model: AskMany | None = None, model: str = ""
@@ -74,9 +74,9 @@ class FromModel:
 
 
 def bulk_model(uri: str, max_new_tokens: int) -> AskMany:
-    """Returns a way to ask a model in this process, many prompts at a time.
+    """Returns a function that asks a model in this process, many prompts at a time.
 
-    The model is loaded when it is first asked.
+    The model is loaded on the first call.
 
     Args:
         uri: A folder, or a gs:// URI, with the weights or with model/ inside.
@@ -106,7 +106,7 @@ def _load(uri: str) -> TextGenerator:
 
 
 def in_requests(ask: AskMany, rows: int, at_once: int) -> AskMany:
-    """Returns a way to ask that sends so many prompts a request, and so many requests at once."""
+    """Returns a function that asks with several prompts per request and concurrent requests."""
 
     def all_of(prompts: list[str]) -> list[str]:
         parts = [prompts[start : start + rows] for start in range(0, len(prompts), rows)]

@@ -1,1 +1,1 @@
-"""What an endpoint carries and what that costs: load, measurements, sizing."""
+"""The load that an endpoint can carry and its cost: load generation, measurements, sizing."""

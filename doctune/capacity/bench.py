@@ -1,4 +1,4 @@
-"""A benchmark: one question at a time, then rising rates until the target falls behind."""
+"""Benchmarks a target: one question at a time, then rising rates until it falls behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MOST_STAGES = 12
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """How a target is measured. Without rates they double until it falls behind."""
+    """Options of a benchmark. Without rates, the rate doubles until the target falls behind."""
 
     seconds: float = 20.0  # of each rate
     rates: tuple[float, ...] = ()
@@ -44,13 +44,13 @@ def measure(
     options: BenchOptions,
     on_stage: Callable[[Stage], None] | None = None,
 ) -> tuple[Stage, list[Stage]]:
-    """Returns what one question at a time showed, and each rate, rising.
+    """Returns the results with one question at a time, and at each rate, in rising order.
 
     Args:
         on_stage: Called with each rate's result.
 
     Raises:
-        DeploymentError: The target answers no question at all.
+        DeploymentError: The target does not answer any question.
     """
     run = _Run(target, prompts, slo, options, on_stage or (lambda _: None))
     alone = run.alone()
@@ -63,7 +63,7 @@ def measure(
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured, for the record."""
+    """A description of the target, for the record."""
 
     name: str
     machine: str = ""
@@ -85,7 +85,7 @@ def measured(
     """Measures a target; see `measure`.
 
     Args:
-        source: Where the prompts came from, for the record.
+        source: The source of the prompts, for the record.
     """
     alone, stages = measure(target, prompts, slo, options, on_stage)
     return Measurement(
@@ -117,8 +117,8 @@ def measure_endpoint(
     """Measures an endpoint of Vertex AI with the questions of a file.
 
     Raises:
-        UsageError: The file holds no questions, or the objectives are none.
-        DeploymentError: There is no such endpoint, or it answers no question.
+        UsageError: The file has no questions, or the objectives are malformed.
+        DeploymentError: There is no such endpoint, or it does not answer any question.
     """
     from doctune.vertex.serving_state import EndpointReader
 
@@ -185,7 +185,7 @@ class _Run:
         return stage
 
     def search(self, first: float) -> None:
-        """Doubles the rate until the target falls behind, then looks between the last two."""
+        """Doubles the rate until the target falls behind, then bisects between the last two."""
         rate, kept = first, 0.0
         while len(self.stages) < _MOST_STAGES:
             stage = self.stage(rate)

@@ -18,7 +18,7 @@ Message = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A request as its user saw it; times in seconds since the load began."""
+    """One request as its user experienced it; times are in seconds since the load began."""
 
     due: float  # when the user asked; waiting for a connection counts
     first_token: float | None = None
@@ -34,7 +34,7 @@ class Sample:
 
     @property
     def ttft(self) -> float:
-        """Seconds to the first token; those of the whole answer where it has no text."""
+        """Seconds to the first token, or to the end of an answer without text."""
         return (self.ended if self.first_token is None else self.first_token) - self.due
 
     @property
@@ -44,7 +44,7 @@ class Sample:
 
     @property
     def per_token(self) -> float | None:
-        """Mean seconds between two tokens; None where there is only one."""
+        """Mean seconds between two tokens; None if there is only one."""
         if self.first_token is None or self.completion_tokens < 2:
             return None
         return (self.ended - self.first_token) / (self.completion_tokens - 1)
@@ -69,11 +69,11 @@ async def ask(
     max_tokens: int,
     timeout: float,
 ) -> Sample:
-    """Asks a question and reads its stream to the end; never raises for what the server does.
+    """Asks a question and reads the stream to its end; never raises for a server's failure.
 
     Args:
-        due: When it was to be asked, in seconds after `origin`.
-        origin: When the load began, by `time.perf_counter`.
+        due: The scheduled time of the request, in seconds after `origin`.
+        origin: The start of the load, by `time.perf_counter`.
     """
     body = {
         "model": call.model,

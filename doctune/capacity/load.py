@@ -1,7 +1,7 @@
 """Open-loop load: users arrive by a Poisson process, whether or not earlier ones are answered.
 
-A loop that asks again once it is answered slows down with the server and hides the wait; users do
-not. Latencies count from when a user asked, not from when a connection was free.
+A closed loop, which asks again only after an answer, slows down with the server and hides the
+waiting time. Latencies are measured from the scheduled arrival, not from when a connection is free.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from doctune.vertex.http_session import open_session
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
-    """Returns when users arrive, in seconds: a Poisson process of a rate, at least one."""
+    """Returns arrival times in seconds from a Poisson process; at least one arrival."""
     chance = random.Random(seed)  # noqa: S311 - a repeatable load, no secret
     times: list[float] = []
     at = 0.0
@@ -36,11 +36,11 @@ async def run_stage(
     timeout: float,
     seed: int,
 ) -> list[Sample]:
-    """Asks at a rate for so long, waits for all answers, and returns what was seen.
+    """Sends requests at a rate, waits for all answers, and returns them.
 
     Args:
-        rate: Requests a second.
-        timeout: Longest wait for an answer; one that takes longer is an error.
+        rate: Requests per second.
+        timeout: Time limit of an answer; a longer one is an error.
     """
     times = arrivals(rate, seconds, seed)
     origin = time.perf_counter()
@@ -70,7 +70,7 @@ async def run_alone(
     max_tokens: int,
     timeout: float,
 ) -> list[Sample]:
-    """Asks one question after the other: what the server takes when nobody else asks."""
+    """Asks one question after the other, to measure the latency without other load."""
     origin = time.perf_counter()
     samples = []
     async with open_session() as session:

@@ -1,4 +1,4 @@
-"""What a load showed: percentiles, rates, goodput and the knee."""
+"""Summarises a load: percentiles, rates, goodput and the knee."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from doctune.capacity.client import Sample
 from doctune.capacity.slo import Slo
 
-# A stage is saturated where less than this share of its load is answered in its time.
+# A stage is saturated if less than this share of its load is answered within its duration.
 _KEEPS_UP = 0.9
 _MOST_ERRORS = 0.01
 
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Seconds; NaN where nothing was answered."""
+    """Percentiles in seconds; NaN if nothing was answered."""
 
     p50: float
     p90: float
@@ -39,7 +39,7 @@ class Percentiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What one rate of arrivals showed."""
+    """The results at one arrival rate."""
 
     rate: float  # requests a second, of the process
     requests: int
@@ -62,20 +62,20 @@ class Stage:
 
     @property
     def saturated(self) -> bool:
-        """Whether the server fell behind, or refused."""
+        """Whether the server fell behind or refused requests."""
         return self.answered_rate < _KEEPS_UP * self.offered_rate or self.error_rate > _MOST_ERRORS
 
 
 def summarize(samples: Sequence[Sample], rate: float, seconds: float, slo: Slo) -> Stage:
-    """Returns what a stage showed.
+    """Returns the results of a stage.
 
     Args:
-        seconds: How long users arrived.
+        seconds: Duration of the arrivals.
     """
     answered = [sample for sample in samples if sample.ok]
     span = max(seconds, max((s.ended for s in answered), default=seconds))
-    # The last answers end after the last arrival even where nobody waited; the quickest tenth of
-    # the answers says by how much.
+    # Even without queueing, the last answers end after the last arrival; the fastest tenth of the
+    # answers tells by how much.
     quickest = sorted(s.e2e for s in answered)[len(answered) // 10] if answered else 0.0
     return Stage(
         rate=rate,
@@ -118,7 +118,7 @@ class Measurement:
 
     @property
     def knee(self) -> float:
-        """The highest rate at which the server kept up, with no saturated rate below; 0: none."""
+        """The highest rate below the first saturated one; 0 if there is none."""
         kept = 0.0
         for stage in sorted(self.stages, key=lambda one: one.rate):
             if stage.saturated:
@@ -128,7 +128,7 @@ class Measurement:
 
     @property
     def capacity(self) -> float:
-        """The highest rate at which the SLO held, with no rate below that broke it; 0: none."""
+        """The highest rate below the first that missed the SLO; 0 if there is none."""
         held = 0.0
         for stage in sorted(self.stages, key=lambda one: one.rate):
             if not stage.meets_slo:
@@ -138,11 +138,11 @@ class Measurement:
 
     @property
     def tokens_rate(self) -> float:
-        """The most completion tokens a second that were seen."""
+        """The maximum of completion tokens per second over all stages."""
         return max((stage.tokens_rate for stage in self.stages), default=0.0)
 
     def document(self) -> dict[str, Any]:
-        """Returns it as JSON takes it."""
+        """Returns the measurement as JSON."""
         whole = {
             **asdict(self),
             "knee": self.knee,
@@ -153,10 +153,10 @@ class Measurement:
 
 
 def measurement_from(document: dict[str, Any]) -> Measurement:
-    """Returns the measurement that `document` wrote.
+    """Returns the measurement from the JSON that `Measurement.document` made.
 
     Raises:
-        KeyError, TypeError: It is none.
+        KeyError, TypeError: The JSON is not that of a measurement.
     """
     values = {name: document[name] for name in Measurement.__dataclass_fields__}
     values["alone"] = _stage_from(values["alone"])
@@ -165,7 +165,7 @@ def measurement_from(document: dict[str, Any]) -> Measurement:
 
 
 def _without_nan(value: Any) -> Any:
-    """Returns a document in which what is not known is null, as JSON has it."""
+    """Returns JSON with null in place of NaN."""
     if isinstance(value, dict):
         return {name: _without_nan(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):

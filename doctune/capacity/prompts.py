@@ -1,4 +1,4 @@
-"""What is asked under load: the questions of a file, as JSON Lines."""
+"""Reads the prompts of a load from a file of questions in JSON Lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST = 2000
 
 
 def read_prompts(path: Path) -> list[list[Message]]:
-    """Returns the conversations of a file, without the answers that end them.
+    """Returns the conversations of a file, without their final answers.
 
     A line is a row of a test set (`messages`), or an object with `question` or `prompt`.
 
@@ -33,7 +33,7 @@ def read_prompts(path: Path) -> list[list[Message]]:
 
 
 def questions(messages: list[Any]) -> list[Message]:
-    """Returns a conversation up to the last question of its user; [] where there is none."""
+    """Returns a conversation up to the user's last question; [] if there is none."""
     turns = [
         {"role": str(turn["role"]), "content": str(turn["content"])}
         for turn in messages

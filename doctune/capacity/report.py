@@ -1,4 +1,4 @@
-"""A measurement as one HTML file: curves over the rate, and the table behind them. No network."""
+"""Renders a measurement as a self-contained HTML file: curves over the rate, and their table."""
 
 from __future__ import annotations
 

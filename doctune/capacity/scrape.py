@@ -1,4 +1,4 @@
-"""What a server's or gateway's /metrics says between two looks: rates, waits, memory."""
+"""Reads a server's or gateway's /metrics: rates, waiting times and memory between two readings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsDelta:
-    """What happened between two looks; NaN where nothing did or nobody counts it."""
+    """The changes between two readings; NaN if nothing happened or it is not counted."""
 
     service: str  # server or gateway
     requests: float  # a second
@@ -34,13 +34,13 @@ class MetricsDelta:
 
 
 def read_metrics(url: str) -> Samples:
-    """Reads the metrics that a service shows now.
+    """Reads the current metrics of a service.
 
     Args:
         url: Its address, http://HOST:PORT.
 
     Raises:
-        DeploymentError: It does not answer, or not with metrics.
+        DeploymentError: It does not answer, or its answer is not metrics.
     """
     import requests
 
@@ -64,13 +64,13 @@ def parse(text: str) -> Samples:
 
 
 def glance(before: Samples, after: Samples, seconds: float) -> MetricsDelta:
-    """Returns what happened between two looks at the same service."""
+    """Returns the changes between two readings of the same service."""
     prefix = next((p for p in _PREFIXES if any(n.startswith(p) for n, _ in after)), _PREFIXES[0])
 
     def grown(name: str, **labels: str) -> float:
         wanted, full = set(labels.items()), f"{prefix}_{name}"
         return sum(
-            # A counter that is smaller than before began again.
+            # A counter that is smaller than before was reset.
             value - (old if (old := before.get(key, 0.0)) <= value else 0.0)
             for key, value in after.items()
             if key[0] == full and wanted <= key[1]
@@ -117,7 +117,7 @@ def glance(before: Samples, after: Samples, seconds: float) -> MetricsDelta:
 
 
 def _at(share: float, bounds: list[float], counts: list[float]) -> float:
-    """Returns a quantile of a histogram, by a line within the bucket."""
+    """Returns a quantile of a histogram, interpolated linearly within the bucket."""
     if not counts or not counts[-1]:
         return math.nan
     lower, below = 0.0, 0.0

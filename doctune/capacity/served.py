@@ -1,4 +1,4 @@
-"""What an endpoint's versions answered lately, from the gateway's log of predictions."""
+"""Recent statistics of an endpoint's versions, from the gateway's log of predictions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from doctune.capacity.measure import Percentiles
 
-# What the alerts of infra/modules/monitoring say by default.
+# The default thresholds of the alerts in infra/modules/monitoring.
 MOST_ERRORS = 0.02
 MOST_P99_SECONDS = 10.0
 _LEAST_REQUESTS = 20
@@ -28,7 +28,7 @@ class Logged(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What one version answered."""
+    """The statistics of one version."""
 
     model_version: str
     requests: int
@@ -40,7 +40,7 @@ class Served:
 
     @property
     def alerts(self) -> tuple[str, ...]:
-        """What the alerts would say of it, by what is logged; nothing of a few requests."""
+        """Returns the alerts that the log would raise; none for only a few requests."""
         if self.requests < _LEAST_REQUESTS:
             return ()
         found = []
@@ -52,14 +52,14 @@ class Served:
 
 
 def served(rows: Iterable[Logged], seconds: float) -> list[Served]:
-    """Returns what each version answered itself, the busiest first; cached answers do not count.
+    """Returns the statistics of each version, busiest first; cached answers do not count.
 
     Args:
-        seconds: The time that the rows are of.
+        seconds: The period that the rows cover.
     """
     by_version: dict[str, list[Logged]] = defaultdict(list)
     for row in rows:
-        # Who was refused or left is nobody's failure.
+        # Refused requests and disconnected clients are not failures.
         if row.cache != "hit" and (row.status == 200 or row.status >= 500):
             by_version[row.model_version or ""].append(row)
     found = [_of(version, logged, seconds) for version, logged in by_version.items()]

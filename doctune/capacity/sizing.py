@@ -1,8 +1,9 @@
-"""Which machine, how many of it and what it costs, for a load and objectives.
+"""Recommends machine, replicas and cost for a load and objectives.
 
-CPUs are told from a measurement of this model: the rate at which the objectives held, scaled to the
-cores of each machine. GPUs that nobody here has measured are estimates from a published speed,
-scaled by memory bandwidth and by the model's parameters; they say so, with source and date.
+CPU machines are sized from a measurement of this model: the rate at which the objectives held,
+scaled to the cores of each machine. GPU machines that were not measured are estimated from a
+published speed, scaled by memory bandwidth and by the model's parameters; they are marked as
+estimates, with source and date.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from doctune.configuration.profiles import Machine
 from doctune.configuration.serving import Engine
 from doctune.errors import UsageError
 
-# A replica is planned to be this busy: chance brings more users at once than the mean.
+# Planned utilisation of a replica, since arrivals fluctuate around the mean.
 UTILIZATION = 0.7
 _HEADROOM = 2  # most replicas over those that the load needs
 
@@ -38,7 +39,7 @@ class GpuSpeed:
     memory: float  # GB
 
 
-# Makers' data sheets, read on 2026-11-27.
+# From the manufacturers' data sheets, read on 2026-11-27.
 _GPUS: Mapping[str, GpuSpeed] = {
     "NVIDIA_L4": GpuSpeed(300, 24),
     "NVIDIA_TESLA_A100": GpuSpeed(1555, 40),
@@ -52,8 +53,8 @@ _GPU_SOURCE = (
     "read 2026-11-27; scaled by memory bandwidth and parameters"
 )
 _GPU_ERROR = 1.0  # a factor of two
-# The published figure is not exceeded by small models without limit: a step of vLLM costs time
-# whatever the model, here taken as 4 ms for 256 rows.
+# Small models are not faster without limit: each step of vLLM has a fixed cost, here assumed to be
+# 4 ms for 256 rows.
 _MOST_GPU_TOKENS = 256 / 0.004
 
 
@@ -91,7 +92,7 @@ def size(
     """Returns every profile for a load, those that fit first, the cheapest of them first.
 
     Args:
-        load: Requests a second.
+        load: Requests per second.
 
     Raises:
         ConfigurationError: The price table lacks a machine.
@@ -109,7 +110,7 @@ def check_slo(measurement: Measurement, slo: Slo) -> None:
     """Refuses a measurement that was made against other objectives.
 
     Raises:
-        UsageError: It was.
+        UsageError: The objectives differ.
     """
     if measurement.slo != str(slo):
         raise UsageError(
@@ -230,7 +231,7 @@ def _sized(
 
 
 def settings_of(chosen: Size) -> dict[str, object]:
-    """Returns what vertex_config.yaml of an environment says for a size."""
+    """Returns the content of an environment's vertex_config.yaml for a size."""
     settings: dict[str, object] = {
         "endpoint": {
             "profile": chosen.profile,
@@ -239,7 +240,7 @@ def settings_of(chosen: Size) -> dict[str, object]:
             "autoscaling_target": chosen.scale_at,
         }
     }
-    # A measurement may be of a server that is none of ours.
+    # The measured server may not be one of ours.
     if chosen.engine in get_args(Engine):
         settings["serving"] = {"engine": chosen.engine}
     return settings

@@ -19,7 +19,7 @@ _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>rps|rpm|/s|/min|)")
 
 @dataclass(frozen=True)
 class Objective:
-    """A time that a share of the requests must not take longer than."""
+    """A time limit that a share of the requests must meet."""
 
     what: str  # ttft, e2e or per_token
     percent: float
@@ -44,11 +44,11 @@ class Slo:
         return ",".join(map(str, self.objectives))
 
     def good(self, sample: Sample) -> bool:
-        """Returns whether a request meets every objective's time."""
+        """Returns whether a request meets all objectives' time limits."""
         return all(objective.met_by(sample) for objective in self.objectives)
 
     def met_by(self, samples: Sequence[Sample]) -> bool:
-        """Returns whether the share of each objective is within its time."""
+        """Returns whether each objective is met by its share of the requests."""
         return bool(samples) and all(
             sum(map(objective.met_by, samples)) >= objective.percent / 100 * len(samples)
             for objective in self.objectives
@@ -59,10 +59,10 @@ DEFAULT_SLO = "ttft_p95=1s,e2e_p95=8s"
 
 
 def parse_slo(text: str) -> Slo:
-    """Returns the objectives of a text.
+    """Parses objectives.
 
     Raises:
-        UsageError: It holds something else.
+        UsageError: The text is malformed.
     """
     objectives = []
     for part in text.split(","):
@@ -80,10 +80,10 @@ def parse_slo(text: str) -> Slo:
 
 
 def parse_rate(text: str) -> float:
-    """Returns requests a second: 20rps, 20, 90rpm.
+    """Parses a rate in requests per second: 20rps, 20, 90rpm.
 
     Raises:
-        UsageError: It is no rate above 0.
+        UsageError: It is not a rate above 0.
     """
     match = _RATE.fullmatch(text.strip())
     rate = float(match["number"]) if match else 0.0

@@ -1,4 +1,4 @@
-"""Where load goes: an endpoint of Vertex AI, or any OpenAI-compatible address."""
+"""The targets of a load: an endpoint of Vertex AI, or any OpenAI-compatible address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """Where a request is sent, and as whom."""
+    """The URL and the headers of a request."""
 
     url: str
     headers: dict[str, str]
@@ -21,7 +21,7 @@ class Call:
 
 
 class Target(Protocol):
-    """What is asked."""
+    """A target of a load."""
 
     name: str
 
@@ -36,7 +36,7 @@ class EndpointTarget:
         """Finds the endpoint.
 
         Raises:
-            DeploymentError: There is none, or nothing is deployed there.
+            DeploymentError: There is no such endpoint, or nothing is deployed there.
         """
         from doctune.errors import DeploymentError
 
@@ -58,14 +58,14 @@ class AddressTarget:
     def __init__(self, address: str, key: str = "") -> None:
         """
         Raises:
-            UsageError: It is no such address.
+            UsageError: The address is malformed.
         """
         self.name = address
         url, _, self._model = address.partition("#")
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"{address} is no address: give it as http://HOST:PORT/v1#MODEL.")
         self._url = f"{url.rstrip('/')}/chat/completions"
-        # A gateway would answer from its cache what it has been asked before.
+        # A gateway would answer repeated questions from its cache.
         self._headers = {"Cache-Control": "no-store"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
