@@ -236,7 +236,7 @@ def _learn(
     )
     reviewed = review_by_rules(engine, support, ReviewRules(), AugmentOptions())
     say(f"{reviewed.accepted} corrections accepted, left {reviewed.left}")
-    names = ("augmented", "test", "regression", "preferences", "manifest")
+    names = ("augmented", "test", "regression", "preferences", "answers", "manifest")
     paths = AugmentPaths(*(folder / "out" / name for name in names))
     summary = augment_dataset(
         read_feedback(engine),

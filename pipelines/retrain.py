@@ -84,7 +84,7 @@ def retrain(
         train_set=lessons.outputs["train_set"],
         validation_set=examples.outputs["validation_set"],
         test_set=examples.outputs["test_set"],
-        index=indexed.outputs["index"],
+        index=lessons.outputs["index"],
         model_name=model_name,
         base_model=base_model,
         learning_rate=learning_rate,
@@ -117,7 +117,7 @@ def retrain(
         release_model(
             model=judged.outputs["model"],
             scores=judged.outputs["scores"],
-            index=indexed.outputs["index"],
+            index=lessons.outputs["index"],
             judged_against=judged.outputs["champion"],
             model_name=model_name,
             endpoint_name=endpoint_name,

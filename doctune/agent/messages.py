@@ -69,7 +69,7 @@ class Citation:
     def document(self) -> dict[str, Any]:
         """Returns it as a JSON object; `picture` is a path on the gateway."""
         one = self.source
-        return {
+        document = {
             "number": self.number,
             "id": one.id,
             "document": one.file,
@@ -79,8 +79,11 @@ class Citation:
             "box": [round(value, 2) for value in one.box],
             "text": one.text,
             "quote": one.quote,
-            "picture": f"/v1/sources/{one.id}/page.png",
+            "picture": f"/v1/sources/{one.id}/page.png" if one.id else "",
         }
+        if one.feedback:
+            document["feedback"] = list(one.feedback)
+        return document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ class AugmentPaths:
     test: Path
     regression: Path
     preferences: Path
+    answers: Path
     manifest: Path
 
 
@@ -114,6 +115,7 @@ def augment_dataset(
             "test": write(paths.test, test),
             "regression": write(paths.regression, held),
             "preferences": write(paths.preferences, pairs),
+            "answers": write(paths.answers, (_answer(one, support) for one in plan.train)),
         }
         manifest |= {"digest": digest_value(digests), "sha256": digests}
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
@@ -223,6 +225,17 @@ def _rows(correction: Correction, support: PassageSupport) -> list[Row]:
         }
         for question in (correction.question, *correction.phrasings)
     ]
+
+
+def _answer(correction: Correction, support: PassageSupport) -> Row:
+    """Returns what the index keeps of a correction, to answer its question at once."""
+    passage = support.find(correction.question, correction.answer)
+    return {
+        "questions": [correction.question, *correction.phrasings],
+        "answer": correction.answer,
+        "passage": passage.id if passage else "",
+        "feedback": sorted(correction.feedback),
+    }
 
 
 def _pairs(correction: Correction) -> list[Row]:

@@ -30,6 +30,7 @@ class Passage:
     doc_id: str
     pages: tuple[int, ...]
     heading: str
+    id: str = ""  # in the index
 
 
 class PassageSupport:
@@ -66,6 +67,7 @@ class PassageSupport:
                 doc_id=str(row.get("doc_id") or ""),
                 pages=tuple(row["pages"]),
                 heading=" > ".join(row["heading"]),
+                id=str(row["id"]),
             )
             for row in rows
         )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from doctune.knowledge.build import IndexSummary, build_index
     from doctune.knowledge.index import FoundPassage, KnowledgeIndex
     from doctune.knowledge.prompt import REFUSAL
+    from doctune.knowledge.reviewed import ReviewedSummary, add_reviewed_answers
     from doctune.knowledge.tuning import TuningSummary, tune_retriever
 
 _MODULES = {
@@ -24,7 +25,9 @@ _MODULES = {
     "FoundPassage": "index",
     "IndexSummary": "build",
     "KnowledgeIndex": "index",
+    "ReviewedSummary": "reviewed",
     "Source": "answering",
+    "add_reviewed_answers": "reviewed",
     "build_index": "build",
     "TuningSummary": "tuning",
     "tune_retriever": "tuning",
@@ -38,8 +41,10 @@ __all__ = [
     "IndexSummary",
     "KnowledgeIndex",
     "KnowledgeOptions",
+    "ReviewedSummary",
     "Source",
     "TuningSummary",
+    "add_reviewed_answers",
     "build_index",
     "tune_retriever",
 ]

@@ -20,6 +20,7 @@ from doctune.knowledge.lexical import tokens
 from doctune.knowledge.passages import BBox, Passage
 from doctune.knowledge.prompt import REFUSAL
 from doctune.knowledge.questions import Question, read_question
+from doctune.knowledge.reviewed import ReviewedAnswer, ReviewedAnswers
 from doctune.knowledge.steps import HeadingMatch
 from doctune.knowledge.vocabulary import AskedWord
 
@@ -27,6 +28,7 @@ _SAME_QUESTION = 0.62  # cosine from which two questions ask the same
 _SOURCES = 3
 _NEAR = 3  # units among which an answer must be
 _UNITS_A_PASSAGE = 12  # looked at, so that enough passages are found
+REVIEWED_FILE = "reviewed answer"  # the file of a source that is no document
 _SENTENCE_ENDS = (".", "!", "?", '."', ".)", "…", "。")
 
 
@@ -40,6 +42,7 @@ class Source:
         quote: The unit's own words.
         box: The block that holds the unit, in points from the page's top left corner.
         doc_id: The SHA-256 of the file.
+        feedback: The feedback that taught the answer; none where the documents gave it.
     """
 
     file: str
@@ -51,6 +54,7 @@ class Source:
     quote: str = ""
     box: BBox = (0.0, 0.0, 0.0, 0.0)
     doc_id: str = ""
+    feedback: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Answerer:
 
     def __init__(self, index: KnowledgeIndex) -> None:
         self.index = index
+        self._reviewed = ReviewedAnswers(index)
 
     @classmethod
     def open(cls, folder: Path) -> Answerer:
@@ -99,6 +104,8 @@ class Answerer:
             groups: The access groups of who asks; None sees everything.
             only: The documents to search.
         """
+        if (reviewed := self._reviewed.find(text, groups, only)) is not None:
+            return Answer(text, reviewed.answer, (self._reviewed_source(reviewed),), 1.0, 1)
         question = read_question(text)
         evidence = gather(self.index, question, groups, only)
         if not evidence or names_unknown(self.index, question.text):
@@ -144,6 +151,23 @@ class Answerer:
             if key not in found and len(found) < _SOURCES:
                 found[key] = self._source(one)
         return tuple(found.values())
+
+    def _reviewed_source(self, reviewed: ReviewedAnswer) -> Source:
+        """Returns the passage that supports a reviewed answer, or the review itself."""
+        if not reviewed.passage:
+            return Source(
+                file=REVIEWED_FILE,
+                page=0,
+                text=reviewed.answer,
+                title="Reviewed answer",
+                quote=reviewed.answer,
+                feedback=reviewed.feedback,
+            )
+        number = self.index.numbers[reviewed.passage]
+        passage, said = self.index.passage(number), _stems(reviewed.answer)
+        shared = [len(said & _stems(f"{unit.lead} {unit.text}")) for unit in passage.units]
+        found = self._of(number, passage, shared.index(max(shared)))
+        return replace(found, feedback=reviewed.feedback)
 
     def source(self, name: str, groups: Collection[str] | None = None) -> Source | None:
         """Returns a source by its id; None if it does not exist or these groups may not see it."""

@@ -9,6 +9,8 @@
     words.npy          one vector a word
     encoder/           the sentence encoder, where it was tuned on these documents
     aliases.json       what the documents call things that users call otherwise
+    reviewed.json      answers that reviewers accepted, where there are any (`reviewed.py`)
+    reviewed.npy       one vector for each of their questions
     index.json         versions, settings, digests, thresholds
     manifest.json      all of these, written last
 

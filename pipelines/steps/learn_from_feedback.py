@@ -14,6 +14,7 @@ class Lessons(NamedTuple):
 
     train_set: dsl.Dataset
     regression_set: dsl.Dataset
+    index: dsl.Artifact
 
 
 @dsl.pipeline(name="learn-from-feedback", description="Feedback to examples and test cases.")
@@ -25,7 +26,7 @@ def learn_from_feedback(
     snapshot_digest: str,
     augment: dict,
 ) -> Lessons:
-    """Adds feedback to a training set."""
+    """Adds feedback to a training set and to the index."""
     exported = export_feedback(snapshot=snapshot, digest=snapshot_digest).set_display_name(
         "Export feedback"
     )
@@ -41,4 +42,5 @@ def learn_from_feedback(
     return Lessons(
         train_set=augmented.outputs["augmented_set"],
         regression_set=augmented.outputs["regression_set"],
+        index=augmented.outputs["taught_index"],
     )

@@ -98,7 +98,7 @@ def augment(
     folder.mkdir(parents=True, exist_ok=True)
     train_path, test_path = write_sets(folder, train, test)
     out = folder / "out"
-    names = ("train", "test", "regression", "preferences", "manifest")
+    names = ("train", "test", "regression", "preferences", "answers", "manifest")
     paths = AugmentPaths(*(out / name for name in names))
     summary = augment_dataset(
         read_feedback(engine), train_path, test_path, paths, options, support(), by_words

@@ -12,7 +12,7 @@ from components.export_feedback import export_feedback
 from doctune.database.reviews import claim, decide
 from doctune.errors import PipelineError
 from doctune.feedback.snapshot import write_snapshot
-from doctune.knowledge import build_index
+from doctune.knowledge import Answerer, build_index
 from tests.components.one_step import Artifact, run_component
 from tests.dataset.corpora import write_corpus
 from tests.feedback.corpus import correct, example, write_sets
@@ -58,6 +58,11 @@ def test_a_snapshot_becomes_a_report_and_examples_with_their_page(
     taught = [row for row in map(json.loads, rows) if row["kind"] == "feedback"]
     assert [row["source"]["file"] for row in taught] == ["arlo-3-manual.pdf"]
     assert augmented["augmented_set"]["metadata"]["documents_digest"] == "d"
+    # Who asks the documents is told it too, by their page.
+    told = Answerer.open(Path(augmented["taught_index"]["uri"])).answer(QUESTION)
+    assert (told.answer, told.sources[0].file) == (ANSWER, "arlo-3-manual.pdf")
+    assert told.sources[0].feedback == tuple(taught[0]["feedback"])
+    assert augmented["taught_index"]["metadata"]["reviewed_answers"] == 1
 
 
 def test_a_snapshot_that_was_changed_is_refused(sqlite: Engine, tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def test_personal_data_and_secrets_are_not_taught(sqlite: Engine, tmp_path: Path
     said = "Write to eva@example.org, password: hunter2222, or sk-abcdefghijklmnopqrstuv."
     by_hand(sqlite, correct(sqlite, "Whom do I ask?", said, user="u"), said)
     _, paths = augment(sqlite, tmp_path, TRAIN, TEST)
-    text = paths.train.read_text() + paths.preferences.read_text() + paths.manifest.read_text()
+    written = (paths.train, paths.preferences, paths.answers, paths.manifest)
+    text = "".join(path.read_text() for path in written)
     assert not [word for word in ("eva@", "hunter2222", "sk-abc") if word in text]
     assert "[e-mail]" in text
 
@@ -170,7 +171,7 @@ def test_a_flood_of_5000_poisonous_corrections_changes_nothing_and_is_named(
     _flood(sqlite, 5_000)
     reviewed = accept(sqlite)
     _, after = augment(sqlite, tmp_path / "after", TRAIN, TEST)
-    for name in ("train", "test", "regression", "preferences"):
+    for name in ("train", "test", "regression", "preferences", "answers"):
         assert getattr(after, name).read_bytes() == getattr(before, name).read_bytes(), name
     assert reviewed.accepted == 0
     assert set(reviewed.left_by_key) == {"evil0", "evil1", "evil2"}
@@ -262,7 +263,7 @@ def test_what_an_erased_person_said_is_gone_from_the_next_data_set(
     forget_user(sqlite, "u")
     _, paths = augment(sqlite, tmp_path / "b", TRAIN, TEST)
     assert json.loads(paths.manifest.read_text())["items"] == []
-    assert "Blum" not in paths.train.read_text()
+    assert "Blum" not in paths.train.read_text() + paths.answers.read_text()
 
 
 def test_old_data_is_replayed_in_a_ratio_and_what_is_corrected_is_not(

@@ -19,6 +19,7 @@ EXAMPLES = {
     train_and_deploy: "prepare-dataset/train_set",
     retrain: "augment-dataset/augmented_set",
 }
+INDEX = {train_and_deploy: "build-index/index", retrain: "augment-dataset/taught_index"}
 both = pytest.mark.parametrize("pipeline", EXAMPLES, ids=lambda pipeline: pipeline.name)
 
 
@@ -69,7 +70,8 @@ def test_what_passed_is_registered_and_deployed(tmp_path: Path, pipeline: Any) -
 
     assert sorted(parsed["shard"] for parsed in given["parse-pdfs"]) == ["1-of-2", "2-of-2"]
     assert given["ground-examples"][0]["train_set"] == EXAMPLES[pipeline]
-    assert given["ground-examples"][0]["index"] == "build-index/index"
+    assert given["ground-examples"][0]["index"] == INDEX[pipeline]
+    assert given["evaluate-model"][0]["index"] == INDEX[pipeline]
     assert given["tune-model"][0]["train_set"] == "ground-examples/grounded_set"
     assert given["evaluate-model"][0]["train_set"] == "ground-examples/grounded_set"
     assert given["evaluate-model"][0]["model"] == "tune-model/model"
@@ -78,7 +80,7 @@ def test_what_passed_is_registered_and_deployed(tmp_path: Path, pipeline: Any) -
     (registered,), (deployed,) = given["register-model"], given["deploy-model"]
     assert registered["model"] == "tune-model/model"
     assert registered["scores"] == "evaluate-model/scores"
-    assert registered["index"] == "build-index/index"
+    assert registered["index"] == INDEX[pipeline]
     assert deployed["model_version"] == "register-model/model_version"
     assert deployed["judged_against"] == CHAMPION
     assert deployed["smoke_prompt"] == "a question"

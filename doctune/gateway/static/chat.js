@@ -219,7 +219,8 @@ function sourceList(sources) {
 
 function sourceName(source) {
   const heading = source.heading?.length ? `: ${source.heading.at(-1)}` : "";
-  return `[${source.number}] ${source.document}, page ${source.page}${heading}`;
+  const page = source.page ? `, page ${source.page}` : "";
+  return `[${source.number}] ${source.document}${page}${heading}`;
 }
 
 async function openPage(source) {
