@@ -30,6 +30,7 @@ def deploy_model(
     canary_seconds: float = 300.0,
     canary_error_rate: float = 0.05,
     experiment: dict = {},
+    dedicated_endpoint: bool = False,
 ) -> str:
     """Deploys the version and makes it the champion; a failed smoke test changes nothing.
 
@@ -62,6 +63,8 @@ def deploy_model(
         canary_seconds: How long each step of a canary is watched.
         canary_error_rate: Share of its predictions that a new version may fail; more roll it back.
         experiment: The contents of experiments.yaml, for the rollout `experiment`.
+        dedicated_endpoint: Whether an endpoint that is created gets a host of its own. One for a
+            version with invoke routes always does; there the version is tested without traffic.
     """
     from doctune.experiments.rollout import Release, roll_out
     from doctune.vertex import Canary, ServingMachine, init_session
@@ -84,6 +87,7 @@ def deploy_model(
         ),
         canary=Canary(tuple(map(int, canary_steps)), canary_seconds, canary_error_rate),
         traffic_percentage=traffic_percentage,
+        dedicated=dedicated_endpoint,
     )
     deployment = roll_out(release, rollout, experiment)
     endpoint.uri = deployment.artifact_uri

@@ -75,7 +75,7 @@ def evaluate_model(
         outcome=evaluation.outcome,
         reason=evaluation.reason,
         primary_metric=primary_metric,
-        engine=advanced.get("engine", "native"),
+        engine=evaluation.engine,
         test_digest=evaluation.test_digest,
         test_set=test_set.uri,
         train_set=train_set.uri,

@@ -24,6 +24,7 @@ def register_model(
     serving_environment: dict = {},
     shared_memory_mb: int = 0,
     deployment_seconds: int = 0,
+    invoke_routes: bool = False,
     model_bucket: str = "",
     evaluation_bucket: str = "",
     data_bucket: str = "",
@@ -41,11 +42,14 @@ def register_model(
         model_version: The version in the Model Registry.
         model_name: Display name in the Model Registry.
         serving_image: The image that serves the model.
-        serving_engine: native, openvino or vllm, for the version's labels.
+        serving_engine: native, openvino or vllm, for the version's labels; auto: the engine that
+            evaluate_model judged.
         serving_args: Arguments of the server's command.
         serving_environment: Environment variables of the server.
         shared_memory_mb: Shared memory of the server; 0: Vertex AI's default.
         deployment_seconds: Time limit until the server is healthy; 0: Vertex AI's default.
+        invoke_routes: The server is reached by all its routes, on a dedicated endpoint, instead of
+            by Predict.
         run: Name of the pipeline run, for the version's labels.
         commit: Commit that the images were built from, for the version's labels.
         model_bucket: gs://NAME that retains models; derived from staging_bucket where empty.
@@ -61,6 +65,10 @@ def register_model(
         register_model,
     )
 
+    if serving_engine == "auto":
+        serving_engine = scores.metadata["engine"]
+        if serving_engine != "native":
+            serving_args = ["--engine", serving_engine, *serving_args]
     init_session(project, location, staging_bucket)
     kept_index = keep_index(index.uri, evaluation_bucket=evaluation_bucket)
     registered = register_model(
@@ -72,6 +80,7 @@ def register_model(
             environment=serving_environment,
             shared_memory_mb=shared_memory_mb,
             deployment_seconds=deployment_seconds,
+            invoked=invoke_routes,
         ),
         model_bucket=model_bucket,
         digest=model.metadata["digest"],

@@ -223,7 +223,7 @@ module "secrets" {
 
   project_id          = module.project.project_id
   location            = var.location
-  secrets             = { for name in setunion(var.gateway_secrets, values(var.gateway.secrets)) : name => { gateway = module.identities.members["gateway"] } }
+  secrets             = { for name in setunion(var.gateway_secrets, values(var.gateway.secrets), compact([try(var.gateway.probe.secret, null)])) : name => { gateway = module.identities.members["gateway"] } }
   kms_key             = local.kms_key
   deletion_protection = var.deletion_protection
   labels              = local.labels
@@ -249,6 +249,11 @@ module "gateway" {
   secret_environment = {
     for variable, name in var.gateway.secrets : variable => { secret = module.secrets.ids[name], version = "latest" }
   }
+  scheduler_account = module.identities.emails["scheduler"]
+  probe = var.gateway.probe == null ? null : merge(
+    var.gateway.probe,
+    { secret = var.gateway.probe.secret == null ? null : module.secrets.ids[var.gateway.probe.secret] },
+  )
   environment = merge(
     { DOCTUNE_VERTEX_PROJECT = var.project_id, DOCTUNE_VERTEX_LOCATION = var.location },
     var.database == null ? {} : {
@@ -269,6 +274,7 @@ module "monitoring" {
   project_number        = module.project.number
   location              = var.location
   log_days              = var.log_days
+  probe                 = module.gateway.probe
   alert_emails          = var.alert_emails
   latency_p99_ms        = var.latency_p99_ms
   endpoint_max_replicas = var.endpoint_max_replicas

@@ -170,9 +170,15 @@ variable "gateway" {
     cpu           = optional(string, "1")
     memory        = optional(string, "1Gi")
     secrets       = optional(map(string), {})
+    probe = optional(object({
+      address  = string
+      question = optional(string, "What is this about?")
+      secret   = optional(string)
+      cron     = optional(string, "*/5 * * * *")
+    }))
   })
   default     = {}
-  description = "The REST API on Cloud Run; without an image there is none. secrets: environment variable -> secret, by the end of its name."
+  description = "The REST API on Cloud Run; without an image there is none. secrets: environment variable -> secret, by the end of its name. probe: a synthetic question by a clock, with its key in a secret."
 }
 
 variable "gateway_secrets" {

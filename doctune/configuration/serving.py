@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Engine = Literal["native", "openvino", "vllm"]
+# `auto`: openvino for models that it can read, else native; the evaluation finds out.
+AUTO: Literal["auto"] = "auto"
 
 # vLLM's shared memory, and the time limit for pulling its image, loading weights and compiling.
 _VLLM_SHARED_MEMORY_MB, _VLLM_DEPLOYMENT_SECONDS = 16384, 1800
@@ -20,7 +22,7 @@ class ServingSettings(BaseModel):
     engine: Literal["", "native", "openvino", "vllm"] = Field(
         "",
         description="native, openvino (8 bits, on CPUs) or vllm (on GPUs); empty: vllm where the "
-        "endpoint has an accelerator, else native.",
+        "endpoint has an accelerator, else openvino for models that it can read, and native.",
     )
     image: str = Field(
         "",
@@ -43,7 +45,7 @@ class ServingSettings(BaseModel):
 class ServingPlan:
     """How the container of a version is started."""
 
-    engine: Engine
+    engine: Engine | Literal["auto"]
     image: str  # empty: the engine's own
     arguments: tuple[str, ...]
     shared_memory_mb: int
@@ -59,7 +61,7 @@ def serving_plan(settings: ServingSettings, accelerator_type: str) -> ServingPla
     Raises:
         ValueError: The engine does not run there.
     """
-    engine: Engine = settings.engine or ("vllm" if accelerator_type else "native")
+    engine = settings.engine or ("vllm" if accelerator_type else AUTO)
     if engine == "openvino" and accelerator_type:
         raise ValueError(
             f"serving.engine: openvino runs on CPUs, but the endpoint has {accelerator_type}: take "
@@ -75,7 +77,7 @@ def serving_plan(settings: ServingSettings, accelerator_type: str) -> ServingPla
         if getattr(settings, name) and not on_gpu:
             raise ValueError(f"serving.{name} is for the engine vllm, but {engine} serves")
     flags: dict[str, object] = {
-        "engine": "" if engine == "native" else engine,
+        "engine": "" if engine in ("native", AUTO) else engine,
         "max-batch-size": settings.max_batch_size or (_VLLM_BATCH_SIZE if on_gpu else 0),
         "max-model-tokens": settings.max_model_tokens,
         "quantization": settings.quantization,

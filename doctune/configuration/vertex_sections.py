@@ -84,6 +84,12 @@ class EndpointSettings(_Section):
         description="Percent of CPU, or of a GPU's time, at which replicas are added; 0: Vertex "
         "AI's default, 60.",
     )
+    routes: Literal["shared", "dedicated", "invoke"] = Field(
+        "shared",
+        description="How predictions reach a new endpoint. shared: by the region's host; "
+        "dedicated: by a host of its own, with bodies to 10 MB; invoke: by the model server's own "
+        "routes there, and a new version is tested without traffic.",
+    )
     traffic_percentage: int = Field(
         10,
         ge=1,

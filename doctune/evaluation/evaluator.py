@@ -32,7 +32,7 @@ from doctune.evaluation.fairness import (
 from doctune.evaluation.general_prompts import general_examples
 from doctune.evaluation.judge import GeminiJudge, judge_samples
 from doctune.evaluation.leaks import refuse_leaks
-from doctune.evaluation.models import Models, find_models
+from doctune.evaluation.models import Models, find_models, judged_engine
 from doctune.evaluation.options import EvaluationOptions, JudgeOptions
 from doctune.evaluation.outputs import caps_of, provenance_of, write_predictions
 from doctune.evaluation.quiz import Quiz, make_quiz
@@ -60,6 +60,7 @@ class Evaluation:
     test_digest: str
     examples: int
     product: ProductAnswers
+    engine: str  # that answered as the tuned model
     caps: tuple[str, ...] = ()
 
 
@@ -104,6 +105,7 @@ def evaluate_model(
     if fairness.kept.sum() < chosen.min_examples <= len(test.examples):
         # A champion that was trained on other documents is ignored.
         champion_uri, champion = "", None
+    chosen = chosen.model_copy(update={"engine": judged_engine(chosen.engine, model_dir)})
     models = find_models(
         model_dir,
         champion_uri=champion_uri,
@@ -129,6 +131,7 @@ def evaluate_model(
         test_digest=test.digest,
         examples=card.examples,
         product=data.product,
+        engine=chosen.engine,
         caps=card.caps,
     )
 

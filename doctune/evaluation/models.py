@@ -64,6 +64,20 @@ def find_models(
     return Models(folders={BASE: base, TUNED: tuned, **rivals}, training=training)
 
 
+def judged_engine(engine: str, model_dir: Path) -> str:
+    """Returns the engine whose answers are judged, and which then serves.
+
+    Args:
+        engine: As in `EvaluationOptions`.
+        model_dir: A folder that `tune_model` wrote.
+    """
+    if engine != "auto":
+        return engine
+    from doctune.inference.openvino_generator import can_load
+
+    return "openvino" if can_load(_weights(model_dir)) else "native"
+
+
 def read_training(model_dir: Path) -> dict[str, Any]:
     """Reads the `training.json` of a model.
 

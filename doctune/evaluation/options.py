@@ -120,10 +120,11 @@ class EvaluationOptions(_Policy):
     min_examples: int = Field(
         default=8, ge=2, description="Minimum number of test examples for a decision."
     )
-    engine: Literal["native", "openvino"] = Field(
+    engine: Literal["native", "openvino", "auto"] = Field(
         default="native",
-        description="The engine whose answers are judged; `doctune run` sets it to openvino where "
-        "that serves. The model in full precision is then asked, too.",
+        description="The engine whose answers are judged; auto: openvino for models that it can "
+        "read, else native. `doctune run` sets it to what serves. With openvino the model in full "
+        "precision is asked, too.",
     )
     max_engine_loss: float = Field(
         default=0.05,

@@ -43,6 +43,7 @@ class Release:
         owner: Name of the pipeline run: a retry resumes its own release.
         smoke_prompt: A prompt that the new deployment must answer.
         traffic_percentage: Share of the traffic during the test of a direct release.
+        dedicated: Whether an endpoint that is created gets a host of its own.
     """
 
     model_version: str
@@ -53,6 +54,7 @@ class Release:
     machine: ServingMachine
     canary: Canary
     traffic_percentage: int
+    dedicated: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def roll_out(release: Release, rollout: str, experiment: Mapping[str, Any]) -> R
         smoke_parameters=_SMOKE_PARAMETERS,
         judged_against=release.judged_against,
         owner=release.owner,
+        dedicated=release.dedicated,
     )
     return RolledOut(done.endpoint, done.deployed_model_id, done.artifact_uri)
 

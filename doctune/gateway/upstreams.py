@@ -17,14 +17,13 @@ from doctune.chat_schema import ChatRequest
 from doctune.chat_wire import encoded
 from doctune.errors import DoctuneError
 from doctune.vertex.http_session import proxy_for
-from doctune.vertex.serving_state import EndpointAddress
+from doctune.vertex.serving_state import CHAT_ROUTE, EndpointAddress
 
 if TYPE_CHECKING:
     from doctune.vertex.serving_state import EndpointReader, ServingState
 
 STATE_SECONDS = 5.0  # how old what is known of an endpoint may be
 
-_CHAT_ROUTE = "/v1/chat/completions"
 _MOST_ERROR_BYTES = 10_000
 _MOST_EVENT_BYTES = 1 << 20
 
@@ -267,7 +266,7 @@ class VertexAddress:
         if state is not None and self._deployed:
             if state.version_of(self._deployed) is None:
                 raise UpstreamError(f"{self.name}: no such model is deployed there")
-            return state.invoke_url(self._deployed, _CHAT_ROUTE)
+            return state.invoke_url(self._deployed, CHAT_ROUTE)
         if state is None or not state.versions:
             raise UpstreamError(f"{self.name}: no deployed model gets traffic")
         return state.raw_url(stream=stream)

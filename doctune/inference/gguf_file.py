@@ -28,7 +28,7 @@ def write_gguf(source: Path, path: Path, tokenizer: Any = None) -> None:
 
     config = json.loads((source / "config.json").read_text())
     vocabulary = json.loads((source / "tokenizer.json").read_text())
-    if config["model_type"] != "llama" or vocabulary["model"]["type"] != "BPE":
+    if not _is_known(config, vocabulary):
         raise ModelError(
             f"GGUF export supports Llama models with a BPE tokenizer, not {config['model_type']} "
             f"with {vocabulary['model']['type']}: use llama.cpp's converter for this model."
@@ -41,6 +41,20 @@ def write_gguf(source: Path, path: Path, tokenizer: Any = None) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def can_be_gguf(source: Path) -> bool:
+    """Returns whether `write_gguf` knows the model of a folder: its shape, and its tokenizer's."""
+    paths = [source / "config.json", source / "tokenizer.json"]
+    if not all(path.is_file() for path in paths):
+        return False
+    config, vocabulary = (json.loads(path.read_text()) for path in paths)
+    # What is quantized already is served as it is.
+    return _is_known(config, vocabulary) and "quantization_config" not in config
+
+
+def _is_known(config: dict[str, Any], vocabulary: dict[str, Any]) -> bool:
+    return bool(config["model_type"] == "llama" and vocabulary["model"]["type"] == "BPE")
 
 
 def _add_configuration(writer: Any, config: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from doctune.files import atomic_path, exclusively
 from doctune.inference.chat_template import ChatTokenizer, Message
 from doctune.inference.completion import Completion
 from doctune.inference.flight import Counts, Request, Ticket
-from doctune.inference.gguf_file import GGUF_FILE
+from doctune.inference.gguf_file import GGUF_FILE, can_be_gguf
 from doctune.inference.memory import free_memory, give_back_freed
 from doctune.inference.openvino_flight import BLOCK_TOKENS, Loaded, OpenVinoFlight
 from doctune.inference.options import GenerationOptions
@@ -84,8 +84,7 @@ class OpenVinoGenerator(ChatTokenizer):
         Raises:
             ModelError: OpenVINO is not installed, or does not know the model.
         """
-        missing = [n for n in ("openvino_genai", "gguf") if importlib.util.find_spec(n) is None]
-        if missing:
+        if missing := _missing():
             raise ModelError(
                 f"The engine openvino needs {' and '.join(missing)}, not installed here: "
                 "pip install 'doctune[openvino]', or take the engine native."
@@ -150,6 +149,25 @@ class OpenVinoGenerator(ChatTokenizer):
             "cache_mb": self.cache_bytes >> 20,
             "chunk_tokens": CHUNK_TOKENS,
         }
+
+
+def can_load(folder: Path) -> bool:
+    """Returns whether OpenVINO is installed here and reads the model of a folder."""
+    return not _missing() and ((folder / GGUF_FILE).is_file() or can_be_gguf(folder))
+
+
+def run_without_torch() -> None:
+    """Keeps torch out of this process, which takes 140 MiB and which OpenVINO does not need.
+
+    Transformers would import it with the tokenizer. Does nothing where torch is loaded already.
+    """
+    if "torch" not in sys.modules:
+        # Python's own way to say that a module cannot be imported.
+        sys.modules["torch"] = None  # type: ignore[assignment]
+
+
+def _missing() -> list[str]:
+    return [n for n in ("openvino_genai", "gguf") if importlib.util.find_spec(n) is None]
 
 
 def _generation_settings(folder: Path, config: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from doctune.configuration.serving import AUTO
 from doctune.configuration.settings import Settings, VertexSettings, config_folder
 from doctune.experiments.options import EXPERIMENTS_CONFIG_FILE, load_experiment_options
 
@@ -55,9 +56,9 @@ def pipeline_arguments(
         named, advanced = _split(getattr(settings, section), declared)
         arguments |= named
         arguments[f"{section}_advanced"] = advanced
-    if vertex.serving_plan.engine == "openvino":
+    if (engine := vertex.serving_plan.engine) in ("openvino", AUTO):
         # The evaluation judges the engine that will serve.
-        arguments["evaluation_advanced"]["engine"] = "openvino"
+        arguments["evaluation_advanced"]["engine"] = engine
     return {name: value for name, value in arguments.items() if name in declared}
 
 

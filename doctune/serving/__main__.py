@@ -32,6 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
             from doctune.serving.vllm_command import run_vllm
 
             run_vllm(options, weights_folder(local_folder(options.model_uri)))
+        if options.engine == "openvino":
+            from doctune.inference.openvino_generator import run_without_torch
+
+            run_without_torch()
     except DoctuneError as error:
         logger.error("%s", error)
         return error.exit_code

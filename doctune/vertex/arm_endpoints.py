@@ -9,6 +9,7 @@ from doctune.errors import DeploymentError
 from doctune.vertex.endpoints import get_or_create
 from doctune.vertex.errors import google_errors
 from doctune.vertex.labels import MANAGED_BY, filter_by_name
+from doctune.vertex.registry import get_version
 from doctune.vertex.smoke_test import smoke_test
 from doctune.vertex.variants import (
     ServingMachine,
@@ -41,7 +42,8 @@ def serve_alone(
         DeploymentError: The version does not become healthy, or does not answer.
     """
     with google_errors(f"create the endpoint {endpoint}", DeploymentError):
-        name = get_or_create(endpoint)[0].resource_name
+        invoked = bool(get_version(model_version).container_spec.invoke_route_prefix)
+        name = get_or_create(endpoint, invoked=invoked)[0].resource_name
         # One that was killed may have begun.
         wait_for_deployments(name)
     variant = find_variant(list_variants(name), model_version)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.types import ModelContainerSpec
+
+PREDICT_ROUTE = "/predict"  # of every engine
+_EVERY_ROUTE = "/*"
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,16 @@ class ServingContainer:
     shared_memory_mb: int = 0  # 0: Vertex AI's default
     deployment_seconds: int = 0  # time limit until it is healthy; 0: Vertex AI's default
     health_route: str = "/health"
-    predict_route: str = "/predict"
+    predict_route: str = PREDICT_ROUTE  # of Predict; none where it is invoked
+    invoked: bool = (
+        False  # reached by all its routes, on a dedicated endpoint, instead of by Predict
+    )
     port: int = 8080
 
     def matches(self, spec: ModelContainerSpec) -> bool:
         """Returns whether a registered version has exactly this serving container."""
-        return self == ServingContainer(
+        # Where it is invoked, Vertex AI knows no predict route.
+        return replace(self, predict_route=self._predict_route) == ServingContainer(
             image=spec.image_uri,
             arguments=tuple(spec.args),
             environment={variable.name: variable.value for variable in spec.env},
@@ -34,6 +41,7 @@ class ServingContainer:
             deployment_seconds=int(_duration(spec.deployment_timeout).total_seconds()),
             health_route=spec.health_route,
             predict_route=spec.predict_route,
+            invoked=bool(spec.invoke_route_prefix),
             port=spec.ports[0].container_port if spec.ports else 0,
         )
 
@@ -46,9 +54,14 @@ class ServingContainer:
             "serving_container_shared_memory_size_mb": self.shared_memory_mb or None,
             "serving_container_deployment_timeout": self.deployment_seconds or None,
             "serving_container_health_route": self.health_route,
-            "serving_container_predict_route": self.predict_route,
+            "serving_container_predict_route": self._predict_route or None,
+            "serving_container_invoke_route_prefix": _EVERY_ROUTE if self.invoked else None,
             "serving_container_ports": [self.port],
         }
+
+    @property
+    def _predict_route(self) -> str:
+        return "" if self.invoked else self.predict_route
 
 
 def _duration(value: Any) -> timedelta:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from doctune import limits
 from doctune.errors import DeploymentError
 from doctune.vertex.errors import google_errors
-from doctune.vertex.labels import MANAGED_BY, filter_by_name
+from doctune.vertex.labels import INVOKED, MANAGED_BY, filter_by_name, is_invoked
 from doctune.vertex.registry import preferred_resource
 from doctune.vertex.smoke_test import predict
 
@@ -83,8 +83,18 @@ def find(endpoint: str) -> aiplatform.Endpoint:
     return preferred_resource(found)
 
 
-def get_or_create(name: str) -> tuple[aiplatform.Endpoint, bool]:
-    """Returns the endpoint of a display name, and whether this call has created it."""
+def get_or_create(
+    name: str, *, dedicated: bool = False, invoked: bool = False
+) -> tuple[aiplatform.Endpoint, bool]:
+    """Returns the endpoint of a display name, and whether this call has created it.
+
+    Args:
+        dedicated: A new one gets a host of its own, which takes larger bodies for longer.
+        invoked: Its models are reached by invoke routes, which only a dedicated one has.
+
+    Raises:
+        DeploymentError: There is one whose models are reached otherwise.
+    """
     from google.api_core.exceptions import Conflict
     from google.cloud import aiplatform
 
@@ -92,7 +102,15 @@ def get_or_create(name: str) -> tuple[aiplatform.Endpoint, bool]:
     if len(found) > 1:
         logger.warning("%d endpoints are called %s; using doctune's oldest", len(found), name)
     if found:
-        return preferred_resource(found), False
+        there = preferred_resource(found)
+        if is_invoked(there.labels) != invoked:
+            has, wants = ("without", "with") if invoked else ("with", "without")
+            raise DeploymentError(
+                f"the endpoint {name} was created {has} invoke routes, and the version was "
+                f"registered {wants} them: set endpoint.routes as it was, or give endpoint.name "
+                "another name."
+            )
+        return there, False
     # The id is derived from the name: of two concurrent runs, one creates the endpoint and the
     # other finds it. Vertex AI takes at most ten digits.
     number = int(hashlib.sha256(f"doctune {name}".encode()).hexdigest(), 16)
@@ -100,7 +118,8 @@ def get_or_create(name: str) -> tuple[aiplatform.Endpoint, bool]:
     create = partial(
         aiplatform.Endpoint.create,
         display_name=name,
-        labels=dict(MANAGED_BY),
+        labels={**MANAGED_BY, **(INVOKED if invoked else {})},
+        dedicated_endpoint_enabled=dedicated or invoked,
         endpoint_id=endpoint_id,
     )
     try:

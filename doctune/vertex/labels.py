@@ -5,8 +5,15 @@ from collections.abc import Mapping
 
 # Marks the resources that doctune created.
 MANAGED_BY = {"managed-by": "doctune"}
+# Marks the endpoints whose models are reached by their own routes, instead of by Predict.
+INVOKED = {"routes": "invoke"}
 
 _LONGEST = 63
+
+
+def is_invoked(labels: Mapping[str, str]) -> bool:
+    """Returns whether the models of an endpoint with these labels are reached by invoke routes."""
+    return dict(labels).items() >= INVOKED.items()
 
 
 def clean_labels(labels: Mapping[str, object]) -> dict[str, str]:

@@ -61,12 +61,21 @@ class Release:
         self._created = created
 
     @classmethod
-    def begin(cls, display_name: str, owner: str, wait_seconds: float, version: str) -> Release:
+    def begin(
+        cls,
+        display_name: str,
+        owner: str,
+        wait_seconds: float,
+        version: str,
+        *,
+        dedicated: bool = False,
+        invoked: bool = False,
+    ) -> Release:
         """Finds or creates an endpoint, locks it, and recovers a release that was killed."""
         from google.api_core.exceptions import NotFound
 
         for attempt in range(1, _MOST_TRIES + 1):
-            endpoint, created = get_or_create(display_name)
+            endpoint, created = get_or_create(display_name, dedicated=dedicated, invoked=invoked)
             try:
                 lock = EndpointLock.acquire(
                     endpoint.resource_name, owner, seconds=STEP_SECONDS, wait_seconds=wait_seconds
@@ -144,6 +153,10 @@ class Release:
                 now.traffic_split = {d.id: split.get(d.id, 0) for d in now.deployed_models}
 
         self.lock.change(share, seconds=LONGEST_SECONDS + MARGIN_SECONDS + watched_seconds)
+
+    def hold(self) -> None:
+        """Keeps the lock for the time of a test, and changes nothing."""
+        self.lock.change(lambda _: None, seconds=LONGEST_SECONDS + MARGIN_SECONDS)
 
     def commit(self, deployed_model_id: str) -> None:
         """Gives a variant all traffic, after which the release is no longer rolled back."""

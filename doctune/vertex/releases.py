@@ -63,6 +63,7 @@ def deploy_model(
     judged_against: str | None = None,
     owner: str = "",
     wait_seconds: float = 3600.0,
+    dedicated: bool = False,
 ) -> Deployment:
     """Deploys a version, tests it, gives it all traffic and makes it the champion.
 
@@ -84,6 +85,8 @@ def deploy_model(
         owner: Who releases, such as the name of a run: a killed release of the same owner is
             resumed without waiting. Where empty, an owner that is unique to this process.
         wait_seconds: How long to wait for another release in progress.
+        dedicated: A new endpoint gets a host of its own. One for a version with invoke routes
+            always does; there the version is tested before it has any traffic.
 
     Raises:
         EndpointBusyError: Another release or an experiment has the endpoint.
@@ -95,13 +98,26 @@ def deploy_model(
     with google_errors(f"deploy {model_version} to {endpoint_name}", DeploymentError):
         version = get_version(model_version)
         name = version_name(version)
-        release = Release.begin(endpoint_name, owner or this_owner(), wait_seconds, name)
+        invoked = bool(version.container_spec.invoke_route_prefix)
+        release = Release.begin(
+            endpoint_name,
+            owner or this_owner(),
+            wait_seconds,
+            name,
+            dedicated=dedicated,
+            invoked=invoked,
+        )
         with release.rolled_back_on_failure(name, endpoint_name):
             _check_champion(version, judged_against)
             variant, created = release.deploy(name, machine or ServingMachine())
             deployed = variant.deployed_model_id
             tested = _Test(release, deployed, smoke_instances, smoke_parameters, user_counts)
-            answers = tested.in_steps(canary) if canary else tested.at(traffic_percentage)
+            if invoked:
+                answers = tested.without_traffic()
+            if canary:
+                answers = tested.in_steps(canary)
+            elif not invoked:
+                answers = tested.at(traffic_percentage)
             _check_champion(version, judged_against)
             release.commit(deployed)
         with release.abandoned_on_failure():
@@ -111,13 +127,18 @@ def deploy_model(
 
 @dataclass(frozen=True)
 class _Test:
-    """The test of a new deployment with a part of the traffic."""
+    """The test of a new deployment, with a part of the traffic or by its invoke route."""
 
     release: Release
     deployed: str
     instances: Sequence[Mapping[str, Any]]
     parameters: Mapping[str, Any] | None
     user_counts: UserCounts | None = None
+
+    def without_traffic(self) -> list[dict[str, Any]]:
+        """Asks it by its invoke route; returns its answers."""
+        self.release.hold()
+        return smoke_test(self.release.endpoint, self.deployed, self.instances, self.parameters)
 
     def at(self, share: int, watched_seconds: float = 0.0) -> list[dict[str, Any]]:
         """Gives it a share of the traffic; returns its answers."""

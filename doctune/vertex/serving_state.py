@@ -7,9 +7,12 @@ from typing import Any
 
 from doctune.errors import ConfigurationError, DeploymentError
 from doctune.vertex.errors import google_errors
+from doctune.vertex.labels import is_invoked
 
 VERTEX = "vertex:"
 DEPLOYED_MODELS = "/deployedModels/"
+
+CHAT_ROUTE = "/v1/chat/completions"  # of every engine
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _SECONDS = 20
@@ -61,6 +64,7 @@ class ServingState:
     host: str  # the host that predictions are sent to
     versions: tuple[ServedVersion, ...]  # those that get traffic
     idle: tuple[ServedVersion, ...] = ()  # those that are deployed without any
+    invoked: bool = False  # its models are reached by their own routes
 
     @property
     def fingerprint(self) -> str:
@@ -68,7 +72,10 @@ class ServingState:
         return ",".join(f"{v.deployed_model_id}={v.model_version}:{v.share}" for v in self.versions)
 
     def raw_url(self, *, stream: bool) -> str:
-        """Returns where a body goes to the model server as it is: `(stream)RawPredict`."""
+        """Returns where a chat goes to the model server as it is: `(stream)RawPredict`, or its own
+        chat route."""
+        if self.invoked:
+            return f"https://{self.host}/v1/{self.name}/invoke{CHAT_ROUTE}"
         verb = "streamRawPredict" if stream else "rawPredict"
         return f"https://{self.host}/v1/{self.name}:{verb}"
 
@@ -169,4 +176,5 @@ def _state(endpoint: dict[str, Any], host: str) -> ServingState:
         host=endpoint.get("dedicatedEndpointDns") or host,
         versions=tuple(version for version in versions if version.share > 0),
         idle=tuple(version for version in versions if version.share == 0),
+        invoked=is_invoked(endpoint.get("labels", {})),
     )

@@ -6,10 +6,14 @@ deployments say nothing about it, and an error does not say which deployment fai
 counts against it; only its silence does. With a share of 10 %, 131 predictions miss a healthy
 deployment once in a million tests; that many without an answer from it, over at least a minute,
 fail the test. Only where it has all traffic do errors count against it.
+
+By invoke routes one deployed model can be addressed, whatever its share: there the test asks the
+new deployment alone, before it has any traffic.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 from doctune import limits
 from doctune.errors import DeploymentError
 from doctune.progress import progress
+from doctune.vertex.containers import PREDICT_ROUTE
 from doctune.vertex.errors import explain, google_error_types
+from doctune.vertex.labels import is_invoked
 
 if TYPE_CHECKING:
     from google.cloud import aiplatform
@@ -30,6 +36,7 @@ _LEAST_PREDICTIONS = 5
 _LEAST_SECONDS = 60.0
 LONGEST_SECONDS = 900.0
 _ERRORS_AGAINST_IT = 4
+_LONGEST_REASON = 500  # characters
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 2.0
 
 
@@ -52,8 +59,9 @@ def smoke_test(
 
     asked_of = aiplatform.Endpoint(endpoint)
     shares = {key: share for key, share in dict(asked_of.traffic_split).items() if share}
-    serves_alone = set(shares) == {deployed_id}
-    bound = most_predictions(shares.get(deployed_id, 0))
+    addressed = deployed_id if is_invoked(asked_of.labels) else ""
+    serves_alone = bool(addressed) or set(shares) == {deployed_id}
+    bound = most_predictions(100 if addressed else shares.get(deployed_id, 0))
     errors: list[Exception] = []
     start, asked, pause = time.monotonic(), 0, _FIRST_PAUSE_SECONDS
     with progress(f"Testing {asked_of.display_name}", None, "predictions") as bar:
@@ -61,7 +69,7 @@ def smoke_test(
             asked += 1
             bar.advance()
             try:
-                who, predictions = predict(asked_of, instances, parameters)
+                who, predictions = predict(asked_of, instances, parameters, addressed)
             except google_error_types() as error:
                 errors.append(error)
                 if serves_alone and len(errors) >= _ERRORS_AGAINST_IT:
@@ -103,14 +111,45 @@ def predict(
     endpoint: aiplatform.Endpoint,
     instances: Sequence[Mapping[str, Any]],
     parameters: Mapping[str, Any] | None,
+    deployed_id: str = "",
 ) -> tuple[str, list[Any]]:
-    """Returns the id of the deployment that answered, and its predictions."""
+    """Returns the id of the deployment that answered, and its predictions.
+
+    Args:
+        deployed_id: The deployed model that is asked, by its invoke route; empty: the traffic split
+            decides.
+    """
+    if is_invoked(endpoint.labels):
+        return _invoke(endpoint, instances, parameters, deployed_id)
     prediction = endpoint.predict(
         instances=[dict(instance) for instance in instances],
         parameters=dict(parameters) if parameters else None,
         timeout=limits.PREDICTION.seconds,
     )
     return prediction.deployed_model_id, [_with_whole_numbers(p) for p in prediction.predictions]
+
+
+def _invoke(
+    endpoint: aiplatform.Endpoint,
+    instances: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, Any] | None,
+    deployed_id: str,
+) -> tuple[str, list[Any]]:
+    from google.api_core.exceptions import from_http_status
+
+    body = {"instances": list(instances), **({"parameters": parameters} if parameters else {})}
+    answer: Any = endpoint.invoke(
+        PREDICT_ROUTE,
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+        deployed_model_id=deployed_id or None,
+        timeout=limits.PREDICTION.seconds,
+    )
+    if not answer.ok:
+        # Of the model server, or of Vertex AI in front of it.
+        raise from_http_status(answer.status_code, answer.text[:_LONGEST_REASON])
+    who = answer.headers.get("X-Vertex-AI-Deployed-Model-Id", deployed_id)
+    return who, list(answer.json()["predictions"])
 
 
 def check_answers(instances: Sequence[Mapping[str, Any]], predictions: Sequence[Any]) -> None:

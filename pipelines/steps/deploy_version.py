@@ -45,6 +45,7 @@ def deploy_version(
         canary_seconds=ENDPOINT.canary_seconds,
         canary_error_rate=ENDPOINT.canary_error_rate,
         experiment=experiment,
+        dedicated_endpoint=ENDPOINT.routes != "shared",
     ).set_display_name("Deploy model")
     # Never cached: endpoints may have changed. Both steps are idempotent.
     machines.ops(deployed).set_caching_options(enable_caching=False)

@@ -9,7 +9,8 @@ from pipelines import machines
 from pipelines.steps.deploy_version import deploy_version
 
 # Settled at compile time, as the endpoint's machine is: the engine must run on it.
-SERVING = load_vertex_settings().serving_plan
+SETTINGS = load_vertex_settings()
+SERVING = SETTINGS.serving_plan
 _ENGINES_IMAGE = images.SERVING_VLLM if SERVING.engine == "vllm" else images.SERVING
 
 
@@ -41,6 +42,7 @@ def release_model(
         serving_args=list(SERVING.arguments),
         shared_memory_mb=SERVING.shared_memory_mb,
         deployment_seconds=SERVING.deployment_seconds,
+        invoke_routes=SETTINGS.endpoint.routes == "invoke",
         project=project,
         location=location,
         staging_bucket=staging_bucket,

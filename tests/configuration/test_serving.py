@@ -20,9 +20,16 @@ def plan(folder: Path, profile: str = "serving-cpu", **serving: Any) -> ServingP
     return load_vertex_settings(folder, "").serving_plan
 
 
-def test_a_cpu_is_served_by_the_native_engine_with_the_images_own_arguments(tmp_path: Path) -> None:
+def test_on_a_cpu_the_evaluation_finds_out_the_fastest_engine_that_reads_the_model(
+    tmp_path: Path,
+) -> None:
+    chosen = plan(tmp_path, max_batch_size=32)
+    assert (chosen.engine, chosen.arguments) == ("auto", ("--max-batch-size", "32"))
+
+
+def test_the_native_engine_has_the_images_own_arguments(tmp_path: Path) -> None:
     # Versions that were registered before there was a choice are found again.
-    chosen = plan(tmp_path)
+    chosen = plan(tmp_path, engine="native")
     assert (chosen.engine, chosen.arguments, chosen.image) == ("native", (), "")
     assert (chosen.shared_memory_mb, chosen.deployment_seconds) == (0, 0)
 

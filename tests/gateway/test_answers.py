@@ -16,8 +16,12 @@ import openai
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from typer.testing import CliRunner
 
+from doctune.cli import app
+from doctune.cli.probe import KEY_VARIABLE
 from doctune.database.tables import Feedback, Prediction
+from doctune.errors import DeploymentError
 from doctune.processes import stop_process
 from tests.gateway.conftest import MESSAGES, ROOT, Gateway, start_gateway, stop_gateway
 from tests.gateway.upstream import WORDS, FakeUpstream
@@ -50,6 +54,24 @@ def logged(gateway: Gateway, prediction_id: str) -> Prediction:
 def count(gateway: Gateway) -> int:
     with Session(gateway.engine) as session:
         return len(session.scalars(select(Prediction.id)).all())
+
+
+# The synthetic question
+
+
+def test_the_synthetic_question_is_answered_by_no_cache_or_says_why_not(
+    fronted: Gateway, faulty: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, fronted.key)
+    for _ in range(2):
+        asked = CliRunner().invoke(app, ["probe", f"{fronted.url}/v1#handbook"])
+        assert asked.exit_code == 0
+        assert asked.stdout.startswith("answered in ")
+    assert faulty.requests == 2
+    monkeypatch.setenv(KEY_VARIABLE, "wrong")
+    refused = CliRunner().invoke(app, ["probe", f"{fronted.url}/v1#handbook"])
+    assert isinstance(refused.exception, DeploymentError)
+    assert str(refused.exception) == f"{fronted.url}/v1#handbook did not answer: 401."
 
 
 # The cache

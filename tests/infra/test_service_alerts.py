@@ -16,7 +16,9 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 @pytest.fixture(scope="module")
 def alerts(terraform: Terraform) -> dict[str, Any]:
     """The planned policies by name, with the query as Cloud Monitoring would get it."""
-    planned = terraform.plan(".", "prod", project_id="my-project")
+    probe = {"address": "https://answers.example.com/v1#handbook"}
+    gateway = {"image": "registry/gateway:abc", "probe": probe}
+    planned = terraform.plan(".", "prod", project_id="my-project", gateway=gateway)
     found = {}
     for address, change in planned.items():
         if match := re.search(r'alert_policy\.service\["(\w+)"\]', address):
@@ -134,6 +136,22 @@ def dropped(number: float) -> Callable[[], tuple[Recording, float]]:
     return made
 
 
+def probed(answered: int) -> Callable[[], tuple[Recording, float]]:
+    """Six executions of the job, as Cloud Run counts them; so many of the last three succeeded."""
+
+    def made() -> tuple[Recording, float]:
+        recording, name = Recording(), "run_googleapis_com:job_completed_execution_count"
+        for start in range(7):
+            succeeded = min(start, 3) + max(0, min(start - 3, answered))
+            for result, count in (("succeeded", succeeded), ("failed", start - succeeded)):
+                labels = {"job_name": "doctune-gateway-probe", "result": result}
+                labels["monitored_resource"] = "cloud_run_job"
+                recording.add(5 * MINUTE * start, name, labels, count)
+        return recording, 30 * MINUTE
+
+    return made
+
+
 def tokens(number: int) -> Callable[[], tuple[Recording, float]]:
     def made() -> tuple[Recording, float]:
         recording = Recording()
@@ -175,6 +193,7 @@ CASES: dict[str, tuple[Case, Case]] = {
     "drift": (drifted(refused=6), drifted(refused=1)),
     "down_votes": (votes(down=8, up=6), votes(down=3, up=1)),
     "silence": (mixed(30 * MINUTE, 5 * MINUTE), mixed(30 * MINUTE, 5 * MINUTE, ok=1)),
+    "synthetic_question": (probed(answered=0), probed(answered=2)),
     "lost_predictions": (dropped(3), dropped(0)),
     "cost": (tokens(60_000_000), tokens(40_000_000)),
 }

@@ -10,6 +10,7 @@ import promql_parser
 import pytest
 from google.cloud.aiplatform_v1.types import PipelineJob
 
+from doctune.cli.probe import KEY_VARIABLE
 from doctune.vertex.labels import MANAGED_BY
 from tests.infra.conftest import ENVIRONMENTS, INFRA, ROOT, Terraform
 from tests.infra.derive_provider_facts import FACTS, used_types
@@ -29,6 +30,7 @@ FULL: dict[str, Any] = {
         "image": "registry/gateway:abc",
         "invokers": {"a": "user:a@example.com"},
         "secrets": {"REDIS_URL": "redis-url"},
+        "probe": {"address": "https://answers.example.com/v1#handbook", "secret": "probe-key"},
     },
     "gateway_secrets": ["token"],
     "perimeter": {"access_policy": "123"},
@@ -210,6 +212,28 @@ def test_the_gateway_gets_its_secrets_by_name_and_bounds_its_load(
     assert template["scaling"][0]["max_instance_count"] == 4
 
 
+def test_a_synthetic_question_is_asked_by_a_clock_with_a_key_of_its_own(
+    production: dict[str, Any],
+) -> None:
+    (job,) = (
+        job
+        for job in planned(production, "google_cloud_run_v2_job").values()
+        if job["name"] == "doctune-gateway-probe"
+    )
+    (container,) = job["template"][0]["template"][0]["containers"]
+    assert container["command"] == ["doctune"]
+    assert container["args"][:2] == ["probe", "https://answers.example.com/v1#handbook"]
+    (key,) = container["env"]
+    assert key["name"] == KEY_VARIABLE
+    assert not key["value"]
+    reference = key["value_source"][0]["secret_key_ref"]
+    assert reference == [{"secret": "doctune-probe-key", "version": "latest"}]
+    clocks = planned(production, "google_cloud_scheduler_job")
+    assert clocks['module.gateway.google_cloud_scheduler_job.probe["probe"]']["schedule"] == (
+        "*/5 * * * *"
+    )
+
+
 def test_repositories_clean_up_but_keep_releases(production: dict[str, Any]) -> None:
     repositories = planned(production, "google_artifact_registry_repository")
 
@@ -331,7 +355,8 @@ def test_retraining_starts_a_pipeline_job(terraform: Terraform) -> None:
 def test_the_trigger_is_started_by_the_clock_and_by_pdfs_that_land(
     production: dict[str, Any],
 ) -> None:
-    (job,) = planned(production, "google_cloud_run_v2_job").values()
+    jobs = planned(production, "google_cloud_run_v2_job")
+    job = jobs['module.retraining.google_cloud_run_v2_job.trigger["trigger"]']
     (container,) = job["template"][0]["template"][0]["containers"]
     clock = planned(production, "google_cloud_scheduler_job")[
         'module.retraining.google_cloud_scheduler_job.trigger["trigger"]'

@@ -53,10 +53,15 @@ def test_the_engine_that_serves_is_the_one_that_is_judged() -> None:
     settings = Settings(question="?", model_name="m")
     by_openvino = VERTEX.model_copy(update={"serving": ServingSettings(engine="openvino")})
 
-    assert _arguments(settings, "evaluation_advanced") == {"evaluation_advanced": {}}
-    assert _arguments(settings, "evaluation_advanced", vertex=by_openvino) == {
-        "evaluation_advanced": {"engine": "openvino"}
-    }
+    by_native = VERTEX.model_copy(update={"serving": ServingSettings(engine="native")})
+
+    for vertex, expected in (
+        (VERTEX, {"engine": "auto"}),
+        (by_openvino, {"engine": "openvino"}),
+        (by_native, {}),
+    ):
+        given = _arguments(settings, "evaluation_advanced", vertex=vertex)
+        assert given == {"evaluation_advanced": expected}
 
 
 def test_a_secret_never_becomes_a_parameter() -> None:

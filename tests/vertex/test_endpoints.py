@@ -11,6 +11,7 @@ from doctune.errors import DeploymentError
 from doctune.vertex import (
     Canary,
     Deployment,
+    ServingContainer,
     ServingMachine,
     ask,
     deploy_model,
@@ -20,8 +21,9 @@ from doctune.vertex import (
 )
 from doctune.vertex.canary import UserCounts, chance_of_failures
 from doctune.vertex.registry import get_version
+from doctune.vertex.serving_state import EndpointReader
 from doctune.vertex.smoke_test import most_predictions
-from tests.vertex.conftest import IMAGES
+from tests.vertex.conftest import IMAGES, LOCATION, PROJECT
 
 pytestmark = pytest.mark.usefixtures("vertex")
 
@@ -110,6 +112,43 @@ def test_a_refused_question_is_one_line_with_the_servers_reason(released: Deploy
         ask(released.endpoint, [{"question": "?"}])
     assert "instances[0].question: unknown field" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_by_invoke_routes_a_version_is_tested_before_it_has_traffic(
+    model_folder: Path, unique: str
+) -> None:
+    def register(image: str) -> str:
+        container = ServingContainer(f"{IMAGES}/{image}", invoked=True)
+        return register_model(model_folder, model_name=unique, serving_image=container).version_name
+
+    deploy(register("light:1"), unique)
+    endpoint = endpoint_of(unique)
+    assert endpoint.dedicated_endpoint_enabled
+    # Any share of the traffic would have sent users there.
+    with pytest.raises(DeploymentError, match="this server always fails"):
+        deploy(register("failing:2"), unique)
+    assert state_of(unique) == {"1": 100}
+    done = deploy(register("light:3"), unique)
+    assert done.answers[0]["text"] == "version 3"
+    assert ask(unique, QUESTION)[0]["text"] == done.answers[0]["text"]
+    state = EndpointReader(PROJECT, LOCATION).read(unique)
+    assert state.raw_url(stream=True) == (
+        f"https://{endpoint.gca_resource.dedicated_endpoint_dns}/v1/{endpoint.resource_name}"
+        "/invoke/v1/chat/completions"
+    )
+    # The same version again is found by its routes, too.
+    assert register("light:3") == done.model_version
+
+
+def test_a_version_is_not_put_where_it_could_not_be_reached(
+    model_folder: Path, register, unique: str
+) -> None:
+    deploy(register("light:1"), unique, dedicated=True)
+    assert endpoint_of(unique).dedicated_endpoint_enabled
+    container = ServingContainer(f"{IMAGES}/light:1", invoked=True)
+    invoked = register_model(model_folder, model_name=unique, serving_image=container)
+    with pytest.raises(DeploymentError, match="was created without invoke routes"):
+        deploy(invoked.version_name, unique)
 
 
 def test_each_release_keeps_the_one_before_and_no_older(register, unique) -> None:

@@ -167,3 +167,24 @@ variable "labels" {
   default     = {}
   description = "Labels of the service."
 }
+
+variable "probe" {
+  type = object({
+    address  = string
+    question = optional(string, "What is this about?")
+    secret   = optional(string)
+    cron     = optional(string, "*/5 * * * *")
+  })
+  default     = null
+  description = "Asks a synthetic question by a clock: the address https://HOST/v1#MODEL as users reach it, and the secret with its key; null for none."
+
+  validation {
+    condition     = var.probe == null || can(regex("^https://[^#]+/v1#[^#]+$", var.probe.address))
+    error_message = "The probe's address is https://HOST/v1#MODEL."
+  }
+}
+
+variable "scheduler_account" {
+  type        = string
+  description = "E-mail of the account that starts the probe."
+}

@@ -4,6 +4,17 @@
 locals {
   runbook = "docs/runbook.md"
 
+  # Of Cloud Run's own metrics: whether a synthetic question was answered.
+  probe_alerts = var.probe == null ? {} : {
+    synthetic_question = {
+      title    = "the synthetic question is not answered"
+      severity = "ERROR"
+      query    = "(sum(increase(run_googleapis_com:job_completed_execution_count{monitored_resource=\"cloud_run_job\",job_name=\"${var.probe}\",result=\"succeeded\"}[15m])) or vector(0)) < 1"
+      duration = "300s"
+      runbook  = "synthetic-question"
+    }
+  }
+
   service_alerts = {
     gateway_errors = {
       title    = "the gateway answers with errors"
@@ -100,7 +111,7 @@ locals {
 }
 
 resource "google_monitoring_alert_policy" "service" {
-  for_each = local.service_alerts
+  for_each = merge(local.service_alerts, local.probe_alerts)
 
   project               = var.project_id
   display_name          = "doctune: ${each.value.title}"

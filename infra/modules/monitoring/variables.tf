@@ -30,6 +30,12 @@ variable "gateway" {
   description = "Cloud Run service whose logs are kept too."
 }
 
+variable "probe" {
+  type        = string
+  default     = null
+  description = "Cloud Run job that asks the gateway a synthetic question; null for none."
+}
+
 variable "log_days" {
   type        = number
   default     = 90
