@@ -63,20 +63,18 @@ def register_model(
         keep_evaluation,
         keep_index,
         register_model,
+        served_by,
     )
 
-    if serving_engine == "auto":
-        serving_engine = scores.metadata["engine"]
-        if serving_engine != "native":
-            serving_args = ["--engine", serving_engine, *serving_args]
     init_session(project, location, staging_bucket)
+    engine, arguments = served_by(serving_engine, serving_args, scores.metadata)
     kept_index = keep_index(index.uri, evaluation_bucket=evaluation_bucket)
     registered = register_model(
         model.uri,
         model_name=model_name,
         serving_image=ServingContainer(
             image=serving_image,
-            arguments=tuple(serving_args),
+            arguments=arguments,
             environment=serving_environment,
             shared_memory_mb=shared_memory_mb,
             deployment_seconds=deployment_seconds,
@@ -88,7 +86,7 @@ def register_model(
             "documents": model.metadata["documents_digest"],
             "dataset": model.metadata["dataset_digest"],
             "index": index.metadata["digest"],
-            "engine": serving_engine,
+            "engine": engine,
             "judged_engine": scores.metadata.get("engine", ""),
             "answering": scores.metadata.get("answering", ""),
             "run": run,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from doctune.vertex.canary import Canary
-    from doctune.vertex.containers import ServingContainer
+    from doctune.vertex.containers import ServingContainer, served_by
     from doctune.vertex.endpoints import ask, find_endpoint
     from doctune.vertex.evaluations import import_evaluation
     from doctune.vertex.history import ModelVersion, find_version, model_versions, training_set_of
@@ -67,6 +67,7 @@ _MODULES = {
     "register_model": "registry",
     "remove_variant": "variants",
     "rollback": "releases",
+    "served_by": "containers",
     "set_traffic": "variants",
     "sync_folder": "storage",
     "training_set_of": "history",
@@ -105,6 +106,7 @@ __all__ = [
     "register_model",
     "remove_variant",
     "rollback",
+    "served_by",
     "set_traffic",
     "sync_folder",
     "training_set_of",

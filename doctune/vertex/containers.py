@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -67,3 +67,21 @@ class ServingContainer:
 def _duration(value: Any) -> timedelta:
     # A field that is not set reads as None, or as an empty message.
     return value if isinstance(value, timedelta) else timedelta()
+
+
+def served_by(
+    engine: str, arguments: Sequence[str], evaluation: Mapping[str, Any]
+) -> tuple[str, tuple[str, ...]]:
+    """Returns the engine that serves a model, and the arguments of its server.
+
+    Args:
+        engine: The engine; auto: that which the evaluation judged.
+        arguments: The server's arguments; with auto those of any engine.
+        evaluation: Metadata of the scores.
+    """
+    if engine != "auto":
+        return engine, tuple(arguments)
+    judged = evaluation["engine"]
+    # The server's own default needs no argument, so that earlier versions are found again.
+    own = () if judged == "native" else ("--engine", judged)
+    return judged, (*own, *arguments)

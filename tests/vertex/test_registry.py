@@ -17,6 +17,7 @@ from doctune.vertex import (
     keep_index,
     list_folder,
     register_model,
+    served_by,
     upload_folder,
 )
 from doctune.vertex.registry import get_version, list_versions, set_aliases
@@ -130,6 +131,16 @@ def test_the_way_the_server_is_started_is_part_of_the_version(
     ):
         other = dataclasses.replace(container, **change)
         assert register(model_folder, unique, serving_image=other).created, change
+
+
+def test_the_engine_that_was_judged_serves_unless_one_was_chosen() -> None:
+    judged = {"engine": "openvino"}
+    assert served_by("auto", ["--max-batch-size", "32"], judged) == (
+        "openvino",
+        ("--engine", "openvino", "--max-batch-size", "32"),
+    )
+    assert served_by("auto", [], {"engine": "native"}) == ("native", ())
+    assert served_by("vllm", ["--engine", "vllm"], judged) == ("vllm", ("--engine", "vllm"))
 
 
 def test_two_runs_at_once_register_under_one_model(
