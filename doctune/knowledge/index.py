@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from doctune.inference.sentence_encoder import Floats, encode, encoder_folder
+from doctune.inference.sentence_encoder import Floats, encoder_folder
+from doctune.inference.short_texts import ShortTexts
 from doctune.knowledge.aliases import implied_terms
 from doctune.knowledge.filters import EVERYTHING, Filter
 from doctune.knowledge.lexical import Bm25, tokens
@@ -30,10 +30,12 @@ from doctune.knowledge.store import (
     VECTORS,
     IndexRecord,
     map_units,
+    owners_of,
     read_aliases,
     read_passages,
     read_record,
     unit_of,
+    units_at,
 )
 from doctune.knowledge.vocabulary import AskedWord, Vocabulary, content_words, foreign_names
 
@@ -96,19 +98,19 @@ class KnowledgeIndex:
         self._passages = read_passages(folder)
         self._aliases = read_aliases(folder)
         self._units = map_units(folder)
-        self._vocabulary = Vocabulary(folder, self.encoder)
-        self._vectors: npt.NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
+        self.short_texts = ShortTexts(self.encoder)
+        self._vocabulary = Vocabulary(folder, self.short_texts)
+        self._vectors: npt.NDArray[np.float16] = np.asarray(
+            np.load(folder / VECTORS, mmap_mode="r")
+        )
         self.unit_words = Bm25(folder / BM25_UNITS)
         self.passage_words = Bm25(folder / BM25_PASSAGES)
-        self.owners: npt.NDArray[np.int32] = self._units.column("passage").to_numpy()
+        self.owners = owners_of(self._units)
         self._hidden_units: dict[_Asker, npt.NDArray[np.bool_]] = {}
-        self._last_vector: tuple[str, Floats] | None = None
 
     def warm_up(self) -> None:
         """Loads everything that the first question needs; may block for seconds."""
-        self.vector("warm up")
-        if len(self.owners) > _EXACT_UNITS:
-            self._sketches.products(self.vector("warm up"))
+        self.search("What is this about?", 1)
 
     @cached_property
     def _sketches(self) -> Sketches:
@@ -209,10 +211,16 @@ class KnowledgeIndex:
         return foreign_names(text, lambda stem: words.knows(words.nearest(stem)))
 
     def vector(self, text: str) -> Floats:
-        """Returns the vector of a text; the last one is cached: questions are asked again."""
-        if self._last_vector is None or self._last_vector[0] != text:
-            self._last_vector = (text, encode([text], self.encoder)[0])
-        return self._last_vector[1]
+        """Returns the vector of a text."""
+        vector: Floats = self.short_texts.vectors([text])[0]
+        return vector
+
+    def _encode_ahead(self, question: str) -> None:
+        """Encodes a question and those of its words that need it in one pass."""
+        words = [
+            word for language in self.languages for word in content_words(question, language)
+        ]
+        self.short_texts.vectors([question, *self._vocabulary.foreign(words)])
 
     def expanded(self, question: str) -> str:
         """Returns a question extended by the documents' own terms for what it describes."""
@@ -244,6 +252,7 @@ class KnowledgeIndex:
     ) -> tuple[npt.NDArray[np.intp], Floats]:
         """Returns the rows of the best units, best first, and their scores."""
         question = self.expanded(question)
+        self._encode_ahead(question)
         vector, by_words = self.vector(question), self._words_part(question, groups, only)
         if len(self.owners) <= _EXACT_UNITS:
             total = np.asarray(self._vectors, dtype=np.float32) @ vector + by_words
@@ -336,19 +345,20 @@ class KnowledgeIndex:
 
     def first_unit(self, passage: int) -> int:
         """Returns the row of a passage's first unit."""
-        return int(np.searchsorted(self.owners, passage))
+        # A number of another type would have all owners converted first.
+        return int(np.searchsorted(self.owners, self.owners.dtype.type(passage)))
 
     def unit(self, number: int) -> Unit:
         """Returns a unit by its row."""
         return self._units_at(np.array([number]))[0]
 
     def _units_at(self, rows: npt.NDArray[np.intp]) -> list[Unit]:
-        return list(map(unit_of, self._units.take(pa.array(rows, type=pa.int64())).to_pylist()))
+        return units_at(self._units, rows)
 
     def passage(self, number: int) -> Passage:
         """Returns a passage by its row, with its units."""
         row = self._passages.slice(number, 1).to_pylist()[0]
-        first, last = map(int, np.searchsorted(self.owners, [number, number + 1]))
+        first, last = self.first_unit(number), self.first_unit(number + 1)
         units = self._units.slice(first, last - first).to_pylist()
         return Passage(
             heading=tuple(row["heading"]),

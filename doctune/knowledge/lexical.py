@@ -7,6 +7,7 @@ number typed without its hyphen is found.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -86,6 +87,15 @@ def is_stop_word(word: str, language: str = "en") -> bool:
     return language == "en" and word in _STOP
 
 
+def _mapped(file: Path) -> npt.NDArray[Any]:
+    # A plain view: each slice of a memmap would be another memmap, which is slow to make.
+    return np.asarray(np.load(file, mmap_mode="r"))
+
+
+def _json(folder: Path, name: str) -> Any:
+    return json.loads((folder / f"{name}.index.json").read_bytes())
+
+
 @cache
 def _stemmer(language: str) -> Any:
     import Stemmer
@@ -110,15 +120,14 @@ class Bm25:
     """A BM25 index on disk, memory-mapped."""
 
     def __init__(self, folder: Path) -> None:
-        import bm25s
-
-        self._index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
-        self.size = int(self._index.scores["num_docs"])
-        # Per stem, the documents that have it with their scores; bm25s itself would fill an array
-        # of all documents for each word.
-        self._pointers = np.asarray(self._index.scores["indptr"])
-        self._documents = np.asarray(self._index.scores["indices"])
-        self._scores = np.asarray(self._index.scores["data"])
+        # The files are those of bm25s, whose import takes a fourth of the time to open an index,
+        # and whose own search would fill an array of all documents for each word.
+        self._vocabulary: dict[str, int] = _json(folder, "vocab")
+        self.size = int(_json(folder, "params")["num_docs"])
+        # Per stem, the documents that have it with their scores.
+        self._pointers = _mapped(folder / "indptr.csc.index.npy")
+        self._documents = _mapped(folder / "indices.csc.index.npy")
+        self._scores = _mapped(folder / "data.csc.index.npy")
         self._nearest: dict[str, str] = {}
 
     def scores(self, query: Mapping[str, float]) -> npt.NDArray[np.float32]:
@@ -130,14 +139,14 @@ class Bm25:
         total = np.zeros(self.size, dtype=np.float32)
         for word, weight in query.items():
             if self.knows(word):
-                at = self._index.vocab_dict[word]
+                at = self._vocabulary[word]
                 found = slice(int(self._pointers[at]), int(self._pointers[at + 1]))
                 total[self._documents[found]] += weight * self._scores[found]
         return total
 
     def knows(self, word: str) -> bool:
         """Whether any document contains a stem."""
-        return word in self._index.vocab_dict
+        return word in self._vocabulary
 
     def nearest(self, word: str) -> str:
         """Returns the most likely correction of a misspelt stem, or the stem itself."""
@@ -150,7 +159,7 @@ class Bm25:
     def _alike(self, word: str) -> str:
         near = [
             known
-            for known in self._index.vocab_dict
+            for known in self._vocabulary
             if known[:1] == word[:1] and abs(len(known) - len(word)) <= 2 and known.isalpha()
         ]
         return next(iter(difflib.get_close_matches(word, near, n=1, cutoff=_ALIKE)), word)
@@ -159,6 +168,6 @@ class Bm25:
         """Returns the inverse document frequency of a stem; an unknown stem has the highest."""
         frequency = 0
         if self.knows(word):
-            at = self._index.vocab_dict[word]
+            at = self._vocabulary[word]
             frequency = int(self._pointers[at + 1]) - int(self._pointers[at])
         return float(np.log(1 + (self.size - frequency + 0.5) / (frequency + 0.5)))

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from doctune.dataset.text import words
 from doctune.inference.sentence_encoder import Floats, encode
+from doctune.inference.short_texts import ShortTexts
 from doctune.knowledge.lexical import is_stop_word, tokens
 
 WORDS, WORD_VECTORS = "words.parquet", "words.npy"
@@ -86,8 +87,9 @@ def foreign_names(text: str, known: Callable[[str], bool]) -> frozenset[str]:
 class Vocabulary:
     """The words of an index."""
 
-    def __init__(self, folder: Path, encoder: Path) -> None:
-        table = pq.read_table(folder / WORDS)
+    def __init__(self, folder: Path, encoder: ShortTexts) -> None:
+        with pq.ParquetFile(folder / WORDS) as file:
+            table = file.read()
         self._stems: list[str] = table.column("stem").to_pylist()
         words: list[str] = table.column("word").to_pylist()
         self._rows = {word: row for row, word in enumerate(words)}
@@ -108,11 +110,15 @@ class Vocabulary:
                 }
         return [self._known.get(word, {}) for word in asked]
 
+    def foreign(self, asked: Iterable[str]) -> list[str]:
+        """Returns the words that the documents lack, which only the encoder has vectors for."""
+        return [word for word in asked if word not in self._rows]
+
     def _encoded(self, asked: Sequence[str]) -> Floats:
         """Returns the vectors of words; words of the documents are not encoded again."""
-        foreign = [word for word in asked if word not in self._rows]
+        foreign = self.foreign(asked)
         vectors = np.empty((len(asked), self._vectors.shape[1]), dtype=np.float32)
-        made = iter(encode(foreign, self._encoder) if foreign else ())
+        made = iter(self._encoder.vectors(foreign) if foreign else ())
         for at, word in enumerate(asked):
             row = self._rows.get(word)
             vectors[at] = next(made) if row is None else self._vectors[row]

@@ -1,5 +1,7 @@
 """The index on disk: what it finds, and that the same input gives the same bytes."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,21 @@ def test_the_passage_that_answers_is_found_first(index_folder: Path) -> None:
 
     assert (found[0].file, found[0].pages) == ("warranty.pdf", (1,))
     assert found[0].score > found[1].score
+
+
+def test_an_index_is_opened_and_searched_without_torch_and_pandas(index_folder: Path) -> None:
+    # Their imports alone take longer than opening 100,000 passages may.
+    program = (
+        "import sys; from pathlib import Path; from doctune.knowledge import KnowledgeIndex;"
+        "index = KnowledgeIndex(Path(sys.argv[1])); index.warm_up();"
+        "index.search('how many months?');"
+        "print([name for name in ('torch', 'transformers', 'pandas', 'scipy')"
+        " if name in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, index_folder], capture_output=True, text=True, timeout=120
+    )
+    assert run.stdout.strip() == "[]", run.stderr
 
 
 def test_building_again_gives_the_same_bytes(documents: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from doctune.inference.sentence_encoder import encoder_folder
+from doctune.inference.short_texts import ShortTexts
 from doctune.knowledge.vocabulary import AskedWord, Vocabulary, foreign_names, write_vocabulary
 
 TEXTS = [
@@ -17,7 +18,7 @@ TEXTS = [
 def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     folder = tmp_path_factory.mktemp("vocabulary")
     write_vocabulary(folder, TEXTS, encoder_folder())
-    return Vocabulary(folder, encoder_folder())
+    return Vocabulary(folder, ShortTexts(encoder_folder()))
 
 
 @pytest.mark.parametrize(
