@@ -5,7 +5,7 @@ A field of OpenAI's that is not supported is accepted with a value that has no e
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -113,6 +113,9 @@ class StreamOptions(_Strict):
 class ChatRequest(_Strict):
     """A conversation to continue, and how to decode."""
 
+    SUPPORTED: ClassVar[frozenset[str]] = frozenset()  # fields that a subclass does support
+    _LAST_ROLES: ClassVar[tuple[str, ...]] = ("user",)
+
     model: str = Field(default="", max_length=256)
     messages: list[ChatTurn] = Field(min_length=1)
     stream: bool | None = None
@@ -136,7 +139,7 @@ class ChatRequest(_Strict):
             return value
         kept = dict(value)
         for name, neutral in _NEUTRAL.items():
-            if name not in kept:
+            if name not in kept or name in cls.SUPPORTED:
                 continue
             given = kept.pop(name)
             if given is not None and not any(_same(given, allowed) for allowed in neutral):
@@ -149,8 +152,9 @@ class ChatRequest(_Strict):
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> "ChatRequest":
-        if self.messages[-1].role != "user":
-            raise ChatRequestError("the last message must have the role user", "messages")
+        if self.messages[-1].role not in self._LAST_ROLES:
+            roles = " or ".join(self._LAST_ROLES)
+            raise ChatRequestError(f"the last message must have the role {roles}", "messages")
         if self.stream_options is not None and not self.stream:
             raise ChatRequestError("stream_options needs stream: true", "stream_options")
         if (
@@ -178,7 +182,7 @@ class ChatRequest(_Strict):
         """Whether a stream ends with a chunk that counts tokens."""
         return self.stream_options is not None and self.stream_options.include_usage
 
-    def conversation(self) -> list[dict[str, str]]:
+    def conversation(self) -> list[dict[str, Any]]:
         """Returns the messages in the form of chat templates."""
         return [
             {"role": "system" if turn.role == "developer" else turn.role, "content": turn.text}
@@ -186,14 +190,17 @@ class ChatRequest(_Strict):
         ]
 
 
-def parse_chat_request(body: bytes) -> ChatRequest:
+def parse_chat_request(body: bytes, kind: type[ChatRequest] = ChatRequest) -> ChatRequest:
     """Returns the request in a body.
+
+    Args:
+        kind: What is supported, where that is more than `ChatRequest`.
 
     Raises:
         ChatRequestError: The body is not JSON, or a field is missing, unknown or wrong.
     """
     try:
-        return ChatRequest.model_validate_json(body)
+        return kind.model_validate_json(body)
     except ValidationError as error:
         raise _explained(error) from error
 
@@ -218,7 +225,7 @@ def _explained(error: ValidationError) -> ChatRequestError:
         return ChatRequestError(f"{param} is not a known field", param, "unknown_parameter")
     if problem["type"] == "missing":
         return ChatRequestError(f"{param} is missing", param, "missing_required_parameter")
-    if problem["loc"][-1:] == ("type",):
+    if problem["loc"][:1] == ("messages",) and problem["loc"][-1:] == ("type",):
         return ChatRequestError(f"{param}: only text can be read", param, "unsupported_value")
     message = str(problem["msg"])
     return ChatRequestError(f"{param}: {message[:1].lower()}{message[1:]}".lstrip(": "), param)

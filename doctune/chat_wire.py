@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -58,11 +58,24 @@ class ChatAnswer:
     created: int
     model: str
 
-    def whole(self, text: str, finish_reason: str, usage: Mapping[str, int]) -> dict[str, Any]:
-        """Returns the body of a whole answer."""
+    def whole(
+        self,
+        text: str,
+        finish_reason: str,
+        usage: Mapping[str, int],
+        calls: Sequence[Mapping[str, Any]] = (),
+    ) -> dict[str, Any]:
+        """Returns the body of a whole answer.
+
+        Args:
+            calls: The tools that it calls.
+        """
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if calls:
+            message |= {"content": text or None, "tool_calls": list(calls)}
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": text, "refusal": None},
+            "message": message,
             "finish_reason": finish_reason,
             "logprobs": None,
         }
@@ -77,6 +90,10 @@ class ChatAnswer:
         before, after = self._around_a_piece
         return before + encoded(text) + after
 
+    def calls(self, calls: Sequence[Mapping[str, Any]]) -> bytes:
+        """Returns the event of the tools that an answer calls."""
+        return self._chunk({"tool_calls": [{"index": at, **one} for at, one in enumerate(calls)]})
+
     def end(self, finish_reason: str, usage: Mapping[str, int] | None) -> Iterator[bytes]:
         """Yields the last events: `finish_reason`, token counts if requested, and `[DONE]`."""
         yield self._chunk({}, finish_reason)
@@ -90,7 +107,7 @@ class ChatAnswer:
         before, _, after = self._chunk({"content": ""}).rpartition(b'""')
         return before, after
 
-    def _chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+    def _chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
         return event({**self._head("chat.completion.chunk"), "choices": [choice]})
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from doctune.dataset.tokens import TokenCounter
+from doctune.inference.chat_template import takes_tools
 
 _CHARACTERS_PER_TOKEN = 3
 
@@ -67,7 +68,7 @@ def _context(folder: Path) -> int | None:
 
 
 def _calls_tools(folder: Path) -> bool:
-    return any(map(_uses_tools, _templates(folder)))
+    return any(map(takes_tools, _templates(folder)))
 
 
 def _templates(folder: Path) -> list[str]:
@@ -82,19 +83,6 @@ def _templates(folder: Path) -> list[str]:
     elif isinstance(kept, list):  # several, by name: "default", "tool_use"
         found += [str(one.get("template", "")) for one in kept if isinstance(one, dict)]
     return found
-
-
-def _uses_tools(template: str) -> bool:
-    """Returns whether a template uses the variable `tools`."""
-    from jinja2 import Environment, TemplateError
-    from jinja2.meta import find_undeclared_variables
-
-    try:
-        # Parsed, never rendered: it is a file of a model.
-        tree = Environment(extensions=["jinja2.ext.loopcontrols"], autoescape=True).parse(template)
-    except TemplateError:
-        return False
-    return "tools" in find_undeclared_variables(tree)
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 Templates without a system role, such as Gemma's, get a system message within the first user turn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-Message = dict[str, str]
+Message = dict[str, Any]
 
 _PROBE = "system-role-probe"
 
@@ -20,6 +20,19 @@ def knows_system_role(tokenizer: Any) -> bool:
         return _PROBE in tokenizer.apply_chat_template(probe, tokenize=False)
     except (TemplateError, ValueError):
         return False
+
+
+def takes_tools(template: str) -> bool:
+    """Returns whether a chat template shows a model the tools that it may call."""
+    from jinja2 import Environment, TemplateError
+    from jinja2.meta import find_undeclared_variables
+
+    try:
+        # Parsed, never rendered: it is a file of a model.
+        tree = Environment(extensions=["jinja2.ext.loopcontrols"], autoescape=True).parse(template)
+    except TemplateError:
+        return False
+    return "tools" in find_undeclared_variables(tree)
 
 
 def without_system_role(messages: Sequence[Message]) -> list[Message]:
@@ -44,10 +57,27 @@ class ChatTokenizer:
         self.tokenizer = tokenizer
         self._knows_system_role: bool | None = None
 
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Returns the prompt's token ids, by the chat template, ready for the answer to follow."""
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the chat template, or one of several, shows a model its tools."""
+        templates = self.tokenizer.chat_template
+        several = templates.values() if isinstance(templates, Mapping) else [templates or ""]
+        return any(map(takes_tools, several))
+
+    def encode(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
+        """Returns the prompt's token ids, by the chat template, ready for the answer to follow.
+
+        Args:
+            tools: What the model may call, in OpenAI's form.
+        """
         encoded = self.tokenizer.apply_chat_template(
-            self.fitted(messages), add_generation_prompt=True, tokenize=True, return_dict=True
+            self.fitted(messages),
+            tools=list(tools) or None,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
         )
         return list(encoded["input_ids"])
 

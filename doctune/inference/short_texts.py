@@ -146,7 +146,7 @@ def _gelu(values: Floats) -> Floats:
     """GELU with the error function by Abramowitz and Stegun, 7.1.26: off by at most 1.5e-7."""
     scaled = np.abs(values) * np.float32(np.sqrt(0.5))
     part = 1 / (1 + np.float32(0.3275911) * scaled)
-    series = np.float32(1.061405429)
+    series = np.full_like(part, 1.061405429)
     for factor in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
         series = series * part + np.float32(factor)
     error = 1 - series * part * np.exp(-scaled * scaled)

@@ -217,9 +217,7 @@ class KnowledgeIndex:
 
     def _encode_ahead(self, question: str) -> None:
         """Encodes a question and those of its words that need it in one pass."""
-        words = [
-            word for language in self.languages for word in content_words(question, language)
-        ]
+        words = [word for language in self.languages for word in content_words(question, language)]
         self.short_texts.vectors([question, *self._vocabulary.foreign(words)])
 
     def expanded(self, question: str) -> str:

@@ -20,6 +20,7 @@ from doctune.chat_wire import ChatAnswer, error_document, event, usage_of
 from doctune.inference.batching import Ticket
 from doctune.inference.completion import Completion
 from doctune.serving.engine import Engine
+from doctune.serving.tools import TOOL_CALLS, ToolChatRequest, read_calls
 from doctune.serving.transport import Admission, answers_while_client_waits
 
 
@@ -45,7 +46,7 @@ async def answer_chat(
                 loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
         def check() -> tuple[ChatRequest, Any]:
-            chat = parse_chat_request(body)
+            chat = parse_chat_request(body, engine.chat_requests)
             return chat, engine.check_chat(chat, on_text)
 
         chat, checked = await loop.run_in_executor(engine.check_thread, check)
@@ -53,10 +54,9 @@ async def answer_chat(
         if not chat.stream:
             async with asyncio.timeout(timeout_seconds):
                 (completion,) = await answers_while_client_waits(request, [ticket])
-            whole = _answer_to(chat).whole(
-                completion.text, completion.finish_reason, _usage(completion)
-            )
-            return JSONResponse(whole)
+            text, calls = _said(chat, completion)
+            reason = TOOL_CALLS if calls else completion.finish_reason
+            return JSONResponse(_answer_to(chat).whole(text, reason, _usage(completion), calls))
         ticket.answer.add_done_callback(lambda _: on_text(None))
         stream = _events(chat, ticket, pieces, place.pop_all(), timeout_seconds)
         return StreamingResponse(
@@ -78,10 +78,20 @@ async def _events(
             yield answer.start()
             async with asyncio.timeout(timeout_seconds):
                 while (piece := await pieces.get()) is not None:
-                    yield answer.piece(piece)
+                    # Whether an answer calls a tool is known when it is whole.
+                    if not _offered(chat):
+                        yield answer.piece(piece)
             completion = ticket.answer.result(timeout=0)
+            reason = completion.finish_reason
+            if _offered(chat):
+                text, calls = _said(chat, completion)
+                reason = TOOL_CALLS if calls else reason
+                if text:
+                    yield answer.piece(text)
+                if calls:
+                    yield answer.calls(calls)
             usage = _usage(completion) if chat.wants_usage else None
-            for last in answer.end(completion.finish_reason, usage):
+            for last in answer.end(reason, usage):
                 yield last
     except TimeoutError:
         yield event(error_document("no answer within the time limit", 503))
@@ -90,6 +100,19 @@ async def _events(
         yield event(error_document("the model failed on this request", 500))
     finally:
         ticket.cancel()
+
+
+def _offered(chat: ChatRequest) -> frozenset[str]:
+    """Returns the names of the tools that the model was shown."""
+    tools = chat.offered if isinstance(chat, ToolChatRequest) else ()
+    return frozenset(tool["function"]["name"] for tool in tools)
+
+
+def _said(chat: ChatRequest, completion: Completion) -> tuple[str, list[dict[str, Any]]]:
+    """Returns the text of an answer and the calls of tools in it."""
+    offered = _offered(chat)
+    text, calls = read_calls(completion.text, offered) if offered else (completion.text, ())
+    return text, [call.model_dump() for call in calls]
 
 
 def _answer_to(chat: ChatRequest) -> ChatAnswer:

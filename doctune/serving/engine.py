@@ -7,13 +7,14 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doctune.artifacts import local_folder
+from doctune.chat_schema import ChatRequest
 from doctune.errors import ModelError
 from doctune.inference.batching import Batcher, BatchState, Request, Ticket
 from doctune.inference.chat_template import ChatTokenizer, Message
@@ -26,9 +27,9 @@ from doctune.serving.schema import (
     check_answer_tokens,
     check_instances,
 )
+from doctune.serving.tools import ToolChatRequest
 
 if TYPE_CHECKING:
-    from doctune.chat_schema import ChatRequest
     from doctune.inference.completion import Completion
     from doctune.inference.generator import Generator
     from doctune.serving.options import ServingOptions
@@ -146,6 +147,7 @@ class Engine:
         # A tokenizer is not safe in two threads: requests are checked with a copy of it, in a
         # thread of its own, while the worker generates.
         self._checker = ChatTokenizer(copy.deepcopy(generator.tokenizer))
+        self._takes_tools = self._checker.takes_tools
         self.check_thread = ThreadPoolExecutor(1, thread_name_prefix="check")
         self._batcher = Batcher(
             generator,
@@ -153,6 +155,11 @@ class Engine:
             max_waiting=options.max_waiting,
             stuck_seconds=options.stuck_seconds,
         )
+
+    @property
+    def chat_requests(self) -> type[ChatRequest]:
+        """The chat requests that the model can take: with tools where its template shows them."""
+        return ToolChatRequest if self._takes_tools else ChatRequest
 
     @property
     def problem(self) -> str:
@@ -198,7 +205,8 @@ class Engine:
         """
         field = "max_tokens" if request.max_tokens is not None else "max_completion_tokens"
         wanted = self._allowed(request.limit, field)
-        prompt, room = self._encoded(request.conversation(), "messages")
+        offered = request.offered if isinstance(request, ToolChatRequest) else ()
+        prompt, room = self._encoded(request.conversation(), "messages", offered)
         options = GenerationOptions(
             max_new_tokens=self._length(wanted, room, field, "messages"),
             temperature=request.temperature or 0.0,
@@ -235,12 +243,14 @@ class Engine:
         check_answer_tokens(wanted, self._options.max_new_tokens, field)
         return wanted
 
-    def _encoded(self, conversation: list[Message], field: str) -> tuple[list[int], int]:
+    def _encoded(
+        self, conversation: list[Message], field: str, tools: Sequence[Mapping[str, Any]] = ()
+    ) -> tuple[list[int], int]:
         """Returns the prompt's tokens and how many more the context holds."""
         from jinja2 import TemplateError
 
         try:
-            prompt = self._checker.encode(conversation)
+            prompt = self._checker.encode(conversation, tools)
         except TemplateError as error:
             raise RequestError(f"{field}: the chat template refuses it: {error}") from error
         room = self._context - len(prompt)

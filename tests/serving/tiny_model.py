@@ -61,3 +61,58 @@ def _tokenizer():
     tokenizer.train_from_iterator(["the pump has a valve and the valve has a seal"], trainer)
     special = {"eos_token": "<|im_end|>", "pad_token": "<|pad|>"}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+
+
+_TOOL_TEMPLATE = (
+    "{% if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}"
+    "{% for message in messages %}"
+    "<|im_start|>{{ message.role }}\n{{ message.content }}"
+    "{% for call in message.tool_calls or [] %}"
+    "<tool_call>{{ call.function | tojson }}</tool_call>"
+    "{% endfor %}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def write_tool_caller(artifact: Path, tool: dict, asked: list[dict]) -> Path:
+    """Writes a tiny model that calls a tool for one question, and says its result.
+
+    It has learnt these two answers by heart, in about a second.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = _tokenizer()
+    tokenizer.chat_template = _TOOL_TEMPLATE
+    name = tool["function"]["name"]
+    function = {"name": name, "arguments": {"part": "skeen"}}
+    call = {"role": "assistant", "content": "", "tool_calls": [{"function": function}]}
+    result = {"role": "tool", "content": "4", "name": name}
+    whole = [*asked, call, result, {"role": "assistant", "content": "There are 4."}]
+    ids = tokenizer.apply_chat_template(whole, tools=[tool], return_dict=True)["input_ids"]
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = LlamaForCausalLM(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    rows = torch.tensor([ids])
+    for _ in range(150):
+        loss = model(input_ids=rows, labels=rows).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if loss.item() < 0.02:
+            break
+    model.save_pretrained(artifact / "model")
+    tokenizer.save_pretrained(artifact / "model")
+    return artifact
