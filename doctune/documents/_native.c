@@ -38,6 +38,7 @@ static int (*char_origin)(void *, int, double *, double *);
 static int (*char_index)(void *, int);
 static void *(*char_object)(void *, int);
 static int (*text_render_mode)(void *);
+static int (*path_mode)(void *, int *, int *);
 static int (*fill_colour)(void *, unsigned int *, unsigned int *, unsigned int *, unsigned int *);
 static void *(*object_font)(void *);
 static int (*object_count)(void *);
@@ -64,6 +65,7 @@ static const struct {
     {"FPDFText_GetCharIndexFromTextIndex", (void **)&char_index},
     {"FPDFText_GetTextObject", (void **)&char_object},
     {"FPDFTextObj_GetTextRenderMode", (void **)&text_render_mode},
+    {"FPDFPath_GetDrawMode", (void **)&path_mode},
     {"FPDFPageObj_GetFillColor", (void **)&fill_colour},
     {"FPDFTextObj_GetFont", (void **)&object_font},
     {"FPDFPage_CountObjects", (void **)&object_count},
@@ -361,6 +363,24 @@ static int add_words(const Text *text, PyObject *type, PyObject *line, int posit
     return 1;
 }
 
+/* Adds to a list what a piece of text holds, from its position on; `type` is what it is made of. */
+typedef int (*AddPiece)(const Text *text, PyObject *type, PyObject *piece, int position,
+                        PyObject *found);
+
+static PyObject *from_spans(const Text *text, PyObject *type, PyObject *spans, AddPiece add) {
+    PyObject *found = PyList_New(0);
+    for (Py_ssize_t index = 0; found && index < PyList_GET_SIZE(spans); index++) {
+        PyObject *piece;
+        int position;
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(spans, index), "Ui", &piece, &position) ||
+            !add(text, type, piece, position, found)) {
+            Py_DECREF(found);
+            return NULL;
+        }
+    }
+    return found;
+}
+
 static PyObject *find_words(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     Text text;
     if (count != 5 || !PyList_Check(args[3]) || !is_tuple_type(args[4])) {
@@ -369,17 +389,7 @@ static PyObject *find_words(PyObject *module, PyObject *const *args, Py_ssize_t 
     }
     if (!read_text(args[0], args[1], args[2], &text))
         return NULL;
-    PyObject *found = PyList_New(0);
-    for (Py_ssize_t index = 0; found && index < PyList_GET_SIZE(args[3]); index++) {
-        PyObject *line;
-        int position;
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(args[3], index), "Ui", &line, &position) ||
-            !add_words(&text, args[4], line, position, found)) {
-            Py_DECREF(found);
-            return NULL;
-        }
-    }
-    return found;
+    return from_spans(&text, args[4], args[3], add_words);
 }
 
 enum { NOTHING = 0x200b };
@@ -402,7 +412,8 @@ static double em_at(const Text *text, int index) {
     return char_size(text->handle, index) * hypot(matrix.c, matrix.d);
 }
 
-static int add_inks(const Text *text, PyObject *line, int position, PyObject *found) {
+static int add_inks(const Text *text, PyObject *unused, PyObject *line, int position,
+                    PyObject *found) {
     Py_ssize_t length = PyUnicode_GET_LENGTH(line);
     void *last = NULL, *font = NULL;
     double size = 0;
@@ -437,17 +448,7 @@ static PyObject *read_inks(PyObject *module, PyObject *const *args, Py_ssize_t c
     }
     if (!read_text(args[0], args[1], args[2], &text))
         return NULL;
-    PyObject *found = PyList_New(0);
-    for (Py_ssize_t index = 0; found && index < PyList_GET_SIZE(args[3]); index++) {
-        PyObject *line;
-        int position;
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(args[3], index), "Ui", &line, &position) ||
-            !add_inks(&text, line, position, found)) {
-            Py_DECREF(found);
-            return NULL;
-        }
-    }
-    return found;
+    return from_spans(&text, NULL, args[3], add_inks);
 }
 
 /* Drawings: drawing.py */
@@ -730,6 +731,47 @@ static PyObject *read_fonts(PyObject *module, PyObject *const *args, Py_ssize_t 
     return ask_objects(args, count, font_of);
 }
 
+/* The objects of a page and their fills: page_objects.py */
+
+enum { NO_FILL = -1, UNKNOWN_FILL = -2 };
+
+static long long fill_of(void *item) {
+    int mode = 0, stroke = 0;
+    unsigned int red, green, blue, alpha;
+    if (!path_mode(item, &mode, &stroke) || !mode)
+        return NO_FILL;
+    if (!fill_colour(item, &red, &green, &blue, &alpha))
+        return UNKNOWN_FILL;
+    return (long long)alpha << 24 | red << 16 | green << 8 | blue;
+}
+
+static long long address_of(void *item) { return (long long)(Py_ssize_t)item; }
+
+/* What `ask` says of each object of a page. */
+static PyObject *ask_page(PyObject *address, long long (*ask)(void *)) {
+    void *page = PyLong_AsVoidPtr(address);
+    if (!is_bound() || PyErr_Occurred())
+        return NULL;
+    int size = object_count(page);
+    size = size < 0 ? 0 : size > MAX_OBJECTS ? MAX_OBJECTS : size;
+    PyObject *found = PyList_New(size);
+    for (int place = 0; found && place < size; place++) {
+        PyObject *answer = PyLong_FromLongLong(ask(object_at(page, place)));
+        if (!answer) {
+            Py_DECREF(found);
+            return NULL;
+        }
+        PyList_SET_ITEM(found, place, answer);
+    }
+    return found;
+}
+
+static PyObject *list_objects(PyObject *module, PyObject *page) {
+    return ask_page(page, address_of);
+}
+
+static PyObject *read_fills(PyObject *module, PyObject *page) { return ask_page(page, fill_of); }
+
 /* How often each character occurs: account.py */
 
 enum { COMMON_CODES = 0x2100 };
@@ -744,18 +786,20 @@ static int set_count(PyObject *counts, Py_UCS4 code, long count) {
 
 static PyObject *count_codes(PyObject *module, PyObject *text) {
     static long common[COMMON_CODES]; /* all zero between calls */
+    static Py_UCS4 there[COMMON_CODES];
     if (!PyUnicode_Check(text)) {
         PyErr_SetString(PyExc_TypeError, "count_codes(text)");
         return NULL;
     }
     PyObject *counts = PyDict_New();
     Py_ssize_t size = PyUnicode_GET_LENGTH(text);
-    int kind = PyUnicode_KIND(text), right = counts != NULL;
+    int kind = PyUnicode_KIND(text), right = counts != NULL, distinct = 0;
     const void *data = PyUnicode_DATA(text);
     for (Py_ssize_t place = 0; right && place < size; place++) {
         Py_UCS4 code = PyUnicode_READ(kind, data, place);
         if (code < COMMON_CODES) {
-            common[code]++;
+            if (!common[code]++)
+                there[distinct++] = code;
             continue;
         }
         PyObject *key = PyUnicode_FromOrdinal((int)code);
@@ -764,10 +808,10 @@ static PyObject *count_codes(PyObject *module, PyObject *text) {
                 set_count(counts, code, known ? PyLong_AsLong(known) + 1 : 1);
         Py_XDECREF(key);
     }
-    for (Py_UCS4 code = 0; code < COMMON_CODES; code++) {
-        if (right && common[code])
-            right = set_count(counts, code, common[code]);
-        common[code] = 0;
+    for (int place = 0; place < distinct; place++) {
+        if (right)
+            right = set_count(counts, there[place], common[there[place]]);
+        common[there[place]] = 0;
     }
     if (!right)
         Py_CLEAR(counts);
@@ -783,6 +827,8 @@ static PyMethodDef METHODS[] = {
     {"read_fonts", (PyCFunction)(void (*)(void))read_fonts, METH_FASTCALL, "See characters.py."},
     {"read_drawing", (PyCFunction)(void (*)(void))read_drawing, METH_FASTCALL, "See drawing.py."},
     {"read_styles", (PyCFunction)(void (*)(void))read_styles, METH_FASTCALL, "See hidden.py."},
+    {"list_objects", list_objects, METH_O, "See page_objects.py."},
+    {"read_fills", read_fills, METH_O, "See page_objects.py."},
     {"count_codes", count_codes, METH_O, "See account.py."},
     {NULL, NULL, 0, NULL},
 };

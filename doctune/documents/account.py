@@ -9,7 +9,6 @@ offset against the pages after it.
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 
 from doctune.documents import native
 from doctune.documents.model import Block
@@ -17,6 +16,7 @@ from doctune.documents.page_lines import PageLines
 from doctune.documents.words import clean_text
 
 _NOT_COUNTED = frozenset("-\u00ad\u2010\u2011\ufffe\ufffd\ufeff")  # hyphens and non-characters
+_MOST_KNOWN = 20_000  # characters
 
 Counts = dict[str, int]
 
@@ -26,8 +26,12 @@ def count_characters(text: str) -> Counts:
     counts: Counts = {}
     # Processes each distinct character once, not each character of the page.
     for char, count in _occurrences(text).items():
-        for plain in _plain(char):
+        plain = _PLAIN[char]
+        if len(plain) == 1:
             counts[plain] = counts.get(plain, 0) + count
+            continue
+        for part in plain:
+            counts[part] = counts.get(part, 0) + count
     return counts
 
 
@@ -38,17 +42,24 @@ def _occurrences(text: str) -> dict[str, int]:
     return Counter(text)
 
 
-@lru_cache(maxsize=20_000)
-def _plain(char: str) -> str:
-    """Returns a character's letters without accents; "" where it is not counted."""
-    return "".join(
-        part
-        for part in unicodedata.normalize("NFKD", clean_text(char))
-        if part not in _NOT_COUNTED
-        and not part.isspace()
-        and (part.isascii() or unicodedata.category(part)[0] not in "MCZ")
-        and part.isprintable()
-    )
+class _PlainLetters(dict[str, str]):
+    """The letters of each character without accents; "" where it is not counted."""
+
+    def __missing__(self, char: str) -> str:
+        plain = "".join(
+            part
+            for part in unicodedata.normalize("NFKD", clean_text(char))
+            if part not in _NOT_COUNTED
+            and not part.isspace()
+            and (part.isascii() or unicodedata.category(part)[0] not in "MCZ")
+            and part.isprintable()
+        )
+        if len(self) < _MOST_KNOWN:
+            self[char] = plain
+        return plain
+
+
+_PLAIN = _PlainLetters()
 
 
 def count_page(page: PageLines) -> Counts:
@@ -89,8 +100,10 @@ def _take(counts: Counts, less: Counts) -> int:
     missing = 0
     for char, count in less.items():
         left = counts.get(char, 0) - count
-        counts[char] = max(0, left)
-        missing -= min(0, left)
+        if left < 0:
+            missing -= left
+            left = 0
+        counts[char] = left
     return missing
 
 

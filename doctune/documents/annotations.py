@@ -78,6 +78,6 @@ def _address(file: int, action: int) -> str:
     size = foreign.action_address(file, action, None, 0)
     if not 1 < size <= _MAX_ADDRESS:
         return ""
-    buffer = ctypes.create_string_buffer(size)
-    foreign.action_address(file, action, ctypes.addressof(buffer), size)
-    return buffer.value.decode("utf-8", "replace").strip()
+    buffer = foreign.room_for_text(_MAX_ADDRESS)
+    foreign.action_address(file, action, buffer, size)
+    return ctypes.string_at(buffer).decode("utf-8", "replace").strip()

@@ -29,6 +29,10 @@ Reading = tuple[str, int, bool, float, float, float, float, float, int, bool, in
 
 # A character: itself, the box of its ink, its baseline and size in points, its font handle.
 Ink = tuple[str, float, float, float, float, float, float, int]
+# PDFium fills these; they are read at once, and PDFium has one thread.
+_BOX, _MATRIX = foreign.Floats(4), foreign.Floats(6)
+_EDGES, _ORIGIN = foreign.Doubles(4), foreign.Doubles(2)
+
 NOTHING = "\u200b"  # stands for a character that was dropped
 
 
@@ -59,8 +63,8 @@ class Characters:
         self._handle, self._maps, self._space, self._doubled = handle, maps, space, doubled
         # The compiled functions know nothing of doubled characters, which are rare.
         self._native = None if doubled else native.module
-        self._box, self._matrix = foreign.Floats(4), foreign.Floats(6)
-        self._edges, self._origin = foreign.Doubles(4), foreign.Doubles(2)
+        self._box, self._matrix = _BOX, _MATRIX
+        self._edges, self._origin = _EDGES, _ORIGIN
 
     def read_lines(self, text: str) -> list[Reading]:
         """Returns the visible lines of the text whose position PDFium knows."""

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from doctune.documents import fonts
 from doctune.documents.drawing import Drawing
-from doctune.documents.latex import Bar, Glyph, UnsureError, write_latex
+from doctune.documents.latex import Bar, Glyph, write_latex
+from doctune.documents.latex_symbols import UnsureError, can_write
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
 
@@ -18,10 +19,13 @@ _SIGN = re.compile("[=<>\u00b1\u2190-\u22ff\u27e8\u2a00-\u2aff]")
 _RELATION = re.compile("[=<>\u2248\u2260-\u2265\u2261\u2208\u221d\u223c\u2192\u21d2\u21d4]")
 _STRUCTURE = re.compile(r"\\frac|\\sqrt|\\int|\\sum|\\prod|[_^]\{")
 _OPEN_END = re.compile(r"(?:[=+\-<>]|\\(?:sum|int|prod|equiv|leq|geq|cdot|times))$")
-# A word that is not the name of a function.
-_WORD = re.compile(
-    r"(?<![^\W\d_])(?!(?:a?sinh|a?cosh|a?tanh|arcsin|arccos|arctan|limsup|liminf)(?![^\W\d_]))"
-    r"[^\W\d_]{4,}"
+_PLAIN_SIGNS = "=<>\u00b1"
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_FUNCTIONS = frozenset(  # words that a formula may have
+    {
+        *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "arcsin", "arccos", "arctan"),
+        *("limsup", "liminf"),
+    }
 )
 _NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3}){0,2}[a-z]?\)$")
 _MAX_CHARS, _MAX_LINES, _MAX_GLYPHS = 120, 160, 300
@@ -42,7 +46,8 @@ def write_formulas(
     Args:
         tables: Boxes of tables, whose cells stay as they are.
     """
-    if not _SIGN.search(text.raw):
+    raw = text.raw
+    if not any(sign in raw for sign in _PLAIN_SIGNS) and (raw.isascii() or not _SIGN.search(raw)):
         return lines
     candidates = [line for line in lines if _is_candidate(line, tables)]
     if not any(_SIGN.search(line.text) for line in candidates):
@@ -61,7 +66,8 @@ def _is_candidate(line: Line, tables: Sequence[BBox]) -> bool:
         return False
     if line.turn and len(found) > 1:
         return False
-    if _WORD.search(found):
+    word = _WORD.search(found)  # most lines are prose, told by their first word
+    if word and (word[0] not in _FUNCTIONS or not _FUNCTIONS.issuperset(_WORD.findall(found))):
         return False
     if not tables:
         return True
@@ -117,6 +123,8 @@ def _is_near(line: Line, other: Line) -> bool:
 
 def _formulas_of(cluster: Sequence[Line], drawing: Drawing, text: PageText) -> list[Line]:
     """Returns a line for each formula of a cluster; none if one of them is unsure."""
+    if not all(can_write(part) for line in cluster for part, _ in line.spans):
+        return []  # before the costly look at each character
     glyphs = [glyph for line in cluster for glyph in text.glyphs(line)]
     if not _LEAST_GLYPHS <= len(glyphs) <= _MAX_GLYPHS:
         return []

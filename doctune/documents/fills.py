@@ -6,11 +6,11 @@ from typing import Any
 from doctune.documents import foreign
 from doctune.documents.drawing import Fill
 from doctune.documents.lines import Line, PageText
+from doctune.documents.page_objects import list_objects, read_fills
 
 _OPAQUE = 250  # of 255
 _SAME_COLOUR = 24  # of 255, in each channel
 _INSIDE = 2.0  # points by which a line may stand out of a box
-_MAX_OBJECTS = 20_000
 
 
 def may_be_hidden(
@@ -22,41 +22,36 @@ def may_be_hidden(
         boxes: The boxes that are drawn on the page, in order.
     """
     handle = foreign.address_of(page)
-    fills: list[tuple[Fill, tuple[int, ...]]] = []
-    for box in boxes:
-        item = foreign.object_at(handle, box.place)
-        colour = foreign.colour_of(item) if foreign.is_filled(item) else None
-        if colour and colour[3] >= _OPAQUE:
-            fills.append((box, colour))
-    if not fills:
+    colours = read_fills(handle)
+    reach = [
+        (x0 - _INSIDE, y0 - _INSIDE, x1 + _INSIDE, y1 + _INSIDE, place)
+        for place, x0, y0, x1, y1 in boxes
+        if colours[place] >= _OPAQUE << 24
+    ]
+    if not reach:
         return []
     found = []
     places: dict[int, int] = {}
     for line in lines:
-        around = [(box, colour) for box, colour in fills if _is_within(line, box)]
+        x0, x1, y = line.x0, line.x1, (line.y0 + line.y1) / 2
+        around = [o[4] for o in reach if o[1] <= y <= o[3] and o[0] <= x0 and x1 <= o[2]]
         if not around:
             continue
-        if not places:
-            count = min(foreign.object_count(handle), _MAX_OBJECTS)
-            places = {foreign.object_at(handle, place): place for place in range(count)}
+        places = places or {item: place for place, item in enumerate(list_objects(handle))}
         item = text.object_at(line.spans[0][1])
         place = places.get(item)
         if place is None:
             continue  # text of a form
-        behind = [colour for box, colour in around if box.place < place]
-        own = foreign.colour_of(item)
-        same = bool(behind and own) and all(
-            abs(one - other) < _SAME_COLOUR
-            for one, other in zip(behind[-1][:3], own[:3], strict=True)  # type: ignore[index]
-        )
-        if same or len(behind) < len(around):
+        behind = [drawn for drawn in around if drawn < place]
+        if len(behind) < len(around) or (behind and _is_like(colours[behind[-1]], item)):
             found.append(line)
     return found
 
 
-def _is_within(line: Line, box: Fill) -> bool:
-    return (
-        box.x0 - _INSIDE <= line.x0
-        and line.x1 <= box.x1 + _INSIDE
-        and box.y0 - _INSIDE <= (line.y0 + line.y1) / 2 <= box.y1 + _INSIDE
-    )
+def _is_like(behind: int, item: int) -> bool:
+    """Returns whether a text object has nearly the colour of the box behind it."""
+    own = foreign.colour_of(item)
+    if own is None:
+        return False
+    channels = behind >> 16 & 255, behind >> 8 & 255, behind & 255
+    return all(abs(a - b) < _SAME_COLOUR for a, b in zip(channels, own[:3], strict=True))

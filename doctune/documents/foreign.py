@@ -96,7 +96,7 @@ def room_for_text(units: int) -> int:
 
 # How a text object is painted, as bit flags.
 INVISIBLE, WHITE = 1, 2
-_PAPER, _LEAST_ALPHA = 245, 8  # of 255
+PAPER, LEAST_ALPHA = 245, 8  # of 255
 _colour = (ctypes.c_uint * 4)()
 _colour_addresses = tuple(ctypes.addressof(_colour) + 4 * index for index in range(4))
 
@@ -129,7 +129,7 @@ def is_white(item: int) -> bool:
     if not fill_colour(item, *_colour_addresses):
         return False
     red, green, blue, alpha = _colour
-    return min(red, green, blue) >= _PAPER or alpha < _LEAST_ALPHA
+    return min(red, green, blue) >= PAPER or alpha < LEAST_ALPHA
 
 
 class Floats:

@@ -5,10 +5,9 @@ is left out, since it is a means of prompt injection. The invisible text layer o
 what the scan shows, and is kept.
 """
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pypdfium2.raw as pdfium
@@ -19,6 +18,13 @@ from doctune.documents.fills import may_be_hidden
 from doctune.documents.geometry import PageSpace
 from doctune.documents.lines import Line, PageText
 from doctune.documents.model import BBox
+from doctune.documents.page_objects import (
+    MAX_OBJECTS,
+    NO_FILL,
+    is_white,
+    list_objects,
+    read_fills,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +35,6 @@ _PICTURE_SHARE = 0.6  # of the page's area: a picture that large is a scan
 _SCALE, _MOST_PIXELS = 2.0, 4_000_000  # of the rendering in which ink is looked for
 _LEAST_CONTRAST = 24  # of 255
 _STILL_SEEN = 0.4  # of a line's contrast without the image over it
-_MAX_OBJECTS = 20_000
 
 
 @dataclass
@@ -54,7 +59,8 @@ def split_hidden(
     styles = text.styles(lines)
     in_boxes = may_be_hidden(page, lines, drawing.boxes, text) if drawing.boxes else []
     plain = not in_boxes and not drawing.images and not any(styles)
-    if plain and all(map(partial(_is_plain, space.width, space.height), lines)):
+    width, height = space.width, space.height
+    if plain and all(_is_plain(width, height, line) for line in lines):
         return VisibleText(lines)
     checker = _Checker(page, space, drawing.images + drawing.figures)
     area = space.width * space.height
@@ -100,15 +106,10 @@ class _Checker:
     @cached_property
     def _fills(self) -> list[BBox]:
         """Returns the boxes of coloured shapes, on which white letters are visible."""
-        handle = foreign.address_of(self._page)
-        bounds, mode, stroke = foreign.Floats(4), ctypes.c_int(0), ctypes.c_int(0)
-        places = ctypes.addressof(mode), ctypes.addressof(stroke)
+        handle, bounds = foreign.address_of(self._page), foreign.Floats(4)
         found: list[BBox] = []
-        for place in range(min(foreign.object_count(handle), _MAX_OBJECTS)):
-            item = foreign.object_at(handle, place)
-            if foreign.object_kind(item) != pdfium.FPDF_PAGEOBJ_PATH:
-                continue
-            if not foreign.path_mode(item, *places) or not mode.value or foreign.is_white(item):
+        for item, colour in zip(list_objects(handle), read_fills(handle), strict=True):
+            if colour == NO_FILL or is_white(colour):
                 continue
             if foreign.object_bounds(item, *bounds.addresses):
                 found.append(self._space.box(*bounds.read()))
@@ -134,8 +135,8 @@ def _covered(page: Any, space: PageSpace, lines: Sequence[Line], text: PageText)
     images: list[tuple[int, BBox]] = []
     places: dict[int, int] = {}
     bounds = foreign.Floats(4)
-    for place in range(min(foreign.object_count(handle), _MAX_OBJECTS)):
-        item = foreign.object_at(handle, place)
+    items = list_objects(handle)
+    for place, item in enumerate(items):
         kind = foreign.object_kind(item)
         if kind == pdfium.FPDF_PAGEOBJ_TEXT:
             places[item] = place
@@ -150,13 +151,13 @@ def _covered(page: Any, space: PageSpace, lines: Sequence[Line], text: PageText)
         for line in lines
         if any(
             _share_in(line, box) > _COVERED
-            and places.get(text.object_at(line.spans[0][1]), _MAX_OBJECTS) < place
+            and places.get(text.object_at(line.spans[0][1]), MAX_OBJECTS) < place
             for place, box in images
         )
     }
     if not found:
         return set()
-    return _vanished(page, space, found, [foreign.object_at(handle, at) for at, _ in images])
+    return _vanished(page, space, found, [items[at] for at, _ in images])
 
 
 def _vanished(
@@ -165,20 +166,25 @@ def _vanished(
     """Returns the ids of lines whose ink is visible only without the images."""
     from PIL import ImageStat
 
-    from doctune.documents.raster import draw_grey, fitting_scale
+    from doctune.documents.raster import draw_grey, fitting_scale, size_of
 
     scale = fitting_scale(space, _SCALE, _MOST_PIXELS)
-    shown = draw_grey(page, space, scale)
+    boxes = {key: _pixels(line, scale, size_of(space, scale)) for key, line in lines.items()}
+    seen = {key: box for key, box in boxes.items() if box}
+    if not seen:
+        return set()
+    # Only the part around the lines is rendered: a large image costs most of the time.
+    lefts, tops, rights, bottoms = zip(*seen.values(), strict=True)
+    part = min(lefts), min(tops), max(rights), max(bottoms)
+    shown = draw_grey(page, space, scale, part)
     for image in images:
         foreign.set_active(image, 0)
-    bare = draw_grey(page, space, scale)
+    bare = draw_grey(page, space, scale, part)
     for image in images:
         foreign.set_active(image, 1)
     gone: set[int] = set()
-    for key, line in lines.items():
-        box = _pixels(line, scale, bare.size)
-        if box is None:
-            continue
+    for key, (left, top, right, bottom) in seen.items():
+        box = left - part[0], top - part[1], right - part[0], bottom - part[1]
         letters = bare.crop(box)
         paper = max(range(256), key=letters.histogram().__getitem__)
         ink = letters.point([255 * (abs(level - paper) > _LEAST_CONTRAST) for level in range(256)])

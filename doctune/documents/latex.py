@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from doctune.documents.latex_symbols import ACCENTS, ROOT, SIGNS, UnsureError, symbol_of
+
 _SMALLER = 0.87  # of the size of what a script belongs to
 _RAISED, _LOWERED = 0.15, 0.06  # em
 _LEVEL = 0.3  # em: main characters share a baseline
@@ -17,51 +19,6 @@ _LETTER_GAP = 0.16  # em, between the letters of a name
 _AXIS = 0.27  # em, of a fraction's bar over the baseline
 _MAX_DEPTH = 12
 
-_GREEK = dict(
-    zip(
-        "\u03b1\u03b2\u03b3\u03b4\u03b5\u03b6\u03b7\u03b8\u03b9\u03ba\u03bb\u03bc\u03bd\u03be\u03c0\u03c1"
-        "\u03c3\u03c4\u03c5\u03c6\u03c7\u03c8\u03c9\u0393\u0394\u0398\u039b\u039e\u03a0\u03a3\u03a5\u03a6"
-        "\u03a8\u03a9\u03f5\u03d5\u03d1\u03f1\u03c2",
-        (
-            *("alpha", "beta", "gamma", "delta", "varepsilon", "zeta", "eta", "theta", "iota"),
-            *("kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon"),
-            *("varphi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi"),
-            *("Sigma", "Upsilon", "Phi", "Psi", "Omega", "epsilon", "phi", "vartheta"),
-            *("varrho", "varsigma"),
-        ),
-        strict=True,
-    )
-)
-_SIGNS = {
-    "\u2202": "partial", "\u2207": "nabla", "\u222b": "int", "\u222c": "iint", "\u222e": "oint",
-    "\u2211": "sum", "\u220f": "prod", "\u22c3": "bigcup", "\u22c2": "bigcap", "\u221e": "infty",
-    "\u00d7": "times", "\u22c5": "cdot", "\u00b7": "cdot", "\u00f7": "div", "\u00b1": "pm",
-    "\u2213": "mp", "\u2264": "leq", "\u2265": "geq", "\u2260": "neq", "\u2248": "approx",
-    "\u2261": "equiv", "\u223c": "sim", "\u2243": "simeq", "\u2245": "cong", "\u221d": "propto",
-    "\u2192": "rightarrow", "\u2190": "leftarrow", "\u2194": "leftrightarrow",
-    "\u21d2": "Rightarrow", "\u21d4": "Leftrightarrow", "\u21a6": "mapsto", "\u2208": "in",
-    "\u2209": "notin", "\u220b": "ni", "\u2282": "subset", "\u2286": "subseteq",
-    "\u2283": "supset", "\u2287": "supseteq", "\u222a": "cup", "\u2229": "cap",
-    "\u2205": "emptyset", "\u2200": "forall", "\u2203": "exists", "\u00ac": "neg",
-    "\u2227": "wedge", "\u2228": "vee", "\u2295": "oplus", "\u2297": "otimes", "\u2299": "odot",
-    "\u2218": "circ", "\u22c6": "star", "\u2217": "ast", "\u27e8": "langle", "\u27e9": "rangle",
-    "\u2016": "|", "\u2225": "parallel", "\u22a5": "perp", "\u210f": "hbar", "\u2113": "ell",
-    "\u211c": "Re", "\u2111": "Im", "\u2135": "aleph", "\u226a": "ll", "\u226b": "gg",
-    "\u2026": "ldots", "\u22ef": "cdots", "\u22ee": "vdots", "\u2020": "dagger",
-    "\u230a": "lfloor", "\u230b": "rfloor", "\u2308": "lceil", "\u2309": "rceil",
-    "\u2124": "mathbb{Z}", "\u211d": "mathbb{R}", "\u2115": "mathbb{N}", "\u2102": "mathbb{C}",
-    "\u211a": "mathbb{Q}", "\u2119": "mathbb{P}",
-}  # fmt: skip
-_PLAIN = {"\u2212": "-", "\u2032": "'", "\u2033": "''", "{": r"\{", "}": r"\}", "%": r"\%",
-          "#": r"\#", "&": r"\&", "$": r"\$", "_": r"\_"}  # fmt: skip
-_ACCENTS = {
-    **dict.fromkeys("\u02dc\u0303", "tilde"),
-    **dict.fromkeys("\u02c6\u0302", "hat"),
-    **dict.fromkeys("\u00af\u02c9\u0304", "bar"),
-    **dict.fromkeys("\u02d9\u0307", "dot"),
-    **dict.fromkeys("\u00a8\u0308", "ddot"),
-    **dict.fromkeys("\u02c7\u030c", "check"),
-}
 _RELATIONS = frozenset("=<>\u2264\u2265\u2248\u2261\u2192\u21d2+")
 _LIMITS = frozenset("\u222b\u222c\u222e\u2211\u220f\u22c3\u22c2")
 _NAMES = frozenset(
@@ -73,7 +30,6 @@ _NAMES = frozenset(
 )
 _UNDER = frozenset({"lim", "max", "min", "sup", "inf", "limsup", "liminf", "argmax", "argmin"})
 _NO_LATEX = frozenset({"argmax", "argmin"})
-_ROOT = "\u221a"
 
 
 @dataclass(slots=True, eq=False)  # thousands are made
@@ -118,10 +74,6 @@ class Bar:
     y: float
 
 
-class UnsureError(Exception):
-    """What is drawn does not add up to a formula."""
-
-
 def write_latex(glyphs: Sequence[Glyph], bars: Sequence[Bar]) -> str:
     """Returns a formula as LaTeX.
 
@@ -142,7 +94,7 @@ def _write(glyphs: list[Glyph], bars: list[Bar], depth: int) -> str:
 
 def _accented(glyphs: list[Glyph]) -> list[Glyph]:
     """Writes letters with their accents, which may be characters of their own."""
-    accents = [glyph for glyph in glyphs if glyph.text in _ACCENTS]
+    accents = [glyph for glyph in glyphs if glyph.text in ACCENTS]
     for accent in accents:
         under = [
             g
@@ -155,7 +107,7 @@ def _accented(glyphs: list[Glyph]) -> list[Glyph]:
         if not under:
             raise UnsureError
         letter = min(under, key=lambda g: abs(g.middle - accent.middle))
-        text = rf"\{_ACCENTS[accent.text]}{{{_symbol(letter)}}}"
+        text = rf"\{ACCENTS[accent.text]}{{{_symbol(letter)}}}"
         part = replace(letter, text=text, done=True)
         glyphs = [part if g is letter else g for g in glyphs if g is not accent]
     return [_decomposed(glyph) for glyph in glyphs]
@@ -164,15 +116,15 @@ def _accented(glyphs: list[Glyph]) -> list[Glyph]:
 def _decomposed(glyph: Glyph) -> Glyph:
     """Writes a letter that includes its accent."""
     parts = unicodedata.normalize("NFD", glyph.text)
-    if glyph.done or len(parts) != 2 or parts[1] not in _ACCENTS:
+    if glyph.done or len(parts) != 2 or parts[1] not in ACCENTS:
         return glyph
-    text = rf"\{_ACCENTS[parts[1]]}{{{_symbol(replace(glyph, text=parts[0]))}}}"
+    text = rf"\{ACCENTS[parts[1]]}{{{_symbol(replace(glyph, text=parts[0]))}}}"
     return replace(glyph, text=text, done=True)
 
 
 def _roots(glyphs: list[Glyph], bars: list[Bar], depth: int) -> list[Glyph]:
     """Writes the roots; takes their rules out of the bars."""
-    for sign in [glyph for glyph in glyphs if glyph.text == _ROOT and not glyph.done]:
+    for sign in [glyph for glyph in glyphs if glyph.text == ROOT and not glyph.done]:
         rule = next(
             (
                 bar
@@ -286,7 +238,7 @@ def _limits(glyphs: list[Glyph], depth: int) -> list[Glyph]:
         under = [g for g in near if g.y0 >= sign.y1 - 0.1 * sign.size]
         if not over and not under:
             continue
-        text = sign.text if sign.done else rf"\{_SIGNS[sign.text]}"
+        text = sign.text if sign.done else rf"\{SIGNS[sign.text]}"
         text += f"_{{{_row(under, depth + 1)}}}" if under else ""
         text += f"^{{{_row(over, depth + 1)}}}" if over else ""
         part = replace(sign, text=text, done=True, limits=False)
@@ -370,20 +322,7 @@ def _scripts(
 
 
 def _symbol(glyph: Glyph) -> str:
-    text = glyph.text
-    if glyph.done:
-        return text
-    if text > "\uffff":
-        text = unicodedata.normalize("NFKC", text)  # letters of mathematics by their style
-    if text in _GREEK:
-        return f"\\{_GREEK[text]}"
-    if text in _SIGNS:
-        return f"\\{_SIGNS[text]}"
-    if text in _PLAIN:
-        return _PLAIN[text]
-    if text.isascii() and text.isprintable() and text != "\\":
-        return rf"\mathbf{{{text}}}" if glyph.bold and text.isalpha() else text
-    raise UnsureError
+    return glyph.text if glyph.done else symbol_of(glyph.text, glyph.bold)
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -37,20 +37,30 @@ def has_optional_content(path: Path) -> bool:
         except (OSError, ValueError):
             return False
         with content:
-            if _find(content, _KEY, 0) >= 0:
-                return True
             # The root is named in the last kilobytes, or in the first ones of a linearized file.
             ends = content[: 2 * _HEADER_BYTES], content[-8 * _HEADER_BYTES :]
             roots = {int(number) for end in ends for number in _ROOT.findall(end)}
-            return any(_declares(content, place, roots) for place in _streams(content))
+            left, after = set(roots), 0
+            for place in _streams(content):
+                held, declares = _catalogs(content, place, roots)
+                if declares:
+                    return True
+                left -= held
+                if held and not left:
+                    # All catalogs are known, but for later versions in plain text.
+                    after = place
+                    break
+            return _find(content, _KEY, after) >= 0
 
 
 def _streams(content: mmap.mmap) -> Iterator[int]:
-    """Yields the positions of object streams."""
-    place = _find(content, _OBJECT_STREAM, 0)
-    while place >= 0:
-        yield place
-        place = _find(content, _OBJECT_STREAM, place + 1)
+    """Yields the positions of object streams from the last, which mostly has the catalog."""
+    for start in reversed(range(0, len(content), _SEARCHED_BYTES)):
+        part = content[start : start + _SEARCHED_BYTES + len(_OBJECT_STREAM) - 1]
+        place = part.rfind(_OBJECT_STREAM)
+        while place >= 0:
+            yield start + place
+            place = part.rfind(_OBJECT_STREAM, 0, place)
 
 
 def _find(content: mmap.mmap, key: bytes, begin: int) -> int:
@@ -62,11 +72,11 @@ def _find(content: mmap.mmap, key: bytes, begin: int) -> int:
     return -1
 
 
-def _declares(content: mmap.mmap, place: int, roots: set[int]) -> bool:
-    """Returns whether an object stream holds a catalog with layers."""
+def _catalogs(content: mmap.mmap, place: int, roots: set[int]) -> tuple[set[int], bool]:
+    """Returns the numbers of the catalogs in an object stream, and whether one has layers."""
     begin = content.find(b"stream", place, place + _HEADER_BYTES)
     if begin < 0:
-        return False
+        return set(), False
     begin += len(b"stream")
     while content[begin : begin + 1] in (b"\r", b"\n"):
         begin += 1
@@ -78,10 +88,11 @@ def _declares(content: mmap.mmap, place: int, roots: set[int]) -> bool:
         # The stream begins with pairs of numbers: an object and its offset.
         numbers = set(map(int, re.match(rb"[\d\s]*", head)[0].split()[::2]))  # type: ignore[index]
         if not roots & numbers:
-            return False
-        return _KEY in head + unpacker.decompress(unpacker.unconsumed_tail, _MAX_STREAM_BYTES)
+            return set(), False
+        rest = unpacker.decompress(unpacker.unconsumed_tail, _MAX_STREAM_BYTES)
+        return roots & numbers, _KEY in head + rest
     except zlib.error:
-        return False
+        return set(), False
 
 
 def hide_optional_content(page: Any, space: PageSpace) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
+from operator import attrgetter
 
 from doctune.documents.lines import Line, PageText
 from doctune.documents.tables.pieces import Piece, has_gaps, split_line
@@ -90,6 +91,8 @@ _DATE = re.compile(
 )
 _VALUE = re.compile(r"^[$\u20ac\u00a3(]?\s*[-\u2013\u2212]?\d[\d.,]*\s*[)%]?$")
 
+_LEFT = attrgetter("x0")
+
 Row = list[Line]
 
 
@@ -101,7 +104,10 @@ def mark_page_edges(lines: Sequence[Line], text: PageText, width: float, height:
         text: The page's text.
         width, height: Of the page, in points.
     """
-    upright = sorted([line for line in lines if not line.turn], key=_twice_middle)
+    middles = [
+        (line.y0 + line.y1, place, line) for place, line in enumerate(lines) if not line.turn
+    ]
+    upright = [line for _, _, line in sorted(middles)]
     page = _Page(upright, text, width, height)
     page.mark("header", _rows(upright[:_OUTERMOST]))
     page.mark("footer", _rows(upright[-_OUTERMOST:])[::-1])
@@ -114,12 +120,11 @@ class _Page:
         self._lines, self._text, self._width, self._height = lines, text, width, height
 
     @cached_property
-    def _left(self) -> float:
-        return min((line.x0 for line in self._lines if not line.kind), default=0.0)
-
-    @cached_property
-    def _right(self) -> float:
-        return max((line.x1 for line in self._lines if not line.kind), default=self._width)
+    def _sides(self) -> tuple[float, float]:
+        """Where the text begins and ends from left to right."""
+        lines = [line for line in self._lines if not line.kind]
+        lefts, rights = [line.x0 for line in lines], [line.x1 for line in lines]
+        return min(lefts, default=0.0), max(rights, default=self._width)
 
     @cached_property
     def _size(self) -> float:
@@ -156,17 +161,17 @@ class _Page:
             inner: The next row towards the middle of the page.
             marked: Whether the row outside it is a running line.
         """
-        if any(len(line.text) > _MAX_CHARS for line in row):
-            return False
-        gap, high = _gap(row, inner), max(line.y1 - line.y0 for line in row)
-        apart = gap > _LEAST_GAP * high
-        if not (apart or marked or any(line.size < _SMALLER * self._size for line in row)) and (
-            len(row) == 1 and not has_gaps(row[0])
-        ):
-            return False  # could be the first line of the text
+        # The costly look for gaps comes last; most pages begin and end with their text.
         within = self._is_within(row, side, _BAND)
         if not within and (side == "header" or len(row) > 1 or not row[0].text.isdecimal()):
-            return False  # before the costly look for gaps; a page number may be farther in
+            return False  # a page number may be farther in
+        if any(len(line.text) > _MAX_CHARS for line in row):
+            return False
+        gap, high = _gap(row, inner), max([line.y1 - line.y0 for line in row])
+        apart = gap > _LEAST_GAP * high
+        alone = len(row) == 1 and not (apart or marked)
+        if alone and not has_gaps(row[0]) and row[0].size >= _SMALLER * self._size:
+            return False  # could be the first line of the text
         pieces = [piece for line in row for piece in split_line(line, self._text)]
         texts = [piece.text.strip() for piece in pieces]
         highest = max(line.size for line in row)
@@ -184,7 +189,8 @@ class _Page:
         numbered = _is_number(texts[0]) or _is_number(texts[-1])
         formal = _are_formal(texts)
         worded = formal or any(_is_worded(text) or _PAGE_OF.match(text) for text in texts)
-        wide = pieces[-1].x1 - pieces[0].x0 > _MIN_WIDTH * (self._right - self._left)
+        left, right = self._sides
+        wide = pieces[-1].x1 - pieces[0].x0 > _MIN_WIDTH * (right - left)
         if formal and wide and any(map(_is_worded, texts)):
             return True
         return (numbered or worded) and (apart or marked) and wide and not _are_values(texts)
@@ -192,8 +198,8 @@ class _Page:
     def _is_within(self, row: Row, side: str, share: float) -> bool:
         """Returns whether a row is within a share of the page's height from its side."""
         if side == "header":
-            return max(line.y1 for line in row) < share * self._height
-        return min(line.y0 for line in row) > (1 - share) * self._height
+            return max([line.y1 for line in row]) < share * self._height
+        return min([line.y0 for line in row]) > (1 - share) * self._height
 
     def _is_lone(self, row: Row, text: str, apart: bool, side: str) -> bool:
         if _PAGE_OF.match(text):
@@ -214,7 +220,7 @@ class _Page:
         if len(pieces) != 1 or not pieces[0].text.isdecimal():
             return False
         centre = (pieces[0].x0 + pieces[0].x1) / 2
-        centred = abs(centre - (self._left + self._right) / 2) < _OFF_CENTRE * self._width
+        centred = abs(centre - sum(self._sides) / 2) < _OFF_CENTRE * self._width
         below_text = any(len(line.text) > _LONG_CHARS for line in inner)
         return centred and below_text and gap > _FAR_GAP * high
 
@@ -265,16 +271,13 @@ def _rows(lines: Sequence[Line]) -> list[Row]:
         else:
             rows.append([line])
     for row in rows:
-        row.sort(key=lambda line: line.x0)
+        if len(row) > 1:
+            row.sort(key=_LEFT)
     return rows
-
-
-def _twice_middle(line: Line) -> float:
-    return line.y0 + line.y1
 
 
 def _gap(row: Row, inner: Row) -> float:
     return max(
-        min(line.y0 for line in inner) - max(line.y1 for line in row),
-        min(line.y0 for line in row) - max(line.y1 for line in inner),
+        min([line.y0 for line in inner]) - max([line.y1 for line in row]),
+        min([line.y0 for line in row]) - max([line.y1 for line in inner]),
     )

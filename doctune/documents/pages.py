@@ -94,9 +94,10 @@ class _Reader:
         lines = self._without_hidden(lines, drawing)
         result.links = run("links", lambda: self._file.links(self._page, self._space), [])
         result.char_count = sum(len(line.text) for line in lines)
-        result.unmapped_count = sum(
-            line.text.count("\ufffd") + line.text.count("\x00") for line in lines
-        )
+        if "\ufffd" in self._text.raw or "\x00" in self._text.raw:
+            result.unmapped_count = sum(
+                line.text.count("\ufffd") + line.text.count("\x00") for line in lines
+            )
         result.lines = lines
         if self._options.ocr != "off":
             choice = self._options.ocr

@@ -24,6 +24,8 @@ def join_columns(lines: list[Line]) -> list[Line]:
     """
     if sum(1 for line in lines if len(line.text) < _MOST_CHARS) < _LEAST_PIECES:
         return lines
+    if not any(not line.text.isascii() and _SCRIPTS.search(line.text) for line in lines):
+        return lines
     runs: list[list[Line]] = []
     for line in lines:
         if runs and _is_piece(line) and _is_piece(runs[-1][-1]) and _is_below(line, runs[-1][-1]):

@@ -9,7 +9,8 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 from doctune.documents import parse_pdf
-from doctune.documents.latex import Bar, Glyph, UnsureError, write_latex
+from doctune.documents.latex import Bar, Glyph, write_latex
+from doctune.documents.latex_symbols import UnsureError
 
 _DEJAVU = Path("/usr/share/fonts/truetype/dejavu/DejaVuSerif.ttf")
 

@@ -11,10 +11,11 @@ import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
-from doctune.documents import native
+from doctune.documents import foreign, native
 from doctune.documents.drawing import Drawing, read_drawing
 from doctune.documents.geometry import page_space
 from doctune.documents.lines import Line, PageText, Word
+from doctune.documents.page_objects import list_objects, read_fills
 from doctune.documents.pdfium import PdfFile
 from tests.documents.rawpdf import one_page, stream, write_raw
 
@@ -39,6 +40,8 @@ def read(path: Path) -> list[Look]:
                     words = [text.words(line) for line in lines]
                     chars: list[object] = [asdict(g) for line in lines for g in text.glyphs(line)]
                     chars += text.fonts_at([line.spans[0][1] for line in lines])
+                    handle = foreign.address_of(page)
+                    chars += [len(list_objects(handle)), read_fills(handle)]
                 drawing = read_drawing(page, space)
                 found.append(([values(line) for line in lines], words, chars, drawing))
     return found

@@ -1,10 +1,13 @@
 """What a file says about its content: deep page trees, layers, tags, texts that replace others."""
 
+import zlib
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from doctune.documents import ParseOptions, parse_corpus, parse_pdf
+from doctune.documents.optional_content import has_optional_content
 from doctune.documents.paths import parse_paths
 from tests.documents.rawpdf import one_page, stream, write_raw
 
@@ -72,6 +75,37 @@ def test_content_that_is_off_by_default_is_left_out_and_counted(tmp_path: Path) 
     assert page.lost_chars == 0
     kept = parse_pdf(path, ParseOptions(ocr="off", hidden_text=True))
     assert "Mots absents" in kept.text
+
+
+def packed_objects(objects: dict[int, bytes]) -> bytes:
+    """An object stream."""
+    bodies = b" ".join(objects.values())
+    starts = [
+        sum(len(body) + 1 for body in list(objects.values())[:at]) for at in range(len(objects))
+    ]
+    head = b" ".join(b"%d %d" % pair for pair in zip(objects, starts, strict=True)) + b" "
+    entries = b"/Type /ObjStm /N %d /First %d" % (len(objects), len(head))
+    return stream(zlib.compress(head + bodies), entries, packed=True)
+
+
+@pytest.mark.parametrize(
+    ("packed", "later", "declared"),
+    [
+        ({1: b"<< /Type /Catalog /Pages 2 0 R /OCProperties << >> >>"}, b"", True),
+        ({1: b"<< /Type /Catalog /Pages 2 0 R >>"}, b"", False),
+        # Another object that mentions layers, and a catalog that a later change replaced.
+        ({1: b"<< /Type /Catalog >>", 9: b"<< /Title (OCProperties) >>"}, b"", False),
+        ({1: b"<< /Type /Catalog >>"}, b"1 0 obj << /Type /Catalog /OCProperties << >> >>", True),
+    ],
+)
+def test_layers_are_known_from_a_catalog_in_an_object_stream(
+    tmp_path: Path, packed: dict[int, bytes], later: bytes, declared: bool
+) -> None:
+    filler = b"%" + b"x" * 300_000 + b"\n"  # more than is searched at once
+    content = b"%PDF-1.7\n" + filler + b"8 0 obj\n" + packed_objects(packed) + b"\nendobj\n"
+    path = tmp_path / "a.pdf"
+    path.write_bytes(content + later + b"\ntrailer << /Root 1 0 R >>\nstartxref\n0\n%%EOF\n")
+    assert has_optional_content(path) == declared
 
 
 def test_actual_text_replaces_what_is_drawn(tmp_path: Path) -> None:
