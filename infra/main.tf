@@ -71,6 +71,8 @@ locals {
     # it wrote, which a retention policy would forbid.
     pipeline-root = {
       delete_after_days = var.pipeline_root_days
+      # Not cache/: a teacher's answers were paid for.
+      delete_prefixes = ["aiplatform-", "checkpoints/", "feedback/", "pdfs/", "questions/", "runs/", "tuning/"]
       members = {
         "roles/storage.objectUser"         = merge({ for name in ["pipeline", "training", "trigger"] : name => module.identities.members[name] }, local.builders)
         "roles/storage.objectViewer"       = { serving = module.identities.members["serving"] }
@@ -166,7 +168,7 @@ module "retraining" {
   location          = var.location
   schedules         = var.schedules
   pipelines_url     = module.registry.pipelines_url
-  pipeline_root     = module.storage.urls["pipeline-root"]
+  pipeline_root     = "${module.storage.urls["pipeline-root"]}/runs"
   pipeline_account  = module.identities.emails["pipeline"]
   scheduler_account = module.identities.emails["scheduler"]
   kms_key           = local.kms_key

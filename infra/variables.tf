@@ -85,7 +85,7 @@ variable "retention_days" {
 variable "pipeline_root_days" {
   type        = number
   default     = 0
-  description = "Days after which what runs wrote is deleted, models included; 0 for never."
+  description = "Days after which what runs wrote is deleted, models included, but for their caches; 0 for never."
 
   validation {
     condition     = var.pipeline_root_days == 0 || var.pipeline_root_days >= 30

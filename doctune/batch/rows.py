@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from doctune.files import atomic_path, text_lines
 FORMATS = (".jsonl", ".csv", ".parquet")
 _QUESTION = ("question", "prompt")
 _MOST_LETTERS = 20_000
+_GROUP_ROWS = 1_000  # of a Parquet file
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,11 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def write_rows(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Writes rows atomically; lists are JSON in CSV and Parquet.
+def write_rows(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> int:
+    """Writes rows one by one, atomically; lists are JSON in CSV and Parquet.
+
+    Returns:
+        How many rows there were.
 
     Raises:
         UsageError: The file name has an unknown extension.
@@ -58,14 +62,23 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str
     kind = path.suffix.lower()
     if kind not in FORMATS:
         raise UsageError(f"{path} is none of {', '.join(FORMATS)}: name it so.")
+    written = 0
+
+    def counted() -> Iterator[dict[str, Any]]:
+        nonlocal written
+        for row in rows:
+            yield row
+            written += 1
+
     with atomic_path(path) as temporary:
         if kind == ".jsonl":
-            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            temporary.write_text("".join(lines), encoding="utf-8")
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in counted())
         elif kind == ".csv":
-            temporary.write_text(_as_csv(rows, columns), encoding="utf-8")
+            _write_csv(temporary, counted(), columns)
         else:
-            _write_parquet(temporary, rows, columns)
+            _write_parquet(temporary, counted(), columns)
+    return written
 
 
 def _row(number: int, value: Any) -> Row:
@@ -120,22 +133,22 @@ def _flat(row: dict[str, Any], columns: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _as_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    # A spreadsheet would run a text that begins like this as a formula.
-    writer.writerows(
-        {n: f"'{v}" if v[:1] in ("=", "+", "-", "@") else v for n, v in _flat(r, columns).items()}
-        for r in rows
-    )
-    return text.getvalue()
+def _write_csv(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        # A spreadsheet would run a text that begins like this as a formula.
+        for row in rows:
+            flat = _flat(row, columns).items()
+            writer.writerow({n: f"'{v}" if v[:1] in ("=", "+", "-", "@") else v for n, v in flat})
 
 
-def _write_parquet(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+def _write_parquet(path: Path, rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([(name, pa.string()) for name in columns])
-    flat = [_flat(row, columns) for row in rows]
-    pq.write_table(pa.Table.from_pylist(flat, schema=schema), path)
+    rows = iter(rows)
+    with pq.ParquetWriter(path, schema) as writer:
+        while group := [_flat(row, columns) for row in itertools.islice(rows, _GROUP_ROWS)]:
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))

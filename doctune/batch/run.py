@@ -78,6 +78,8 @@ def answer_batch(
         UsageError: The source is not such a file, or the working folder is of another run.
         DoctuneError: No row of a shard could be answered, for example if the endpoint is down.
     """
+    if out.resolve() == source.resolve():
+        raise UsageError(f"{out} holds the questions: give the answers another --out.")
     rows = read_rows(source)
     work = out.with_name(f"{out.name}.shards")
     work.mkdir(parents=True, exist_ok=True)
@@ -182,16 +184,19 @@ def _shard_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _collect(
     work: Path, out: Path, rows: Sequence[Row], shards: int, done_before: int
 ) -> BatchSummary:
-    done = [row for n in range(shards) for row in _shard_rows(work / f"{n:06d}.jsonl")]
-    answered = [row for row in done if "error" not in row]
-    failed = [row for row in done if "error" in row]
+    def done(columns: Sequence[str], *, failed: bool) -> Iterator[dict[str, Any]]:
+        for number in range(shards):
+            for row in _shard_rows(work / f"{number:06d}.jsonl"):
+                if ("error" in row) == failed:
+                    yield _picked(row, columns)
+
     failures = out.with_name(f"{out.stem}.failed.jsonl")
-    write_rows(out, [_picked(row, ANSWER_COLUMNS) for row in answered], ANSWER_COLUMNS)
-    write_rows(failures, [_picked(row, FAILED_COLUMNS) for row in failed], FAILED_COLUMNS)
+    answered = write_rows(out, done(ANSWER_COLUMNS, failed=False), ANSWER_COLUMNS)
+    failed = write_rows(failures, done(FAILED_COLUMNS, failed=True), FAILED_COLUMNS)
     return BatchSummary(
         rows=len(rows),
-        answered=len(answered),
-        failed=len(failed),
+        answered=answered,
+        failed=failed,
         shards=shards,
         done_before=done_before,
         answers=str(out),

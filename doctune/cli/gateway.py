@@ -234,6 +234,9 @@ def forget(
     kept_as = Recorder(gateway_options().log, around.user_key).end_user(user) or user
     waiting = erase_spilled(around.state_dir / SPILL_FILE, kept_as)
     erased = forget_user(around.engine, kept_as)
+    if not any((waiting, *erased)):
+        typer.echo(f"Nothing is kept of {user}: name the person as requests do in `user`.")
+        return
     typer.echo(
         f"Erased {erased.predictions + waiting} predictions, {erased.feedback} pieces of feedback "
         f"and {erased.conversations} conversations."

@@ -17,6 +17,8 @@ from doctune.configuration.settings import VertexSettings, config_folder, load_s
 from doctune.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from doctune.configuration.retraining import RetrainingSettings
     from doctune.database.engine import Engine
     from doctune.feedback.start import StartFrom
@@ -189,13 +191,13 @@ def _world(
     hours = hours_of_last_run(last_run) if last_run.is_file() else {}
     cost = estimate(vertex, load_prices(), hours).total
 
-    def unknown(most: int) -> tuple[int, int] | None:
+    def unknown(most: int, since: "datetime | None") -> tuple[int, int] | None:
         from doctune.database.retrainings import last_questions
         from doctune.feedback.drift import unknown_questions
 
         if folder is None:
             return None
-        return unknown_questions(last_questions(engine, most), folder)
+        return unknown_questions(last_questions(engine, most, since), folder)
 
     return World(digest, cost, unknown, start_from(engine, options))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
@@ -12,6 +13,7 @@ from doctune.database.feedback_rows import last_question
 from doctune.database.tables import Erasure, Feedback, Prediction, Retraining, ReviewItem
 
 BASELINE = "baseline"
+_ROWS_AT_ONCE = 200
 
 
 def retrainings(engine: Engine, since: datetime | None = None) -> list[Retraining]:
@@ -76,29 +78,50 @@ def reviewed_since(engine: Engine, moment: datetime | None) -> tuple[int, dateti
     return int(count), last
 
 
-def opinions_since(engine: Engine, moment: datetime | None) -> list[tuple[str, Feedback]]:
-    """Returns feedback on the answers given after a moment, each with the answer's version."""
+class Opinion(NamedTuple):
+    """What one person said of one answer."""
+
+    prediction_id: str
+    key_id: str
+    end_user: str | None
+    kind: str
+    value: dict[str, Any]
+
+
+def opinions_since(engine: Engine, moment: datetime | None) -> Iterator[Opinion]:
+    """Yields feedback on the answers given after a moment.
+
+    What one person said of one answer stands together, in the order in which it was said; these
+    groups are in the order of their first word. The rows are not held in memory.
+    """
+    of_one = (Feedback.prediction_id, Feedback.key_id, Feedback.end_user)
+    first = func.min(Feedback.created_at).over(partition_by=of_one)
     statement = (
-        select(Prediction.model_version, Feedback)
+        select(*of_one, Feedback.kind, Feedback.value)
         .join(Prediction, Prediction.id == Feedback.prediction_id)
-        .order_by(Feedback.created_at, Feedback.id)
+        .order_by(first, *of_one, Feedback.created_at, Feedback.id)
     )
     if moment is not None:
         statement = statement.where(Prediction.created_at > moment)
-    with Session(engine) as session:
-        found = [(str(version or ""), row) for version, row in session.execute(statement)]
-        session.expunge_all()
-    return found
+    with engine.connect().execution_options(yield_per=_ROWS_AT_ONCE) as connection:
+        for row in connection.execute(statement):
+            yield Opinion(*row)
 
 
-def last_questions(engine: Engine, most: int) -> list[str]:
-    """Returns the last questions that were asked, the latest first."""
+def last_questions(engine: Engine, most: int, since: datetime | None = None) -> list[str]:
+    """Returns the last questions that were asked, the latest first.
+
+    Args:
+        since: Those before it do not count.
+    """
     statement = (
         select(Prediction.messages)
         .where(Prediction.messages.is_not(None), Prediction.status < 400)
         .order_by(Prediction.created_at.desc())
         .limit(most)
     )
+    if since is not None:
+        statement = statement.where(Prediction.created_at > since)
     with engine.connect() as connection:
         found = [last_question(messages) for messages in connection.execute(statement).scalars()]
     return [question for question in found if question]

@@ -176,6 +176,8 @@ def forget_user(engine: Engine, end_user: str) -> Erased:
         predictions = connection.execute(
             delete(Prediction).where(Prediction.end_user == end_user)
         ).rowcount
-        # The next retraining must not go on from a model that learnt of it.
-        connection.execute(insert(Erasure).values(erased_at=datetime.now(UTC)))
+        # The next retraining must not go on from a model that learnt of it. A name of whom nothing
+        # is kept, perhaps mistyped, is no reason to begin anew.
+        if predictions or feedback or conversations:
+            connection.execute(insert(Erasure).values(erased_at=datetime.now(UTC)))
     return Erased(predictions, feedback, conversations)

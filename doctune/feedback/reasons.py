@@ -18,7 +18,7 @@ class Facts:
     """What the reasons are judged by.
 
     Attributes:
-        bad: Of the opinions since the last release, in their order, which are bad.
+        bad: Of the opinions since the last release, in their order: 1 for a bad one, else 0.
         baseline: Likewise of the champion's time before that.
         unknown_questions: How many of the last questions nothing known is like, and of how many;
             None where there is no index to tell.
@@ -26,8 +26,8 @@ class Facts:
 
     now: datetime
     reviewed: int
-    bad: Sequence[bool]
-    baseline: Sequence[bool]
+    bad: Sequence[int]
+    baseline: Sequence[int]
     corpus_digest: str
     trained_digest: str
     last_started: datetime | None

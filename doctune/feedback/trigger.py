@@ -8,9 +8,10 @@ name, so that a run that was submitted and not noted is found again rather than 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any, Protocol
 
 from doctune.configuration.retraining import RolloutOptions, TriggerOptions
@@ -18,6 +19,7 @@ from doctune.database.engine import Engine
 from doctune.database.leases import HeldError, leased
 from doctune.database.retrainings import (
     BASELINE,
+    Opinion,
     add_retraining,
     change_retraining,
     last_erasure,
@@ -25,7 +27,7 @@ from doctune.database.retrainings import (
     retrainings,
     reviewed_since,
 )
-from doctune.database.tables import Feedback, Retraining
+from doctune.database.tables import Retraining
 from doctune.feedback.reasons import Facts, Reason, reasons
 from doctune.feedback.request import is_bad, is_good
 from doctune.feedback.start import StartFrom
@@ -62,11 +64,16 @@ class Runs(Protocol):
 
 @dataclass(frozen=True)
 class World:
-    """What the trigger looks at beside the database."""
+    """What the trigger looks at beside the database.
+
+    Attributes:
+        unknown_questions: Of the last questions, so many at most and asked since a moment: how
+            many nothing known is like, and of how many; None where there is no index to tell.
+    """
 
     corpus_digest: str
     cost: float  # of one run
-    unknown_questions: Callable[[int], tuple[int, int] | None]
+    unknown_questions: Callable[[int, datetime | None], tuple[int, int] | None]
     start_from: StartFrom = "base"
 
 
@@ -280,28 +287,38 @@ def _facts(
     judged = _judged(opinions_since(engine, done.finished_at if done else None))
     # The first opinions of a champion say what is usual for it.
     usual = min(len(judged) // 2, 100)
-    drift = world.unknown_questions(options.drift_questions) if options.drift_share else None
+    trained_digest = str(known.details.get("corpus_digest", "")) if known else ""
+    reviewed = reviewed_since(engine, done.created_at if done else None)[0]
+    # The questions stay unknown to a model that learns from the same once more.
+    is_news = done is None or reviewed > 0 or world.corpus_digest != trained_digest
+    drift = None
+    if options.drift_share is not None and is_news:
+        since = done.created_at if done else None
+        drift = world.unknown_questions(options.drift_questions, since)
     return Facts(
         now=now,
-        reviewed=reviewed_since(engine, done.created_at if done else None)[0],
+        reviewed=reviewed,
         bad=judged[usual:],
         baseline=judged[:usual],
         corpus_digest=world.corpus_digest,
-        trained_digest=str(known.details.get("corpus_digest", "")) if known else "",
+        trained_digest=trained_digest,
         last_started=begun.created_at if begun else (first.created_at if first else None),
         unknown_questions=drift,
     )
 
 
-def _judged(opinions: Sequence[tuple[str, Feedback]]) -> list[bool]:
-    """Returns of each person and answer whether it is bad, in the order of the first word."""
-    found: dict[tuple[str, str, str | None], bool] = {}
-    for _, row in opinions:
-        bad, good = is_bad(row.kind, row.value), is_good(row.kind, row.value)
-        if bad or good:
-            key = (row.prediction_id, row.key_id, row.end_user)
-            found[key] = bad or (row.kind != "rating" and found.get(key, False))
-    return list(found.values())
+def _judged(opinions: Iterable[Opinion]) -> bytearray:
+    """Returns of each person and answer whether it is bad: a byte each, since there are many."""
+    found = bytearray()
+    for _, said in groupby(opinions, key=lambda one: one[:3]):
+        judged: bool | None = None
+        for one in said:
+            bad, good = is_bad(one.kind, one.value), is_good(one.kind, one.value)
+            if bad or good:
+                judged = bad or (one.kind != "rating" and bool(judged))
+        if judged is not None:
+            found.append(judged)
+    return found
 
 
 def as_json(decision: Decision) -> dict[str, Any]:

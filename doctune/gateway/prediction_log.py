@@ -2,13 +2,15 @@
 
 `kill -9` can lose the rows of the last `FLUSH_SECONDS`. While the database is unavailable, rows
 wait in memory, up to `MOST_ROWS`; on SIGTERM those that cannot be written go to a file, which the
-next start reads.
+next start reads. Of several gateways with one folder, one takes the file over, under a name of its
+own: what another adds in the meantime is in a new file. A row that is written twice is kept once.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import secrets
 import threading
 import time
 from collections import deque
@@ -55,7 +57,9 @@ class PredictionLog:
         self._failing = False
         self._written = threading.Condition()
         self._pending = 0  # rows taken and not yet written
-        self._from_spill = 0  # of the rows at the front: those that the file holds still
+        self._batch: list[Row] = []  # being written
+        self._from_spill = 0  # of the rows at the front: those that files hold still
+        self._taken: list[Path] = []  # these files
         self._read_spill()
         self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
         self._thread.start()
@@ -71,7 +75,8 @@ class PredictionLog:
             if len(self._rows) >= MOST_ROWS:
                 self._rows.popleft()
                 self._pending -= 1
-                self._from_spill = max(0, self._from_spill - 1)
+                if self._from_spill > len(self._batch):
+                    self._from_spill -= 1
                 self.dropped += 1
             self._rows.append(row)
             self._pending += 1
@@ -90,14 +95,15 @@ class PredictionLog:
             self._changed.notify_all()
         self._thread.join(seconds)
         with self._changed:
-            left = list(self._rows)[self._from_spill :]
+            # A database that hangs has a batch, which it may or may not write yet.
+            left = [*self._batch, *self._rows][self._from_spill :]
             self._rows.clear()
         if left and self._spill is not None:
             self._spill.parent.mkdir(parents=True, exist_ok=True)
+            self._spill.touch(mode=0o600)
             with self._spill.open("a", encoding="utf-8") as file:
                 for row in left:
                     file.write(json.dumps(row, default=_moment) + "\n")
-            self._spill.chmod(0o600)
             logger.warning("%d predictions wait in %s for the next start", len(left), self._spill)
 
     def _work(self) -> None:
@@ -118,12 +124,14 @@ class PredictionLog:
     def _write_all(self) -> bool:
         while self._rows:
             with self._changed:
-                batch = [self._rows.popleft() for _ in range(min(BATCH_ROWS, len(self._rows)))]
+                count = min(BATCH_ROWS, len(self._rows))
+                self._batch = batch = [self._rows.popleft() for _ in range(count)]
             if not self._guarded(lambda: self._write(batch)):  # noqa: B023 - called at once
                 with self._changed:
                     self._rows.extendleft(reversed(batch))
+                    self._batch = []
                 return False
-            self._forget_spill(len(batch))
+            self._forget_batch()
             with self._written:
                 self._pending -= len(batch)
                 self._written.notify_all()
@@ -140,6 +148,12 @@ class PredictionLog:
                 logger.warning("The database takes no predictions: %s", type(error).__name__)
             self._failing = True
             return False
+        except Exception:
+            # The thread goes on: without it all later rows would be lost, and nobody told.
+            if not self._failing:
+                logger.exception("The predictions cannot be written")
+            self._failing = True
+            return False
         if self._failing:
             logger.info("The database takes predictions again")
         self._failing = False
@@ -152,24 +166,39 @@ class PredictionLog:
             delete_predictions(self._engine, now - timedelta(days=self._retention_days))
 
     def _read_spill(self) -> None:
-        if self._spill is None or not self._spill.is_file():
+        if self._spill is None:
             return
-        for row in _spilled(self._spill):
-            self.add(row | {"created_at": datetime.fromisoformat(row["created_at"])})
-            self._from_spill += 1
+        for path in spill_files(self._spill):
+            taken = path
+            if path == self._spill:
+                taken = path.with_stem(f"{path.stem}-{secrets.token_hex(4)}")
+                try:
+                    path.rename(taken)
+                except FileNotFoundError:  # another gateway was quicker
+                    continue
+            self._taken.append(taken)
+            for row in _spilled(taken):
+                self.add(row | {"created_at": datetime.fromisoformat(row["created_at"])})
+                self._from_spill += 1
 
-    def _forget_spill(self, written: int) -> None:
-        """Deletes the file once its rows are in the database, so that an erasure is complete."""
-        if self._spill is None or not self._from_spill:
-            return
+    def _forget_batch(self) -> None:
+        """Deletes the files once their rows are in the database, so that an erasure is complete."""
         with self._changed:
-            self._from_spill = max(0, self._from_spill - written)
-            if not self._from_spill:
-                self._spill.unlink(missing_ok=True)
+            of_files = min(self._from_spill, len(self._batch))
+            self._from_spill -= of_files
+            self._batch = []
+            if of_files and not self._from_spill:
+                for path in self._taken:
+                    path.unlink(missing_ok=True)
+
+
+def spill_files(spill: Path) -> list[Path]:
+    """Returns the files of rows that wait for a start: `spill`, and what gateways took over."""
+    return sorted(spill.parent.glob(f"{spill.stem}*{spill.suffix}"))
 
 
 def erase_spilled(spill: Path, end_user: str) -> int:
-    """Erases a person's predictions from the file that waits for the next start.
+    """Erases a person's predictions from the files that wait for the next start.
 
     Args:
         end_user: As it is kept, which may be a hash.
@@ -177,14 +206,15 @@ def erase_spilled(spill: Path, end_user: str) -> int:
     Returns:
         How many there were.
     """
-    if not spill.is_file():
-        return 0
-    rows = list(_spilled(spill))
-    others = [row for row in rows if row["end_user"] != end_user]
-    if len(others) < len(rows):
-        write_text(spill, "".join(f"{json.dumps(row)}\n" for row in others))
-        spill.chmod(0o600)
-    return len(rows) - len(others)
+    erased = 0
+    for path in spill_files(spill):
+        rows = list(_spilled(path))
+        others = [row for row in rows if row["end_user"] != end_user]
+        if len(others) < len(rows):
+            write_text(path, "".join(f"{json.dumps(row)}\n" for row in others))
+            path.chmod(0o600)
+        erased += len(rows) - len(others)
+    return erased
 
 
 def _spilled(spill: Path) -> Iterator[Row]:

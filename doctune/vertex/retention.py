@@ -1,6 +1,7 @@
 """Buckets with long retention: the staging bucket deletes its contents after 30 days.
 
-Runs write to `staging_bucket`, where a lifecycle rule of Terraform deletes objects after 30 days.
+Runs write to `staging_bucket`, where a lifecycle rule of Terraform deletes objects after 30 days,
+but for caches.
 What a registered version refers to has to outlive that: its model, the index that it answers from,
 and the data and results of its evaluation are copied to buckets of their own. Each copy lies under
 the digest of its contents, so the same file is stored once and is never replaced by another.

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -119,6 +120,30 @@ def test_tables_are_read_and_written(tmp_path: Path, kind: str) -> None:
     assert read[0]["answer"] == 're: Wie "groß"?\nGenau?'
     sources = read[0]["sources"]
     assert (sources if kind == "jsonl" else json.loads(sources))[0]["page"] == 3
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_rows_are_written_one_by_one(tmp_path: Path, kind: str) -> None:
+    """24 MB of answers, of which a fraction is in memory."""
+    path = tmp_path / f"answers.{kind}"
+    tracemalloc.start()
+    written = write_rows(
+        path, ({"answer": f"{n} {'x' * 4_000}"} for n in range(6_000)), ("answer",)
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert written == 6_000
+    assert peak < 10 << 20
+    if kind == "parquet":
+        assert pq.read_metadata(path).num_rows == 6_000
+
+
+def test_the_answers_do_not_replace_the_questions(source: Path) -> None:
+    before = source.read_bytes()
+    with pytest.raises(UsageError, match="holds the questions"):
+        answer_batch(source, source.parent / "." / source.name, Echo())
+    assert source.read_bytes() == before
 
 
 def test_a_table_holds_no_formula(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
@@ -11,23 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from doctune.configuration.retraining import RetrainingSettings, RolloutOptions, TriggerOptions
 from doctune.database.engine import open_database
 from doctune.database.leases import leased
-from doctune.database.retrainings import change_retraining, retrainings
+from doctune.database.retrainings import (
+    change_retraining,
+    last_questions,
+    opinions_since,
+    retrainings,
+)
 from doctune.database.reviews import claim, decide
+from doctune.database.tables import Feedback
 from doctune.database.usage import forget_user
 from doctune.feedback.reasons import Facts, reasons
 from doctune.feedback.start import start_from
-from doctune.feedback.trigger import Decision, World, trigger
+from doctune.feedback.trigger import Decision, World, _judged, trigger
+from tests.database.rows import write_prediction
 from tests.feedback.corpus import correct
 
 OPTIONS = TriggerOptions(
     reviewed_items=2, settle_minutes=0, debounce_hours=1, monthly_budget=10, drift_share=None
 )
-WORLD = World("digest-a", 3.0, lambda most: None)
+WORLD = World("digest-a", 3.0, lambda most, since: None)
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
@@ -208,7 +216,7 @@ def test_a_run_over_its_limit_is_cancelled_before_another_begins(
 
 def test_the_budget_of_the_month_holds(sqlite: Engine, runs: FileRuns) -> None:
     review(sqlite)
-    assert "monthly_budget" in fire(sqlite, runs, World("d", 11.0, lambda most: None)).why
+    assert "monthly_budget" in fire(sqlite, runs, World("d", 11.0, lambda most, since: None)).why
     assert runs.submitted == []
 
 
@@ -224,11 +232,61 @@ def test_a_second_retraining_waits_for_the_debounce(sqlite: Engine, runs: FileRu
 
 def test_changed_pdfs_are_a_reason_once(sqlite: Engine, runs: FileRuns) -> None:
     fire(sqlite, runs)
-    other = World("digest-b", 1.0, lambda most: None)
+    other = World("digest-b", 1.0, lambda most, since: None)
     assert "the PDFs changed" in fire(sqlite, runs, other).why
     runs.end("succeeded")
     fire(sqlite, runs, other)
     assert fire(sqlite, runs, other, debounce_hours=0).why == "no reason holds"
+
+
+def test_drift_starts_no_second_retraining_from_the_same(sqlite: Engine, runs: FileRuns) -> None:
+    asked: list[datetime | None] = []
+
+    def unknown(most: int, since: datetime | None) -> tuple[int, int]:
+        asked.append(since)
+        return 40, most
+
+    world = replace(WORLD, unknown_questions=unknown)
+    again: dict[str, Any] = {"drift_share": 0.3, "debounce_hours": 0}
+    assert "like nothing that is known" in fire(sqlite, runs, world, **again).why
+    runs.end("succeeded")
+    fire(sqlite, runs, world, **again)
+    assert fire(sqlite, runs, world, **again).why == "no reason holds"
+    review(sqlite, 1)
+    # Now there is something to learn; what was asked before the retraining no longer counts.
+    assert fire(sqlite, runs, world, **again).action == "started"
+    assert asked == [None, retrainings(sqlite)[1].created_at]
+
+
+def test_questions_before_a_moment_are_no_last_questions(sqlite: Engine) -> None:
+    write_prediction(sqlite, "Old?", created_at=NOW)
+    write_prediction(sqlite, "New?", created_at=NOW + timedelta(minutes=2))
+    assert last_questions(sqlite, 9) == ["New?", "Old?"]
+    assert last_questions(sqlite, 9, NOW + timedelta(minutes=1)) == ["New?"]
+
+
+def test_many_opinions_are_judged_without_holding_them(engine: Engine, runs: FileRuns) -> None:
+    """The correction that outweighs a later rating, one after the other, and 6 MB of texts."""
+    prediction = write_prediction(engine)
+    values = {"rating": {"rating": "up"}, "correction": {"correction": "x" * 6_000}}
+    rows = [
+        {
+            **{"id": f"{number:05d}", "prediction_id": prediction, "created_at": NOW},
+            **{"key_id": "k", "owner": "ana", "end_user": f"u{number % 1_000}", "kind": kind},
+            **{"value": values[kind], "source": "end_user", "version": 1},
+        }
+        for number, kind in enumerate(["correction"] * 1_000 + ["rating"] * 4)
+    ]
+    with engine.begin() as connection:
+        connection.execute(insert(Feedback), rows)
+    del rows
+    fire(engine, runs)
+    tracemalloc.start()
+    judged = _judged(opinions_since(engine, None))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(judged), sum(judged)) == (1_000, 996)
+    assert peak < 5 << 20
 
 
 def test_a_new_version_that_people_blame_is_rolled_back(sqlite: Engine, runs: FileRuns) -> None:
@@ -255,8 +313,10 @@ def test_after_an_erasure_a_retraining_begins_from_the_base_until_one_is_release
     sqlite: Engine, runs: FileRuns
 ) -> None:
     assert start_from(sqlite, RetrainingSettings()) == "base"
+    assert forget_user(sqlite, "nobody") == (0, 0, 0)
     assert start_from(sqlite, CHAMPION) == "champion"
-    forget_user(sqlite, "u")
+    write_prediction(sqlite, end_user="u")
+    assert forget_user(sqlite, "u") == (1, 0, 0)
     assert start_from(sqlite, CHAMPION) == "base"
     told = RetrainingSettings(start_from="champion", after_erasure="champion")
     assert start_from(sqlite, told) == "champion"

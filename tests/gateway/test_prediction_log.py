@@ -1,6 +1,8 @@
 """The log's file: what a database that is away did not take, for the next start."""
 
 import json
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from sqlalchemy.orm import Session
 from doctune.database.engine import open_database
 from doctune.database.schema import prepare
 from doctune.database.tables import Prediction
-from doctune.gateway.prediction_log import PredictionLog, erase_spilled
+from doctune.gateway.prediction_log import PredictionLog, erase_spilled, spill_files
 from doctune.localvertex.ports import free_port
 from tests.database.rows import prediction_row
 
@@ -48,7 +50,8 @@ def end_without_database(away: Engine, spill: Path, *rows: dict[str, Any]) -> No
 
 
 def spilled(spill: Path) -> list[str]:
-    return [json.loads(line)["id"] for line in spill.read_text().splitlines()]
+    lines = [line for path in spill_files(spill) for line in path.read_text().splitlines()]
+    return [json.loads(line)["id"] for line in lines]
 
 
 def written(engine: Engine, spill: Path) -> list[str]:
@@ -68,7 +71,7 @@ def test_what_waits_at_the_end_is_written_by_the_next_start_and_the_file_is_gone
     assert spilled(spill) == [row["id"] for row in rows]
     assert spill.stat().st_mode & 0o077 == 0
     assert written(here, spill) == [row["id"] for row in rows]
-    assert not spill.exists()
+    assert not spill_files(spill)
 
 
 def test_a_start_that_finds_no_database_either_keeps_the_file_and_doubles_nothing(
@@ -77,7 +80,7 @@ def test_a_start_that_finds_no_database_either_keeps_the_file_and_doubles_nothin
     old, new = prediction_row(), prediction_row()
     end_without_database(away, spill, old)
     end_without_database(away, spill, new)
-    assert spilled(spill) == [old["id"], new["id"]]
+    assert sorted(spilled(spill)) == sorted([old["id"], new["id"]])
     assert written(here, spill) == [old["id"], new["id"]]
 
 
@@ -112,3 +115,61 @@ def test_half_a_character_of_an_upstream_does_not_end_the_log(here: Engine, spil
     with Session(here) as session:
         kept = set(session.scalars(select(Prediction.answer)))
     assert kept == {"an emoji: \U0001f600", "half of one: \ufffd", "whole"}
+
+
+def test_a_batch_that_the_database_holds_up_at_the_end_is_in_the_file(
+    here: Engine, spill: Path, tmp_path: Path
+) -> None:
+    row = prediction_row()
+    log = PredictionLog(here, spill)
+    other = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # whoever writes now waits
+    log.add(row)
+    until = time.monotonic() + FLUSH_SECONDS
+    while not log._batch:
+        assert time.monotonic() < until, f"no batch was begun within {FLUSH_SECONDS} s"
+        time.sleep(0.01)
+    log.close(0.1)
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert spilled(spill) == [row["id"]]
+    log._thread.join(FLUSH_SECONDS)
+    assert written(here, spill) == [row["id"]]
+    assert not spill_files(spill)
+
+
+def test_what_another_gateway_leaves_while_this_one_writes_is_kept(
+    away: Engine, here: Engine, spill: Path
+) -> None:
+    old, late = prediction_row(), prediction_row()
+    end_without_database(away, spill, old)
+    first = PredictionLog(away, spill)  # holds what the file had
+    end_without_database(away, spill, late)
+    first._engine = here
+    assert first.flush(FLUSH_SECONDS), f"the log was not written within {FLUSH_SECONDS} s"
+    first.close(FLUSH_SECONDS)
+    assert set(written(here, spill)) == {old["id"], late["id"]}
+
+
+def test_a_fault_in_writing_does_not_end_the_log(
+    here: Engine, spill: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from doctune.gateway import prediction_log
+
+    monkeypatch.setattr(prediction_log, "_RETRY_SECONDS", 0.01)
+    plain, calls = prediction_log.write_predictions, []
+
+    def once_broken(engine: Engine, rows: list[dict[str, Any]]) -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("a fault of the driver")
+        return plain(engine, rows)
+
+    monkeypatch.setattr(prediction_log, "write_predictions", once_broken)
+    row = prediction_row()
+    log = PredictionLog(here, spill)
+    log.add(row)
+    assert log.flush(FLUSH_SECONDS), f"the log was not written within {FLUSH_SECONDS} s"
+    log.close(FLUSH_SECONDS)
+    assert len(calls) == 2

@@ -33,6 +33,7 @@ FULL: dict[str, Any] = {
         "probe": {"address": "https://answers.example.com/v1#handbook", "secret": "probe-key"},
     },
     "gateway_secrets": ["token"],
+    "pipeline_root_days": 30,
     "perimeter": {"access_policy": "123"},
     "retraining_trigger": {
         "image": "registry/training:abc",
@@ -152,6 +153,25 @@ def test_buckets_are_private_versioned_and_encrypted(production: dict[str, Any])
         "my-project-model-artifacts",
         "my-project-evaluation-results",
     }
+
+
+def test_what_runs_write_is_deleted_after_some_days_but_not_their_caches(
+    production: dict[str, Any],
+) -> None:
+    buckets = planned(production, "google_storage_bucket")
+    (bucket,) = [b for b in buckets.values() if b["name"] == "my-project-pipeline-root"]
+    (rule,) = [
+        r["condition"][0] for r in bucket["lifecycle_rule"] if r["condition"][0]["age"] == 30
+    ]
+    deleted = {prefix.rstrip("/") for prefix in rule["matches_prefix"]}
+    written = {
+        name
+        for folder in ("doctune", "pipelines")
+        for path in (INFRA.parent / folder).rglob("*.py")
+        for name in re.findall(r"staging_bucket\}/(\w+)", path.read_text(encoding="utf-8"))
+    }
+
+    assert written - deleted == {"cache"}
 
 
 def test_each_account_has_the_least_roles(production: dict[str, Any]) -> None:

@@ -117,7 +117,8 @@ resource "google_storage_bucket" "this" {
         type = "Delete"
       }
       condition {
-        age = lifecycle_rule.value
+        age            = lifecycle_rule.value
+        matches_prefix = each.value.delete_prefixes
       }
     }
   }

@@ -24,9 +24,10 @@ variable "buckets" {
     old_version_days    = optional(number, 30)
     nearline_after_days = optional(number, 0)
     delete_after_days   = optional(number, 0)
+    delete_prefixes     = optional(list(string), [])
     members             = optional(map(map(string)), {})
   }))
-  description = "Buckets by the end of their names. Days of 0 switch a rule off. members is role -> any name -> member."
+  description = "Buckets by the end of their names. Days of 0 switch a rule off. delete_prefixes limits delete_after_days to these beginnings of names. members is role -> any name -> member."
 
   validation {
     condition = alltrue([
