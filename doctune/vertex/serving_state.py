@@ -7,7 +7,7 @@ from typing import Any
 
 from doctune.errors import ConfigurationError, DeploymentError
 from doctune.vertex.errors import google_errors
-from doctune.vertex.labels import is_invoked
+from doctune.vertex.labels import MANAGED_BY, is_invoked
 
 VERTEX = "vertex:"
 DEPLOYED_MODELS = "/deployedModels/"
@@ -132,7 +132,8 @@ class EndpointReader:
         return str(self._credentials.token)
 
     def read(self, display_name: str) -> ServingState:
-        """Returns the state of the endpoint with a display name; of several, the newest.
+        """Returns the state of the endpoint with a display name; of several, doctune's
+        oldest, which releases change.
 
         Raises:
             DeploymentError: There is none, or Vertex AI does not answer.
@@ -154,8 +155,13 @@ class EndpointReader:
                 f"there is no endpoint {display_name} in {self._project}, {self._location}: "
                 "deploy a model first (make run)."
             )
-        newest = max(found, key=lambda endpoint: str(endpoint.get("createTime", "")))
-        return _state(newest, host)
+        return _state(min(found, key=_rank), host)
+
+
+def _rank(endpoint: dict[str, Any]) -> tuple[bool, str, str]:
+    """Puts the endpoint first that releases take, as `registry.preferred_resource` does."""
+    ours = MANAGED_BY.items() <= endpoint.get("labels", {}).items()
+    return not ours, str(endpoint.get("createTime", "")), str(endpoint["name"])
 
 
 def _state(endpoint: dict[str, Any], host: str) -> ServingState:

@@ -15,6 +15,7 @@ from doctune.vertex import (
     ServingMachine,
     ask,
     deploy_model,
+    find_endpoint,
     register_model,
     releases,
     rollback,
@@ -138,6 +139,19 @@ def test_by_invoke_routes_a_version_is_tested_before_it_has_traffic(
     )
     # The same version again is found by its routes, too.
     assert register("light:3") == done.model_version
+
+
+def test_the_gateway_reads_the_endpoint_that_releases_change(
+    model_folder: Path, register, unique: str
+) -> None:
+    from google.cloud import aiplatform
+
+    deploy(register("light:1"), unique)
+    aiplatform.Endpoint.create(display_name=unique)  # somebody else's, and newer
+    state = EndpointReader(PROJECT, LOCATION).read(unique)
+
+    assert state.name.split("/")[-1] == find_endpoint(unique).split("/")[-1]
+    assert [version.share for version in state.versions] == [100]
 
 
 def test_a_version_is_not_put_where_it_could_not_be_reached(
