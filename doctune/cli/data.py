@@ -33,7 +33,7 @@ def upload(
     """Upload the changed files of a folder to gs://, verified by checksum."""
     from doctune.vertex import upload_folder
 
-    with vertex_session(local, impersonate):
+    with vertex_session(local, impersonate, sdk=False):
         _say(upload_folder(folder, uri, overwrite=overwrite), uri)
 
 
@@ -47,7 +47,7 @@ def download(
     """Download the changed files of a gs:// folder, verified by checksum."""
     from doctune.vertex import download_folder
 
-    with vertex_session(local, impersonate):
+    with vertex_session(local, impersonate, sdk=False):
         _say(download_folder(uri, folder), str(folder))
 
 
@@ -58,7 +58,7 @@ def list_objects(
     """List the objects of a gs:// folder."""
     from doctune.vertex import list_folder
 
-    with vertex_session(local, impersonate):
+    with vertex_session(local, impersonate, sdk=False):
         found = list_folder(uri)
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in found]))

@@ -86,7 +86,7 @@ def publish(
     chosen = specs or sorted(SPEC.parent.glob("*.yaml"))
     if not chosen:
         raise UsageError(f"there is no spec in {SPEC.parent}: make them with `doctune compile`.")
-    with vertex_session(local, impersonate):
+    with vertex_session(local, impersonate, sdk=False):
         done = [
             upload(path, repository, tags=tag or (), description=description) for path in chosen
         ]

@@ -30,18 +30,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @contextmanager
 def vertex_session(
-    local: bool, impersonate_service_account: str = "", *, keep_running: bool = False
+    local: bool,
+    impersonate_service_account: str = "",
+    *,
+    keep_running: bool = False,
+    sdk: bool = True,
 ) -> Iterator[VertexSettings]:
     """Prepares Google's clients for the block.
 
     Args:
         keep_running: Whether a local Vertex AI that is started here keeps running after the
             command, for the jobs that the command leaves there.
+        sdk: Whether the block needs Vertex AI's SDK, or only Google's other clients.
 
     Raises:
         ConfigurationError: The project exists only on this machine, or there are no credentials.
     """
-    from doctune.vertex import init_session
+    from doctune.vertex.session import begin_session, init_session
 
     settings = load_vertex_settings()
     if not local and settings.project == LOCAL_PROJECT:
@@ -57,7 +62,8 @@ def vertex_session(
     with ExitStack() as stack:
         if local:
             stack.enter_context(keep_local_vertex() if keep_running else local_vertex())
-        init_session(
+        begin = init_session if sdk else begin_session
+        begin(
             settings.project,
             settings.location,
             settings.staging_bucket,

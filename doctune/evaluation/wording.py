@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from doctune.evaluation.behaviour import stem_word
@@ -43,19 +44,16 @@ _STOP_TEXT = (
 )
 STOP_WORDS = frozenset(_STOP_TEXT.split())
 
-_OPPOSITES = tuple(
-    tuple(frozenset(stem_word(word) for word in side.split()) for side in pair)
-    for pair in (
-        (
-            "rise rises rose risen grow grows grew grown increase increased gain gained climb",
-            "fall falls fell fallen drop drops dropped decrease decreased decline declined shrink",
-        ),
-        ("open opens opened", "close closes closed shut shuts"),
-        ("allow allowed permit permitted", "forbid forbidden prohibit prohibited ban banned"),
-        ("cheaper", "dearer"),
-        ("faster", "slower"),
-        ("left", "right"),
-    )
+_OPPOSITES = (
+    (
+        "rise rises rose risen grow grows grew grown increase increased gain gained climb",
+        "fall falls fell fallen drop drops dropped decrease decreased decline declined shrink",
+    ),
+    ("open opens opened", "close closes closed shut shuts"),
+    ("allow allowed permit permitted", "forbid forbidden prohibit prohibited ban banned"),
+    ("cheaper", "dearer"),
+    ("faster", "slower"),
+    ("left", "right"),
 )
 
 
@@ -152,10 +150,19 @@ def _plain(word: str) -> str:
     return "nobody" if word == "no one" else word
 
 
+@cache
+def _opposites() -> tuple[tuple[frozenset[str], ...], ...]:
+    """Returns the stems of opposites, made when they are first used: the stemmer loads slowly."""
+    return tuple(
+        tuple(frozenset(stem_word(word) for word in side.split()) for side in pair)
+        for pair in _OPPOSITES
+    )
+
+
 def opposes(answer: str, reference: str) -> bool:
     """Returns whether answer and reference have opposite words, such as rise and fall."""
     said, wanted = set(content_stems(answer)), set(content_stems(reference))
-    for first, second in _OPPOSITES:
+    for first, second in _opposites():
         for one, other in ((first, second), (second, first)):
             if wanted & one and not wanted & other and said & other and not said & one:
                 return not (is_negated(answer) or is_negated(reference))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from doctune.errors import ProgramError, TimeLimitError
 from doctune.runner.gcs_mount import mounting
+from doctune.runner.google_launcher import paced
 from doctune.runner.overlay import OverlayError, overlay_environment, step_overlay
 from doctune.runner.payloads import spelled_for_launchers
 from doctune.runner.programs import resolve_program
@@ -71,7 +72,7 @@ class LocalPrograms:
         if is_python_component(command):
             return [*command, *arguments]
         if fnmatch.fnmatchcase(image, GCPC_IMAGES):
-            arguments = spelled_for_launchers(arguments)
+            command, arguments = paced(command), spelled_for_launchers(arguments)
         programs = {**self.programs, GCPC_IMAGES: []}
         return resolve_program(image, programs, command=command, arguments=arguments)
 

@@ -7,6 +7,9 @@ calls reach Vertex AI or `doctune.localvertex`.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,10 +54,36 @@ def init_session(
     Raises:
         ConfigurationError: No credentials can be found.
     """
+    session = begin_session(
+        project,
+        location,
+        staging_bucket,
+        impersonate_service_account=impersonate_service_account,
+    )
+    with _uncollected():
+        from google.cloud import aiplatform
+    aiplatform.init(
+        project=project,
+        location=location,
+        staging_bucket=staging_bucket,
+        credentials=session.credentials,
+        api_transport=api_transport,
+    )
+
+
+def begin_session(
+    project: str, location: str, staging_bucket: str, *, impersonate_service_account: str = ""
+) -> Session:
+    """Does the same for clients other than Vertex AI's SDK, which takes 3 s to load.
+
+    Cloud Storage's and Artifact Registry's are such.
+
+    Raises:
+        ConfigurationError: No credentials can be found.
+    """
     global _current
     import google.auth
     from google.auth import impersonated_credentials
-    from google.cloud import aiplatform
 
     with google_errors("find Google Cloud credentials", ConfigurationError):
         credentials, _ = google.auth.default(scopes=_SCOPES)
@@ -64,14 +93,23 @@ def init_session(
             target_principal=impersonate_service_account,
             target_scopes=list(_SCOPES),
         )
-    aiplatform.init(
-        project=project,
-        location=location,
-        staging_bucket=staging_bucket,
-        credentials=credentials,
-        api_transport=api_transport,
-    )
     _current = Session(project, location, staging_bucket, credentials)
+    return _current
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps the garbage collector from going through the SDK's classes while they are made.
+
+    Of the 3.0 s of CPU that the SDK takes to load this saves 0.7.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def current_session() -> Session:

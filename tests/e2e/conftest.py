@@ -17,9 +17,7 @@ ROOT = Path(__file__).parents[2]
 PDFS = (
     "faq.pdf",
     "glossary.pdf",
-    "nimbrel-3-owners-manual.pdf",
     "warranty-and-returns.pdf",
-    "water-care-guide.pdf",
     "partner-margins-locked.pdf",
     "yield-log-damaged.pdf",
 )
@@ -118,9 +116,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Itera
     config = yaml.safe_load(path.read_text())
     config["pdfs"] = "pdfs"
     # Enough to be better than the base model, and no more: the tests share two cores.
-    config["dataset"] |= {"max_examples": 120}
-    config["training"] |= {"max_steps": 12, "per_device_train_batch_size": 4}
-    config["evaluation"] |= {"max_new_tokens": 16, "max_examples": 12, "max_questions": 8}
+    config["dataset"] |= {"max_examples": 80}
+    config["training"] |= {"max_steps": 8, "per_device_train_batch_size": 4}
+    config["evaluation"] |= {"max_new_tokens": 16, "max_examples": 6, "max_questions": 5}
+    config["evaluation"] |= {"general_prompts": False}
     path.write_text(yaml.safe_dump(config))
     made = Workspace(folder)
     yield made

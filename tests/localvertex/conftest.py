@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from doctune.localvertex import LocalVertex, LocalVertexConfig
+from tests.polling import poll_quickly
 
 PROGRAMS = Path(__file__).parent / "programs"
 PROJECT = "demo-project"
@@ -78,6 +79,7 @@ def environment(local):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in local.environment.items():
             patch.setenv(name, value)
+        poll_quickly(patch)
         yield local.environment
 
 

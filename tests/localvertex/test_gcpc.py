@@ -1,4 +1,7 @@
-"""Google Cloud Pipeline Components, unmodified, in pipeline jobs."""
+"""Google Cloud Pipeline Components, unmodified, in pipeline jobs, and a schedule that fires.
+
+The schedule is due at the next full minute: the other tests run until then.
+"""
 
 import json
 import os
@@ -16,6 +19,35 @@ LINE = ["{python}", str(PROGRAMS / "line.py")]
 MACHINE = "n1-standard-4"
 POOL = {"machine_spec": {"machine_type": MACHINE}, "replica_count": 1}
 BUCKET = "launchers-bucket"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def minutely(environment, tmp_path_factory):
+    """A schedule of one run."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform
+    from kfp import compiler, dsl
+
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    def greet(name: str) -> str:
+        return f"hello {name}"
+
+    @dsl.pipeline(name="greeting")
+    def greeting(name: str):
+        greet(name=name)
+
+    path = tmp_path_factory.mktemp("schedule") / "greeting.yaml"
+    compiler.Compiler().compile(greeting, str(path))
+    aiplatform.init(
+        project="demo-project", location="us-central1", credentials=AnonymousCredentials()
+    )
+    job = aiplatform.PipelineJob(
+        display_name="scheduled",
+        template_path=str(path),
+        pipeline_root="gs://demo-bucket/minutely",
+        parameter_values={"name": "world"},
+    )
+    return job.create_schedule(cron="* * * * *", display_name="minutely", max_run_count=1)
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +219,17 @@ def test_a_component_becomes_a_custom_job(environment, unique, tmp_path):
     outputs = {d.task_name: dict(d.execution.metadata) for d in job.task_details}
     assert outputs["train"]["output:Output"] == 2.0
     assert outputs["weigh"]["output:Output"] == 4
+
+
+def test_a_schedule_fires_and_completes(minutely):
+    """Comes last: it waits for what is left of the minute."""
+    wait_for(lambda: minutely.state.name == "COMPLETED", 75)
+    (job,) = minutely.list_jobs()
+    wait_for(lambda: job.state.name == "PIPELINE_STATE_SUCCEEDED", 30)
+    minutely._sync_gca_resource()
+    assert minutely._gca_resource.started_run_count == 1
+    response = minutely._gca_resource.last_scheduled_run_response.run_response
+    assert response == f"OK: {job.resource_name}"
+    job._sync_gca_resource()
+    outputs = {d.task_name: dict(d.execution.metadata) for d in job.task_details}
+    assert outputs["greet"]["output:Output"] == "hello world"

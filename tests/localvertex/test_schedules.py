@@ -1,10 +1,11 @@
+"""Schedules of pipeline jobs; one that fires is in test_gcpc.py, which takes a minute anyway."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.api_core import exceptions
 
 from doctune.localvertex.jobs import schedules as rules
-from tests.waiting import wait_for
 
 NOON = datetime(2026, 3, 7, 12, 0, tzinfo=UTC)
 
@@ -34,18 +35,6 @@ def create(aip, spec, unique, cron="0 3 * * *", **changes):
         parameter_values={"name": "world"},
     )
     return job.create_schedule(cron=cron, display_name=f"nightly-{unique}", **changes)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def minutely(local, environment, spec):
-    """A schedule of one run, due at the next full minute: the other tests run until then."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import aiplatform
-
-    aiplatform.init(
-        project="demo-project", location="us-central1", credentials=AnonymousCredentials()
-    )
-    return create(aiplatform, spec, "minutely", cron="* * * * *", max_run_count=1)
 
 
 def test_a_schedule_reads_back_what_was_given(aip, spec, unique):
@@ -178,17 +167,3 @@ def test_as_many_runs_as_allowed_leave_no_room():
     assert not rules.has_room({"max_concurrent_run_count": "2"}, 2)
     limits = {"max_concurrent_run_count": "5", "max_concurrent_active_run_count": "1"}
     assert not rules.has_room(limits, 1)
-
-
-def test_a_schedule_fires_and_completes(minutely):
-    """Comes last: it waits for what is left of the minute."""
-    wait_for(lambda: minutely.state.name == "COMPLETED", 75)
-    (job,) = minutely.list_jobs()
-    wait_for(lambda: job.state.name == "PIPELINE_STATE_SUCCEEDED", 30)
-    minutely._sync_gca_resource()
-    assert minutely._gca_resource.started_run_count == 1
-    response = minutely._gca_resource.last_scheduled_run_response.run_response
-    assert response == f"OK: {job.resource_name}"
-    job._sync_gca_resource()
-    outputs = {d.task_name: dict(d.execution.metadata) for d in job.task_details}
-    assert outputs["greet"]["output:Output"] == "hello world"

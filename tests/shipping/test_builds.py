@@ -74,9 +74,32 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalVertex]:
         yield handle
 
 
+@dataclass(frozen=True)
+class Merged:
+    """A checkout after a merge, and what a release said before it."""
+
+    checkout: Checkout
+    refused: subprocess.CompletedProcess[str]
+    done: subprocess.CompletedProcess[str]
+    calls: list[list[str]]
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, local: LocalVertex) -> Checkout:
-    folder, state = tmp_path / "workspace", tmp_path / "state"
+    return _checkout(tmp_path, local)
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory, local: LocalVertex) -> Merged:
+    checkout = _checkout(tmp_path_factory.mktemp("merged"), local)
+    refused = checkout.run("cloudbuild/release.yaml")
+    checkout.calls()
+    done = checkout.run("cloudbuild.yaml")
+    return Merged(checkout, refused, done, checkout.calls())
+
+
+def _checkout(base: Path, local: LocalVertex) -> Checkout:
+    folder, state = base / "workspace", base / "state"
     state.mkdir()
     folder.mkdir()
     for name in ("cloudbuild", "components", "config", "containers", "doctune", "pipelines"):
@@ -89,11 +112,10 @@ def checkout(tmp_path: Path, local: LocalVertex) -> Checkout:
     return Checkout(folder, state, dict(local.environment))
 
 
-def test_a_merge_builds_scans_publishes_and_promotes(checkout: Checkout) -> None:
-    done = checkout.run("cloudbuild.yaml")
+def test_a_merge_builds_scans_publishes_and_promotes(merged: Merged) -> None:
+    done, calls, checkout = merged.done, merged.calls, merged.checkout
 
     assert done.returncode == 0, done.stdout + done.stderr
-    calls = checkout.calls()
     images = "us-central1-docker.pkg.dev/doctune-demo/doctune"
     builds = [call for call in calls if call[:2] == ["docker", "build"]]
     assert [call[-2] for call in builds if call[-2].endswith(SHA)] == [
@@ -145,15 +167,14 @@ def test_a_finding_that_blocks_ends_the_merge(checkout: Checkout) -> None:
     assert not any("triggers" in call for call in checkout.calls())
 
 
-def test_a_release_takes_only_what_has_passed_staging(checkout: Checkout) -> None:
-    refused = checkout.run("cloudbuild/release.yaml")
-    merged = checkout.run("cloudbuild.yaml")
+def test_a_release_takes_only_what_has_passed_staging(merged: Merged) -> None:
+    checkout = merged.checkout
     released = checkout.run("cloudbuild/release.yaml")
     again = checkout.run("cloudbuild/release.yaml")
 
-    assert refused.returncode == 1
-    assert f"has no tag passed-{SHA}" in refused.stderr
-    for done in (merged, released, again):
+    assert merged.refused.returncode == 1
+    assert f"has no tag passed-{SHA}" in merged.refused.stderr
+    for done in (merged.done, released, again):
         assert done.returncode == 0, done.stdout + done.stderr
     tags = json.loads((checkout.state / "registry.json").read_text())
     assert sum(tag.endswith(f":prod-{SHA}") for tag in tags) == len(IMAGES)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from doctune.limits import locked
+
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + "
     "message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
@@ -121,8 +123,23 @@ def _not_the_users_cache(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture(scope="session")
-def bundled(own_cache: Path) -> Path:
-    """The bundled model, converted by two processes at once into an empty cache."""
+def bundled(own_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model, converted by two processes at once into an empty cache.
+
+    It is done once for all processes that run tests.
+    """
+    in_worker = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if in_worker else base) / "bundled"
+    with locked(cache.with_suffix(".lock"), "another process that converts the bundled model"):
+        if not cache.is_dir():
+            _convert_twice(cache)
+    (folder,) = (path for path in (cache / "base_models").iterdir() if path.is_dir())
+    (own_cache / "base_models").symlink_to(cache / "base_models")
+    return own_cache / "base_models" / folder.name
+
+
+def _convert_twice(cache: Path) -> None:
     program = (
         "from doctune.inference.base_model import DEFAULT_BASE_MODEL, resolve_base_model\n"
         "print(resolve_base_model(DEFAULT_BASE_MODEL))"
@@ -132,16 +149,15 @@ def bundled(own_cache: Path) -> Path:
             [sys.executable, "-c", program],
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"DOCTUNE_CACHE": str(own_cache)},
+            env=os.environ | {"DOCTUNE_CACHE": str(cache)},
         )
         for _ in range(2)
     ]
     answers = {process.communicate(timeout=300)[0].strip() for process in running}
     assert [process.returncode for process in running] == [0, 0]
     (answer,) = answers
-    kept = [path.name for path in (own_cache / "base_models").iterdir() if path.suffix != ".lock"]
+    kept = [path.name for path in (cache / "base_models").iterdir() if path.suffix != ".lock"]
     assert kept == [Path(answer).name]
-    return Path(answer)
 
 
 @pytest.fixture(scope="session")

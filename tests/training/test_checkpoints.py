@@ -19,8 +19,10 @@ from doctune.training.checkpoints import Checkpoint, CheckpointFolder
 from doctune.training.history import TrainingHistory
 from tests.training.programs import adapter_weights, cluster, start_training
 
+EPOCHS = 20
+STEPS = 10 * EPOCHS  # of four examples each
 SETTINGS: dict[str, Any] = {
-    "num_train_epochs": 40,
+    "num_train_epochs": EPOCHS,
     "per_device_train_batch_size": 4,
     "learning_rate": 2e-3,
     "lora_r": 4,
@@ -48,14 +50,14 @@ def wait_for_checkpoints(folder: Path, count: int) -> None:
 def test_a_run_that_goes_on_with_more_workers_learns_from_all_that_is_left(
     tiny_model: Path, facts: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """At step 100 of 400 with one worker, step 200 of two workers is not the end."""
+    """At step 50 of 200 with one worker, step 100 of two workers is not the end."""
     checkpoints = tmp_path / "checkpoints"
     alone = start_training(facts, tmp_path / "m", settings(tiny_model, checkpoints))
     wait_for_checkpoints(checkpoints, 1)
     alone.send_signal(signal.SIGTERM)
     _, log = alone.communicate(timeout=60)
     made = int(log.split("after step ")[1].split(";")[0])
-    assert 40 <= made < 400, log
+    assert 40 <= made < STEPS, log
 
     port = free_port()
     together = [
@@ -69,10 +71,10 @@ def test_a_run_that_goes_on_with_more_workers_learns_from_all_that_is_left(
         assert process.returncode == 0, log
 
     record = json.loads((tmp_path / "m/training.json").read_text())
-    assert record["tokens_trained"] == 40 * record["examples"]["train"]["tokens"]
-    in_this_epoch = made % 10  # of ten steps of four examples
+    assert record["tokens_trained"] == EPOCHS * record["examples"]["train"]["tokens"]
+    in_this_epoch = made % 10
     rest = -(-(10 - in_this_epoch) // 2) if in_this_epoch else 0
-    epochs_left = 40 - made // 10 - bool(in_this_epoch)
+    epochs_left = EPOCHS - made // 10 - bool(in_this_epoch)
     assert record["steps"] == made + rest + 5 * epochs_left
 
 
@@ -93,7 +95,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     summary = tune_model(*facts, tmp_path / "unbroken", unbroken)
     answer, log = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, log
-    assert json.loads(answer)["steps"] == summary.steps == 400
+    assert json.loads(answer)["steps"] == summary.steps == STEPS
     expected = adapter_weights(tmp_path / "unbroken")
     for name, found in adapter_weights(tmp_path / "resumed").items():
         assert torch.allclose(found, expected[name], atol=1e-6)

@@ -11,6 +11,7 @@ import pytest
 
 from doctune.localvertex import LocalVertex, LocalVertexConfig
 from doctune.vertex import init_session, smoke_test
+from tests.polling import poll_quickly
 from tests.serving.tiny_model import write_tiny_model
 
 PROJECT = "doctune-test"
@@ -78,6 +79,7 @@ def vertex_session(local: LocalVertex) -> Iterator[None]:
         patch.setattr(smoke_test, "_LEAST_SECONDS", 1.0)
         # doctune speaks REST, which passes through ordinary proxies and cannot block as gRPC can.
         patch.setattr(grpc, "secure_channel", _refuse_grpc)
+        poll_quickly(patch)
         init_session(PROJECT, LOCATION, BUCKET)
         yield
 

@@ -47,6 +47,25 @@ def test_importing_the_package_imports_nothing_of_googles() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_a_session_for_storage_alone_does_not_load_the_sdk() -> None:
+    script = (
+        "import sys; from google.auth import credentials; import google.auth; "
+        "google.auth.default = lambda scopes: (credentials.AnonymousCredentials(), None); "
+        "from doctune.vertex.session import begin_session, storage_client; "
+        "begin_session('p-1', 'us-central1', 'gs://b'); "
+        "print(storage_client().project, 'google.cloud.aiplatform' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert result.stdout.strip() == "p-1 False"
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [
