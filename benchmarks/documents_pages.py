@@ -80,6 +80,9 @@ def _read(engine: str, files: Sequence[str], python: str) -> dict[str, list[str]
             return type(error).__name__
         if "missing" in report:
             return str(report["missing"])
+        if files and len(report["errors"]) == len(files):
+            # It is installed but cannot run, for example without its models.
+            return str(report["errors"][files[0]]).splitlines()[0]
         return {
             file: json.loads(Path(out, f"{number}.json").read_text("utf-8"))
             for number, file in enumerate(files)

@@ -78,16 +78,28 @@ def find_engine(choice: str) -> Engine | None:
     return next((engine for engine in wanted if engine.is_installed()), None)
 
 
-def read_page(page: Any, space: PageSpace, engine: Engine) -> OcrResult | None:
-    """Reads a PDFium page; None if the engine fails or finds no text."""
-    # Imported here: only workers that read scans need it.
-    from doctune.documents import raster, scans
+def identity(choice: str) -> str:
+    """Returns the engines and languages that a value of the option `ocr` stands for here."""
+    engine = find_engine(choice)
+    program = ocr_tesseract.find_program() if choice in ("auto", ocr_tesseract.NAME) else None
+    languages = ocr_tesseract.languages_of(program) if program else ()
+    return " ".join([engine.NAME if engine else "", *sorted(languages)])
 
-    dpi = 72 * raster.fitting_scale(space, engine.DPI / 72, _MAX_PIXELS)
-    picture = raster.draw_grey(page, space, dpi / 72)
-    skew = scans.skew_of(picture)
-    if skew:
-        picture = scans.straighten(picture, skew)
+
+def read_page(page: Any, space: PageSpace, choice: str) -> OcrResult | None:
+    """Reads a PDFium page; None if the engine fails or finds no text.
+
+    Args:
+        choice: The option `ocr`. With "auto", Tesseract reads a page in a script that only it
+            reads, if it has the language.
+    """
+    engine = find_engine(choice)
+    if engine is None:
+        return None
+    picture, skew, dpi = _render(page, space, engine)
+    if choice == "auto" and engine is ocr_rapid and ocr_tesseract.script_languages(picture, dpi):
+        engine = ocr_tesseract
+        picture, skew, dpi = _render(page, space, engine)
     try:
         found = engine.read(picture, dpi)
     finally:
@@ -100,6 +112,17 @@ def read_page(page: Any, space: PageSpace, engine: Engine) -> OcrResult | None:
         line.x0, line.y0 = line.x0 * 72 / dpi, line.y0 * 72 / dpi
         line.x1, line.y1 = line.x1 * 72 / dpi, line.y1 * 72 / dpi
     return _judged(_upright(lines, quarters, space), skew, quarters, space, engine)
+
+
+def _render(page: Any, space: PageSpace, engine: Engine) -> tuple["Image.Image", float, float]:
+    """Returns a page as an engine wants it, the skew that was removed, and its resolution."""
+    # Imported here: only workers that read scans need it.
+    from doctune.documents import raster, scans
+
+    dpi = 72 * raster.fitting_scale(space, engine.DPI / 72, _MAX_PIXELS)
+    picture = raster.draw_grey(page, space, dpi / 72)
+    skew = scans.skew_of(picture)
+    return scans.straighten(picture, skew) if skew else picture, skew, dpi
 
 
 def _upright(lines: list[ScannedLine], quarters: int, space: PageSpace) -> list[ScannedLine]:

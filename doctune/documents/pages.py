@@ -261,9 +261,8 @@ def _read_scan(
         return False
     from doctune.documents import ocr
 
-    engine = ocr.find_engine(choice)
-    read = ocr.read_page(page, space, engine) if engine else None
-    result.unread = engine is None
+    read = ocr.read_page(page, space, choice)
+    result.unread = ocr.find_engine(choice) is None
     if not lines and not result.unread:
         # It shows rows of strokes, but little or nothing of them can be read.
         result.unsure = read is None or read.unsure

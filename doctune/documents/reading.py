@@ -80,9 +80,8 @@ def read_files(
 def settings_digest(options: ParseOptions) -> str:
     """Returns the digest of the settings that affect a file's result."""
     settings = options.model_dump(exclude={"workers", "max_failure_share", "password"})
-    engine = ocr.find_engine(options.ocr)
-    name = engine.NAME if engine else ""
-    return digest_value({**settings, "ocr_engine": name, "version": _LAYOUT_VERSION})
+    engine = ocr.identity(options.ocr)
+    return digest_value({**settings, "ocr_engine": engine, "version": _LAYOUT_VERSION})
 
 
 def worker_count(options: ParseOptions) -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pypdfium2
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
@@ -23,6 +23,7 @@ from doctune.documents import (
 )
 from doctune.errors import CorpusError
 
+_DEJAVU = Path("/usr/share/fonts/truetype/dejavu/DejaVuSerif.ttf")
 needs_tesseract = pytest.mark.skipif(
     not ocr_tesseract.is_installed(), reason="Tesseract is not installed"
 )
@@ -210,6 +211,44 @@ def test_an_engine_can_be_chosen_and_the_first_installed_one_is_the_default(
     monkeypatch.setattr(ocr_rapid, "is_installed", lambda: False)
     assert ocr.find_engine("auto") is ocr_tesseract
     assert ocr.find_engine("rapidocr") is None
+
+
+def page_of_lines(text: str) -> Image.Image:
+    picture = Image.new("L", (1300, 700), 255)
+    draw = ImageDraw.Draw(picture)
+    for row in range(9):
+        draw.text((60, 40 + 70 * row), text, font=ImageFont.truetype(str(_DEJAVU), 30), fill=0)
+    return picture
+
+
+@needs_tesseract
+@pytest.mark.skipif(not _DEJAVU.is_file(), reason="the font is not installed")
+@pytest.mark.parametrize(
+    ("text", "languages"),
+    [
+        (
+            "\u041d\u0430\u0441\u043e\u0441 \u0440\u0430\u0431\u043e\u0442\u0430\u0435\u0442 "
+            "\u0431\u0435\u0437 \u0432\u043e\u0434\u044b \u043c\u0438\u043d\u0443\u0442\u0443",
+            ["rus", "eng"],
+        ),
+        ("The pump runs without water for a minute only", []),
+    ],
+    ids=["Cyrillic", "Latin"],
+)
+def test_tesseract_reads_a_script_of_its_own_in_the_language_that_is_installed(
+    text: str, languages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ocr_tesseract, "languages_of", lambda program: ("deu", "eng", "osd", "rus"))
+    assert ocr_tesseract.script_languages(page_of_lines(text), 200) == languages
+
+
+def test_without_a_language_of_another_script_no_time_is_spent_on_finding_the_script(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ocr_tesseract, "find_program", lambda: "/nowhere/tesseract")
+    monkeypatch.setattr(ocr_tesseract, "languages_of", lambda program: ("deu", "eng", "osd"))
+    monkeypatch.setattr(ocr_tesseract, "_run", lambda *_: pytest.fail("Tesseract was called"))
+    assert ocr_tesseract.script_languages(Image.new("L", (9, 9)), 200) == []
 
 
 def test_rows_of_a_scan_stay_rows_and_columns_of_prose_are_read_one_by_one(tmp_path: Path) -> None:
