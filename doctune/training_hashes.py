@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,15 +52,19 @@ class TrainingHashes:
 
 def hashes_of(texts: Iterable[str]) -> Hashes:
     """Returns the sampled distinct hashes of texts, sorted."""
-    found = set()
+    found: set[int] = set()
     for text in texts:
-        words = _WORD.findall(text.lower())
-        for start in range(len(words) - _RUN_WORDS + 1):
-            run = " ".join(words[start : start + _RUN_WORDS]).encode()
-            number = int.from_bytes(hashlib.blake2b(run, digest_size=4).digest(), "big")
-            if number % _ONE_IN == 0:
-                found.add(number)
+        found.update(_numbers(text))
     return np.array(sorted(found), dtype=np.uint32)
+
+
+def _numbers(text: str) -> Iterator[int]:
+    words = _WORD.findall(text.lower())
+    for start in range(len(words) - _RUN_WORDS + 1):
+        run = " ".join(words[start : start + _RUN_WORDS]).encode()
+        number = int.from_bytes(hashlib.blake2b(run, digest_size=4).digest(), "big")
+        if number % _ONE_IN == 0:
+            yield number
 
 
 def write_training_hashes(train_path: Path, path: Path) -> None:
@@ -68,13 +72,20 @@ def write_training_hashes(train_path: Path, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    texts: dict[str, set[str]] = {}
+    # Of each document what is written; of its texts, which many examples repeat, only hashes.
+    numbers: dict[str, set[int]] = {}
+    seen: set[int] = set()
     with train_path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
             if line.strip():
                 row = json.loads(line)
-                texts.setdefault(_document(row), set()).update(_texts(row))
-    rows = [{"file": name, "runs": hashes_of(sorted(own))} for name, own in sorted(texts.items())]
+                name = _document(row)
+                own = numbers.setdefault(name, set())
+                for text in _texts(row):
+                    if (known := hash((name, text))) not in seen:
+                        seen.add(known)
+                        own.update(_numbers(text))
+    rows = [{"file": name, "runs": sorted(own)} for name, own in sorted(numbers.items())]
     schema = pa.schema([("file", pa.string()), ("runs", pa.list_(pa.uint32()))])
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 

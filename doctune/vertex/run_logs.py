@@ -5,6 +5,7 @@ Each step of a run is a custom job, and Cloud Logging files a custom job's outpu
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -59,7 +60,7 @@ class RunLog:
         self._run, self._task = run, task
         self._jobs: set[str] = set()
         self._latest: datetime | None = None
-        self._seen: set[tuple[str, ...]] = set()
+        self._seen: dict[tuple[str, ...], datetime] = {}  # of the last minutes
 
     def new_lines(self) -> Iterator[LogLine]:
         """Yields the lines that arrived since the last call, oldest first.
@@ -73,11 +74,7 @@ class RunLog:
         """
         with google_errors(f"read the logs of {self._run}", PipelineError):
             tasks = self._tasks()
-            since = ""
-            if self._latest and set(tasks) <= self._jobs:
-                since = (self._latest - _OVERLAP).isoformat(timespec="microseconds")
-            self._jobs |= set(tasks)
-            for entry in read_entries(tasks, since) if tasks else ():
+            for entry in self._entries(set(tasks)):
                 job = str(entry.get("resource", {}).get("labels", {}).get("job_id", ""))
                 if self._is_new(entry, job):
                     yield LogLine(
@@ -86,6 +83,19 @@ class RunLog:
                         task=tasks.get(job, ""),
                         text=_text(entry),
                     )
+
+    def _entries(self, jobs: set[str]) -> Iterator[dict[str, Any]]:
+        """Yields the entries of known jobs since the last minutes, and all of new ones."""
+        known, new = jobs & self._jobs, jobs - self._jobs
+        streams = [read_entries(new)] if new else []
+        if known and self._latest is None:
+            streams.append(read_entries(known))
+        elif known and self._latest is not None:
+            since = self._latest - _OVERLAP
+            self._seen = {key: moment for key, moment in self._seen.items() if moment >= since}
+            streams.append(read_entries(known, since.isoformat(timespec="microseconds")))
+        yield from heapq.merge(*streams, key=_moment)
+        self._jobs |= jobs  # where the reading breaks off, it begins again
 
     def _tasks(self) -> dict[str, str]:
         """Returns the jobs to read: step names by job id."""
@@ -99,7 +109,7 @@ class RunLog:
         return {job: name for job, name in tasks.items() if task in ("", name)}
 
     def _is_new(self, entry: dict[str, Any], job: str) -> bool:
-        moment = datetime.fromisoformat(str(entry["timestamp"]))
+        moment = _moment(entry)
         self._latest = max(self._latest or moment, moment)
         # Entries with equal log, time and id are duplicates.
         key = (
@@ -110,8 +120,12 @@ class RunLog:
         )
         if key in self._seen:
             return False
-        self._seen.add(key)
+        self._seen[key] = moment
         return True
+
+
+def _moment(entry: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(str(entry["timestamp"]))
 
 
 def jobs_of_tasks(details: Iterable[PipelineTaskDetail]) -> dict[str, str]:

@@ -226,11 +226,11 @@ def test_entries_that_are_filed_late_are_read_and_none_is_read_twice(
     run = over(submit(spec, {}))
     entries: list[dict] = []
 
-    def file(text: str, second: str, number: str) -> None:
+    def file(text: str, second: str, number: str, minute: str = "00") -> None:
         entries.append(
             {
                 "textPayload": text,
-                "timestamp": f"2026-01-01T00:00:{second}Z",
+                "timestamp": f"2026-01-01T00:{minute}:{second}Z",
                 "insertId": number,
                 "logName": "projects/p/logs/workerpool0-0",
             }
@@ -261,6 +261,10 @@ def test_entries_that_are_filed_late_are_read_and_none_is_read_twice(
         assert read() == []
         assert asked[0] is None
         assert asked[2] is not None
+        file("hours later", "00", "e", minute="50")
+        assert read() == ["hours later"]
+        assert read() == []
+        assert len(log._seen) == 1  # what cannot come again is forgotten
 
 
 def test_a_steps_jobs_are_those_that_ran_and_those_that_failed_before() -> None:
