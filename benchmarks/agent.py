@@ -36,7 +36,7 @@ from doctune.knowledge import build_index
 ROOT = Path(__file__).parents[1]
 _Thing = TypeVar("_Thing")
 _ANSWER_TOKENS = 96
-_BATCH = 4
+_BATCH = 16
 _CHAIN_PROMPT = (
     "Use the following pieces of context to answer the question at the end. If you don't know the "
     "answer, just say that you don't know, don't try to make up an answer.\n\n{context}\n\n"

@@ -161,27 +161,27 @@ class Agent:
         top: int,
         groups: Collection[str] | None = None,
         only: Filter = EVERYTHING,
+        *,
+        continued: bool = False,
     ) -> tuple[Source, ...]:
         """Returns the best passages for a question, without instructions to a model. Blocks.
 
         Args:
             groups: The access groups of the asker; None sees everything.
+            continued: Whether one that breaks off brings the next one, as a model needs it.
         """
         with _SEARCHING:
             places = self.answerer.places(question, top, groups, only)
-        return tuple(map(without_foreign_orders, places))
-
-    def _passages_for(self, ask: _Ask, top: int) -> tuple[Source, ...]:
-        """Returns the passages for a model, each with the next one where it breaks off. Blocks."""
-        with _SEARCHING:
-            places = self.answerer.places(ask.question, top, ask.groups, ask.only)
-            places = self.answerer.continued(places)
+            if continued:
+                places = self.answerer.continued(places)
         return tuple(map(without_foreign_orders, places))
 
     async def _by_model(self, ask: _Ask, quoted: Answer) -> Reply:
         most = self.options.passages
         with ask.clock.part("find"):
-            places = await asyncio.to_thread(self._passages_for, ask, most * 2)
+            places = await asyncio.to_thread(
+                self.places, ask.question, most * 2, ask.groups, ask.only, continued=True
+            )
         with ask.clock.part("summary"):
             summary = await self._summary(ask.earlier)
         invented: tuple[str, ...] = ()
