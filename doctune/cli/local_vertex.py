@@ -27,6 +27,7 @@ def local_config(programs: Mapping[str, list[str]] | None = None) -> "LocalVerte
         buckets=(vertex.staging_bucket,),
         trusted_models=vertex.local.trusted_models,
         allowed_hosts=vertex.local.allowed_hosts,
+        bigquery=vertex.local.bigquery,
         refuse_folder_renames=vertex.local.refuse_folder_renames,
     )
 

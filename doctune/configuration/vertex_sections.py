@@ -186,6 +186,13 @@ class LocalSettings(_Section):
             "*.hf.co or generativelanguage.googleapis.com."
         ),
     )
+    bigquery: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Command line of a BigQuery emulator, in which {port}, {folder} and {buckets} are "
+            "replaced; without one, BigQuery is refused."
+        ),
+    )
     refuse_folder_renames: bool = Field(
         True,
         description=(

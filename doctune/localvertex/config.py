@@ -35,6 +35,14 @@ class LocalVertexConfig(BaseModel):
             "for Google's prebuilt prediction containers. A pickle runs code when it is loaded."
         ),
     )
+    bigquery: tuple[str, ...] = Field(
+        (),
+        description=(
+            "The command line of a BigQuery emulator: {port} is where it has to answer REST, "
+            "{folder} is for what it keeps, {buckets} has a folder for each bucket. Without one, "
+            "BigQuery is refused."
+        ),
+    )
     refuse_folder_renames: bool = Field(
         True,
         description=(

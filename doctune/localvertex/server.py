@@ -31,6 +31,8 @@ from doctune.files import write_json
 from doctune.localvertex import iam_front, logging_front, registry_front, watchdog
 from doctune.localvertex.api.errors import ApiError, Status
 from doctune.localvertex.api.table import load_table
+from doctune.localvertex.bigquery_front import HOST as BIGQUERY_HOST
+from doctune.localvertex.bigquery_front import BigQueryFront
 from doctune.localvertex.browsers import refuse_browsers
 from doctune.localvertex.certificates import Certificates, ensure_certificates
 from doctune.localvertex.config import LocalVertexConfig
@@ -172,7 +174,15 @@ async def _start(
     front = StorageFront(
         storage.url, vertex.storage_folder, vertex.store, vertex.projects, storage_client
     )
-    await _listen(vertex, front, ports, certificates, stack)
+    bigquery = BigQueryFront(
+        config.bigquery,
+        config.state_dir / "bigquery",
+        vertex.storage_folder,
+        {**os.environ, **owned},
+        storage_client,
+    )
+    stack.push_async_callback(bigquery.stop)
+    await _listen(vertex, front, bigquery, ports, certificates, stack)
     predictions.resume(vertex)
     vertex.background(schedules.keep_firing(vertex))
     return {
@@ -188,6 +198,7 @@ async def _start(
 async def _listen(
     vertex: Vertex,
     front: StorageFront,
+    bigquery: BigQueryFront,
     ports: Mapping[str, int],
     certificates: Certificates,
     stack: AsyncExitStack,
@@ -195,7 +206,7 @@ async def _listen(
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificates.chain, certificates.key)
     tls.set_alpn_protocols(["http/1.1"])
-    api = await _set_up(_application(vertex, front), stack)
+    api = await _set_up(_application(vertex, front, bigquery), stack)
     await web.TCPSite(api, LOOPBACK, ports["http"]).start()
     if api.server is None:
         raise AssertionError("a runner that has been set up has a server")
@@ -228,7 +239,7 @@ async def _set_up(application: web.Application, stack: AsyncExitStack) -> web.Ap
     return runner
 
 
-def _application(vertex: Vertex, front: StorageFront) -> web.Application:
+def _application(vertex: Vertex, front: StorageFront, bigquery: BigQueryFront) -> web.Application:
     api = RestApi(vertex)
 
     async def health(_: web.Request) -> web.Response:
@@ -246,6 +257,8 @@ def _application(vertex: Vertex, front: StorageFront) -> web.Application:
             return await front.answer(request.clone(rel_url=f"/{bucket}{request.raw_path}"))
         if iam_front.answers(request):
             return await iam_front.answer(request)
+        if host == BIGQUERY_HOST:
+            return await bigquery.answer(request)
         if host == logging_front.HOST:
             return await logging_front.answer(vertex, request)
         if host == registry_front.HOST or registry_front.TEMPLATE_HOST.fullmatch(host):
@@ -264,7 +277,7 @@ def _application(vertex: Vertex, front: StorageFront) -> web.Application:
 
 
 def _refusal(host: str) -> web.Response:
-    """Returns the answer for a service of Google that is not here, such as BigQuery."""
+    """Returns the answer for a service of Google that is not here, such as Pub/Sub."""
     error = ApiError(Status.UNIMPLEMENTED, f"localvertex does not stand for {host}.")
     return web.json_response(error.rest_body(), status=error.status.http_code)
 

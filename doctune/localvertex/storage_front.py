@@ -13,17 +13,15 @@ Requests and answers are streamed through, except for these:
 import asyncio
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
 
 from doctune.localvertex.api.codec import Document
+from doctune.localvertex.forwarding import body_of, pass_on
 from doctune.localvertex.mount import adopt, adopt_below
 from doctune.localvertex.names import ProjectNumbers
 from doctune.localvertex.services.resources import etag
@@ -41,10 +39,6 @@ _UPLOAD = re.compile(r"(?:/resumable)?/upload/storage/v1/b/(?P<bucket>[^/]+)/o/?
 _PLAIN_OBJECT = re.compile(
     r"/(?!(?:storage|upload|resumable|download|batch)/)(?P<bucket>[^/]+)/(?P<object>.+)"
 )
-_HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
-)
-_CHUNK = 1 << 20
 # Uploads with the object's metadata as JSON in the first part or the whole body.
 _NAMED_IN_BODY = ("multipart", "resumable")
 _NAME = re.compile(rb'"name"\s*:\s*(?P<name>"(?:[^"\\]|\\.)*")')
@@ -84,7 +78,7 @@ class StorageFront:
             return await self._bucket(request)
         if request.method == "POST" and kind in _NAMED_IN_BODY:
             return await self._pass_on(request, await request.read())
-        return await self._pass_on(request, request.content if request.body_exists else None)
+        return await self._pass_on(request, body_of(request))
 
     async def _adopt_files(self, request: web.Request) -> None:
         """Registers files that a program wrote to the mounted bucket, if a request needs them."""
@@ -99,22 +93,8 @@ class StorageFront:
     async def _pass_on(
         self, request: web.Request, body: bytes | aiohttp.StreamReader | None
     ) -> web.StreamResponse:
-        async with self._client.request(
-            request.method,
-            URL(f"{self._url}{_emulated_path(request)}", encoded=True),
-            data=body,
-            headers=_forwarded(request.headers),
-            allow_redirects=False,
-            skip_auto_headers=("Content-Type", "Accept-Encoding"),
-        ) as answer:
-            response = web.StreamResponse(
-                status=answer.status, reason=answer.reason, headers=_forwarded(answer.headers)
-            )
-            await response.prepare(request)
-            async for chunk in answer.content.iter_chunked(_CHUNK):
-                await response.write(chunk)
-            await response.write_eof()
-            return response
+        url = f"{self._url}{_emulated_path(request)}"
+        return await pass_on(self._client, request, url, body)
 
     async def _bucket(self, request: web.Request) -> web.Response:
         async with self._client.request(
@@ -240,12 +220,6 @@ async def _target(request: web.Request) -> tuple[str, str] | None:
         name = request.query.get("name") or json.loads(await request.read()).get("name", "")
         return match["bucket"], name
     return None
-
-
-def _forwarded(headers: "CIMultiDictProxy[str] | Mapping[str, str]") -> CIMultiDict[str]:
-    return CIMultiDict(
-        (name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP
-    )
 
 
 def _storage_error(status: int, reason: str) -> web.Response:

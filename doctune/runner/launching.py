@@ -20,7 +20,7 @@ from doctune.runner.gcs_mount import mounting
 from doctune.runner.google_launcher import paced
 from doctune.runner.overlay import OverlayError, overlay_environment, step_overlay
 from doctune.runner.payloads import spelled_for_launchers
-from doctune.runner.programs import resolve_program
+from doctune.runner.programs import framework_variables, resolve_program
 from doctune.runner.steps import Launched
 
 GCPC_IMAGES = "*/google-cloud-pipeline-components:*"
@@ -61,7 +61,7 @@ class LocalPrograms:
         """Runs a command to completion; its output is copied to this process's output."""
         try:
             line = self._line(image, command, arguments)
-            environment = {**os.environ, **variables}
+            environment = {**os.environ, **framework_variables(image), **variables}
             with step_overlay(self.overlays, line, environment) as overlay:
                 return self._run(line, overlay_environment(environment, overlay))
         except (ProgramError, OverlayError, TimeLimitError) as error:

@@ -1,10 +1,16 @@
 """What runs on this machine for a container image."""
 
 import fnmatch
+import importlib.util
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
 from doctune.errors import ProgramError
+
+# Google's training images (tf-cpu.2-8) and TensorFlow's own (tensorflow:2.13.0).
+_TENSORFLOW = re.compile(r"(?:/tf-(?:cpu|gpu|tpu)\.|tensorflow/tensorflow:)2[-.](?P<minor>\d+)")
+_FIRST_WITH_KERAS_3 = 16
 
 
 def resolve_program(
@@ -44,3 +50,15 @@ def resolve_program(
             "empty), and the container has no command."
         )
     return [*entry, *arguments]
+
+
+def framework_variables(image: str) -> dict[str, str]:
+    """Returns the variables that make this machine's frameworks those of an image.
+
+    TensorFlow came with Keras 2 up to 2.15; later ones use it if they are told so and it is
+    installed (tf_keras).
+    """
+    match = _TENSORFLOW.search(image)
+    if match is None or int(match["minor"]) >= _FIRST_WITH_KERAS_3:
+        return {}
+    return {"TF_USE_LEGACY_KERAS": "1"} if importlib.util.find_spec("tf_keras") else {}

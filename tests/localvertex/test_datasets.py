@@ -159,7 +159,7 @@ def test_what_goes_to_bigquery_is_refused_with_its_host(run_inside):
         "bigquery.Client(project='demo-project').query('SELECT 1', retry=None, timeout=20)"
     )
     assert done.returncode != 0
-    assert "localvertex does not stand for bigquery.googleapis.com" in done.stderr
+    assert "localvertex does not stand for bigquery.googleapis.com: name an emulator" in done.stderr
 
 
 def test_a_pool_is_shared_by_deployed_models_and_kept_while_one_is_there(aip, unique):

@@ -23,6 +23,7 @@ from doctune.localvertex.programs import container_environment, expand, resolve_
 from doctune.localvertex.tracker import JobFailedError
 from doctune.localvertex.vertex import Vertex
 from doctune.runner.overlay import make_overlay, overlay_environment
+from doctune.runner.programs import framework_variables
 
 _GRACE_SECONDS = 3.0
 _TASK_TYPES = ("chief", "worker", "ps", "evaluator")
@@ -207,7 +208,10 @@ def _variables(
         "job": json.dumps(spec),
         "open_ports": [replica.port],
     }
+    container = replica.spec.get("container_spec") or replica.spec["python_package_spec"]
+    image = container.get("image_uri") or container.get("executor_image_uri", "")
     variables = {
+        **framework_variables(image),
         "CLUSTER_SPEC": json.dumps(cluster_spec),
         "TF_CONFIG": json.dumps(_tf_config(replicas, replica)),
         "CLOUD_ML_JOB_ID": names.identifier(name),
