@@ -151,6 +151,11 @@ class Vertex:
         }
 
     @property
+    def url(self) -> str:
+        """Where plain HTTP is answered: for clients that go past the proxy."""
+        return f"http://{self.environment['GCE_METADATA_HOST']}"
+
+    @property
     def storage_folder(self) -> Path:
         """The folder in which the storage emulator has one folder per bucket."""
         return self.config.state_dir / "storage"

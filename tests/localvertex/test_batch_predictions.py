@@ -108,6 +108,11 @@ def test_what_is_not_supported_says_so(aip, model, rows):
         start(aip, model, rows("1"), instances_format="csv")
 
 
+def test_what_would_be_left_out_of_the_result_is_refused(aip, model, rows):
+    with pytest.raises(exceptions.MethodNotImplemented, match="without explanations"):
+        start(aip, model, rows('{"text": "a"}'), generate_explanation=True)
+
+
 def test_jobs_are_listed_read_and_deleted(aip, model, rows, unique):
     job = start(aip, model, rows("1"), labels={"made": unique})
     (listed,) = aip.BatchPredictionJob.list(filter=f"labels.made={unique}")

@@ -95,6 +95,21 @@ def test_a_prediction_comes_from_the_model_program(aip, model, deployed):
     assert answer.model_version_id in ("1", "2")
 
 
+def test_a_private_endpoint_answers_under_the_address_of_its_model(aip, model, unique):
+    private = aip.PrivateEndpoint.create(
+        display_name=unique, network=f"projects/{NUMBER}/global/networks/default"
+    )
+    try:
+        private.deploy(model, machine_type=MACHINE)
+        answer = private.predict([{"text": "near"}])  # by urllib3, which knows no proxy
+        assert len(answer.predictions) == 1
+        assert answer.deployed_model_id == private.list_models()[0].id
+        with pytest.raises(exceptions.GoogleAPICallError, match="is private and has a model"):
+            private.deploy(model, machine_type=MACHINE)
+    finally:
+        private.delete(force=True)
+
+
 def test_the_program_gets_the_variables_that_vertex_sets(aip, model, deployed):
     answer = deployed.predict(instances=["x"])
     environment = answer.predictions[0]["environment"]

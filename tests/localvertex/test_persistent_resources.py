@@ -4,7 +4,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud.aiplatform import persistent_resource
 
-from tests.localvertex.conftest import TRAINING_IMAGE
+from tests.localvertex.conftest import PARENT, TRAINING_IMAGE
 
 TRANSPORTS = ("grpc",)
 
@@ -35,3 +35,19 @@ def test_a_job_runs_on_a_persistent_resource_that_exists_only(aip, unique):
     resource.delete()
     with pytest.raises(exceptions.NotFound, match="PersistentResource"):
         job_on(aip, unique)
+
+
+def test_a_ray_cluster_is_refused_since_nothing_would_run_on_it(aip, unique):
+    from google.cloud.aiplatform_v1 import types
+
+    client = aip.initializer.global_config.create_client(
+        client_class=aip.utils.PersistentResourceClientWithOverride
+    )
+    cluster = types.PersistentResource(
+        resource_pools=[{"machine_spec": {"machine_type": "n1-standard-4"}, "replica_count": 1}],
+        resource_runtime_spec={"ray_spec": {"head_node_resource_pool_id": "head"}},
+    )
+    with pytest.raises(exceptions.MethodNotImplemented, match="no Ray clusters"):
+        client.create_persistent_resource(
+            parent=PARENT, persistent_resource=cluster, persistent_resource_id=unique
+        )

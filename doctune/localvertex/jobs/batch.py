@@ -25,6 +25,7 @@ BATCH = JobKind("BatchPredictionJob")
 RESULTS = "prediction.results-00000-of-00001"
 ERRORS = "prediction.errors_stats-00000-of-00001"
 _BATCH_SIZE = 64
+_NOT_DONE = {"generate_explanation": "explanations", "model_monitoring_config": "monitoring"}
 
 
 @dataclass
@@ -37,8 +38,15 @@ def check_batch_job(job: Document) -> None:
     """Raises if a job is invalid or not supported.
 
     Raises:
-        ApiError: INVALID_ARGUMENT; UNIMPLEMENTED for BigQuery and for formats but JSON lines.
+        ApiError: INVALID_ARGUMENT; UNIMPLEMENTED for BigQuery, for formats but JSON lines, and for
+            what would be left out of the result.
     """
+    for key, what in _NOT_DONE.items():
+        if job.get(key):
+            raise ApiError(
+                Status.UNIMPLEMENTED,
+                f"localvertex does batch predictions without {what} (batch_prediction_job.{key}).",
+            )
     source, target = job.get("input_config", {}), job.get("output_config", {})
     if "gcs_source" not in source or "gcs_destination" not in target:
         raise ApiError(

@@ -137,6 +137,8 @@ def deploy_model(call: Call, request: Document) -> Document:
         deployed["id"] if key == "0" else key: value
         for key, value in request.get("traffic_split", {}).items()
     }
+    if endpoint.get("network"):
+        split = _made_private(call, endpoint, deployed)
     if split:  # refused now rather than after the program has started
         _checked_split(_with_deployed(endpoint, deployed), split)
     process = call.vertex.serving_process(endpoint["name"], deployed, version)
@@ -154,6 +156,21 @@ def deploy_model(call: Call, request: Document) -> Document:
         return {"deployed_model": deployed}
 
     return call.start(endpoint["name"], deploy)
+
+
+def _made_private(call: Call, endpoint: Document, deployed: Document) -> dict[str, int]:
+    """Gives the model of a private endpoint its address; returns its traffic, which is all.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION: the endpoint has its model already.
+    """
+    if endpoint.get("deployed_models"):
+        raise precondition(
+            f"{endpoint['name']} is private and has a model already: undeploy it first."
+        )
+    uri = f"{call.vertex.url}/v1/{endpoint['name']}:predict"
+    deployed["private_endpoints"] = {"predict_http_uri": uri}
+    return {deployed["id"]: 100}
 
 
 def _join(

@@ -5,7 +5,7 @@ A job that names one runs as any other job does; one that names none that exists
 
 from doctune.localvertex import names
 from doctune.localvertex.api.codec import Document
-from doctune.localvertex.api.errors import invalid, precondition
+from doctune.localvertex.api.errors import ApiError, Status, invalid, precondition
 from doctune.localvertex.dispatch import Call, handles
 from doctune.localvertex.services import resources
 
@@ -16,8 +16,17 @@ _MUTABLE = frozenset({"display_name", "labels", "resource_pools"})
 
 @handles(f"{_SERVICE}.CreatePersistentResource")
 def create_persistent_resource(call: Call, request: Document) -> Document:
-    """Creates a persistent resource."""
+    """Creates a persistent resource.
+
+    Raises:
+        ApiError: UNIMPLEMENTED for a Ray cluster: nothing would run on it.
+    """
     given = request.get("persistent_resource", {})
+    if "ray_spec" in given.get("resource_runtime_spec", {}):
+        raise ApiError(
+            Status.UNIMPLEMENTED,
+            "localvertex has no Ray clusters: start one on this machine with `ray start --head`.",
+        )
     resources.check_labels(given)
     chosen = resources.check_resource_id(request.get("persistent_resource_id", ""))
     name = resource_name(request["parent"], chosen)
