@@ -26,6 +26,7 @@ _MIN_WIDTH = 0.5  # of the text's, of a running line of several parts
 _FAR_GAP = 1.3  # of a line's height, around a page number far from the edge
 _OFF_CENTRE = 0.03  # of the page's width
 _LONG_CHARS = 25
+_MOST_PARTS = 3  # of a running line without a number
 
 _ROMAN = r"[ivxlcdm]{1,7}|[IVXLCDM]{1,7}"
 _PAGE_NUMBER = re.compile(
@@ -54,7 +55,10 @@ _STAMP = re.compile(
     r"^copyright (?:\(c\)|\u00a9|\d{4})|^(?:\(c\)|\u00a9)\s*(?:\d{4}|copyright)|"
     r"all rights reserved\.?$|^arxiv:\d{4}\.\d{4,5}|^(?:https?://)?(?:dx\.)?doi\.org/\S+$|"
     r"^doi:?\s*10\.\d+/\S+$|^(?:https?|file)://\S+(?:\s+\d+/\d+)?$|^www\.\S+\.\w{2,}$|\| www\.\S+$|"
-    r"^(?:p-|e-)?issn[: ]",
+    r"^(?:p-|e-)?issn[: ]|"
+    r"^(?:bio|med)rxiv preprint\b|\bthis version posted\b|\bauthor manuscript\b.{0,4}available in|"
+    r"^official journal of the european|^(?:strictly )?(?:private (?:and|&) )?confidential$|"
+    r"^draft (?:of |\u2013 |- )?.{0,20}(?:1[89]|20)\d\d$|^for internal use only$",
     re.IGNORECASE,
 )
 # Each of them contains one of these hints: a cheap test before the slow search.
@@ -62,7 +66,8 @@ _STAMP_HINTS = (
     *("download", "subject to", "terms", "freely", "open access", "published", "digitized"),
     *("provided", "metadata", "brought", "authorized", "personal use", "electronic", "cite"),
     *("upload", "printed", "generated", "copyright", "\u00a9", "(c)", "rights", "arxiv", "doi"),
-    *("http", "file://", "www.", "issn"),
+    *("http", "file://", "www.", "issn", "preprint", "version posted", "manuscript"),
+    *("official journal", "confidential", "draft", "internal use"),
 )
 _RUNNING_HINTS = (
     *("et al", "vol", "rev", "ver", "edition", "issue", "release", "p/n", "part n", "doc", "ref"),
@@ -193,7 +198,20 @@ class _Page:
         wide = pieces[-1].x1 - pieces[0].x0 > _MIN_WIDTH * (right - left)
         if formal and wide and any(map(_is_worded, texts)):
             return True
-        return (numbered or worded) and (apart or marked) and wide and not _are_values(texts)
+        if not (wide and (apart or marked)) or _are_values(texts):
+            return False
+        return numbered or worded or self._is_small_print(row, inner, side, texts)
+
+    def _is_small_print(self, row: Row, inner: Row, side: str, texts: Sequence[str]) -> bool:
+        """Returns whether a row of parts, such as author and title, is smaller than the text.
+
+        The names of a table's columns are as large as its next row.
+        """
+        size = max(line.size for line in row)
+        smaller = size < _SMALL * min(self._size, *(line.size for line in inner))
+        named = all(text[-1:] not in ".:;," and not _VALUE.match(text) for text in texts)
+        few = len(texts) <= _MOST_PARTS and not any(line.bold for line in row)
+        return smaller and named and few and self._is_within(row, side, _EDGE)
 
     def _is_within(self, row: Row, side: str, share: float) -> bool:
         """Returns whether a row is within a share of the page's height from its side."""

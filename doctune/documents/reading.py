@@ -20,7 +20,7 @@ from doctune.documents.wire import unpack_facts, unpack_part
 from doctune.progress import Bar, progress
 
 # Raise it when the same file gives other blocks than before, so that stored results are not reused.
-_LAYOUT_VERSION = 7
+_LAYOUT_VERSION = 8
 
 
 @dataclass

@@ -45,6 +45,11 @@ def kinds(path: Path, placed: list[Placed], font: str = "Helvetica") -> dict[str
         [(72, BOTTOM, "Download date: 28 Dec 2018", 8)],
         [(72, BOTTOM, "March 2014 | Volume 8 | Issue 3 | e2748", 8)],
         [(72, BOTTOM, "Revision: 2.4", 10), (290, BOTTOM, "P/N 119-036", 10)],
+        [(72, TOP, "J. Marlow and K. Reed", 8), (440, TOP, "Pump stations", 8)],
+        [(72, TOP, "Confidential", 8), (420, TOP, "Draft of 12 May 2031", 8)],
+        [(72, TOP, "EN", 8), (360, TOP, "Official Journal of the European Union", 8)],
+        [(72, BOTTOM, "J Pumps. Author manuscript; available in PMC 2015 May 12.", 8)],
+        [(72, TOP, "bioRxiv preprint; this version posted May 12, 2019.", 8)],
         [(72, BOTTOM, "Published by Marlow Archive, 1997", 8)],
         [(72, TOP, "OPEN ACCESS Freely available online", 9)],
         [(72, BOTTOM, "https://pumps.example.org/limits 1/34", 8)],
@@ -71,6 +76,8 @@ def test_running_lines_are_told_by_place_form_and_wording(
         [(72, TOP, "Minutes of the meeting of 3 March", 10)],
         [(72, TOP, "1984", 24)],
         [(72, TOP, "10 June 2019", 10)],
+        [(72, TOP, "Name of the pump", 10), (440, TOP, "Its limit", 10)],
+        [(72, TOP, "The manuscript is kept, and confidential", 10)],
         [
             (
                 72,
