@@ -114,14 +114,14 @@ def latest_documents() -> Documents | None:
     from doctune.runner.main_job import LATEST_INDEX
 
     try:
-        folder = latest_index()
+        latest_index()
     except UsageError:
         return None
     latest = json.loads((ROOT / LATEST_INDEX).read_text(encoding="utf-8"))
     model = _folder_here(latest.get("model"))
     tokenizer = Path(model) / "model" if model else None
     return Documents(
-        index=str(folder.absolute()),
+        index=str((ROOT / LATEST_INDEX).absolute()),  # the gateway follows what it names
         pdfs=_folder_here(latest.get("pdfs")),
         tokenizer=str(tokenizer) if tokenizer and (tokenizer / "tokenizer.json").is_file() else "",
     )

@@ -18,6 +18,7 @@ from doctune.files import write_text
 if TYPE_CHECKING:
     from doctune.evaluation.product import Answering
     from doctune.knowledge import Answer
+    from doctune.vertex import ModelVersion
 
 _IndexOption = Annotated[
     Path | None, typer.Option("--index", help="Folder of an index; default: the latest run's.")
@@ -120,6 +121,26 @@ def latest_index() -> Path:
     raise UsageError(
         "there is no index of an earlier run here: run `doctune run` first, or give --index FOLDER."
     )
+
+
+def serve_index(version: ModelVersion) -> None:
+    """Makes the index that a version was released with the one that questions are answered from.
+
+    A running gateway takes it within seconds. A version that names none changes nothing.
+    """
+    from doctune.artifacts import local_folder
+    from doctune.files import write_json
+    from doctune.runner.main_job import LATEST_INDEX
+
+    uri = version.text("index")
+    if uri:
+        latest = {
+            **_latest(),
+            "index": str(local_folder(uri).absolute()),
+            "answering": version.labels.get("answering") or "quote",
+            "version": version.name,
+        }
+        write_json(ROOT / LATEST_INDEX, latest)
 
 
 def latest_answering(index: Path | None) -> Answering:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from doctune.cli.answers import latest_index
+from doctune.cli.answers import latest_index, serve_index
 from doctune.cli.app import app
 from doctune.cli.feedback import open_database
 from doctune.cli.paths import ROOT, SPEC
@@ -62,7 +62,7 @@ def trigger(
             _review_by_rules(engine, folder, options)
         decision = decide(
             engine,
-            _runs(engine, spec, vertex, options),
+            _runs(engine, spec, vertex, options, local=local),
             _world(engine, vertex, folder, options),
             options.trigger,
             options.rollout,
@@ -134,7 +134,12 @@ def _review_by_rules(
 
 
 def _runs(
-    engine: "Engine", spec: str, vertex: VertexSettings, options: "RetrainingSettings"
+    engine: "Engine",
+    spec: str,
+    vertex: VertexSettings,
+    options: "RetrainingSettings",
+    *,
+    local: bool,
 ) -> "VertexRuns":
     from doctune.feedback.vertex_runs import VertexRuns
 
@@ -162,6 +167,7 @@ def _runs(
         endpoint=vertex.endpoint.name,
         parameters=parameters,
         settings=run_settings(vertex),
+        on_champion=serve_index if local else None,
     )
 
 

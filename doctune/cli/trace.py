@@ -33,6 +33,8 @@ def trace(
     typer.echo(f"Question   {found['question']}\nAnswer     {found['answer']}")
     for source in found["sources"]:
         typer.echo(f"Source     {source.get('document')}, page {source.get('page')}")
+        for name in source.get("feedback") or ():
+            typer.echo(f"           feedback {name}")
     typer.echo(f"Version    {found['model']} {found['model_version']} (run {found['run'] or '?'})")
     if found["retraining"]:
         typer.echo(f"Because    {found['retraining']['reason'].get('why')}")

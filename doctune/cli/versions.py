@@ -48,7 +48,7 @@ def versions(
         metric or settings.evaluation.primary_metric,
     )
     with vertex_session(local, impersonate):
-        records, registered = _records(name)
+        records, registered = _records(name, with_feedback=html is not None)
     rows = version_rows(records, chosen)
     if html:
         page = render_versions(records, chosen, model_name=name, live=_live(registered))
@@ -113,8 +113,12 @@ def _live(registered: str) -> "list[LiveRate]":
     return live_rates(read_feedback(open_database()), registered)
 
 
-def _records(model_name: str) -> "tuple[list[VersionRecord], str]":
-    """Returns the versions' evaluations, and the model's resource name."""
+def _records(model_name: str, *, with_feedback: bool = False) -> "tuple[list[VersionRecord], str]":
+    """Returns the versions' evaluations, and the model's resource name.
+
+    Args:
+        with_feedback: Whether to read from each training set which feedback is in it.
+    """
     from doctune.evaluation import VersionRecord
     from doctune.vertex import model_versions
 
@@ -126,6 +130,7 @@ def _records(model_name: str) -> "tuple[list[VersionRecord], str]":
             created=version.created.isoformat(timespec="seconds"),
             aliases=version.aliases,
             made_from={name: version.labels.get(name, "") for name in _MADE_FROM},
+            feedback=_taught_by(version) if with_feedback else frozenset(),
         )
         if not version.evaluations:
             records.append(record)
@@ -139,6 +144,18 @@ def _records(model_name: str) -> "tuple[list[VersionRecord], str]":
             )
             records.append(evaluated)
     return records, registered
+
+
+def _taught_by(version: "ModelVersion") -> frozenset[str]:
+    from doctune.artifacts import local_file
+    from doctune.errors import StorageError
+    from doctune.feedback.trace import feedback_of
+
+    uri = version.text("train_set")
+    try:
+        return feedback_of(local_file(uri)) if uri else frozenset()
+    except StorageError:  # its bucket keeps it no longer: the page shows the rest
+        return frozenset()
 
 
 def _stored_predictions(

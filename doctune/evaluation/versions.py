@@ -26,6 +26,7 @@ class VersionRecord:
     test_digest: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     made_from: Mapping[str, str] = field(default_factory=dict)  # digests by what they are of
+    feedback: frozenset[str] = frozenset()  # the items that its examples come from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,12 @@ def version_rows(records: Sequence[VersionRecord], metric: str) -> list[VersionR
 
 def _changed(before: VersionRecord, record: VersionRecord) -> str:
     names = {**before.made_from, **record.made_from}
-    return ", ".join(n for n in names if before.made_from.get(n) != record.made_from.get(n))
+    changed = [n for n in names if before.made_from.get(n) != record.made_from.get(n)]
+    new, gone = record.feedback - before.feedback, before.feedback - record.feedback
+    if new or gone:
+        counts = [f"{sign}{len(items)}" for sign, items in (("+", new), ("-", gone)) if items]
+        changed.append(f"feedback ({' '.join(counts)})")
+    return ", ".join(changed)
 
 
 def _age(record: VersionRecord) -> tuple[str, str]:
@@ -172,6 +178,7 @@ def render_versions(
             }
             for row in reversed(rows)
         ],
+        feedback=[(one.version, sorted(one.feedback)) for one in reversed(records) if one.feedback],
     )
 
 

@@ -36,6 +36,12 @@ def read_lessons(train_set: Path, question: str, answer: str) -> list[Lesson]:
     return lessons(rows, question, answer)
 
 
+def feedback_of(train_set: Path) -> frozenset[str]:
+    """Returns the ids of the feedback that a training set has examples of."""
+    rows = (json.loads(line) for _, line in text_lines(train_set))
+    return frozenset(name for row in rows for name in row.get("feedback") or ())
+
+
 def lessons(rows: Iterable[dict[str, Any]], question: str, answer: str) -> list[Lesson]:
     """Returns those among rows of a data set."""
     cluster, asked = question_cluster(question), frozenset(content_stems(question))

@@ -55,6 +55,9 @@ class Runs(Protocol):
     def released(self, run: str) -> bool:
         """Returns whether the run's model became the champion."""
 
+    def serve_champion(self) -> None:
+        """Lets users of this machine have the champion's index; may be done again."""
+
     def cancel(self, run: str) -> None:
         """Stops a run; one that is over stays as it is."""
 
@@ -208,6 +211,8 @@ def _go_on(
         return Decision("finished", f"{name} {state}", row.id)
     if state == "succeeded":
         released = runs.released(name)
+        if released:
+            runs.serve_champion()
         details = {**row.details, "released": released}
         following = "watching" if released and rollout.watch_minutes else "succeeded"
         change_retraining(
@@ -246,6 +251,7 @@ def _roll_back(engine: Engine, runs: Runs, row: Retraining, why: str, dry_run: b
     if not dry_run:
         change_retraining(engine, row.id, state="rolling back")
         runs.roll_back(row.run or run_name(row.id, row.attempts))
+        runs.serve_champion()
         change_retraining(engine, row.id, state="rolled back")
     return Decision("rolled back", why, row.id)
 

@@ -13,6 +13,7 @@ from doctune.errors import PipelineError, RegistryError
 from doctune.feedback.snapshot import write_snapshot
 from doctune.feedback.start import StartFrom
 from doctune.vertex import find_version, rollback, upload_folder
+from doctune.vertex.history import ModelVersion
 from doctune.vertex.jobs import RunSettings, cancel, runs, status, submit
 
 SNAPSHOT = "feedback.jsonl"
@@ -27,6 +28,7 @@ class VertexRuns:
     Attributes:
         parameters: Gives the pipeline's parameters, but for those of the snapshot, by where the
             training begins.
+        on_champion: Is told when another version has become the champion.
     """
 
     engine: Engine
@@ -36,6 +38,7 @@ class VertexRuns:
     endpoint: str
     parameters: Callable[[StartFrom], Mapping[str, Any]]
     settings: RunSettings
+    on_champion: Callable[[ModelVersion], None] | None = None
 
     def state(self, run: str) -> str:
         """Returns "none", "running", "succeeded" or "failed"."""
@@ -73,6 +76,11 @@ class VertexRuns:
             return find_version(self.model_name, "champion").text("run") == run
         except RegistryError:
             return False
+
+    def serve_champion(self) -> None:
+        """Tells who serves the champion's index which version that is."""
+        if self.on_champion is not None:
+            self.on_champion(find_version(self.model_name, "champion"))
 
     def cancel(self, run: str) -> None:
         """Asks a run to stop."""

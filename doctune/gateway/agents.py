@@ -28,6 +28,7 @@ from doctune.chat_wire import event
 from doctune.database.engine import DatabaseError
 from doctune.dataset.text import sentences
 from doctune.errors import UsageError
+from doctune.gateway.followed_index import IndexPlace, read_place
 from doctune.gateway.keys import Principal
 from doctune.gateway.options import AgentModelOptions, ModelOptions
 from doctune.gateway.problems import GatewayError
@@ -119,6 +120,8 @@ class AgentModel(Model):
         )
         super().__init__(name, queue, [])
         self.agent = agent
+        self.index = options.index
+        self.place_of_index: IndexPlace = read_place(options.index)
         self.pdfs = Path(options.pdfs) if options.pdfs else None
         self.conversations = conversations
         self._stages = stages
@@ -220,7 +223,7 @@ class BoundAgent:
             raise GatewayError(
                 503, "Conversations cannot be read or kept now.", code="database_unavailable"
             ) from error
-        return _answer(reply, extra), reply.speaker.fallback
+        return self._answer(reply, extra), reply.speaker.fallback
 
     @asynccontextmanager
     async def stream(self, chat: ChatRequest) -> AsyncIterator[OpenStream]:
@@ -250,6 +253,11 @@ class BoundAgent:
             return [*turn.messages, asked]  # what is kept counts, whatever the client repeats
         said = [Message(_role(one.role), one.text) for one in chat.messages[:-1]]
         return [*said, asked]
+
+    def _answer(self, reply: Reply, extra: dict[str, Any]) -> Answer:
+        # A quotation is of no model, but its index was released with one.
+        version = reply.speaker.model_version or self._model.place_of_index.version
+        return _answer(reply, extra, version)
 
     def _versions(self) -> dict[str, Any]:
         return {"index": self._model.agent.answerer.index.record.digest}
@@ -340,7 +348,7 @@ def _extra(reply: Reply) -> dict[str, Any]:
     }
 
 
-def _answer(reply: Reply, extra: dict[str, Any]) -> Answer:
+def _answer(reply: Reply, extra: dict[str, Any], version: str) -> Answer:
     return Answer(
         text=reply.text,
         finish_reason=_FINISHED,
@@ -348,7 +356,7 @@ def _answer(reply: Reply, extra: dict[str, Any]) -> Answer:
         completion_tokens=reply.completion_tokens,
         source=Source(
             upstream=reply.speaker.stage,
-            model_version=reply.speaker.model_version,
+            model_version=version,
             deployed_model_id=reply.speaker.deployed_model_id,
         ),
         extra=extra,

@@ -150,7 +150,10 @@ class StageOptions(_Section):
 class AgentModelOptions(_Section):
     """A model that finds, asks and cites."""
 
-    index: str = Field(description="Folder of a knowledge index.")
+    index: str = Field(
+        description="Folder of a knowledge index, or a JSON file that names it as `index`: "
+        "the file is read every few seconds, and what it names is taken without a restart."
+    )
     pdfs: str = Field("", description="Folder of the PDFs, for pictures of their pages.")
     stages: list[StageOptions] = Field(
         default_factory=list,

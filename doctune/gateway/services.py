@@ -32,6 +32,8 @@ from doctune.vertex.serving_state import VERTEX
 if TYPE_CHECKING:
     import aiohttp
 
+    from doctune.knowledge import Answerer
+
 UPSTREAM_KEY_VARIABLE = "DOCTUNE_GATEWAY_UPSTREAM_KEY"
 
 _HOUSEKEEPING_SECONDS = 3600.0
@@ -75,6 +77,7 @@ class Services:
         self._surroundings = surroundings
         self._session: aiohttp.ClientSession
         self._housekeeping: asyncio.Task[None]
+        self._following: asyncio.Task[None]
 
     async def open(self) -> None:
         """Starts what needs a running loop.
@@ -95,10 +98,12 @@ class Services:
         await self._open_agents()
         await self.experiments.open()
         self._housekeeping = asyncio.create_task(self._keep_house())
+        self._following = asyncio.create_task(self._follow_indexes())
 
     async def close(self) -> None:
         """Writes the log and releases all resources."""
         self._housekeeping.cancel()
+        self._following.cancel()
         await self.experiments.close()
         await asyncio.to_thread(self.log.close, self.options.shutdown_seconds)
         await self.cache.close()
@@ -116,14 +121,13 @@ class Services:
         from doctune.agent.model_facts import read_model_facts
         from doctune.agent.toolbox import load_toolbox
         from doctune.gateway.agents import AgentModel, UpstreamStage
-        from doctune.knowledge import Answerer
+        from doctune.gateway.followed_index import open_index, read_place
 
         conversations = Conversations(self.engine, self.options.conversations.wait_seconds)
         opened: dict[str, Answerer] = {}
         for name, options in self.options.agents.items():
             if options.index not in opened:
-                folder = Path(options.index)
-                opened[options.index] = await asyncio.to_thread(Answerer.open, folder)
+                opened[options.index] = await open_index(read_place(options.index))
             stages = [
                 await asyncio.to_thread(GeminiStage, stage.upstream, stage.seconds)
                 if stage.is_gemini
@@ -150,6 +154,15 @@ class Services:
             except DatabaseError as error:
                 logger.warning("No conversation expires now: %s", type(error).__name__)
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+
+    async def _follow_indexes(self) -> None:
+        if not self.options.agents:
+            return
+        from doctune.gateway.agents import AgentModel
+        from doctune.gateway.followed_index import follow
+
+        agents = [model for model in self.models.values() if isinstance(model, AgentModel)]
+        await follow(agents)
 
     def _log_hidden(self, exchange: Exchange) -> None:
         self.log.add(self.recorder.row(exchange))

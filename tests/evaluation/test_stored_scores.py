@@ -206,10 +206,12 @@ def test_the_page_shows_what_changed_and_what_people_said() -> None:
     ]
     live = [LiveRate(version="2", week="2026-W48", bad=3, of=12, low=0.09, high=0.53)]
 
+    records[-1] = replace(records[-1], feedback=frozenset({"fb_2", "fb_1"}))
     page = render_versions(records, "rouge_l", model_name="x", live=live)
-
-    assert [row.changed for row in version_rows(records, "rouge_l")] == ["", "dataset, commit"]
-    assert "<td>dataset, commit</td>" in page
+    assert "Version 2: 2 items</summary><p>fb_1, fb_2</p>" in page
+    changed = "dataset, commit, feedback (+2)"
+    assert [row.changed for row in version_rows(records, "rouge_l")] == ["", changed]
+    assert f"<td>{changed}</td>" in page
     assert "2026-W48</td><td>3</td><td>12</td><td>0.25</td><td>0.09 to 0.53</td>" in page
     assert page.count("<circle") == 3
 

@@ -71,10 +71,14 @@ class FileRuns:
 
     def released(self, run: str) -> bool:
         self._at("after the end")
-        return True
+        return not (self.folder / "not-better").exists()
 
     def cancel(self, run: str) -> None:
         (self.folder / run).write_text("cancelled")
+
+    def serve_champion(self) -> None:
+        with (self.folder / "served").open("a") as file:
+            file.write("champion\n")
 
     def roll_back(self, run: str) -> None:
         (self.folder / "rolled-back").touch()
@@ -304,6 +308,29 @@ def test_a_new_version_that_people_blame_is_rolled_back(sqlite: Engine, runs: Fi
     assert (runs.folder / "rolled-back").exists()
     # The same feedback would give the same version.
     assert fire(sqlite, runs, debounce_hours=0).why == "no reason holds"
+
+
+def test_users_get_the_new_champions_index_and_after_a_roll_back_the_old_ones(
+    sqlite: Engine, runs: FileRuns
+) -> None:
+    served = runs.folder / "served"
+    review(sqlite)
+    fire(sqlite, runs)
+    (runs.folder / "not-better").touch()
+    runs.end("succeeded")
+    assert fire(sqlite, runs).why == "the new version was not better: the champion stays"
+    assert not served.exists()
+    (runs.folder / "not-better").unlink()
+    rollout = RolloutOptions(watch_minutes=60, most_bad_rate=0.5)
+    fire(sqlite, runs, World("digest-b", 1.0, lambda most: None), debounce_hours=0)
+    runs.end("succeeded")
+    fire(sqlite, runs, rollout=rollout)
+    assert served.read_text().splitlines() == ["champion"]
+    change_retraining(sqlite, retrainings(sqlite)[0].id, finished_at=NOW - timedelta(days=1))
+    for number in range(6):
+        correct(sqlite, f"Question {number}?", "Right", user=f"u{number}")
+    assert fire(sqlite, runs, rollout=rollout).action == "rolled back"
+    assert served.read_text().splitlines() == ["champion", "champion"]
 
 
 CHAMPION = RetrainingSettings(start_from="champion")
