@@ -11,8 +11,7 @@ import numpy as np
 
 from doctune.knowledge.compose import ComposedAnswer, compose
 from doctune.knowledge.confidence import Signals, confidence
-from doctune.knowledge.evidence import CANDIDATES, TYPED, Evidence, gather, names_unknown, suits
-from doctune.knowledge.expectation import has_kind, named, wanted_noun
+from doctune.knowledge.evidence import CANDIDATES, Evidence, gather, names_unknown
 from doctune.knowledge.filters import EVERYTHING, Filter
 from doctune.knowledge.index import FoundPassage, KnowledgeIndex
 from doctune.knowledge.lexical import tokens
@@ -20,12 +19,12 @@ from doctune.knowledge.passages import BBox, Passage
 from doctune.knowledge.prompt import REFUSAL
 from doctune.knowledge.questions import Question, read_question
 from doctune.knowledge.reviewed import ReviewedAnswer, ReviewedAnswers
+from doctune.knowledge.signals import read_signals
 from doctune.knowledge.steps import HeadingMatch
 from doctune.knowledge.vocabulary import AskedWord
 
 _SAME_QUESTION = 0.62  # cosine from which two questions ask the same
 _SOURCES = 3
-_NEAR = 3  # units among which an answer must be
 _UNITS_A_PASSAGE = 12  # looked at, so that enough passages are found
 REVIEWED_FILE = "reviewed answer"  # the file of a source that is no document
 _SENTENCE_ENDS = (".", "!", "?", '."', ".)", "…", "。")
@@ -114,7 +113,7 @@ class Answerer:
             return Answer(text, REFUSAL, (), sure)
         composed = self.composed(question, evidence)
         sources = self._sources(composed.used, evidence)
-        quoted = len({one.hit.passage for one in composed.used})
+        quoted = len({(one.hit.passage, one.unit.page) for one in composed.used})
         return Answer(text, composed.text, sources, sure, min(quoted, len(sources)))
 
     def composed(self, question: Question, evidence: Sequence[Evidence]) -> ComposedAnswer:
@@ -143,12 +142,18 @@ class Answerer:
     def _sources(
         self, used: Sequence[Evidence], evidence: Sequence[Evidence]
     ) -> tuple[Source, ...]:
-        found: dict[tuple[str, int], Source] = {}
-        for one in [*used, *evidence]:
-            file = self.index.sources[one.hit.passage]
-            key = (file, one.hit.passage)
+        """Returns the sources: each page that is quoted from, then further passages."""
+        found: dict[tuple[int, int], Source] = {}
+        passages = set()
+        for one in used:
+            key = (one.hit.passage, one.unit.page)  # a passage may run over two pages
             if key not in found and len(found) < _SOURCES:
                 found[key] = self._source(one)
+                passages.add(one.hit.passage)
+        for one in evidence:
+            if one.hit.passage not in passages and len(found) < _SOURCES:
+                found[one.hit.passage, one.unit.page] = self._source(one)
+                passages.add(one.hit.passage)
         return tuple(found.values())
 
     def _reviewed_source(self, reviewed: ReviewedAnswer) -> Source:
@@ -163,8 +168,10 @@ class Answerer:
                 feedback=reviewed.feedback,
             )
         number = self.index.numbers[reviewed.passage]
-        passage, said = self.index.passage(number), _stems(reviewed.answer)
-        shared = [len(said & _stems(f"{unit.lead} {unit.text}")) for unit in passage.units]
+        passage, said = self.index.passage(number), set(tokens(reviewed.answer))
+        shared = [
+            len(said.intersection(tokens(f"{unit.lead} {unit.text}"))) for unit in passage.units
+        ]
         found = self._of(number, passage, shared.index(max(shared)))
         return replace(found, feedback=reviewed.feedback)
 
@@ -258,41 +265,4 @@ class Answerer:
 
     def signals(self, question: Question, evidence: Sequence[Evidence]) -> Signals:
         """Returns the signals that show whether the documents answer a question."""
-        index = self.index
-        near = evidence[:_NEAR]
-        asked = index.asked(question.text)
-        rarity = {word.stem: index.passage_words.idf(word.stem) for word in asked}
-        total, highest = sum(rarity.values()) or 1.0, index.passage_words.idf("\0")
-        units = [_stems(_unit_around(index, one)) for one in near]
-        passages = [_stems(_around(index, one)) for one in near]
-        noun = {stem for word in wanted_noun(question) for stem in index.words(word)}
-        texts = [one.unit.text for one in near]
-        typed = question.form not in TYPED or any(suits(question, text) for text in texts)
-        cosines = index.short_texts.vectors(texts) @ index.vector(question.text)
-        return Signals(
-            score=evidence[0].score,
-            margin=evidence[0].score - evidence[min(9, len(evidence) - 1)].score,
-            likeness=float(cosines.max()),
-            said=max(sum(rarity[w.stem] * w.said(unit) for w in asked) for unit in units) / total,
-            lacking=min(
-                max((rarity[w.stem] * (1 - w.said(one)) for w in asked), default=0.0)
-                for one in passages
-            )
-            / highest,
-            named=0.0 if index.foreign_names(question.asking) else named(asked, noun, units),
-            suited=float(typed and has_kind(question, texts)),
-        )
-
-
-def _stems(text: str) -> set[str]:
-    return set(tokens(text))
-
-
-def _unit_around(index: KnowledgeIndex, one: Evidence) -> str:
-    title = index.titles[one.hit.passage]
-    return " ".join([title, *one.passage.heading, one.unit.lead, one.unit.text])
-
-
-def _around(index: KnowledgeIndex, one: Evidence) -> str:
-    title = index.titles[one.hit.passage]
-    return " ".join([title, *one.passage.heading, one.unit.lead, one.passage.text])
+        return read_signals(self.index, question, evidence)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from doctune.knowledge.comparing import compare_rows
 from doctune.knowledge.evidence import Evidence, names_code
 from doctune.knowledge.passages import Passage, Unit
 from doctune.knowledge.polarity import (
@@ -85,6 +86,9 @@ def compose(
         near = one.score >= evidence[0].score - NEAR
         if near and heading.endswith("?") and asked_before(heading):
             return _answered_in_text(question, one, heading, stems)
+    if (compared := compare_rows(question, evidence)) is not None:
+        rows = " ".join(_quote(question, row) for row in compared.rows)
+        return ComposedAnswer(f"{compared.side.capitalize()}. {rows}", compared.rows)
     evidence = _denial_first(question, evidence, stems)
     first = evidence[0]
     if (denied := _denied_beside(question, first, stems)) is not None:
@@ -102,7 +106,7 @@ def compose(
         and heading
         and names_code(question.text, heading)
     ):
-        return ComposedAnswer(f"{heading}: {_lead(first.passage)}", (first,))
+        return ComposedAnswer(f"{heading}: {_lead(first.passage)}", (replace(first, at=0),))
     quoted, used = _first_quoted(question, evidence, stems, names)
     words = sum(len(text.split()) for text in quoted)
     for one in evidence[:6]:
@@ -164,7 +168,10 @@ def _denial_first(
         if question.form == "yes_no":
             # "Ballast: sand" against "Sand from the beach rusts the foot", asked of beach sand.
             adds = bool((asked & set(stems(one.unit.text))) - said)
-            denied = one.covered >= first.covered and denies(question, one.unit.text, stems)
+            near = one.covered >= first.covered or (
+                adds and _shared(asked, one, stems) >= _shared(asked, first, stems)
+            )
+            denied = near and denies(question, one.unit.text, stems)
             denied = denied or (adds and harms(question, one.unit.text))
         else:
             denied = one.covered >= max(_ABOUT_IT, first.covered) and denies_premise(
@@ -173,6 +180,11 @@ def _denial_first(
         if denied:
             return [one, *(other for other in evidence if other is not one)]
     return evidence
+
+
+def _shared(asked: set[str], one: Evidence, stems: Stems) -> int:
+    """Returns how many of a question's words a unit says, its headings and lead-in with it."""
+    return len(asked & set(stems(f"{one.context} {one.unit.text}")))
 
 
 def _denied_beside(question: Question, one: Evidence, stems: Stems) -> str | None:
@@ -185,15 +197,17 @@ def _denied_beside(question: Question, one: Evidence, stems: Stems) -> str | Non
         return None
     if side_of(question, one.unit.text, stems) == "no":
         return None
-    for at in (one.at + 1, one.at - 1):
-        if not 0 <= at < len(units) or not goes_together(units[at], one.unit):
+    for at in (one.at + 1, one.at - 1, one.at + 2):
+        between = range(min(at, one.at), max(at, one.at) + 1)
+        if not 0 <= at < len(units) or not all(
+            goes_together(units[number], one.unit) for number in between
+        ):
             continue
         beside = units[at].text
         if denies_premise(replace(question, form="open"), beside, stems) or forbids_beside(
             question, one.unit.text, beside, stems
         ):
-            pair = sorted((at, one.at))
-            return " ".join(units[number].text for number in pair)
+            return " ".join(units[number].text for number in between)
     return None
 
 
@@ -202,6 +216,7 @@ def _answered_in_text(
 ) -> ComposedAnswer:
     """Quotes the passage whose heading asks the same question."""
     text = ""
+    quoted = (replace(first, at=0),)  # where the text begins, which is the page to cite
     for unit in first.passage.units:
         if unit.kind == "list" or not text:
             text = f"{text}\n{unit.text}" if text and unit.kind == "list" else unit.text
@@ -213,8 +228,8 @@ def _answered_in_text(
         if asks_opposite != contradicts(question.asking, heading, stems):
             rest = re.sub(r"^\W*(?:yes|no)\b[\s,.:;]*", "", text, flags=re.IGNORECASE)
             text = f"{opposite(side).capitalize()}. {rest[:1].upper()}{rest[1:]}"
-        return ComposedAnswer(text, (first,))
-    return ComposedAnswer(_with_side(question, text, first, stems), (first,))
+        return ComposedAnswer(text, quoted)
+    return ComposedAnswer(_with_side(question, text, first, stems), quoted)
 
 
 def _lead(passage: Passage, most: int = _MOST_WORDS) -> str:

@@ -55,6 +55,9 @@ _CLOCK = re.compile(
     r"morning|night|spring|summer|autumn|winter)|(?:19|20)\d\d|at once|spring|autumn)\b",
     re.IGNORECASE,
 )
+# "Open a hive when the willow is in flower" is a time for who asks when, not for who asks how long.
+_WHEN = re.compile(r"^(?:\w+ )?when\b", re.IGNORECASE)
+_EVENT = re.compile(r"\b(?:when|once|as soon as|after|before|until|while)\b", re.IGNORECASE)
 _DIMENSIONS = tuple(
     (dimension, re.compile(rf"\b(?:{words})\b", re.IGNORECASE))
     for dimension, words in (
@@ -204,7 +207,8 @@ def suits(question: Question, text: str) -> bool:
     match question.form:
         case "time":
             timed = any(figure.dimension == "time" for figure in figures(text))
-            return timed or bool(_CLOCK.search(text))
+            timed = timed or bool(_CLOCK.search(text))
+            return timed or bool(_WHEN.search(question.asking) and _EVENT.search(text))
         case "price":
             priced = any(figure.dimension == "money" for figure in figures(text))
             return priced or bool(_FREE.search(text))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from doctune.knowledge.lexical import tokens
 from doctune.knowledge.questions import Question
 from doctune.knowledge.vocabulary import AskedWord
 
@@ -33,8 +34,8 @@ _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
         ),
         (
             r"\bhow old (?:is|are|was|were)\b",
-            r"\bold\b|\bage[ds]?\b|\b(?:since|founded|built|born|dates?|established|opened|introduced"
-            r"|released|made)\b|\b(?:1\d|20)\d\d\b",
+            r"\b(?:years?|months?|weeks?|days?) old\b|\bage[ds]?\b|\b(?:since|founded|built|"
+            r"born|dates?|established|opened|introduced|released)\b|\b(?:1\d|20)\d\d\b",
             re.IGNORECASE,
         ),
         (
@@ -57,7 +58,14 @@ _KINDS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
         ),
         (r"\bpass ?word\b|\bpin code\b", r"\bpass ?word\b|\bpin\b", re.IGNORECASE),
         (
-            r"\b(?:what|which) colou?rs?\b|\bcolou?r options\b",
+            r"\bwhat time\b|\b(?:opening|closing|office|business) hours\b",
+            r"\b\d{1,2}[:.]\d\d\b|\b(?:noon|midnight|o'clock|dawn|dusk|sunrise|sunset)\b|"
+            r"\b\d{1,2} ?[ap]\.?m\b|\b(?:any time|any hour|around the clock)\b",
+            re.IGNORECASE,
+        ),
+        (
+            r"\b(?:what|which) colou?rs?(?! \w+ (?:should|must|may|can|do|could)\b)\b|"
+            r"\bcolou?r options\b",
             r"\b(?:black|white|grey|gray|red|blue|green|yellow|orange|brown|pink|purple|amber|"
             r"violet|silver|golden?|beige)(?:ish)?\b",
             re.IGNORECASE,
@@ -74,8 +82,12 @@ _GENERAL = (
     r"(?:allowed|permitted|required|needed|included|forbidden|prohibited|recommended|covered|"
     r"supposed|possible|advisable|refundable|when|then|often|even|given|taken)\b"
 )
-_NOUN = r"(?P<noun>(?:[\w-]+ ){0,2}?[\w-]+)"
+_NOUN = r"(?P<noun>(?:[\w'-]+ ){0,2}?[\w'-]+)"
 _ENDS = rf"(?: {_LINK}\b|\W*$)"
+_ANYWHERE = (  # verbs of where, which documents put otherwise: "Glass goes to the bank"
+    r"(?:get|find|put|go|take|have|keep|look|see|leave|bring|buy|do|be|turn|start|apply|ask|send|"
+    r"report|read|learn)\b"
+)
 _WANTED = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -88,14 +100,20 @@ _WANTED = tuple(
         rf"^(?:\w+ )?(?:which|what)(?: (?:kind|type|sort)s? of)? {_NOUN} {_AUXILIARY}\b",
         rf"^what(?:'s|s| is| are| was| were) (?:the |an? |my |your |its )?{_NOUN} {_LINK}\b",
         rf"^(?:is|are) there (?:an? |any |some )?{_NOUN}{_ENDS}",
-        rf"^(?:do|does|can|could|may) (?:you|i|we|it|they) (?:have|sell|offer|borrow|buy|rent|get|"
-        rf"order|hire) (?:an? |any |the |some )?{_NOUN}{_ENDS}",
+        rf"^(?:do|does|can|could|may) (?:you|i|we|it|they) (?:have(?! to\b)|sell|offer|borrow|buy|"
+        rf"rent|get|order|hire) (?:an? |any |the |some )?{_NOUN}{_ENDS}",
+        r"^who(?: has)? (?P<noun>founded|invented|designed|won|discovered|built|created|developed|"
+        r"wrote|leads|teaches|owns|pays)\b",
+        rf"^where (?:can|could|do|should|may|must) (?:i|we|you|one) (?!{_ANYWHERE})"
+        r"(?P<noun>[a-z]+)",
         rf"^how (?:do|can|could|should|would|must) (?:i|we|you|one) \w+ (?:an? |the |my )?"
         rf"{_NOUN}{_ENDS}",
     )
 )
+_NEARLY = 0.3  # how near a counted word must be to the one that is asked for
 # What stands for no kind of thing: "what is the best way to", "what is the point of".
 _NO_NOUN = re.compile(
+    r"steps?|pieces?|bits?|pairs?|procedures?|instructions?|process|rules?|policy|effects?|"
     r"things?|way|difference|reason|kind|sort|type|happens|point|best|most|name|purpose|use|time|"
     r"much|many|other|first|last|the|an?|do|does|must|should|if|of|out|up|right|correct|proper|good|"
     r"usual|normal|exact|max(?:imum)?|min(?:imum)?|total|current|average|typical|maximal|minimal"
@@ -136,3 +154,33 @@ def named(asked: Sequence[AskedWord], noun: Iterable[str], texts: Sequence[set[s
     if not wanted:
         return 1.0
     return max((sum(word.said(text) for word in wanted) / len(wanted) for text in texts), default=0)
+
+
+_MANY = re.compile(r"\bhow many (?P<noun>(?:[\w-]+ ){0,2}?[\w-]+)", re.IGNORECASE)
+_NUMBER_THEN = re.compile(
+    r"(?<![\w.,])(?:\d[\d,.]*|no|none|neither|zero|one|two|three|four|five|six|seven|eight|nine|ten|"
+    r"eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|ninety|hundreds?|thousands?|million|"
+    r"billion|dozens?|both|single|several|unlimited|any number of)\b(?P<after>(?:\W+[\w-]+){0,4})",
+    re.IGNORECASE,
+)
+
+
+def counts(question: Question, asked: Sequence[AskedWord], texts: Sequence[str]) -> bool:
+    """Whether texts count what a "how many" asks for: a number and, right after it, the noun.
+
+    "Each member may reserve four tickets" does not say how many members there are. A row of a
+    table counts whatever it is about.
+    """
+    match = _MANY.search(question.asking)
+    if match is None:
+        return True
+    wanted = [word for word in asked if word.stem in set(tokens(match["noun"].split()[0]))]
+    if not wanted:
+        return True
+    for text in texts:
+        if re.search(r"(?:: |\u2014 ?)\W?\d", text):
+            return True
+        for counted in _NUMBER_THEN.finditer(text):
+            if any(word.said(tokens(counted["after"])) > _NEARLY for word in wanted):
+                return True
+    return False

@@ -22,10 +22,11 @@ Stems = Callable[[str], list[str]]
 _NEGATION = re.compile(
     r"\b(?:not|never|no|none|nothing|nobody|neither|nor|cannot|without|forbidden|prohibited|"
     r"refuses?|unless|excluded|avoid|only (?:if|when|where|the|by|with|for)|except|rather than|"
-    r"instead of)\b|n't\b|\bdoes no\b",
+    r"instead of|left out|ruled out|kept out|banned|off limits|out of bounds)\b|n't\b|\bdoes no\b",
     re.IGNORECASE,
 )
 _NEGATED_VERB = re.compile(
+    r"\b(?:left|ruled|kept) out\b|\b(?:banned|off limits|out of bounds)\b|"
     r"\b(?:is|are|was|were|be|do|does|did|can|could|may|must|should|shall|will|would|has|have|need)"
     r" (?:\w+ )?not\b|n't\b|\b(?:cannot|never|nobody|nothing|none|no longer|avoid)\b|"
     r"^\W*(?:not|no) ",
@@ -78,6 +79,8 @@ _LEADING = re.compile(r"^\W*(yes|no)\b(?! (?:nimbrel|more|longer|other|one|matte
 _CLAUSES = re.compile(
     rf"(?<=[a-zA-Z0-9%)])[,;:.](?=\s)|\s[{DASHES}-]\s|\b(?:but|although|whereas|while)\b"
 )
+# "Wear parts, which are belts and brushes, are left out" says so of the belts.
+_ASIDE = re.compile(r", (which [^,.;:]+),")
 # "A washed filter looks clean and filters nothing" denies no more than that it filters.
 _OBJECT = re.compile(r"^(.*\S) (\w+ (?:nothing|nobody|none)\b.*)$", re.IGNORECASE | re.DOTALL)
 _PROHIBITION = re.compile(r"(?:Do not|Don't|Never|You must not|You may not)\b")
@@ -85,6 +88,20 @@ _PROHIBITION = re.compile(r"(?:Do not|Don't|Never|You must not|You may not)\b")
 _NOT_SO = re.compile(
     r"(?P<subject>[^.;:,]{1,70}?) (?:can|could|may|must|should|shall|will|would|do|does|did|is|are|"
     r"was|were|has|have|need)(?:not|n't| not)(?=[.,;:]| (?:because|since|as|for|if|unless)\b|$)",
+    re.IGNORECASE,
+)
+# "Nothing is put on it": whatever a question asks leave for.
+_WHATEVER = re.compile(
+    r"(?:Nothing|Nobody|No one|None) (?:is|are|may|must|can|goes|should|shall|but|except)\b|"
+    r"(?:Do not|Don't|Never) [^.;:]*\b(?:any(?:thing|one|body|where)|at all|whatever)\b"
+)
+_ALONE = re.compile(
+    r"\b(?:alone|on (?:my|your|one's|his|her) own|by (?:myself|yourself)|single-handed\w*)\b", re.I
+)
+_TOGETHER = re.compile(
+    r"\b(?:by|takes?|needs?|with) (?:at least )?(?:two|three|four|2|3|4) "
+    r"(?:people|persons|men|women|adults|others?|helpers?|of you)\b|\bnever (?:\w+ )?alone\b|"
+    r"\bin pairs\b|\b(?:somebody|someone|a second person) (?:else )?(?:holds|helps|must)\b",
     re.IGNORECASE,
 )
 _OPPOSITES = (
@@ -145,6 +162,8 @@ def side_of(question: Question, evidence: str, stems: Stems) -> Side:
             or contradicts(question.asking, evidence, stems)
             or other_of_its_kind(question.asking, evidence)
             or harms(question, evidence)
+            or forbids_all(question, evidence)
+            or needs_others(question, evidence)
             or bool(_DUTY.search(question.asking) and _NO_DUTY.search(evidence))
         )
     return "no" if denied != is_negated(question) else "yes"
@@ -162,12 +181,22 @@ def harms(question: Question, evidence: str) -> bool:
     return bool(_LEAVE.search(question.asking) and _HARM.search(evidence))
 
 
+def forbids_all(question: Question, evidence: str) -> bool:
+    """Whether evidence forbids everything of its kind where a question asks for leave."""
+    return bool(_LEAVE.search(question.asking) and _WHATEVER.match(evidence))
+
+
+def needs_others(question: Question, evidence: str) -> bool:
+    """Whether a question asks to do something alone that takes several people."""
+    return bool(_ALONE.search(question.asking) and _TOGETHER.search(evidence))
+
+
 def _denies(question: Question, evidence: str, stems: Stems) -> bool:
     """Whether the question's words appear in negated clauses of the evidence and in no others."""
     asked = set(stems(question.asking))
     denied: set[str] = set()
     affirmed: set[str] = set()
-    for clause in _CLAUSES.split(evidence):
+    for clause in _CLAUSES.split(_ASIDE.sub(r" \1 ", evidence)):
         before, after = _negated_part(clause or "", asked, stems)
         denied |= asked & set(stems(after))
         affirmed |= asked & set(stems(before))
@@ -246,6 +275,8 @@ def forbids_beside(question: Question, evidence: str, beside: str, stems: Stems)
 
     "Scrape a sting out. Do not pull it with two fingers" forbids to use the fingers.
     """
+    if forbids_all(question, beside):
+        return True
     added = set(stems(question.asking)) - set(stems(evidence))
     if short := _NOT_SO.match(beside):
         return bool(added & set(stems(short["subject"])))

@@ -15,6 +15,16 @@ from doctune.dataset.text import collapse, sentences
 
 Form = Literal["yes_no", "list", "how_to", "time", "price", "count", "reason", "definition", "open"]
 
+# As people type and speak: without an apostrophe, or run together.
+_SPOKEN = {
+    "whats": "what is", "whos": "who is", "wheres": "where is", "whens": "when is",
+    "hows": "how is", "whys": "why is", "dont": "don't", "doesnt": "doesn't", "didnt": "didn't",
+    "isnt": "isn't", "arent": "aren't", "wasnt": "wasn't", "cant": "can't", "couldnt": "couldn't",
+    "shouldnt": "shouldn't", "wouldnt": "wouldn't", "wont": "won't", "im": "I am", "ive": "I have",
+    "thats": "that is", "theres": "there is", "u": "you", "ur": "your", "pls": "please",
+    "wanna": "want to", "gonna": "going to", "gotta": "have to",
+}  # fmt: skip
+_SPOKEN_WORD = re.compile(rf"\b(?:{'|'.join(_SPOKEN)})\b(?!['\u2019.-])", re.IGNORECASE)
 _AUXILIARY = (
     r"(?:is|are|was|were|am|do|does|did|can|could|may|might|must|should|shall|will|would|has|have|"
     r"had|need|isn't|aren't|doesn't|don't|didn't|can't|won't|shouldn't|isnt|arent|doesnt|dont|cant)"
@@ -45,8 +55,9 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
     (
         "price",
         re.compile(
-            r"\b(?:cost|costs|price|priced|prices|pay|fees?|expensive|sells? for|owe|how much (?:"
-            r"money|is|are|does .* cost)|(?:any|a|the|extra|what) charges?|charged? (?:for|me))\b",
+            r"\b(?:cost|costs|price|priced|prices|pay|fees?|expensive|earns?|salary|wages?|"
+            r"sells? for|owe|how much (?:money|is|are|does .* cost)|"
+            r"(?:any|a|the|extra|what) charges?|charged? (?:for|me))\b",
             re.IGNORECASE,
         ),
     ),
@@ -64,7 +75,9 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
         "count",
         re.compile(
             r"\b(?:how (?:many|much|big|large|heavy|high|tall|far|loud|thick|wide|quiet|"
-            r"deep|fast|hot|cold|strong|warm|tight)|what (?:percentage|share|number|size|weight|"
+            r"deep|fast|hot|cold|strong|warm|tight)|what(?: is| are| was)? (?:the )?"
+            r"(?:(?:max|min)(?:imum|imal)?|total|average|highest|lowest|recommended|exact|usual)? ?"
+            r"(?:percentage|share|number|size|weight|"
             r"distance|speed|temperature|pressure|wind|level|amount|value)|"
             r"whats the (?:size|weight))\b",
             re.IGNORECASE,
@@ -111,6 +124,11 @@ _DEFINITIONS = tuple(
     )
 )
 _WHO = re.compile(r"^(?:and |so )?who(?:'s| is| has to| must| should| do(?:es)?)?\b", re.IGNORECASE)
+_HOW_PAID = re.compile(
+    r"^how (?:do|can|should|must|would|to|is|are) (?:(?:i|we|you|one|they|it) )?(?:[\w' ]+ )?"
+    r"(?:pay|paid|claim)\b|^where\b",
+    re.IGNORECASE,
+)
 _MEANING = re.compile(r"\b(?:mean(?:s|ing|t)?|defin\w+|stands? for|understood)\b", re.IGNORECASE)
 
 
@@ -119,7 +137,7 @@ class Question:
     """A question and what it asks for.
 
     Attributes:
-        text: All that was written, on one line.
+        text: All that was written, on one line, contractions in full ("whats" as "what is").
         asking: The clause that asks, without wrapping.
         form: The kind of answer wanted.
         term: Of a definition, what is to be explained; empty of any other.
@@ -133,7 +151,7 @@ class Question:
 
 def read_question(text: str) -> Question:
     """Returns a question with its form."""
-    text = collapse(text)
+    text = _SPOKEN_WORD.sub(_written, collapse(text))
     asking = _asking_clause(text)
     bare = _WRAPPING.sub("", asking).strip() or asking
     if _TRUE_THAT.search(asking) or _WHETHER.match(bare) or _YES_NO.match(bare):
@@ -148,10 +166,20 @@ def read_question(text: str) -> Question:
     if (term := _defined_term(bare)) and (_MEANING.search(bare) or not measured):
         return Question(text, bare, "definition", term)
     for form, pattern in _FORMS:
-        # "Who pays for the drain?" asks for somebody, not for a price.
-        if pattern.search(bare) and not (form == "price" and _WHO.match(bare)):
+        # "Who pays for the drain?" asks for somebody, "how do I pay?" for a way, not for a price.
+        if pattern.search(bare) and not (
+            form == "price" and (_WHO.match(bare) or _HOW_PAID.search(bare))
+        ):
             return Question(text, bare, form)
     return Question(text, bare, "open")
+
+
+def _written(match: re.Match[str]) -> str:
+    word = match[0]
+    if word.isupper():  # "IM" and "U" of a text are names
+        return word
+    full = _SPOKEN[word.casefold()]
+    return full[0].upper() + full[1:] if word[0].isupper() else full
 
 
 def _defined_term(asking: str) -> str:

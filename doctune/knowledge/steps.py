@@ -49,8 +49,9 @@ def list_asked(
             break
         if one.unit.kind == "list":
             return one, list_text(one.unit)
-        if one is first and (text := _whole_list(question, one, stems, rarity)) is not None:
-            return one, text
+        if one is first and (at := _whole_list(question, one, stems, rarity)) is not None:
+            one = replace(one, at=at)
+            return one, list_text(one.unit)
     return None
 
 
@@ -68,10 +69,12 @@ def named_steps(
     most = named(evidence[0]).weight
     best: tuple[Evidence, str] | None = None
     for one in evidence[:_STEPS_TRIED]:
-        lists = [unit for unit in one.passage.units if unit.kind == "list"]
+        lists = [at for at, unit in enumerate(one.passage.units) if unit.kind == "list"]
         heading = named(one)
         if lists and heading.share >= _NAMED and heading.weight > most:
-            best, most = (one, list_text(lists[0])), heading.weight
+            # The list's own place, since its page is the one to cite.
+            one = replace(one, at=lists[0])
+            best, most = (one, list_text(one.unit)), heading.weight
     return best
 
 
@@ -81,15 +84,15 @@ def goes_together(unit: Unit, other: Unit) -> bool:
 
 def _whole_list(
     question: Question, first: Evidence, stems: Stems, rarity: Callable[[str], float]
-) -> str | None:
-    """Returns the list to quote, where a question asks for one or its lead-in is what was found."""
+) -> int | None:
+    """Returns where the list to quote is, if a question asks for one or its lead-in was found."""
     unit = first.unit
     if unit.kind == "list":
-        return list_text(unit)
+        return first.at
     if question.form not in ("list", "how_to"):
         return None
     wanted = set(stems(question.asking))
-    for other in first.passage.units:
+    for at, other in enumerate(first.passage.units):
         if other.kind != "list" or (
             unit.kind == "item" and other.lead and other.lead not in unit.lead
         ):
@@ -97,7 +100,7 @@ def _whole_list(
         about = set(stems(" ".join([*first.passage.heading[-1:], other.lead])))
         shared = sum(map(rarity, wanted & about))
         if shared >= _ABOUT * sum(map(rarity, wanted)) or (unit.kind == "item" and shared):
-            return list_text(other)
+            return at
     return None
 
 

@@ -25,6 +25,11 @@ from doctune.knowledge.lexical import is_stop_word, tokens
 WORDS, WORD_VECTORS = "words.parquet", "words.npy"
 MOST_WORDS = 20_000  # of the documents, the most frequent first
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]{2,}\b")  # where no sentence begins
+# Who asks about Thursday where the documents say Tuesday is wrong about the day, not elsewhere.
+_DATED = re.compile(
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?$|(?:January|February|March|April|May|June|July|"
+    r"August|September|October|November|December|Christmas|Easter)$"
+)
 _LEAST_LETTERS = 3
 _UNLIKE, _SAME = 0.45, 0.85  # cosines of words that have nothing, and all, in common
 _MOST_NEAR = 6
@@ -80,7 +85,7 @@ def foreign_names(text: str, known: Callable[[str], bool]) -> frozenset[str]:
 
     No other name is near one of these: what holds for Germany does not hold for France.
     """
-    stems = tokens(" ".join(_NAME.findall(text)))
+    stems = tokens(" ".join(name for name in _NAME.findall(text) if not _DATED.match(name)))
     return frozenset(stem for stem in stems if not known(stem))
 
 

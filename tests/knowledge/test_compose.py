@@ -85,3 +85,66 @@ def test_a_further_unit_is_quoted_where_it_is_nearly_as_good() -> None:
     answer = _answer("Tell me about the lid", first, near, far, named={})
 
     assert answer == "The lid is blue. The lid is made of tin."
+
+
+def test_the_rows_of_a_table_decide_which_of_two_is_more() -> None:
+    rows = tuple(
+        Unit(
+            "row", f"{place} — Fee: {fee}", 1, label=place, cells=(("Kept at", "4 C"), ("Fee", fee))
+        )
+        for place, fee in (("Tank", "61 euros"), ("Freezer", "24 euros"), ("Shelf", "2 euros"))
+    )
+    table = _evidence(0, "A", *rows, score=2.0)
+
+    dearer = _answer("is the tank dearer than the freezer?", table, named={})
+    cheaper = _answer("is the tank cheaper than the freezer?", table, named={})
+
+    assert dearer.startswith("Yes. Tank")
+    assert "24 euros" in dearer
+    assert "Shelf" not in dearer
+    assert cheaper.startswith("No. Tank")
+
+
+def test_the_columns_of_a_row_decide_which_of_two_is_more() -> None:
+    cells = (("Arlo 3", "9 kg"), ("Arlo 5", "23 kg"))
+    row = Unit("row", "Weight — Arlo 3: 9 kg; Arlo 5: 23 kg", 1, label="Weight", cells=cells)
+
+    answer = _answer(
+        "Is the Arlo 3 heavier than the Arlo 5?", _evidence(0, "A", row, score=2.0), named={}
+    )
+
+    assert answer.startswith("No. ")
+
+
+def test_what_is_forbidden_two_sentences_on_denies_a_request() -> None:
+    box = (10.0, 1.0, 90.0, 20.0)
+    units = (
+        Unit("sentence", "The oxygen alarm is a rising tone.", 1, box),
+        Unit("sentence", "Leave the room at once.", 1, box),
+        Unit("sentence", "Do not go back for anything.", 1, box),
+    )
+
+    answer = _answer(
+        "Can I run back for my bag when the oxygen alarm sounds?",
+        _evidence(0, "A", *units, score=2.0),
+        named={},
+    )
+
+    assert answer.startswith("No. The oxygen alarm")
+
+
+def test_the_list_that_is_quoted_is_cited_with_its_own_page() -> None:
+    passage = Passage(("Washing",), "…", (1, 2), (), (Unit("sentence", "Wash it.", 1), STEPS))
+    best = Evidence(Hit(0, 0, passage.units[0], 2.0), passage, 0, 2.0, 0.5)
+
+    composed = compose(
+        read_question("How do I do the washing?"),
+        [best],
+        tokens,
+        lambda heading: False,
+        lambda word: 1.0,
+        lambda heading: HeadingMatch(0.0, 0.0),
+    )
+
+    assert STEPS.text in composed.text
+    assert [one.unit.page for one in composed.used] == [2]

@@ -24,7 +24,17 @@ from doctune.knowledge.questions import read_question
         ("whats the price of a lid", "price"),
         ("Who pays for a blocked drain?", "open"),
         ("what is the right time for a shot", "time"),
+        ("how do i pay my fee", "how_to"),
+        ("where do i pay my fee", "open"),
+        ("how much does the conductor earn", "price"),
+        ("what is the maximum weight of a bowl", "count"),
+        ("isnt the lid covered", "yes_no"),
     ],
 )
 def test_the_form_is_read_from_the_clause_that_asks(text: str, form: str) -> None:
     assert read_question(text).form == form
+
+
+def test_contractions_are_read_as_their_words() -> None:
+    assert read_question("whats the fee, u know?").text == "what is the fee, you know?"
+    assert read_question("Can I send U S mail?").text == "Can I send U S mail?"
