@@ -13,6 +13,8 @@ def build_index(
 ) -> None:
     """Writes the knowledge index into one folder: passages, units, vectors and words.
 
+    With `vector_search` set, its vectors also replace those of that Vector Search index.
+
     Args:
         documents: The output of join_documents.
         index: The folder that `doctune ask` and `doctune search` read.
@@ -20,9 +22,15 @@ def build_index(
     """
     from pathlib import Path
 
-    from doctune.knowledge import KnowledgeOptions, build_index
+    from doctune.knowledge import KnowledgeOptions, build_index, datapoint_lines
 
-    summary = build_index(Path(documents.path), Path(index.path), KnowledgeOptions(**advanced))
+    options = KnowledgeOptions(**advanced)
+    summary = build_index(Path(documents.path), Path(index.path), options)
+    if options.vector_search:
+        from doctune.vertex.vector_search import replace_datapoints
+
+        lines = datapoint_lines(Path(index.path))
+        replace_datapoints(options.vector_search, f"{index.uri}-datapoints", lines)
     index.metadata.update(
         documents_digest=documents.metadata["digest"],
         digest=summary.digest,

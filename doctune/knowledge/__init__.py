@@ -13,6 +13,7 @@ from doctune.knowledge.options import KnowledgeOptions
 if TYPE_CHECKING:
     from doctune.knowledge.answering import Answer, Answerer, Source
     from doctune.knowledge.build import IndexSummary, build_index
+    from doctune.knowledge.datapoints import datapoint_lines
     from doctune.knowledge.index import FoundPassage, KnowledgeIndex
     from doctune.knowledge.prompt import REFUSAL
     from doctune.knowledge.reviewed import ReviewedSummary, add_reviewed_answers
@@ -29,6 +30,7 @@ _MODULES = {
     "Source": "answering",
     "add_reviewed_answers": "reviewed",
     "build_index": "build",
+    "datapoint_lines": "datapoints",
     "TuningSummary": "tuning",
     "tune_retriever": "tuning",
 }
@@ -46,6 +48,7 @@ __all__ = [
     "TuningSummary",
     "add_reviewed_answers",
     "build_index",
+    "datapoint_lines",
     "tune_retriever",
 ]
 

@@ -183,6 +183,8 @@ def _write(
         tokens,
     )
     write_json(folder / ALIASES, [alias.model_dump() for alias in aliases])
+    # Where the vectors are written besides changes nothing in the index.
+    options = options.model_copy(update={"vector_search": ""})
     record = IndexRecord(
         version=VERSION,
         options=options,

@@ -32,3 +32,10 @@ class KnowledgeOptions(BaseModel):
         le=100_000,
         description="Steps of 16 questions in which the encoder is tuned on them; 0: none.",
     )
+    vector_search: str = Field(
+        "",
+        pattern=r"^(projects/[^/]+/locations/[^/]+/indexes/[^/]+)?$",
+        description="A Vertex AI Vector Search index that build_index fills too: "
+        "projects/PROJECT/locations/LOCATION/indexes/ID, of 384 dimensions with the shipped "
+        "encoder and DOT_PRODUCT_DISTANCE. Empty: none.",
+    )
