@@ -23,14 +23,12 @@ def build_index(
     from pathlib import Path
 
     from doctune.knowledge import KnowledgeOptions, build_index, datapoint_lines
+    from doctune.vertex.vector_search import replace_datapoints
 
     options = KnowledgeOptions(**advanced)
     summary = build_index(Path(documents.path), Path(index.path), options)
-    if options.vector_search:
-        from doctune.vertex.vector_search import replace_datapoints
-
-        lines = datapoint_lines(Path(index.path))
-        replace_datapoints(options.vector_search, f"{index.uri}-datapoints", lines)
+    lines = datapoint_lines(Path(index.path))
+    replace_datapoints(options.vector_search, f"{index.uri}-datapoints", lines)
     index.metadata.update(
         documents_digest=documents.metadata["digest"],
         digest=summary.digest,

@@ -23,7 +23,7 @@ _MEASURES = (
     ("money", "dearer|more expensive|pricier|costlier|costs? more",
      "cheaper|less expensive|costs? less"),
     ("mass", "heavier|weighs? more", "lighter|weighs? less"),
-    ("time", "longer|slower|older|later", "shorter|faster|quicker|sooner|younger|earlier"),
+    ("time", "longer|slower|later", "shorter|faster|quicker|sooner|earlier"),
     ("length", "longer|taller|wider|deeper|higher|bigger|larger|thicker|farther|further",
      "shorter|lower|narrower|smaller|thinner|shallower|nearer"),
     ("volume", "bigger|larger|holds? more", "smaller|holds? less"),
@@ -31,6 +31,7 @@ _MEASURES = (
     ("degrees", "hotter|warmer", "colder|cooler"),
     ("power", "stronger|more powerful|(?:draws?|uses?|needs?|consumes?) more",
      "weaker|less powerful|(?:draws?|uses?|needs?|consumes?) less"),
+    ("", "faster|quicker", "slower"),
     ("", "more|bigger|larger|higher|greater", "less|fewer|smaller|lower"),
 )  # fmt: skip
 _MEASURED = tuple(
@@ -118,6 +119,7 @@ def _heads(question: Question, row: Unit) -> list[str]:
 
 def _place(question: Question, name: str) -> int | None:
     """Returns where a question names a row or column, whatever the number; None if nowhere."""
+    name = re.split(r"[,(;]", name)[0].strip()  # "Child, 4 to 15"
     if not name:
         return None
     match = re.search(rf"(?<!\w){re.escape(name)}s?(?!\w)", question.text, re.IGNORECASE)

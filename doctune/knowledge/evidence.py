@@ -71,7 +71,8 @@ _DIMENSIONS = tuple(
     )
 )
 _FREE = re.compile(
-    r"\bfree\b|\b(?:no|without) (?:charge|cost|fee)\b|\bcosts nothing\b|[$€£]", re.IGNORECASE
+    r"\bfree\b|\bfor nothing\b|\b(?:no|without) (?:charge|cost|fee)\b|\bcosts nothing\b|[$€£]",
+    re.IGNORECASE,
 )
 
 

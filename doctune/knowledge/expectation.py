@@ -113,7 +113,7 @@ _WANTED = tuple(
 _NEARLY = 0.3  # how near a counted word must be to the one that is asked for
 # What stands for no kind of thing: "what is the best way to", "what is the point of".
 _NO_NOUN = re.compile(
-    r"steps?|pieces?|bits?|pairs?|procedures?|instructions?|process|rules?|policy|effects?|"
+    r"prices?|costs?|fees?|charges?|surcharges?|supplements?|fines?|penalty|steps?|pieces?|bits?|pairs?|procedures?|instructions?|process|rules?|policy|effects?|"
     r"things?|way|difference|reason|kind|sort|type|happens|point|best|most|name|purpose|use|time|"
     r"much|many|other|first|last|the|an?|do|does|must|should|if|of|out|up|right|correct|proper|good|"
     r"usual|normal|exact|max(?:imum)?|min(?:imum)?|total|current|average|typical|maximal|minimal"

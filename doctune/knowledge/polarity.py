@@ -79,6 +79,15 @@ _LEADING = re.compile(r"^\W*(yes|no)\b(?! (?:nimbrel|more|longer|other|one|matte
 _CLAUSES = re.compile(
     rf"(?<=[a-zA-Z0-9%)])[,;:.](?=\s)|\s[{DASHES}-]\s|\b(?:but|although|whereas|while)\b"
 )
+_AGE = re.compile(r"\b(\d{1,2})[ -]years?[ -]olds?\b", re.IGNORECASE)
+_LEAST_AGE = re.compile(
+    r"\b(?:nobody|no one|no \w+|none|not (?:for|open to) (?:\w+ )?)\b[^.;]{0,20}"
+    r"\b(?:under|below|younger than) (\d{1,2})\b|"
+    r"\b(?:must be|from|at least|over|aged)(?: the age of)? (\d{1,2})\b(?: years)?"
+    r"(?: (?:or|and) (?:older|over|above)| years? (?:old|of age)|\+)|"
+    r"\bonly (?:from|over) (\d{1,2})\b",
+    re.IGNORECASE,
+)
 # "Wear parts, which are belts and brushes, are left out" says so of the belts.
 _ASIDE = re.compile(r", (which [^,.;:]+),")
 # "A washed filter looks clean and filters nothing" denies no more than that it filters.
@@ -153,8 +162,11 @@ def is_negated(question: Question) -> bool:
 def side_of(question: Question, evidence: str, stems: Stems) -> Side:
     """Returns the side that a piece of evidence takes on a yes/no question."""
     evidence = _NO_DENIAL.sub("", evidence)
+    young = too_young(question, evidence)
     figure = _figures_side(question.asking, evidence)
-    if figure is not None:
+    if young is not None:
+        denied = young
+    elif figure is not None:
         denied = figure == "no"
     else:
         denied = (
@@ -184,6 +196,14 @@ def harms(question: Question, evidence: str) -> bool:
 def forbids_all(question: Question, evidence: str) -> bool:
     """Whether evidence forbids everything of its kind where a question asks for leave."""
     return bool(_LEAVE.search(question.asking) and _WHATEVER.match(evidence))
+
+
+def too_young(question: Question, evidence: str) -> bool | None:
+    """Whether a question's age is below the one that evidence demands; None where none is told."""
+    asked, said = _AGE.search(question.text), _LEAST_AGE.search(evidence)
+    if asked is None or said is None:
+        return None
+    return int(asked[1]) < int(next(filter(None, said.groups())))
 
 
 def needs_others(question: Question, evidence: str) -> bool:
@@ -275,7 +295,7 @@ def forbids_beside(question: Question, evidence: str, beside: str, stems: Stems)
 
     "Scrape a sting out. Do not pull it with two fingers" forbids to use the fingers.
     """
-    if forbids_all(question, beside):
+    if forbids_all(question, beside) or too_young(question, beside):
         return True
     added = set(stems(question.asking)) - set(stems(evidence))
     if short := _NOT_SO.match(beside):

@@ -57,7 +57,8 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
         re.compile(
             r"\b(?:cost|costs|price|priced|prices|pay|fees?|expensive|earns?|salary|wages?|"
             r"sells? for|owe|how much (?:money|is|are|does .* cost)|"
-            r"(?:any|a|the|extra|what) charges?|charged? (?:for|me))\b",
+            r"(?:any|a|the|extra|what) charges?|charged? (?:for|me)|"
+            r"what(?: is|'s) the (?:[\w-]+ )?(?:surcharge|supplement|fine|penalty|rent))\b",
             re.IGNORECASE,
         ),
     ),

@@ -16,9 +16,10 @@ from doctune.knowledge.vocabulary import AskedWord
 
 _NEAR = 3  # units among which an answer must be
 _ABOUT_IT = 0.6  # of what the unit says that says most, to be about what is asked
-# What a question has and no document that answers it need have.
-_FILLERS = re.compile(
-    r"able|allow\w*|permit\w*|possibl\w*|suppos\w*|ok|okay|okai|alright|fine|pleas\w*|just|realli|"
+# What a question has and no document that answers it need have: fillers, and figures, alone or
+# with a unit ("a 15-year-old" of a rule for people under 16).
+_NEEDLESS = re.compile(
+    r"\d[\d.,]*|(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve)-[a-z-]+|able|allow\w*|permit\w*|possibl\w*|suppos\w*|ok|okay|okai|alright|fine|pleas\w*|just|realli|"
     r"actual\w*|exact\w*|want|someon|somebodi|anyon|anybodi|anyth|someth|thing|stuff|way|step|"
     r"happen|tell|know|get|got|am|he|she|them|then|than|about|into|so|but|us|up|out"
 )
@@ -29,7 +30,7 @@ def read_signals(
 ) -> Signals:
     """Returns the signals that show whether the documents answer a question."""
     near = evidence[:_NEAR]
-    asked = [one for one in index.asked(question.text) if not _FILLERS.fullmatch(one.stem)]
+    asked = [one for one in index.asked(question.text) if not _NEEDLESS.fullmatch(one.stem)]
     rarity = {word.stem: index.passage_words.idf(word.stem) for word in asked}
     total, highest = sum(rarity.values()) or 1.0, index.passage_words.idf("\0")
     units = [_stems(_unit_around(index, one)) for one in near]

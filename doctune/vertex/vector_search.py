@@ -19,7 +19,7 @@ def replace_datapoints(index_name: str, folder_uri: str, lines: Iterable[str]) -
     The lines are streamed to the bucket, so memory does not grow with them.
 
     Args:
-        index_name: projects/PROJECT/locations/LOCATION/indexes/ID.
+        index_name: projects/PROJECT/locations/LOCATION/indexes/ID; with "" nothing is done.
         folder_uri: An empty gs:// folder for the file that the index is filled from.
         lines: Datapoints as JSON, one a line.
 
@@ -30,6 +30,8 @@ def replace_datapoints(index_name: str, folder_uri: str, lines: Iterable[str]) -
         ConfigurationError: The folder is not in Cloud Storage.
         StorageError: The file or the index cannot be written.
     """
+    if not index_name:
+        return 0
     if not folder_uri.startswith("gs://"):
         raise ConfigurationError(
             f"Vector Search is filled from Cloud Storage, and {folder_uri} is not in it: run the "

@@ -109,6 +109,18 @@ def test_the_columns_of_a_row_decide_which_of_two_is_more() -> None:
     cells = (("Arlo 3", "9 kg"), ("Arlo 5", "23 kg"))
     row = Unit("row", "Weight — Arlo 3: 9 kg; Arlo 5: 23 kg", 1, label="Weight", cells=cells)
 
+    modes = tuple(
+        Unit("row", f"{mode} — Top speed: {speed}", 1, label=label, cells=(("Top speed", speed),))
+        for mode, label, speed in (
+            ("Still", "Still, near roofs", "3 m/s"),
+            ("Sport", "Sport", "9 m/s"),
+        )
+    )
+    slow = _answer(
+        "is still mode faster than sport mode", _evidence(0, "A", *modes, score=2.0), named={}
+    )
+    assert slow.startswith("No. Still")
+
     answer = _answer(
         "Is the Arlo 3 heavier than the Arlo 5?", _evidence(0, "A", row, score=2.0), named={}
     )
