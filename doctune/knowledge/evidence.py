@@ -55,6 +55,7 @@ _CLOCK = re.compile(
     r"morning|night|spring|summer|autumn|winter)|(?:19|20)\d\d|at once|spring|autumn)\b",
     re.IGNORECASE,
 )
+_LONG_THING = re.compile(r"\bhow long (?:is|are|was|were) (?:the|an?|my|your)\b", re.IGNORECASE)
 # "Open a hive when the willow is in flower" is a time for who asks when, not for who asks how long.
 _WHEN = re.compile(r"^(?:\w+ )?when\b", re.IGNORECASE)
 _EVENT = re.compile(r"\b(?:when|once|as soon as|after|before|until|while)\b", re.IGNORECASE)
@@ -208,6 +209,8 @@ def suits(question: Question, text: str) -> bool:
     match question.form:
         case "time":
             timed = any(figure.dimension == "time" for figure in figures(text))
+            if _LONG_THING.search(question.asking):  # a length or a duration, no time of day
+                return timed or any(figure.dimension == "length" for figure in figures(text))
             timed = timed or bool(_CLOCK.search(text))
             return timed or bool(_WHEN.search(question.asking) and _EVENT.search(text))
         case "price":

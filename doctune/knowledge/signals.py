@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from doctune.knowledge.comparing import compare_rows
 from doctune.knowledge.confidence import Signals
 from doctune.knowledge.evidence import TYPED, Evidence, suits
 from doctune.knowledge.expectation import counts, has_kind, named, wanted_noun
 from doctune.knowledge.index import KnowledgeIndex
 from doctune.knowledge.lexical import tokens
-from doctune.knowledge.polarity import denies_premise
+from doctune.knowledge.polarity import denies_premise, too_young
 from doctune.knowledge.questions import Question
 from doctune.knowledge.vocabulary import AskedWord
 
@@ -51,7 +52,16 @@ def read_signals(
         / highest,
         named=0.0 if index.foreign_names(question.asking) else named(asked, noun, units),
         suited=float(_suited(index, question, asked, near, said)),
+        decided=float(_decided(question, evidence)),
     )
+
+
+def _decided(question: Question, evidence: Sequence[Evidence]) -> bool:
+    """Whether a rule settles a yes/no question whose words the documents need not have."""
+    if question.form != "yes_no":
+        return False
+    ages = (too_young(question, _beside(one)) for one in evidence[:_NEAR])
+    return compare_rows(question, evidence) is not None or any(age is not None for age in ages)
 
 
 def _suited(

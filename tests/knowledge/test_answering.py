@@ -41,6 +41,7 @@ def test_only_the_column_that_is_asked_for_is_read_out(answerer: Answerer) -> No
         ("Is the filter covered by the warranty?", "No"),
         ("Is the motor covered for three years?", "Yes"),
         ("Is the motor covered for five years?", "No"),
+        ("Does the Arlo 5 draw more than the Arlo 3?", "Yes"),
         ("May I clean the filter with soap?", "No"),
     ],
 )
