@@ -62,6 +62,52 @@ def test_a_title_over_all_columns_of_values_names_each(tmp_path: Path) -> None:
     assert table.text.splitlines()[0].count("Year ended") == 4
 
 
+def draw_free(path: Path, titles: list[tuple[float, str]], names: list[str], rules: bool) -> Path:
+    """A table without drawn cells: titles centred at places over the names of four columns."""
+    canvas = Canvas(str(path), pagesize=A4)
+    canvas.setFont("Helvetica", 10)
+    for x, title in titles:
+        canvas.drawCentredString(x, 687, title)
+    if rules:
+        for y, x0, x1 in ((700, 72, 480), (683, 195, 300), (683, 335, 440), (667, 72, 480)):
+            canvas.line(x0, y, x1, y)
+    values = [[f"{name}", "12.3", "4.5", "13.1", "4.9"] for name in ("Oslo", "Bergen", "Bodo")]
+    for row, cells in enumerate([names, *values]):
+        for x, cell in zip((72, 200, 270, 340, 410), cells, strict=True):
+            canvas.drawString(x, 672 - 15 * row, cell)
+    canvas.save()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("titles", "names", "rules", "spans"),
+    [
+        (
+            [(245, "2019"), (385, "2020")],
+            ["City", "Flow", "Loss", "Flow", "Loss"],
+            True,
+            ((0, 1, 1, 2), (0, 3, 1, 2)),
+        ),
+        (
+            [(317, "Year Ended May 31,")],
+            ["", "2017", "2018", "2019", "2020"],
+            False,
+            ((0, 1, 1, 4),),
+        ),
+    ],
+    ids=["years over pairs", "one title over all"],
+)
+def test_titles_of_a_table_without_cells_span_what_they_stand_over(
+    tmp_path: Path,
+    titles: list[tuple[float, str]],
+    names: list[str],
+    rules: bool,
+    spans: tuple[tuple[int, int, int, int], ...],
+) -> None:
+    (table,) = parse_pdf(draw_free(tmp_path / "a.pdf", titles, names, rules)).tables
+    assert table.spans == spans
+
+
 def test_a_table_with_its_names_in_drawn_cells_takes_no_text_above_it(tmp_path: Path) -> None:
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
     canvas.drawString(150, 606, "Prices in May")

@@ -37,7 +37,7 @@ def title_places(
         ruled = _under_rule(piece, below, columns, rules)
         if ruled is not None and ruled[1] > ruled[0]:
             places[number] = max(least, ruled[0]), min(most, ruled[1])
-        elif not _is_over(piece, (first, last), columns):
+        elif len(row) == 1 or not _is_over(piece, (first, last), columns):
             places[number] = centred(piece, (first, last), (least, most), columns, named)
     return places
 

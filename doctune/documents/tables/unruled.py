@@ -45,6 +45,7 @@ _EQUATION_NUMBER = re.compile(r"^\(\d{1,3}(?:\.\d{1,3})?[a-z]?\)$")
 _MAX_CAPTION_GAP = 45.0  # points
 _CELL_CHARS = 30  # of a short piece: a page without short pieces has no table
 _MOST_HEAD_ROWS = 6
+_YEAR = re.compile(r"^(?:1[89]|20)\d\d$")  # a title over columns that have names
 _MAX_COLUMNS = 100
 
 
@@ -124,7 +125,9 @@ def _places(
     places = [[columns_of(piece, columns) for piece in group] for group in groups]
     rules = whole_rules(edges, box[0], box[2])
     for index, (group, below) in enumerate(itertools.pairwise(groups[:_MOST_HEAD_ROWS])):
-        if any(piece.is_value for piece in group[1:]):
+        values = [piece for piece in group[1:] if piece.is_value]
+        names = not any(piece.is_value for piece in below)
+        if values and not (names and all(_YEAR.match(piece.text) for piece in values)):
             break
         if len(text_rows(group)) == 1:
             places[index] = title_places(group, below, columns, rules)
