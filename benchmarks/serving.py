@@ -3,15 +3,19 @@
     python benchmarks/serving.py                    # a table
     python benchmarks/serving.py --json             # and one last line of JSON
     python benchmarks/serving.py --busy 2           # beside two processes that never rest
-    python benchmarks/serving.py --soak 3600        # memory over an hour of load
+    python benchmarks/serving.py --soak 15m --connections 16 --without doctune transformers bulk
     python benchmarks/serving.py --without transformers
+
+The first takes about eight minutes on an idle machine, the soak the time that it says for each
+server and a minute more.
 
 Each server is one process on `--cores` cores (the first ones), with as many threads. A closed loop
 of so many connections asks short prompts (about 50 tokens) for at most 48 tokens, greedily; tokens
 a second are completion tokens by the clock. `transformers serve` loads the same weights in float32.
 "openvino" is our server with that engine. "bulk" is doctune's generator in this process, as
 `doctune batch --model` uses it. "long prompt" is the longest pause between two tokens of a stream
-while another client sends a long prompt.
+while another client sends a long prompt. "soak" is memory under 16 connections: OpenVINO keeps old
+prompts until its cache is full, so that growth counts from a tenth of the time on.
 """
 
 import argparse
@@ -22,33 +26,25 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from statistics import median
-from typing import Any
-
-import psutil
+from statistics import linear_regression, median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.serving_servers import Server, doctune_server, transformers_server
 from doctune.capacity.client import Sample, ask
 from doctune.capacity.targets import AddressTarget
 from doctune.inference.base_model import DEFAULT_BASE_MODEL, resolve_base_model
-from doctune.localvertex.ports import free_port
-from doctune.processes import start_process, stop_process
 from doctune.vertex.http_session import open_session
 
 CONNECTIONS = (1, 8, 16, 32)
 MAX_TOKENS = 48
-_START_SECONDS, _ANSWER_SECONDS = 300.0, 300.0
+_ANSWER_SECONDS = 300.0
 _SUBJECTS = ("pump", "filter", "motor", "valve", "seal", "panel", "battery", "hose")
 
 
@@ -76,102 +72,6 @@ class Measure:
     failed: int
     rss_mb: float
     cpu_seconds_per_1000_tokens: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Server:
-    """A server that answers, and its process."""
-
-    name: str
-    address: str
-    process: psutil.Process
-
-    def memory(self) -> float:
-        """Returns its resident memory in MiB, children included."""
-        family = [self.process, *self.process.children(recursive=True)]
-        return sum(one.memory_info().rss for one in family) / 2**20
-
-    def cpu(self) -> float:
-        """Returns its CPU seconds so far, children included."""
-        family = [self.process, *self.process.children(recursive=True)]
-        return sum(sum(one.cpu_times()[:2]) for one in family)
-
-
-@dataclass
-class Result:
-    """Everything that was measured."""
-
-    machine: str
-    date: str
-    model: str
-    cores: int
-    busy: int
-    measures: list[Measure] = field(default_factory=list)
-    bulk_tokens_per_second: float = 0.0
-    # By server.
-    longest_pause_beside_long_prompt: dict[str, float] = field(default_factory=dict)
-    median_pause: dict[str, float] = field(default_factory=dict)
-    soak: dict[str, dict[str, float]] = field(default_factory=dict)
-
-
-@contextlib.contextmanager
-def started(
-    name: str, command: list[str], address: str, cores: int, ready: str
-) -> Iterator[Server]:
-    """Starts a server on some cores and waits until it is ready."""
-    chosen = sorted(os.sched_getaffinity(0))[:cores]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(cores), "HF_HUB_OFFLINE": "1"}
-    with tempfile.TemporaryFile() as log:
-        process = start_process(
-            command, environment=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            os.sched_setaffinity(process.pid, chosen)
-            _wait(process, ready, log)
-            yield Server(name=name, address=address, process=psutil.Process(process.pid))
-        finally:
-            stop_process(process.pid)
-            process.wait(60)
-
-
-def _wait(process: "subprocess.Popen[Any]", ready: str, log: Any) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        with (
-            contextlib.suppress(urllib.error.URLError, OSError),
-            urllib.request.urlopen(ready, timeout=5) as answer,  # noqa: S310 - loopback
-        ):
-            if answer.status == 200:
-                return
-        if process.poll() is not None:
-            break
-        time.sleep(0.3)
-    log.seek(0)
-    raise SystemExit(f"the server did not start: {log.read()[-2000:].decode(errors='replace')}")
-
-
-def doctune_server(
-    model: Path, cores: int, engine: str = "native"
-) -> contextlib.AbstractContextManager[Server]:
-    """Starts our server with one of its engines."""
-    port = free_port()
-    command = [sys.executable, "-m", "doctune.serving", "--model-uri", str(model)]
-    command += ["--port", str(port), "--max-batch-size", "32", "--engine", engine]
-    url = f"http://127.0.0.1:{port}"
-    name = "doctune" if engine == "native" else engine
-    return started(name, command, f"{url}/v1#tuned", cores, f"{url}/health")
-
-
-def transformers_server(model: Path, cores: int) -> contextlib.AbstractContextManager[Server]:
-    """Starts `transformers serve` with the same weights."""
-    port = free_port()
-    program = str(Path(sys.executable).with_name("transformers"))
-    command = [program, "serve", str(model), "--port", str(port), "--host", "127.0.0.1"]
-    command += ["--dtype", "float32", "--device", "cpu", "--continuous-batching"]
-    # Left to itself it set aside 13 GiB for its cache.
-    command += ["--cb-block-size", "32", "--cb-num-blocks", "512"]
-    url = f"http://127.0.0.1:{port}"
-    return started("transformers", command, f"{url}/v1#{model}", cores, f"{url}/health")
 
 
 async def closed_loop(address: str, connections: int, seconds: float) -> tuple[list[Sample], float]:
@@ -271,13 +171,73 @@ def bulk(model: Path, prompts: int = 64) -> float:
     return sum(answer.completion_tokens for answer in answers) / (time.perf_counter() - began)
 
 
-def soak(server: Server, seconds: float) -> dict[str, float]:
-    """Returns the memory after the first tenth of a load, at its end, and the growth."""
-    asyncio.run(closed_loop(server.address, 16, seconds / 10))
-    first = server.memory()
-    asyncio.run(closed_loop(server.address, 16, 0.9 * seconds))
-    last = server.memory()
-    return {"seconds": seconds, "first_mb": first, "last_mb": last, "growth": last / first - 1}
+@dataclass(frozen=True, kw_only=True)
+class Soak:
+    """Memory under load."""
+
+    seconds: float
+    answers: int
+    failed: int
+    first_mb: float  # after a tenth of the time
+    last_mb: float
+    most_mb: float
+    growth: float  # from first to last, relative
+    mb_a_minute: float  # of the second half, by least squares
+
+
+@dataclass
+class Result:
+    """Everything that was measured."""
+
+    machine: str
+    date: str
+    model: str
+    cores: int
+    busy: int
+    measures: list[Measure] = field(default_factory=list)
+    bulk_tokens_per_second: float = 0.0
+    # By server.
+    longest_pause_beside_long_prompt: dict[str, float] = field(default_factory=dict)
+    median_pause: dict[str, float] = field(default_factory=dict)
+    soak: dict[str, Soak] = field(default_factory=dict)
+
+
+def soak(server: Server, seconds: float) -> Soak:
+    """Returns what became of a server's memory under a load, and prints it as it goes."""
+    points: list[tuple[float, float]] = []
+
+    async def watch() -> None:
+        began = time.perf_counter()
+        while (now := time.perf_counter() - began) < seconds:
+            points.append((now, server.memory()))
+            print(f"soak: {now / 60:5.1f} min, {points[-1][1]:7.1f} MiB", flush=True)
+            await asyncio.sleep(min(60.0, seconds / 20))
+
+    async def both() -> list[Sample]:
+        (samples, _), _ = await asyncio.gather(closed_loop(server.address, 16, seconds), watch())
+        return samples
+
+    samples = asyncio.run(both())
+    points.append((seconds, server.memory()))
+    first = next(memory for at, memory in points if at >= seconds / 10)
+    late = [(at / 60, memory) for at, memory in points if at >= seconds / 2]
+    return Soak(
+        seconds=seconds,
+        answers=sum(sample.ok for sample in samples),
+        failed=sum(not sample.ok for sample in samples),
+        first_mb=round(first, 1),
+        last_mb=round(points[-1][1], 1),
+        most_mb=round(max(memory for _, memory in points), 1),
+        growth=round(points[-1][1] / first - 1, 4),
+        mb_a_minute=round(linear_regression(*zip(*late, strict=True)).slope, 2),
+    )
+
+
+def duration(text: str) -> float:
+    """Returns the seconds of a duration such as 90, 90s, 15m or 1h."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    return float(number) * units[unit]
 
 
 def _spin() -> None:
@@ -367,7 +327,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of each closed loop")
     parser.add_argument("--connections", type=int, nargs="+", default=list(CONNECTIONS))
     parser.add_argument("--busy", type=int, default=0, help="processes that never rest, beside")
-    parser.add_argument("--soak", type=float, default=0.0, help="seconds of load to watch memory")
+    parser.add_argument(
+        "--soak", type=duration, default=0.0, help="load under which memory is watched"
+    )
     parser.add_argument(
         "--without", nargs="*", default=[], help="doctune openvino transformers bulk"
     )

@@ -18,6 +18,8 @@ class Format(StrEnum):
     SAFETENSORS = "safetensors"
     INT8 = "int8"
     NF4 = "nf4"
+    W8A8 = "w8a8"
+    FP8 = "fp8"
     GGUF = "gguf"
 
 
@@ -33,7 +35,11 @@ def export(
     model_dir: Annotated[Path, typer.Option("--model", help="Folder that training wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for the export.")],
     export_format: Annotated[
-        Format, typer.Option("--format", help="int8 for CPUs, nf4 for GPUs, gguf for llama.cpp.")
+        Format,
+        typer.Option(
+            "--format",
+            help="int8 for CPUs, nf4 for GPUs, w8a8 or fp8 for vLLM, gguf for llama.cpp, OpenVINO.",
+        ),
     ],
     examples: Annotated[Path, typer.Option(help="JSONL of chat examples to measure quality on.")],
     max_perplexity_increase: Annotated[

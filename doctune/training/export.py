@@ -3,6 +3,7 @@
 - `safetensors`: the merged model, unchanged.
 - `int8`: LLM.int8 by bitsandbytes, for servers on CPUs (a quarter of float32's size).
 - `nf4`: 4-bit NormalFloat by bitsandbytes, for servers on GPUs (runs on CPUs, slowly).
+- `w8a8`, `fp8`: 8 bits by llm-compressor, for vLLM on GPUs; in an environment of its own.
 - `gguf`: Q8_0 by the `gguf` package, for llama.cpp and compatible servers; Llama models only.
 """
 
@@ -22,12 +23,13 @@ from doctune.files import write_json
 from doctune.inference.gguf_file import GGUF_FILE, write_gguf
 from doctune.progress import progress
 from doctune.publishing import published_folder
+from doctune.training.compressed import require_llm_compressor, write_compressed
 from doctune.training.examples import Example
 from doctune.training.network import load_network, load_tokenizer, require_bitsandbytes
 from doctune.training.outputs import explain_write_errors, tuned_weights
 from doctune.training.token_cache import tokenized_file
 
-ExportFormat = Literal["safetensors", "int8", "nf4", "gguf"]
+ExportFormat = Literal["safetensors", "int8", "nf4", "w8a8", "fp8", "gguf"]
 
 _MAX_EXAMPLES, _MAX_LENGTH, _NEW_TOKENS = 64, 1024, 24
 
@@ -73,6 +75,7 @@ def export_model(
         ModelError: There is no tuned model, or the format does not fit its architecture.
         TrainingError: The library is missing, the disk is full, or too much quality is lost.
     """
+    require_llm_compressor(export_format)
     source = tuned_weights(model_dir)
     tokenizer = load_tokenizer(source)
     examples = tokenized_file(examples_path, tokenizer, _MAX_LENGTH).examples[:_MAX_EXAMPLES]
@@ -212,6 +215,14 @@ def _quantize(source: Path, folder: Path, **settings: Any) -> None:
     model.save_pretrained(folder)
 
 
+def _write_w8a8(source: Path, folder: Path) -> None:
+    write_compressed(source, folder, "w8a8")
+
+
+def _write_fp8(source: Path, folder: Path) -> None:
+    write_compressed(source, folder, "fp8")
+
+
 def _write_gguf(source: Path, folder: Path) -> None:
     write_gguf(source, folder / GGUF_FILE, load_tokenizer(source))
     shutil.copy2(source / "config.json", folder / "config.json")
@@ -221,5 +232,7 @@ _WRITERS: dict[str, Callable[[Path, Path], None]] = {
     "safetensors": _write_safetensors,
     "int8": _write_int8,
     "nf4": _write_nf4,
+    "w8a8": _write_w8a8,
+    "fp8": _write_fp8,
     "gguf": _write_gguf,
 }

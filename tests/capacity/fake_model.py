@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server whose speed is known: one answer at a time, each as long."""
+"""An OpenAI-compatible server whose speed is known: so many answers at a time, each as long."""
 
 import asyncio
 import json
@@ -12,10 +12,10 @@ TOKENS = 4
 
 
 @contextmanager
-def slow_server(seconds: float, *, refuse: bool = False) -> Iterator[str]:
-    """Yields the address of a server that takes so long for an answer, and does one at a time."""
+def slow_server(seconds: float, *, refuse: bool = False, at_once: int = 1) -> Iterator[str]:
+    """Yields the address of a server that takes so long for an answer."""
     loop = asyncio.new_event_loop()
-    turn = asyncio.Lock()
+    turn = asyncio.Semaphore(at_once)
 
     async def complete(request: web.Request) -> web.StreamResponse:
         if refuse:
@@ -34,12 +34,16 @@ def slow_server(seconds: float, *, refuse: bool = False) -> Iterator[str]:
         await response.write(b"data: [DONE]\n\n")
         return response
 
+    async def healthy(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"status": "ready"})
+
     async def send(response: web.StreamResponse, document: object) -> None:
         await response.write(b"data: " + json.dumps(document).encode() + b"\n\n")
 
     async def start() -> tuple[web.AppRunner, int]:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", complete)
+        app.router.add_get("/health", healthy)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

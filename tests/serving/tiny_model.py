@@ -18,7 +18,9 @@ _CHAT_TEMPLATE = (
 )
 
 
-def write_tiny_model(artifact: Path, *, seed: int = 0, chat_template: bool = True) -> Path:
+def write_tiny_model(
+    artifact: Path, *, seed: int = 0, chat_template: bool = True, context: int = CONTEXT
+) -> Path:
     """Writes `model/` and `training.json` as tune_model does; returns the artifact's folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -34,7 +36,7 @@ def write_tiny_model(artifact: Path, *, seed: int = 0, chat_template: bool = Tru
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         bos_token_id=tokenizer.convert_tokens_to_ids("<|im_start|>"),
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,8 +15,11 @@ import torch
 from doctune.errors import ModelError, TrainingError
 from doctune.publishing import write_manifest
 from doctune.training import TrainingOptions, tune_model
+from doctune.training.compressed import compressed_formats
 from doctune.training.export import ExportFormat, export_model, load_export
-from tests.serving.conftest import start_server
+from tests.serving.conftest import ROOT, start_server
+
+WRITTEN_HERE = [name for name in get_args(ExportFormat) if name not in compressed_formats()]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def tuned(
     return folder
 
 
-@pytest.mark.parametrize("export_format", get_args(ExportFormat))
+@pytest.mark.parametrize("export_format", WRITTEN_HERE)
 def test_an_export_reloads_and_answers_nearly_as_the_model(
     export_format: ExportFormat, tuned: Path, facts: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -93,6 +99,35 @@ def test_a_folder_without_a_model_is_one_clear_line(
 ) -> None:
     with pytest.raises(ModelError, match="holds no tuned model"):
         export_model(tmp_path, tmp_path / "out", "int8", facts[1])
+
+
+@pytest.mark.parametrize("export_format", compressed_formats())
+def test_an_export_for_vllm_is_written_in_an_environment_of_its_own(
+    export_format: str, tuned: Path, facts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    command = ["-m", "doctune", "export", "--format", export_format, "--model", str(tuned)]
+    command += ["--out", str(tmp_path / "out"), "--examples", str(facts[1])]
+    command += ["--max-perplexity-increase", "0.2"]
+    # Opt-in: DOCTUNE_LLM_COMPRESSOR is the Python of an environment with llm-compressor.
+    python = os.environ.get("DOCTUNE_LLM_COMPRESSOR", "")
+    done = subprocess.run(
+        [python or sys.executable, *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if not python:
+        assert done.returncode == 1
+        assert f"The format {export_format} needs llm-compressor" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr[-2000:]
+    config = json.loads((tmp_path / "out/config.json").read_text())["quantization_config"]
+    (group,) = config["config_groups"].values()
+    assert group["weights"]["num_bits"] == group["input_activations"]["num_bits"] == 8
+    assert group["weights"]["type"] == {"w8a8": "int", "fp8": "float"}[export_format]
+    assert config["ignore"] == ["lm_head"]
 
 
 def test_gguf_refuses_an_architecture_that_it_does_not_know(
