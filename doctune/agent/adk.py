@@ -26,7 +26,7 @@ _MCP_SECONDS = 120.0  # the encoder is loaded on the first call
 
 def make_agent(
     gateway: str,
-    key: str,
+    key: str = "",
     *,
     model: str = "handbook-agent",
     name: str = "documents",
@@ -36,7 +36,8 @@ def make_agent(
 
     Args:
         gateway: The gateway's address, with `/v1`.
-        key: A key of the gateway.
+        key: A key of the gateway; "" has LiteLLM read `OPENAI_API_KEY` where the agent runs, so
+            that an agent that is pickled for Agent Engine carries no secret.
         model: A model of the gateway.
         mcp_command: What serves the index; empty for a model that cannot call tools.
 
@@ -48,7 +49,7 @@ def make_agent(
 
     return Agent(
         name=name,
-        model=LiteLlm(model=f"openai/{model}", api_base=gateway, api_key=key),
+        model=LiteLlm(model=f"openai/{model}", api_base=gateway, api_key=key or None),
         description="Answers questions from the documents.",
         instruction=_INSTRUCTION,
         tools=[_index(mcp_command)] if mcp_command else [],

@@ -56,6 +56,40 @@ async def run():
 asyncio.run(run())
 """
 
+# What agent_engines.create does with an agent: the SDK's own check, and one file by cloudpickle.
+_PACK = """
+import sys
+
+import cloudpickle
+import vertexai
+from google.auth.credentials import AnonymousCredentials
+from vertexai._genai import _agent_engines_utils
+from vertexai.agent_engines import AdkApp
+
+from doctune.agent.adk import make_agent
+
+vertexai.init(project="p", location="europe-west4", credentials=AnonymousCredentials())
+app = AdkApp(agent=make_agent(sys.argv[1]))
+_agent_engines_utils._validate_agent_or_raise(agent=app)
+with open(sys.argv[2], "wb") as file:
+    cloudpickle.dump(app, file)
+"""
+# What Agent Engine does with that file: another process, in which doctune is not installed.
+_ENGINE = """
+import importlib.util, json, sys
+
+import cloudpickle
+
+with open(sys.argv[1], "rb") as file:
+    app = cloudpickle.load(file)
+app.set_up()
+events = list(app.stream_query(user_id="ana", message=sys.argv[2]))
+said = [part.get("text", "") for event in events for part in event["content"]["parts"]]
+queries = [name for names in app.register_operations().values() for name in names]
+doctune = importlib.util.find_spec("doctune") is not None
+print(json.dumps({"said": " ".join(said), "queries": queries, "doctune": doctune}))
+"""
+
 
 @pytest.fixture(scope="module")
 def front(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
@@ -96,6 +130,38 @@ def test_an_adk_agent_answers_by_the_gateway_and_finds_the_tools(
     assert said["tools"] == ["ask_documents", "search_documents"]
     arguments = ["document", "language", "question", "since", "until"]
     assert said["taken"] == {"ask_documents": arguments}
+
+
+def test_the_app_for_agent_engine_answers_from_its_pickle_without_doctune_and_without_a_secret(
+    front: Gateway, tmp_path: Path
+) -> None:
+    packed = tmp_path / "app.pkl"
+    inside = environment(front)
+    _python(_PACK, f"{front.url}/v1", packed, environment=inside)
+    assert front.key.encode() not in packed.read_bytes()
+
+    outside = {**inside, "OPENAI_API_KEY": front.key}
+    del outside["PYTHONPATH"], outside["GATEWAY_KEY"]
+    said = json.loads(_python(_ENGINE, packed, QUESTION, environment=outside, cwd=tmp_path))
+    assert "14 days" in said["said"]
+    assert {"stream_query", "async_stream_query"} <= set(said["queries"])
+    assert said["doctune"] is False
+
+
+def _python(
+    script: str, *arguments: str | Path, environment: dict[str, str], cwd: Path | None = None
+) -> str:
+    """Runs a script in the environment of ADK and returns the last line that it printed."""
+    done = subprocess.run(
+        [str(client_python(AGENTS)), "-c", script, *map(str, arguments)],
+        env=environment,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return (done.stdout.splitlines() or [""])[-1]
 
 
 @pytest.fixture
