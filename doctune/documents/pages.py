@@ -27,7 +27,7 @@ from doctune.documents.pdfium import PdfFile
 from doctune.documents.scripts import rebuild_scripts
 from doctune.documents.spacing import fix_letter_spacing
 from doctune.documents.stages import Stages
-from doctune.documents.tables.find import find_tables
+from doctune.documents.tables.find import find_tables, lines_outside
 from doctune.documents.tables.pieces import cut_lines
 from doctune.documents.tags import (
     Description,
@@ -190,11 +190,16 @@ class _Reader:
             run("running lines", partial(mark_page_edges, lines, text, width, height))
         area = self._space.width * self._space.height
         result.figures = run("figures", partial(mark_figures, lines, drawing, area), [])
-        run("labels of figures", partial(mark_figure_text, lines))
+        # The rows of a page on its side are read cell by cell, as the ticks of an axis are.
+        on_its_side = result is self._result and self._space is not self._shown_space
+        if not on_its_side:
+            run("labels of figures", partial(mark_figure_text, lines))
         if self._options.tables != "none":
             step = partial(find_tables, lines, drawing, text, self._options.tables == "all")
             result.tables = run("tables", step, [])
         boxes = [table.bbox for table in result.tables]
+        if on_its_side:
+            run("labels of figures", partial(mark_figure_text, lines_outside(lines, boxes, text)))
         tags = Tags()
         if self._file.is_tagged and result is self._result:
             tags = run("tags", lambda: read_tags(self._page), tags)

@@ -128,3 +128,19 @@ def test_a_stamp_in_the_margin_is_no_text(tmp_path: Path) -> None:
     document = parse_pdf(tmp_path / "a.pdf")
     assert "arXiv" not in document.text
     assert [block.kind for block in document.blocks] == ["paragraph", "footer"]
+
+
+def test_the_rows_of_a_page_on_its_side_are_a_table_and_no_ticks(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    canvas.translate(0, A4[1])
+    canvas.rotate(-90)
+    canvas.setFont("Helvetica", 10)
+    rows = [["City", "Flow", "Loss"], ["Oslo", "12.3", "4.5"], ["Bodo", "6.1", "2.2"]]
+    rows += [["Narvik", "7.7", "2.9"], ["Bergen", "9.8", "3.2"]]
+    canvas.drawString(72, 520, "Table 4. Pumps by city")
+    for r, row in enumerate(rows):
+        for x, cell in zip((72, 200, 270), row, strict=True):
+            canvas.drawString(x, 490 - 14 * r, cell)
+    canvas.save()
+    (table,) = parse_pdf(tmp_path / "a.pdf").tables
+    assert table.rows == tuple(map(tuple, rows))

@@ -14,7 +14,7 @@ def find_tables(lines: list[Line], drawing: Drawing, text: PageText, unruled: bo
     """Returns the tables with rules, then, if `unruled`, those without."""
     ruled, listings = find_ruled_tables(drawing, lines, text)
     if ruled:
-        free = _outside(lines, [table.bbox for table in ruled], text)
+        free = lines_outside(lines, [table.bbox for table in ruled], text)
         ruled = [with_free_rows(table, free, text, drawing) for table in ruled]
     if not unruled:
         return ruled
@@ -22,11 +22,11 @@ def find_tables(lines: list[Line], drawing: Drawing, text: PageText, unruled: bo
         # Code may be aligned in columns, too, but is not a table.
         listed = set(map(id, listings))
         lines = [line for line in lines if id(line) not in listed]
-    lines = _outside(lines, [table.bbox for table in ruled], text)
+    lines = lines_outside(lines, [table.bbox for table in ruled], text)
     return ruled + find_unruled_tables(lines, drawing, text)
 
 
-def _outside(lines: list[Line], boxes: list[BBox], text: PageText) -> list[Line]:
+def lines_outside(lines: list[Line], boxes: list[BBox], text: PageText) -> list[Line]:
     """Returns the lines, and parts of lines, that are outside all tables."""
     return [
         line
