@@ -11,6 +11,8 @@ import pypdfium2.raw as pdfium
 
 from doctune.documents.foreign import address_of
 
+_NEWEST = "list_objects"  # the function that was added last
+
 
 def _load() -> ModuleType | None:
     if os.environ.get("DOCTUNE_PURE_PYTHON"):
@@ -19,6 +21,8 @@ def _load() -> ModuleType | None:
         from doctune.documents import _native
     except ImportError:
         return None
+    if not hasattr(_native, _NEWEST):
+        return None  # compiled from an older source
     _native.bind(tuple(address_of(getattr(pdfium, name)) for name in _native.function_names()))
     return _native
 
