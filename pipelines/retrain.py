@@ -104,16 +104,18 @@ def retrain(
 
     regressions = judge_regressions(
         model=judged.outputs["model"],
+        index=lessons.outputs["index"],
+        scores=judged.outputs["scores"],
         regression_set=lessons.outputs["regression_set"],
+        model_name=model_name,
+        passed=judged.outputs["passed"],
         champion_uri=judged.outputs["champion"],
         max_new_tokens=max_new_tokens,
+        **vertex,
     ).set_display_name("Judge regressions")
     machines.training(regressions)
 
-    with (
-        dsl.If(judged.outputs["passed"] == True, name="better"),
-        dsl.If(regressions.outputs["Output"] == True, name="no-regressions"),
-    ):
+    with dsl.If(regressions.outputs["Output"] == True, name="better"):
         release_model(
             model=judged.outputs["model"],
             scores=judged.outputs["scores"],

@@ -73,6 +73,22 @@ class FromModel:
         return [BatchAnswer(text) for text in self._ask_model(list(questions))]
 
 
+def product_of(model: str, index: str, way: str, max_new_tokens: int) -> FromDocuments | FromModel:
+    """Returns what answers as a version's product does, with the model in this process.
+
+    Args:
+        model: As for `bulk_model`.
+        index: Folder or gs:// URI of the index; "" for a version that answers closed-book.
+        way: quote, model or hybrid; "" for `quote`.
+    """
+    from doctune.artifacts import local_folder
+
+    ask_model = bulk_model(model, max_new_tokens)
+    if not index:
+        return FromModel(ask_model, model)
+    return FromDocuments(local_folder(index), way or "quote", ask_model, model)
+
+
 def bulk_model(uri: str, max_new_tokens: int) -> AskMany:
     """Returns a function that asks a model in this process, many prompts at a time.
 

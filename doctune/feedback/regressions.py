@@ -1,87 +1,156 @@
-"""The regression set: questions that were once answered wrongly, and must not be again."""
+"""What users once got wrong: the regression set, and the corrections that a version was taught.
+
+Both are asked of the products, as users get them, of the new version and of the champion. The
+regression set is never learnt, so it shows what broke. The corrections are learnt, so right answers
+to them show only that the version gives what reviewers accepted; the champion does not. That is
+what a retraining on feedback is for, and the test set does not contain it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from doctune.artifacts import local_folder
 from doctune.evaluation.answer_accuracy import grade_answer
 from doctune.files import text_lines
 
+_SIGNIFICANCE = 0.05
+_CHANGES = ("fixed", "broken")
+
+
+class Answered(Protocol):
+    """An answer of a product."""
+
+    @property
+    def answer(self) -> str:
+        """The text of the answer."""
+
+
+Ask = Callable[[Sequence[str]], Sequence[Answered]]  # the questions to a product's answers
+
 
 @dataclass(frozen=True)
-class RegressionVerdict:
-    """How a model and its champion do on the regression set.
+class Case:
+    """Something that was once answered wrongly: its phrasings, and the right answer."""
 
-    A version passes if it answers no fewer cases right than the champion: a case that broke must be
-    made up for by one that was fixed.
+    questions: tuple[str, ...]
+    answer: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many cases a version and the champion answer right, in all their phrasings.
+
+    Attributes:
+        champion_right: None if there is no champion.
+        broken: First phrasings of the cases that only the champion answers right.
+        fixed: First phrasings of the cases that only the version answers right.
     """
 
     cases: int
     right: int
-    champion_right: int | None  # None where there is no champion
-    broken: tuple[str, ...]  # questions that the champion answers right and the model does not
+    champion_right: int | None
+    broken: tuple[str, ...]
     fixed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RegressionVerdict:
+    """How a version and the champion do on what users once got wrong."""
+
+    regressions: Comparison
+    corrections: Comparison
 
     @property
     def passed(self) -> bool:
-        """Whether the model may be released."""
-        return self.champion_right is None or self.right >= self.champion_right
+        """Whether no fewer cases of the regression set are right than the champion's."""
+        champion = self.regressions.champion_right
+        return champion is None or self.regressions.right >= champion
+
+    @property
+    def improves(self) -> bool:
+        """Whether more cases are right than the champion's, beyond chance (one-sided sign test)."""
+        parts = (self.regressions, self.corrections)
+        fixed, broken = (sum(len(getattr(part, name)) for part in parts) for name in _CHANGES)
+        total = fixed + broken
+        chance = sum(comb(total, count) for count in range(fixed, total + 1)) / 2**total
+        return chance <= _SIGNIFICANCE
 
     @property
     def scores(self) -> dict[str, float]:
-        """The counts by name; without a champion, its own is missing."""
-        found: dict[str, float] = {"cases": self.cases, "right": self.right}
-        if self.champion_right is not None:
-            found["champion_right"] = self.champion_right
+        """The counts by name; without a champion, its own are missing."""
+        found: dict[str, float] = {}
+        for prefix, part in (("", self.regressions), ("corrections_", self.corrections)):
+            found |= {f"{prefix}cases": part.cases, f"{prefix}right": part.right}
+            if part.champion_right is not None:
+                found[f"{prefix}champion_right"] = part.champion_right
         return found
 
 
-def judge_regressions(
-    model: Path, champion_uri: str, regression_set: Path, max_new_tokens: int
-) -> RegressionVerdict:
-    """Asks both models every case.
+def may_release(verdict: RegressionVerdict, outcome: str, passed: bool, beats_base: bool) -> bool:
+    """Returns whether a version may be released.
+
+    It passed its evaluation, or it ties with the champion there and answers more of what users once
+    got wrong. In both cases, the regression set must not have got worse.
 
     Args:
-        model: Folder as tune_model writes it.
-        champion_uri: The artifact of the incumbent; "" where there is none.
-        regression_set: JSON Lines of chat examples; may be empty.
+        outcome: That of the evaluation.
+        passed: Whether the version passed it.
+        beats_base: Whether it is better than the base model beyond chance, so that a tie is one
+            with the champion.
+    """
+    tie = outcome == "tie" and beats_base
+    return verdict.passed and (passed or (tie and verdict.improves))
+
+
+def read_cases(regression_set: Path) -> list[Case]:
+    """Returns the cases of a regression set: JSON Lines of chat examples; may be empty."""
+    rows = (json.loads(line)["messages"] for _, line in text_lines(regression_set))
+    return [Case((str(row[-2]["content"]),), str(row[-1]["content"])) for row in rows]
+
+
+def judge_regressions(
+    version: Ask, champion: Ask | None, cases: Sequence[Case], corrections: Sequence[Case]
+) -> RegressionVerdict:
+    """Asks both products every case in all its phrasings.
+
+    Args:
+        version: Answers as the product of the new version.
+        champion: Answers as the champion's product; None if there is no champion.
+        cases: The regression set.
+        corrections: What the version was taught.
 
     Raises:
         ModelError: A model cannot be loaded.
     """
-    cases = [json.loads(line) for _, line in text_lines(regression_set)]
-    if not cases:
-        return RegressionVerdict(0, 0, None, (), ())
-    own = _right(model, cases, max_new_tokens)
-    theirs = _right(local_folder(champion_uri), cases, max_new_tokens) if champion_uri else None
-    questions = [str(case["messages"][-2]["content"]) for case in cases]
-    pairs = list(zip(questions, own, theirs or own, strict=True))
     return RegressionVerdict(
+        _compare(version, champion, cases), _compare(version, champion, corrections)
+    )
+
+
+def _compare(version: Ask, champion: Ask | None, cases: Sequence[Case]) -> Comparison:
+    own = _right(version, cases)
+    theirs = None if champion is None else _right(champion, cases)
+    rows = list(zip((case.questions[0] for case in cases), own, theirs or own, strict=True))
+    return Comparison(
         cases=len(cases),
         right=sum(own),
         champion_right=None if theirs is None else sum(theirs),
-        broken=tuple(question for question, mine, other in pairs if other and not mine),
-        fixed=tuple(question for question, mine, other in pairs if mine and not other),
+        broken=tuple(question for question, mine, other in rows if other and not mine),
+        fixed=tuple(question for question, mine, other in rows if mine and not other),
     )
 
 
-def _right(model: Path, cases: list[dict[str, Any]], max_new_tokens: int) -> list[bool]:
-    from doctune.inference.generation import TextGenerator
-    from doctune.inference.options import GenerationOptions
-
-    generator = TextGenerator.load(model / "model")
-    answers = generator.generate(
-        [case["messages"][:-1] for case in cases], GenerationOptions(max_new_tokens=max_new_tokens)
-    )
-    return [
-        grade_answer(
-            str(case["messages"][-2]["content"]),
-            answer.text,
-            reference=str(case["messages"][-1]["content"]),
-        ).right
-        for case, answer in zip(cases, answers, strict=True)
-    ]
+def _right(ask: Ask, cases: Sequence[Case]) -> list[bool]:
+    asked = [(case, question) for case in cases for question in case.questions]
+    answers = ask([question for _, question in asked]) if asked else ()
+    wrong = {
+        case
+        for (case, question), answer in zip(asked, answers, strict=True)
+        if not grade_answer(question, answer.answer, reference=case.answer).right
+    }
+    return [case not in wrong for case in cases]

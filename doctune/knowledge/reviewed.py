@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from doctune.dataset.text import words
 from doctune.digests import digest_folder, digest_value
@@ -143,6 +143,25 @@ def _record(folder: Path, record: IndexRecord) -> str:
     return changed.digest
 
 
+def read_reviewed(folder: Path) -> tuple[ReviewedAnswer, ...]:
+    """Returns the reviewed answers of an index.
+
+    Raises:
+        DatasetError: The file is damaged.
+    """
+    return _read(folder).answers
+
+
+def _read(folder: Path) -> _File:
+    path = folder / REVIEWED
+    if not path.is_file():
+        return _File(encoder="", answers=())
+    try:
+        return _File.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DatasetError(f"{path} is damaged: build the index again.") from error
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What tells one question from another."""
@@ -181,15 +200,8 @@ class ReviewedAnswers:
             DatasetError: The file is damaged.
         """
         self._index = index
-        path = index.folder / REVIEWED
-        self._encoder = ""
-        self.answers: tuple[ReviewedAnswer, ...] = ()
-        if path.is_file():
-            try:
-                file = TypeAdapter(_File).validate_json(path.read_bytes())
-            except ValidationError as error:
-                raise DatasetError(f"{path} is damaged: build the index again.") from error
-            self._encoder, self.answers = file.encoder, file.answers
+        file = _read(index.folder)
+        self._encoder, self.answers = file.encoder, file.answers
         self._owners = [one for one in self.answers for _ in one.questions]
 
     @cached_property

@@ -37,7 +37,7 @@ def _run(
         "plan-shards": ["1-of-2", "2-of-2"],
         "find-champion": CHAMPION,
         "evaluate-model": passed,
-        "judge-regressions": no_regressions,
+        "judge-regressions": None,
         "deploy-model": experiment,
         "run-experiment": "win",
     }
@@ -53,6 +53,8 @@ def _run(
         }
         if "Output" in component.output_definitions.parameters:
             outputs["Output"] = returned[task.name]
+        if task.name == "judge-regressions":
+            outputs["Output"] = inputs["passed"] and no_regressions
         return Ended(Outcome.SUCCEEDED, outputs), False
 
     log = EventLog(folder / "events.jsonl")
@@ -116,6 +118,9 @@ def test_a_retraining_learns_from_the_snapshot_and_asks_what_was_once_wrong(tmp_
     (asked,) = given["judge-regressions"]
     assert asked["regression_set"] == "augment-dataset/regression_set"
     assert asked["champion_uri"] == CHAMPION
+    assert asked["scores"] == "evaluate-model/scores"
+    assert asked["index"] == INDEX[retrain]
+    assert asked["passed"] is True
 
 
 def test_a_retraining_that_answers_fewer_old_cases_releases_nothing(tmp_path: Path) -> None:
