@@ -72,7 +72,7 @@ locals {
     pipeline-root = {
       delete_after_days = var.pipeline_root_days
       # Not cache/: a teacher's answers were paid for.
-      delete_prefixes = ["aiplatform-", "checkpoints/", "feedback/", "pdfs/", "questions/", "runs/", "tuning/"]
+      delete_prefixes = ["aiplatform-", "batch/", "checkpoints/", "feedback/", "pdfs/", "questions/", "runs/", "tuning/"]
       members = {
         "roles/storage.objectUser"         = merge({ for name in ["pipeline", "training", "trigger"] : name => module.identities.members[name] }, local.builders)
         "roles/storage.objectViewer"       = { serving = module.identities.members["serving"] }
