@@ -52,6 +52,9 @@ ALLOWED: dict[str, str] = {
     ),
     "doctune/gateway/services.py::Services._keep_house: while days is not None": _SERVICE,
     "doctune/gateway/experiments.py::Experiments._keep_fresh: while True": _SERVICE,
+    "doctune/gateway/followed_index.py::follow: while True": _SERVICE,
+    "benchmarks/serving.py::soak.watch: "
+    "while (now := (time.perf_counter() - began)) < seconds": "ends after the soak's seconds",
     "tests/experiments/users.py::Users._work: while not self._ended.is_set()": (
         "simulated users ask until the test that started them ends them"
     ),

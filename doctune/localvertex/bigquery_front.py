@@ -101,7 +101,9 @@ class BigQueryFront:
         deadline = loop.time() + limits.SERVER_START.seconds
         while loop.time() < deadline and process.poll() is None:
             try:
-                _, writer = await asyncio.open_connection(LOOPBACK, self._port)
+                _, writer = await asyncio.wait_for(
+                    asyncio.open_connection(LOOPBACK, self._port), limits.CONNECTION.seconds
+                )
             except OSError:
                 await asyncio.sleep(_POLL_SECONDS)
             else:

@@ -20,7 +20,9 @@ PATH = "/bigquery/v2/projects/p/queries?prettyPrint=false"
 
 @asynccontextmanager
 async def front(command, folder):
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
+    async with aiohttp.ClientSession(
+        auto_decompress=False, timeout=aiohttp.ClientTimeout(total=60)
+    ) as session:
         bigquery = BigQueryFront(
             command, folder / "bigquery", folder / "storage", dict(os.environ), session
         )
