@@ -57,8 +57,8 @@ def judge_regressions(
     )
     gains = read_card(local_file(scores.uri)).gains.get("base", {})
     gain = gains.get(scores.metadata["primary_metric"])
-    beats_base = gain is not None and gain.low > 0
-    released = may_release(found, scores.metadata["outcome"], passed, beats_base)
+    above_base = gain is not None and gain.value > 0
+    released = may_release(found, scores.metadata["outcome"], passed, above_base)
     for name, value in found.scores.items():
         verdict.log_metric(name, value)
     verdict.metadata.update(

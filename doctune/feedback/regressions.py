@@ -91,7 +91,7 @@ class RegressionVerdict:
         return found
 
 
-def may_release(verdict: RegressionVerdict, outcome: str, passed: bool, beats_base: bool) -> bool:
+def may_release(verdict: RegressionVerdict, outcome: str, passed: bool, above_base: bool) -> bool:
     """Returns whether a version may be released.
 
     It passed its evaluation, or it ties with the champion there and answers more of what users once
@@ -100,10 +100,10 @@ def may_release(verdict: RegressionVerdict, outcome: str, passed: bool, beats_ba
     Args:
         outcome: That of the evaluation.
         passed: Whether the version passed it.
-        beats_base: Whether it is better than the base model beyond chance, so that a tie is one
-            with the champion.
+        above_base: Whether its gain over the base model is positive. It need not be significant
+            here: the champion, which it equals, was released over the base model.
     """
-    tie = outcome == "tie" and beats_base
+    tie = outcome == "tie" and above_base
     return verdict.passed and (passed or (tie and verdict.improves))
 
 

@@ -59,8 +59,8 @@ def test_a_version_is_released_if_it_breaks_nothing_and_is_better(
     verdict = judge_regressions(Knows(knows), rival, OLD, TAUGHT)
 
     passed = outcome in ("win", "no_incumbent")
-    assert may_release(verdict, outcome, passed, beats_base=True) is released
-    assert not may_release(verdict, "tie", passed=False, beats_base=False)
+    assert may_release(verdict, outcome, passed, above_base=True) is released
+    assert not may_release(verdict, "tie", passed=False, above_base=False)
 
 
 def test_a_correction_counts_only_if_it_is_right_in_all_its_words() -> None:
