@@ -36,29 +36,26 @@ def judge_regressions(
         champion_uri: The artifact of the incumbent; "" where there is none.
         max_new_tokens: Most tokens in an answer.
     """
-    from doctune.artifacts import local_file, local_folder
-    from doctune.batch.ways import product_of
-    from doctune.evaluation.score_card import read_card
-    from doctune.feedback.regressions import Case, judge_regressions, may_release, read_cases
-    from doctune.knowledge.reviewed import read_reviewed
-    from doctune.vertex import find_version, init_session
+    from doctune.artifacts import local_file
+    from doctune.feedback.judging import Evaluated, judge_retraining
+    from doctune.vertex import init_session
 
-    champion = None
-    if champion_uri:
-        init_session(project, location, staging_bucket)
-        incumbent = find_version(model_name, "champion")
-        way = incumbent.labels.get("answering", "")
-        champion = product_of(champion_uri, incumbent.text("index"), way, max_new_tokens)
-    found = judge_regressions(
-        product_of(model.uri, index.uri, scores.metadata.get("answering", ""), max_new_tokens),
-        champion,
-        read_cases(local_file(regression_set.uri)),
-        [Case(one.questions, one.answer) for one in read_reviewed(local_folder(index.uri))],
+    init_session(project, location, staging_bucket)
+    found, released = judge_retraining(
+        model.uri,
+        index.uri,
+        Evaluated(
+            outcome=scores.metadata["outcome"],
+            passed=passed,
+            primary_metric=scores.metadata["primary_metric"],
+            answering=scores.metadata["answering"],
+            scores=local_file(scores.uri),
+        ),
+        local_file(regression_set.uri),
+        model_name=model_name,
+        champion_uri=champion_uri,
+        max_new_tokens=max_new_tokens,
     )
-    gains = read_card(local_file(scores.uri)).gains.get("base", {})
-    gain = gains.get(scores.metadata["primary_metric"])
-    above_base = gain is not None and gain.value > 0
-    released = may_release(found, scores.metadata["outcome"], passed, above_base)
     for name, value in found.scores.items():
         verdict.log_metric(name, value)
     verdict.metadata.update(
