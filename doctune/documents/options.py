@@ -45,8 +45,8 @@ class ParseOptions(BaseModel):
     )
     ocr: Literal["auto", "rapidocr", "tesseract", "off"] = Field(
         default="auto",
-        description="What reads pages without text: auto takes RapidOCR (the extra `ocr`), or else "
-        "Tesseract, whichever is installed.",
+        description="What reads pages without text: auto takes RapidOCR (the extra `ocr`), or "
+        "Tesseract if RapidOCR is not installed or does not read the script.",
     )
     attachments: bool = Field(
         default=False,
