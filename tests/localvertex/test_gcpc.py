@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.localvertex.conftest import IMAGE, PROGRAMS, TRAINING_IMAGE
+from tests.localvertex.greeting import compile_greeting
 from tests.waiting import wait_for
 
 ENVIRONMENT_IMAGE = IMAGE.replace("serving", "environment")
@@ -26,18 +27,8 @@ def minutely(environment, tmp_path_factory):
     """A schedule of one run."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
-    from kfp import compiler, dsl
 
-    @dsl.component(base_image="python:3.11", install_kfp_package=False)
-    def greet(name: str) -> str:
-        return f"hello {name}"
-
-    @dsl.pipeline(name="greeting")
-    def greeting(name: str):
-        greet(name=name)
-
-    path = tmp_path_factory.mktemp("schedule") / "greeting.yaml"
-    compiler.Compiler().compile(greeting, str(path))
+    path = compile_greeting(tmp_path_factory.mktemp("schedule"))
     aiplatform.init(
         project="demo-project", location="us-central1", credentials=AnonymousCredentials()
     )

@@ -6,25 +6,14 @@ import pytest
 from google.api_core import exceptions
 
 from doctune.localvertex.jobs import schedules as rules
+from tests.localvertex.greeting import compile_greeting
 
 NOON = datetime(2026, 3, 7, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
-    from kfp import compiler, dsl
-
-    @dsl.component(base_image="python:3.11", install_kfp_package=False)
-    def greet(name: str) -> str:
-        return f"hello {name}"
-
-    @dsl.pipeline(name="greeting")
-    def greeting(name: str):
-        greet(name=name)
-
-    path = tmp_path_factory.mktemp("schedule") / "greeting.yaml"
-    compiler.Compiler().compile(greeting, str(path))
-    return path
+    return compile_greeting(tmp_path_factory.mktemp("schedule"))
 
 
 def create(aip, spec, unique, cron="0 3 * * *", **changes):

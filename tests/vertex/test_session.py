@@ -36,15 +36,7 @@ def test_importing_the_package_imports_nothing_of_googles() -> None:
         "import sys, doctune.vertex; heavy = ('google.api', 'google.cloud.', 'torch', 'requests'); "
         "print([name for name in sys.modules if name.startswith(heavy)])"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    assert result.stdout.strip() == "[]"
+    assert _printed(script) == "[]"
 
 
 def test_a_session_for_storage_alone_does_not_load_the_sdk() -> None:
@@ -55,15 +47,7 @@ def test_a_session_for_storage_alone_does_not_load_the_sdk() -> None:
         "begin_session('p-1', 'us-central1', 'gs://b'); "
         "print(storage_client().project, 'google.cloud.aiplatform' in sys.modules)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    assert result.stdout.strip() == "p-1 False"
+    assert _printed(script) == "p-1 False"
 
 
 @pytest.mark.parametrize(
@@ -94,3 +78,16 @@ def test_labels_are_made_to_fit() -> None:
 
 def test_names_are_quoted_in_filters() -> None:
     assert filter_by_name('a "b" \\c') == 'display_name="a \\"b\\" \\\\c"'
+
+
+def _printed(script: str) -> str:
+    """Returns what a script prints in an interpreter of its own."""
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return result.stdout.strip()
