@@ -415,6 +415,7 @@ def test_usage_tail_and_forget_read_the_log(gateway: Gateway) -> None:
     assert "Erased 1 predictions, 0 pieces of feedback and 0 conversations" in run(
         "forget", "--user", "carol"
     )
+    assert "Nothing is kept of carol" in run("forget", "--user", "carol")
     assert prediction not in run("tail", "-n", "50", "--json")
 
 

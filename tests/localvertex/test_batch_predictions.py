@@ -111,6 +111,16 @@ def test_what_is_not_supported_says_so(aip, model, rows):
 def test_what_would_be_left_out_of_the_result_is_refused(aip, model, rows):
     with pytest.raises(exceptions.MethodNotImplemented, match="without explanations"):
         start(aip, model, rows('{"text": "a"}'), generate_explanation=True)
+    drift = aip.model_monitoring.DriftDetectionConfig({"text": 0.3})
+    with pytest.raises(exceptions.MethodNotImplemented, match="without monitoring"):
+        start(
+            aip,
+            model,
+            rows('{"text": "a"}'),
+            model_monitoring_objective_config=aip.model_monitoring.ObjectiveConfig(
+                drift_detection_config=drift
+            ),
+        )
 
 
 def test_jobs_are_listed_read_and_deleted(aip, model, rows, unique):
