@@ -1,10 +1,10 @@
-"""Serve a model over HTTP by the container contract of Vertex AI: `python -m doctune.serving`.
+"""Serves a model over HTTP by the container contract of Vertex AI: `python -m doctune.serving`.
 
-It listens at once and loads the model behind; health says 503 with the reason until it is loaded.
-A model that cannot be loaded ends the process: one log line with the reason, exit code 1. On
-Vertex AI that fails a deployment within minutes, with the reason in the log, where a server that
-stayed up would keep it waiting until it times out. SIGTERM ends it with exit code 0 once the
-requests in flight are answered.
+The server listens at once and loads the model in the background; until then, health answers 503
+with the reason. If the model cannot be loaded, the process logs the reason in one line and exits
+with code 1. On Vertex AI the deployment then fails within minutes, whereas a server that stayed up
+would keep it waiting until it times out. On SIGTERM it answers the requests in flight and exits
+with code 0.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def serve(options: ServingOptions) -> int:
     )
     server = uvicorn.Server(config)
     share_with_uvicorn()
-    # uvicorn raises the signal again when it has shut down; by then it is dealt with.
+    # uvicorn raises the signal again after its shutdown, when it has been handled already.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     server.run()

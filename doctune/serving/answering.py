@@ -32,7 +32,7 @@ logger = logging.getLogger("doctune.serving")
 
 
 class AnsweringRoutes:
-    """Answers requests by the engine that is ready, as many at once as its queue admits."""
+    """Answers requests with the loaded engine, as many at once as its queue admits."""
 
     def __init__(self, options: ServingOptions, readiness: Readiness) -> None:
         self._options, self._readiness = options, readiness
@@ -86,7 +86,7 @@ class AnsweringRoutes:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a client gets instead of an answer."""
+    """The error that a client gets instead of an answer."""
 
     message: str
     status: int
@@ -109,10 +109,10 @@ class Refusal:
 
 
 def refusal_of(error: Exception, route: str) -> Refusal:
-    """Returns what a client is told of an error, and logs it for the operator.
+    """Returns the client's message for an error, and logs the error for the operator.
 
-    What the server cannot keep up with is a warning. The message of an invalid request is not
-    logged: it may quote the request.
+    Overload is logged as a warning. The message of an invalid request is not logged, since it may
+    quote the request.
     """
     if isinstance(error, ChatRequestError):
         logger.info("%s: 400", route)
@@ -132,7 +132,7 @@ def refusal_of(error: Exception, route: str) -> Refusal:
 
 
 async def _answer(engine: Engine, body: bytes, request: Request) -> list[Completion]:
-    """Checks a request off the event loop, then waits for answers or for a disconnect."""
+    """Checks a request in a thread, then waits for the answers or for a disconnect."""
 
     def check() -> list[Batched]:
         return engine.check(parse_request(body))

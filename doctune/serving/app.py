@@ -1,9 +1,9 @@
 """The HTTP side of the model server: Vertex AI's health and predict routes, and OpenAI's chat.
 
 Until the model is loaded, health answers 503 with the reason and predict 503 with `Retry-After`.
-`/live` says whether a restart would help: not while the model loads, but where it is stuck.
-A wrong request is answered 4xx with `{"error": "<field>: <what is wrong>"}`, a full queue 429.
-The logs say how much was asked and answered, never what.
+`/live` says whether a restart would help: yes if the model is stuck, no while it loads.
+An invalid request gets 4xx with `{"error": "<field>: <what is wrong>"}`, and 429 if the queue is
+full. The logs have counts and sizes of requests and answers, never their text.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ def create_app(
     """Returns the application.
 
     Args:
-        readiness: Where the engine is put once it is loaded.
-        on_start: Called when the server is about to listen; starts the loading.
+        readiness: Holds the engine once it is loaded.
+        on_start: Called when the server is about to listen; starts loading the model.
     """
 
     @asynccontextmanager
@@ -62,7 +62,7 @@ def create_app(
 def _add_probes(
     app: FastAPI, options: ServingOptions, readiness: Readiness, metrics: ServerMetrics
 ) -> None:
-    """Adds the routes that say how the server does."""
+    """Adds the routes for health, liveness and metrics."""
 
     @app.get(options.health_route)
     async def health() -> JSONResponse:

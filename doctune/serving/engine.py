@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from doctune.inference.generator import Generator
     from doctune.serving.options import ServingOptions
 
-# Transformers answers "no limit" with a huge number.
+# Transformers represents "no limit" by a huge number.
 _NO_LIMIT = 1_000_000
 
 logger = logging.getLogger("doctune.serving")
@@ -78,8 +78,10 @@ def _load_generator(folder: Path, options: ServingOptions) -> Generator:
 
 
 def _warm_up(generator: Generator, options: ServingOptions) -> None:
-    """Answers as users will ask: alone and in a full batch, since the first call of each shape
-    pays for set-up that no user should wait for."""
+    """Answers one prompt alone and a full batch.
+
+    The first call of each shape includes set-up that no user should have to wait for.
+    """
     prompt: list[Message] = [{"role": "user", "content": "?"}]
     few = GenerationOptions(max_new_tokens=2)
     for prompts in (1, options.max_batch_size):
@@ -88,7 +90,7 @@ def _warm_up(generator: Generator, options: ServingOptions) -> None:
 
 
 def options_by_machine(generator: Generator, options: ServingOptions) -> str:
-    """Returns what was chosen for this machine, for the log."""
+    """Returns the options that were chosen for this machine, for the log."""
     chosen = {
         "engine": options.engine,
         "cpus": len(os.sched_getaffinity(0)),
@@ -114,7 +116,7 @@ def weights_folder(artifact: Path) -> Path:
 
 
 def use_all_cores() -> None:
-    """Gives torch one thread a core that this process may use; `OMP_NUM_THREADS` wins."""
+    """Gives torch one thread per core of this process, unless `OMP_NUM_THREADS` is set."""
     # Threads that spin while they wait for each other leave nothing to other processes: beside two
     # busy ones, a server with two threads fell from 13 tokens a second to 1. OpenMP reads this when
     # it is loaded, with torch.
@@ -163,20 +165,20 @@ class Engine:
 
     @property
     def problem(self) -> str:
-        """Why the model does not generate; "" where it does."""
+        """Why the model does not generate; "" if it does."""
         return self._batcher.problem
 
     def state(self) -> BatchState:
-        """Returns what the worker does now and has done so far."""
+        """Returns the worker's current and total counts."""
         return self._batcher.state()
 
     def check(self, request: PredictRequest) -> list[Request]:
-        """Returns the instances of a request that is within the limits, ready to be queued.
+        """Checks a request, and returns its instances ready to be queued.
 
-        They take one turn together among the callers, however many they are.
+        However many they are, they take one turn together among the callers.
 
         Raises:
-            RequestError: It is not; the message names the field.
+            RequestError: The request exceeds a limit; the message names the field.
         """
         check_instances(len(request.instances), self._options.max_instances)
         parameters = request.parameters or Parameters()
@@ -195,7 +197,7 @@ class Engine:
         return requests
 
     def check_chat(self, request: ChatRequest, on_text: Callable[[str], None]) -> Request:
-        """Returns a chat request that is within the limits, ready to be queued.
+        """Checks a chat request, and returns it ready to be queued.
 
         Args:
             on_text: Called with each piece of the answer, in the worker's thread.
@@ -226,7 +228,7 @@ class Engine:
         """Queues checked requests: all of them or none.
 
         Raises:
-            QueueFullError: Too much is waiting already.
+            QueueFullError: Too many requests are waiting.
         """
         tickets = self._batcher.submit(requests)
         if self.on_end is not None:
@@ -246,7 +248,7 @@ class Engine:
     def _encoded(
         self, conversation: list[Message], field: str, tools: Sequence[Mapping[str, Any]] = ()
     ) -> tuple[list[int], int]:
-        """Returns the prompt's tokens and how many more the context holds."""
+        """Returns the prompt's tokens, and how many more fit into the context."""
         from jinja2 import TemplateError
 
         try:

@@ -189,7 +189,7 @@ class _Answer:
 
 
 def _error(answer: _Answer, name: str) -> RequestError:
-    """Returns what the engine refused, by the name of the instance."""
+    """Returns the engine's refusal as an error that names the instance."""
     try:
         error = json.loads(answer.body).get("error") or {}
         message = str(error.get("message", "the engine refused it"))
@@ -203,10 +203,10 @@ def _error(answer: _Answer, name: str) -> RequestError:
 
 
 async def _read(scope: Message, receive: Receive, limit: int) -> bytes:
-    """Reads the body; never holds much more than the limit.
+    """Reads the body, up to little more than the limit.
 
     Raises:
-        RequestError: It is larger.
+        RequestError: The body is larger.
     """
     declared = dict(scope["headers"]).get(b"content-length", b"")
     body, more = bytearray(), True
@@ -223,7 +223,7 @@ async def _read(scope: Message, receive: Receive, limit: int) -> bytes:
 
 
 def _once(body: bytes, after: Callable[[], Awaitable[Message]]) -> Receive:
-    """Returns a receiver that gives a body, then what comes after it, as a disconnect."""
+    """Returns a receiver that yields a body, then later messages, such as a disconnect."""
     given = False
 
     async def receive() -> Message:

@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' form: requests, tokens, waits, batch, cache, memory."""
+"""The server's metrics in Prometheus' format: requests, tokens, waits, batch, cache, memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ServerMetrics:
         """
         Args:
             engine: Returns the engine once it is loaded.
-            problem: Returns why the server cannot answer; "" when it can.
+            problem: Returns why the server cannot answer; "" if it can.
         """
         self._registry = CollectorRegistry()
         registry = self._registry
@@ -102,19 +102,19 @@ class ServerMetrics:
             self._token.observe(since / (completion.completion_tokens - 1))
 
     def render(self) -> bytes:
-        """Returns all of them as text."""
+        """Returns all metrics as text."""
         return generate_latest(self._registry)
 
 
 class _EngineCollector(Collector):
-    """Reads the batcher when it is asked."""
+    """Reads the batcher's counters when metrics are collected."""
 
     def __init__(self, engine: Callable[[], Engine | None], problem: Callable[[], str]) -> None:
         self._engine, self._problem = engine, problem
         self._process = psutil.Process()
 
     def collect(self) -> Iterator[Metric]:
-        """Yields what is known now."""
+        """Yields the current values."""
         yield _gauge("ready", "1 while the server can answer.", float(not self._problem()))
         memory = self._process.memory_info().rss
         yield _gauge("memory_bytes", "Resident memory of the server.", memory)
@@ -152,12 +152,12 @@ def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
 
 
 class Measured:
-    """An ASGI application whose answers are counted by route and status."""
+    """ASGI middleware that counts answers by route and status."""
 
     def __init__(self, app: _App, metrics: ServerMetrics, routes: tuple[str, ...]) -> None:
         """
         Args:
-            routes: Paths that are counted. All others are strangers' and would fill the memory.
+            routes: Paths to count separately. Counting arbitrary paths would fill the memory.
         """
         self._app, self._metrics, self._routes = app, metrics, frozenset(routes)
 

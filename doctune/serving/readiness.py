@@ -1,4 +1,4 @@
-"""Whether the model server can answer, and why not."""
+"""The state of the model server: whether it can answer and, if not, why."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,7 +9,7 @@ from doctune.serving.engine import Engine
 
 
 class Readiness:
-    """The engine that answers, or why there is none."""
+    """The loaded engine, or why there is none."""
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
@@ -17,16 +17,16 @@ class Readiness:
         self.on_end: Callable[[Ticket, Future[Completion]], None] | None = None
 
     def begin(self, engine: Engine) -> None:
-        """Lets an engine answer from now on."""
+        """Sets the engine that answers from now on."""
         engine.on_end = self.on_end
         self.engine = engine
 
     def problem(self) -> str:
-        """Returns why the server cannot answer; "" when it can."""
+        """Returns why the server cannot answer; "" if it can."""
         if self.engine is None:
             return self.reason
         return self.engine.problem
 
     def fault(self) -> str:
-        """Returns what a restart would mend; "" where there is nothing, as while it loads."""
+        """Returns a fault that a restart would fix, or "", for example while the model loads."""
         return "" if self.engine is None else self.engine.problem

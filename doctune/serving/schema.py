@@ -1,7 +1,7 @@
 """The schema of prediction requests, and the errors of invalid ones.
 
 The bodies are those of Vertex AI: `{"instances": [...], "parameters": {...}}`. An unknown field is
-refused rather than ignored: a misspelt `max_new_token` would otherwise change nothing in silence.
+refused rather than ignored, since a misspelt `max_new_token` would silently have no effect.
 """
 
 from typing import Any, Literal
@@ -32,7 +32,7 @@ class ChatMessage(_Strict):
 
 
 class Instance(_Strict):
-    """What is to be answered: a conversation, or a single prompt from the user."""
+    """One input of a prediction: a conversation, or a single prompt from the user."""
 
     messages: tuple[ChatMessage, ...] | None = Field(default=None, min_length=1, strict=False)
     prompt: str | None = Field(default=None, min_length=1)
@@ -69,9 +69,9 @@ class PredictRequest(_Strict):
 
 
 def is_chat_body(body: bytes) -> bool:
-    """Returns whether a body of the predict route is OpenAI's and not Vertex AI's.
+    """Returns whether a body of the predict route is in OpenAI's form and not in Vertex AI's.
 
-    A quotation mark within a JSON string is escaped, so the words are found as keys only.
+    A quotation mark within a JSON string is escaped, so the words can only match keys.
     """
     return b'"messages"' in body and b'"instances"' not in body
 
@@ -80,7 +80,7 @@ def check_instances(given: int, most: int) -> None:
     """Refuses more instances than are allowed.
 
     Raises:
-        RequestError: There are more.
+        RequestError: There are too many instances.
     """
     if given > most:
         raise RequestError(f"instances: {given} are given, {most} are allowed")

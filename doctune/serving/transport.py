@@ -21,10 +21,10 @@ class Admission:
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
-        """Holds a place for the block.
+        """Holds a place among the requests in progress while the block runs.
 
         Raises:
-            QueueFullError: There is none.
+            QueueFullError: No place is free.
         """
         if self._inside >= self._most:
             raise QueueFullError
@@ -36,10 +36,10 @@ class Admission:
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:
-    """Reads the body; never holds much more than the limit.
+    """Reads the body, up to little more than the limit.
 
     Raises:
-        RequestError: It is larger, or the client has gone before its end.
+        RequestError: The body is larger, or the client disconnected before its end.
     """
     body = bytearray()
     declared = request.headers.get("content-length", "")
@@ -63,7 +63,7 @@ async def answers_while_client_waits(
     """Waits for answers; cancels the request when the client disconnects.
 
     Raises:
-        RequestError: The client has gone.
+        RequestError: The client disconnected.
     """
 
     async def answers() -> list[Completion]:

@@ -1,4 +1,4 @@
-"""How vLLM is started for a model: its command line and environment. vLLM is not imported here."""
+"""The command line and environment that start vLLM for a model, without importing vLLM."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _DRIVERS = "/usr/local/nvidia/lib64:/usr/local/cuda/lib64"  # where Vertex AI pu
 def vllm_command(options: ServingOptions, weights: Path) -> list[str]:
     """Returns the command that serves a folder of weights.
 
-    Adapters make the weights the base that all of them share; each is a model of its own name.
+    With adapters, the weights are their shared base, and each adapter is a model of its own name.
     """
     command = [sys.executable, "-m", _MODULE]
     command += ["--host", options.host, "--port", str(options.port)]
     command += ["--model", str(weights), "--served-model-name", SERVED_NAME]
     command += ["--dtype", "bfloat16", "--max-num-seqs", str(options.max_batch_size)]
-    # Without it the sampling of generation_config.json would apply where a request says nothing.
+    # Without it, requests without sampling parameters would use those of generation_config.json.
     command += ["--generation-config", "vllm"]
     command += ["--gpu-memory-utilization", f"{options.gpu_memory_share:g}"]
     if options.max_model_tokens:
@@ -45,7 +45,7 @@ def vllm_command(options: ServingOptions, weights: Path) -> list[str]:
 
 
 def vllm_environment(options: ServingOptions, environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns vLLM's environment: no telemetry, no downloads, and where the drivers are."""
+    """Returns vLLM's environment: no telemetry, no downloads, and the drivers' path."""
     known = environment.get("LD_LIBRARY_PATH", "")
     return {
         **environment,
@@ -57,7 +57,7 @@ def vllm_environment(options: ServingOptions, environment: Mapping[str, str]) ->
 
 
 def run_vllm(options: ServingOptions, weights: Path) -> NoReturn:
-    """Becomes vLLM, so that signals reach it and its end is this program's.
+    """Replaces this process by vLLM, so that it gets the signals and sets the exit code.
 
     Raises:
         ModelError: vLLM is not installed.
