@@ -30,25 +30,20 @@ def answer_batch(
         max_new_tokens: Maximum number of tokens of an answer.
         shard_rows: Rows that a retried step may have to do again.
     """
-    from pathlib import Path
-
     from doctune.artifacts import local_file, local_folder
-    from doctune.batch.run import answer_batch
+    from doctune.batch.run import answer_step
     from doctune.batch.ways import FromDocuments, bulk_model
 
     model_name = f"{model.uri} in {max_new_tokens} tokens"
-    out = Path(answers.path).with_suffix(".jsonl")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    done = answer_batch(
+    done = answer_step(
         local_file(questions.uri),
-        out,
+        answers.path,
+        failures.path,
         FromDocuments(
             local_folder(index.uri), way, bulk_model(model.uri, max_new_tokens), model_name
         ),
-        shard_rows=shard_rows,
+        shard_rows,
     )
     answers.uri = f"{answers.uri}.jsonl"
-    Path(failures.path).parent.mkdir(parents=True, exist_ok=True)
-    Path(failures.path).write_bytes(Path(done.failures).read_bytes())
     answers.metadata.update(rows=done.rows, answered=done.answered, failed=done.failed)
     return done.failed

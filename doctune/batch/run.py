@@ -99,6 +99,23 @@ def answer_batch(
         return _collect(work, out, rows, len(shards), done_before)
 
 
+def answer_step(
+    source: Path, answers_path: str, failures_path: str, answers: Answers, shard_rows: int
+) -> BatchSummary:
+    """As `answer_batch`, for a pipeline step: into the paths of its output artifacts.
+
+    Args:
+        answers_path: The answers are written to it with `.jsonl` added.
+    """
+    out = Path(answers_path).with_suffix(".jsonl")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    done = answer_batch(source, out, answers, shard_rows=shard_rows)
+    failures = Path(failures_path)
+    failures.parent.mkdir(parents=True, exist_ok=True)
+    failures.write_bytes(Path(done.failures).read_bytes())
+    return done
+
+
 def _check_run(work: Path, rows: Sequence[Row], way: str, shard_rows: int) -> None:
     """Refuses a folder with shards of other questions, which would be mixed with these."""
     asked = [[row.id, row.question, row.problem] for row in rows]
