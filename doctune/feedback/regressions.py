@@ -11,15 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import comb
 from pathlib import Path
 from typing import Protocol
 
 from doctune.evaluation.answer_accuracy import grade_answer
 from doctune.files import text_lines
+from doctune.vertex.canary import binomial_tail
 
 _SIGNIFICANCE = 0.05
-_CHANGES = ("fixed", "broken")
 
 
 class Answered(Protocol):
@@ -74,11 +73,9 @@ class RegressionVerdict:
     @property
     def improves(self) -> bool:
         """Whether more cases are right than the champion's, beyond chance (one-sided sign test)."""
-        parts = (self.regressions, self.corrections)
-        fixed, broken = (sum(len(getattr(part, name)) for part in parts) for name in _CHANGES)
-        total = fixed + broken
-        chance = sum(comb(total, count) for count in range(fixed, total + 1)) / 2**total
-        return chance <= _SIGNIFICANCE
+        fixed = len(self.regressions.fixed) + len(self.corrections.fixed)
+        broken = len(self.regressions.broken) + len(self.corrections.broken)
+        return binomial_tail(fixed, fixed + broken, 0.5) <= _SIGNIFICANCE
 
     @property
     def scores(self) -> dict[str, float]:

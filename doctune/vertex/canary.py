@@ -119,7 +119,7 @@ class Watch:
                 error = self._ask(deployed_id)
                 asked, failed = asked + 1, failed + (error is not None)
                 bar.advance()
-                if error is not None and chance_of_failures(failed, asked, allowed) < _FALSE_ALARM:
+                if error is not None and binomial_tail(failed, asked, allowed) < _FALSE_ALARM:
                     raise DeploymentError(
                         f"with {share} % of the traffic for the new version, {failed} of {asked} "
                         f"predictions failed; {allowed:.1%} were allowed: {explain(error)}"
@@ -133,7 +133,7 @@ class Watch:
         asked, failed = self._users(began)
         part = share / 100
         allowed = part * self._canary.max_error_rate + (1 - part) * self._users_rate
-        if failed and chance_of_failures(failed, asked, allowed) < _FALSE_ALARM:
+        if failed and binomial_tail(failed, asked, allowed) < _FALSE_ALARM:
             raise DeploymentError(
                 f"with {share} % of the traffic for the new version, {failed} of {asked} requests "
                 f"of users failed; {allowed:.1%} were allowed."
@@ -150,8 +150,8 @@ class Watch:
         return None
 
 
-def chance_of_failures(failed: int, asked: int, rate: float) -> float:
-    """Returns the chance of so many failures or more, where each happens at a rate."""
+def binomial_tail(failed: int, asked: int, rate: float) -> float:
+    """Returns the probability of this many events or more, if each occurs at a rate."""
     # By logarithms: of many thousands of requests, the factors are beyond what a float holds.
     fewer = sum(
         math.exp(

@@ -20,7 +20,7 @@ from doctune.vertex import (
     releases,
     rollback,
 )
-from doctune.vertex.canary import UserCounts, chance_of_failures
+from doctune.vertex.canary import UserCounts, binomial_tail
 from doctune.vertex.registry import get_version
 from doctune.vertex.serving_state import EndpointReader
 from doctune.vertex.smoke_test import most_predictions
@@ -402,12 +402,10 @@ def test_a_canary_that_makes_no_sense_is_refused(canary: Canary, says: str, uniq
 
 
 def test_failures_are_as_likely_as_the_binomial_says() -> None:
-    assert chance_of_failures(0, 20, 0.1) == 1.0
-    assert chance_of_failures(1000, 100_000, 0.01) == pytest.approx(
+    assert binomial_tail(0, 20, 0.1) == 1.0
+    assert binomial_tail(1000, 100_000, 0.01) == pytest.approx(
         scipy.stats.binom.sf(999, 100_000, 0.01), rel=1e-6
     )
-    assert chance_of_failures(1, 20, 0.1) == pytest.approx(1 - 0.9**20)
-    assert chance_of_failures(20, 20, 0.1) == pytest.approx(0.1**20, abs=1e-15)
-    assert chance_of_failures(3, 100, 0.005) == pytest.approx(
-        float(scipy.stats.binom.sf(2, 100, 0.005))
-    )
+    assert binomial_tail(1, 20, 0.1) == pytest.approx(1 - 0.9**20)
+    assert binomial_tail(20, 20, 0.1) == pytest.approx(0.1**20, abs=1e-15)
+    assert binomial_tail(3, 100, 0.005) == pytest.approx(float(scipy.stats.binom.sf(2, 100, 0.005)))
